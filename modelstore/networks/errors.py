@@ -1,0 +1,25 @@
+"""What can be wrong with a weights file. Importing this never imports torch."""
+
+
+class NetworkError(Exception):
+    """The root of this room's errors; the message is fit to be shown to the user. None of them heals by trying again."""
+
+
+class CheckpointUnreadable(NetworkError):
+    """The file is missing, truncated, or neither a torch checkpoint nor a safetensors file."""
+
+
+class CheckpointUnsafe(NetworkError):
+    """The file would execute code, or claims more memory than it holds."""
+
+
+class ArchitectureUnknown(NetworkError):
+    """The tensors are not those of a network that we can build: the message says what is missing or left over."""
+
+
+class WeightsNotFinite(NetworkError):
+    """A tensor holds NaN or infinity: the file is damaged or its training diverged."""
+
+
+class BlendMismatch(NetworkError):
+    """Two files that should be mixed are not of one and the same network."""
