@@ -1,0 +1,1 @@
+"""Jobs: takes images in, queues them, upscales them, keeps the results."""

@@ -1,0 +1,55 @@
+"""What can go wrong with pixels and networks. Each error says whether trying the same job again can help."""
+
+
+class EngineError(Exception):
+    """The root of the engine's errors; the message is fit to be shown to the user.
+
+    ``code`` is a stable machine-readable word; ``retryable`` says whether another attempt may end differently.
+    """
+
+    code = "engine_error"
+    retryable = False
+
+
+class ImageRejected(EngineError):
+    """The input is no image, a broken image, or one beyond a limit; the message names the limit."""
+
+    code = "image_rejected"
+
+
+class ImageTooLarge(ImageRejected):
+    """The input or the output would be beyond a limit on pixels or frames."""
+
+    code = "image_too_large"
+
+
+class FormatUnsupported(ImageRejected):
+    """The input is not of a format that we read, or the output format cannot hold the result."""
+
+    code = "format_unsupported"
+
+
+class WeightsRejected(EngineError):
+    """The weights file is not a network we know, is damaged, or holds values that are not finite."""
+
+    code = "weights_rejected"
+
+
+class DeviceUnavailable(EngineError):
+    """The device or precision asked for does not exist here."""
+
+    code = "device_unavailable"
+    retryable = True
+
+
+class OutOfMemory(EngineError):
+    """The device ran out of memory even at the smallest tile."""
+
+    code = "out_of_memory"
+    retryable = True
+
+
+class Cancelled(EngineError):
+    """The caller asked, through its progress callback, to stop between two tiles."""
+
+    code = "cancelled"

@@ -1,0 +1,153 @@
+"""The engine's vocabulary: frozen dataclasses that cross its boundary. numpy only; importing this never imports torch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Backend = Literal["auto", "torch", "openvino", "reference"]
+OutputFormat = Literal["auto", "png", "jpeg", "webp", "avif", "tiff"]
+
+#: Called after every finished tile with (tiles done, tiles in all). May raise Cancelled to stop between tiles.
+OnTile = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds that are checked from the file's header, before any pixel is decoded. Pixels count all frames."""
+
+    max_input_pixels: int = 50_000_000
+    max_output_pixels: int = 400_000_000
+    max_side: int = 30_000
+    max_frames: int = 200
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of an image file says. ``width`` and ``height`` are as displayed: EXIF orientation applied."""
+
+    format: str  # "png", "jpeg", "webp", "tiff", "bmp", "gif", "avif", "heic"
+    width: int
+    height: int
+    frames: int
+    bits: int  # per channel: 8 or 16 (1-bit and palette count as 8)
+    gray: bool
+    alpha: bool
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all frames together."""
+        return self.width * self.height * self.frames
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture's pixels.
+
+    ``color`` is (H, W, 3) RGB or (H, W, 1) gray, C-contiguous, uint8 or uint16, full range. ``alpha`` is (H, W) of the
+    same dtype, not premultiplied, or None where every pixel is opaque by format. ``duration_ms`` is for animations.
+    """
+
+    color: NDArray[np.uint8] | NDArray[np.uint16]
+    alpha: NDArray[np.uint8] | NDArray[np.uint16] | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What travels beside the pixels. EXIF has its orientation tag reset to 1 by the decoder."""
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    loop: int | None = None  # animations: 0 is for ever
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image: one frame, or the frames of an animation, all of one size."""
+
+    format: str
+    frames: tuple[Frame, ...]
+    metadata: Metadata = field(default_factory=Metadata)
+
+    @property
+    def width(self) -> int:
+        """Pixels per row."""
+        return int(self.frames[0].color.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.frames[0].color.shape[0])
+
+    @property
+    def bits(self) -> int:
+        """8 or 16, decided by the file and kept to the end."""
+        return 16 if self.frames[0].color.dtype == np.uint16 else 8
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Verified weights on the local disk. ``second`` and ``blend`` mix two files: blend * path + (1 - blend) * second."""
+
+    name: str
+    path: Path
+    second: Path | None = None
+    blend: float = 1.0  # 0.0 to 1.0
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how to compute. "auto" picks the fastest that this machine can do; the report says what was picked."""
+
+    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1"
+    precision: Precision = "auto"
+    backend: Backend = "auto"
+
+
+@dataclass(frozen=True)
+class UpscaleOptions:
+    """What the caller may ask of one picture. None means: the engine chooses, and the report says what it chose."""
+
+    outscale: float | None = None  # 1.0 to 16.0; None is the network's own scale
+    tile_size: int | None = None  # input pixels, 32 to 2048, 0 for no tiling
+    tile_pad: int | None = None  # input pixels, 0 to 128
+    precision: Precision | None = None  # None is the runtime's
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How the result is written."""
+
+    format: OutputFormat = "auto"
+    quality: int | None = None  # 1 to 100, for jpeg, webp, avif
+    lossless: bool = False  # for webp, avif
+    strip_metadata: bool = False
+    provenance: str | None = None  # one line such as "RealESRGAN_x4plus x4, upscaler 1.0.0"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What really happened to one picture."""
+
+    model: str
+    device: str  # "cpu", "cuda:0"
+    device_name: str
+    backend: str  # "torch", "openvino", "reference"
+    precision: str
+    scale: float
+    tile_size: int  # 0: the picture went through whole
+    tile_pad: int
+    tiles: int
+    passes: int
+    fp32_redone_tiles: int = 0
+    out_of_memory_shrinks: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)  # "decode", "load", "infer", "encode"
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,68 @@
+"""What can go wrong between a submission and its result. No HTTP here: upscaler_site/errors.py gives each its status."""
+
+
+class JobError(Exception):
+    """The root of the room's errors. The message is fit to be shown; ``code`` is stable and machine-readable."""
+
+    code = "job_error"
+
+
+class JobNotFound(JobError):
+    """No such job, or one of another caller."""
+
+    code = "job_not_found"
+
+    def __init__(self, job_id: object) -> None:
+        super().__init__(f"Job not found: {job_id}")
+
+
+class JobStateConflict(JobError):
+    """The job is not in a state that allows the deed: a finished job cannot be cancelled."""
+
+    code = "job_state_conflict"
+
+
+class ImageInvalid(JobError):
+    """The upload is no image that can be upscaled; the message says why."""
+
+    code = "image_invalid"
+
+
+class ImageTooManyPixels(ImageInvalid):
+    """Input or output would be beyond a limit that the message names."""
+
+    code = "image_too_large"
+
+
+class UploadTooLarge(JobError):
+    """More bytes than MAX_UPLOAD_MB."""
+
+    code = "upload_too_large"
+
+
+class QueueFull(JobError):
+    """MAX_QUEUED_JOBS jobs wait already; ``retry_after`` is in seconds."""
+
+    code = "queue_full"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StorageFull(JobError):
+    """The disk quota or the free disk space does not allow another picture."""
+
+    code = "storage_full"
+
+
+class IdempotencyConflict(JobError):
+    """The Idempotency-Key was used with another payload."""
+
+    code = "idempotency_key_reused"
+
+
+class IdempotencyInProgress(JobError):
+    """The first call with this Idempotency-Key is still being submitted."""
+
+    code = "idempotency_key_in_progress"

@@ -1,0 +1,7 @@
+"""The tables of the jobs room."""
+
+from jobs.models.api_key import ApiKey
+from jobs.models.batch import Batch
+from jobs.models.job import Job
+
+__all__ = ["ApiKey", "Batch", "Job"]

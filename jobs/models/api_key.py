@@ -1,0 +1,33 @@
+"""ApiKey: who calls. The secret is shown once; only its hash is kept."""
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Scope(models.TextChoices):
+    """What a key allows."""
+
+    UPSCALE = "upscale", "Upscale: submit pictures, see own jobs"
+    MANAGE = "manage", "Manage: download models, clean up"
+
+
+class ApiKey(models.Model):
+    """A key of the form ``ups_<prefix>_<secret>``; ``prefix`` finds the row, ``digest`` proves the secret."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=100, help_text="Who or what uses this key")
+    prefix = models.CharField(max_length=16, unique=True, editable=False)
+    digest = models.CharField(max_length=64, editable=False)  # SHA-256 (hex) of the whole key: 256 random bits need no salt
+    scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices))
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"

@@ -1,0 +1,23 @@
+"""Batch: pictures that were submitted together."""
+
+import uuid
+
+from django.db import models
+
+from jobs.models.api_key import ApiKey
+
+
+class Batch(models.Model):
+    """One call of upscale-batch. Its jobs point at it; what was refused is kept by name and reason."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    api_key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="batches")
+    created_at = models.DateTimeField(auto_now_add=True)
+    rejected = models.JSONField(default=list, blank=True)  # [{"index": 3, "filename": "x.txt", "detail": "…", "code": "…"}]
+
+    class Meta:
+        verbose_name_plural = "batches"
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -1,0 +1,113 @@
+"""Job: the row is the job. Its life is told in jobs/states.py; its verbs live on the queryset in jobs/models/verbs.py."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from jobs.models.api_key import ApiKey
+from jobs.models.batch import Batch
+from jobs.options import JobOptions
+from jobs.states import LIVE, TERMINAL, Priority, Status
+
+
+class Job(models.Model):
+    """One picture to upscale, from its acceptance to the removal of its result."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.ASYNC)
+    batch = models.ForeignKey(Batch, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
+    batch_index = models.PositiveIntegerField(null=True, blank=True)  # place of the picture in the call, from 0
+    api_key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
+    request_id = models.CharField(max_length=64, blank=True)  # X-Request-ID of the call, for the logs
+
+    # What is asked. The model is a name, not a key: a job outlives the model's row.
+    model = models.CharField(max_length=100)
+    options = models.JSONField(default=dict, blank=True)  # JobOptions.as_json()
+    fingerprint = models.CharField(max_length=64, blank=True)  # JobOptions.fingerprint()
+
+    # The input, as the probe of its header saw it
+    input_file = models.CharField(max_length=200)  # name in the default storage
+    input_name = models.CharField(max_length=255, blank=True)  # the caller's file name, for the download's name only
+    input_sha256 = models.CharField(max_length=64)
+    input_bytes = models.BigIntegerField()
+    input_format = models.CharField(max_length=16)
+    input_width = models.PositiveIntegerField()
+    input_height = models.PositiveIntegerField()
+    input_frames = models.PositiveIntegerField(default=1)
+
+    # The result
+    result_file = models.CharField(max_length=200, blank=True)  # carries the token, so that a stale worker cannot overwrite it
+    preview_file = models.CharField(max_length=200, blank=True)  # a small rendition for pages
+    result_bytes = models.BigIntegerField(null=True, blank=True)
+    result_format = models.CharField(max_length=16, blank=True)
+    result_width = models.PositiveIntegerField(null=True, blank=True)
+    result_height = models.PositiveIntegerField(null=True, blank=True)
+    result_sha256 = models.CharField(max_length=64, blank=True)  # the ETag
+    reused_from = models.UUIDField(null=True, blank=True)  # the job whose result was copied instead of computed
+    report = models.JSONField(default=dict, blank=True)  # the engine's Report
+    processing_seconds = models.FloatField(null=True, blank=True)  # claim to end of the accepted attempt
+
+    # Life
+    created_at = models.DateTimeField()  # database clock
+    queued_at = models.DateTimeField()  # last time that it entered the queue: orders jobs of one priority
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    token = models.UUIDField(null=True, blank=True)  # the claim; whoever does not hold it has lost the job
+    lease_until = models.DateTimeField(null=True, blank=True)
+    deadline = models.DateTimeField(null=True, blank=True)  # the hard limit; the heartbeat extends no lease beyond it
+    worker = models.CharField(max_length=100, blank=True)
+    tiles_done = models.PositiveIntegerField(default=0)
+    tiles_total = models.PositiveIntegerField(null=True, blank=True)
+    cancel_requested = models.BooleanField(default=False)
+    error = models.TextField(blank=True)
+    error_code = models.CharField(max_length=50, blank=True)
+
+    webhook_url = models.CharField(max_length=2000, blank=True)
+    webhook_events = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            # The claim: one short index of waiting rows only, in claiming order, however many rows are finished.
+            models.Index("-priority", "queued_at", "id", condition=Q(status=Status.QUEUED), name="job_claim"),
+            models.Index("lease_until", condition=Q(status=Status.PROCESSING), name="job_lease"),
+            models.Index("finished_at", condition=Q(status__in=sorted(TERMINAL)), name="job_finished"),
+            models.Index("-created_at", "-id", name="job_newest"),
+            models.Index("status", "-created_at", "-id", name="job_status_newest"),
+            models.Index("fingerprint", condition=Q(status=Status.COMPLETED), name="job_reuse"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=sorted(Status)), name="job_status_known"),
+            models.CheckConstraint(
+                condition=(
+                    Q(status=Status.PROCESSING, token__isnull=False, lease_until__isnull=False, started_at__isnull=False)
+                    | (~Q(status=Status.PROCESSING) & Q(token__isnull=True, lease_until__isnull=True))
+                ),
+                name="job_processing_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(status__in=sorted(TERMINAL), finished_at__isnull=False)
+                    | Q(status__in=sorted(LIVE), finished_at__isnull=True)
+                ),
+                name="job_finished_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=Status.COMPLETED) | ~Q(result_file=""), name="job_completed_has_result"
+            ),
+        ]
+        permissions = [
+            ("operate_job", "Can cancel and retry jobs"),
+            ("cleanup_job", "Can run the clean-up"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def job_options(self) -> JobOptions:
+        """The stored options in their typed form."""
+        return JobOptions.from_json(self.options)

@@ -1,0 +1,32 @@
+"""The state machine of a job, once. Model, API, admin and tests all read it from here.
+
+    queued -> processing -> completed | failed | cancelled
+    processing -> queued          a worker was lost or asked to stop, and attempts are left
+    queued -> cancelled           cancelled before a worker took it
+    failed | cancelled -> queued  retry
+"""
+
+from django.db import models
+
+
+class Status(models.TextChoices):
+    """Where a job stands; the values are the API's words."""
+
+    QUEUED = "queued", "Queued"
+    PROCESSING = "processing", "Processing"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+LIVE = frozenset({Status.QUEUED, Status.PROCESSING})
+RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+class Priority(models.IntegerChoices):
+    """Who goes first: the greater value. Somebody waits for a sync request; nobody watches a batch."""
+
+    BATCH = 0, "Batch"
+    ASYNC = 10, "Asynchronous"
+    SYNC = 20, "Synchronous"

@@ -1,0 +1,1 @@
+"""Monitoring: tells people whether the service is well."""

@@ -1,0 +1,1 @@
+"""The composition root: settings, URLs, the error contract. Imported by nobody."""

@@ -1,0 +1,42 @@
+"""DATABASE_URL into Django's dictionary. Postgres only."""
+
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def database_from(url: str) -> dict[str, Any]:
+    """Translate ``postgresql://user:password@host:port/name?option=value``.
+
+    A socket directory is given as ``?host=/path``, as libpq does. An empty ``url`` gives settings without a server: the
+    commands that need none (``--help``, ``collectstatic``) still work, and the others are started by manage.py, which
+    sets DATABASE_URL to the embedded Postgres before.
+    """
+    base: dict[str, Any] = {
+        "ENGINE": "django.db.backends.postgresql",
+        # Not a pool: django-q2 forks, and a pool's sockets shared by two processes corrupt each other's answers.
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+    if not url:
+        return base | {"NAME": "upscaler", "HOST": "", "OPTIONS": {}}
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ImproperlyConfigured(f"DATABASE_URL begins with {parts.scheme}://; it must be postgresql://…")
+    options = dict(parse_qsl(parts.query))
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL: {error}") from error
+    name = unquote(parts.path.lstrip("/"))
+    if not name:
+        raise ImproperlyConfigured("DATABASE_URL names no database: postgresql://user:password@host:5432/NAME")
+    return base | {
+        "NAME": name,
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": options.pop("host", unquote(parts.hostname or "")),
+        "PORT": str(port or options.pop("port", "")),
+        "OPTIONS": options,
+    }

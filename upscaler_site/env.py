@@ -1,0 +1,112 @@
+"""Typed readers of environment variables with defaults and bounds.
+
+A value that does not fit stops the start with a message that names the variable: a typing error in a limit must not
+become a silent default in production. Every reader also accepts ``NAME_FILE``, the path of a file that holds the value,
+as container secrets are mounted.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable that was read: what the README's configuration table must list."""
+
+    name: str
+    default: str
+    help: str
+
+
+#: Every variable that settings.py reads, in reading order; the README test compares its table with this.
+VARIABLES: dict[str, Variable] = {}
+
+
+def _raw(name: str, default: object, help_text: str) -> str | None:
+    VARIABLES[name] = Variable(name, "" if default is None else str(default), help_text)
+    value = os.environ.get(name)
+    file_name = os.environ.get(f"{name}_FILE")
+    if value is not None and file_name is not None:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: set one of them")
+    if file_name is not None:
+        try:
+            value = Path(file_name).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ImproperlyConfigured(f"{name}_FILE: cannot read {file_name}: {error}") from error
+    return value if value not in (None, "") else None
+
+
+def text(name: str, default: str = "", *, help: str, choices: Sequence[str] = ()) -> str:
+    """Read a text, one of ``choices`` where these are given."""
+    value = _raw(name, default, help)
+    if value is None:
+        return default
+    if choices and value not in choices:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+    return value
+
+
+def integer(name: str, default: int, *, help: str, minimum: int | None = None, maximum: int | None = None) -> int:
+    """Read a whole number within bounds (both included)."""
+    value = _raw(name, default, help)
+    if value is None:
+        return default
+    try:
+        number = int(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be a whole number") from None
+    _check_bounds(name, number, minimum, maximum)
+    return number
+
+
+def number(name: str, default: float, *, help: str, minimum: float | None = None, maximum: float | None = None) -> float:
+    """Read a finite number within bounds (both included)."""
+    value = _raw(name, default, help)
+    if value is None:
+        return default
+    try:
+        result = float(value)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be a number") from None
+    if result != result or result in (float("inf"), float("-inf")):
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be a finite number")
+    _check_bounds(name, result, minimum, maximum)
+    return result
+
+
+def flag(name: str, default: bool, *, help: str) -> bool:
+    """Read a switch: 1/true/yes/on or 0/false/no/off, in any case."""
+    value = _raw(name, "1" if default else "0", help)
+    if value is None:
+        return default
+    lowered = value.lower()
+    if lowered in ("1", "true", "yes", "on"):
+        return True
+    if lowered in ("0", "false", "no", "off"):
+        return False
+    raise ImproperlyConfigured(f"{name} is {value!r}; it must be 1 or 0 (true/false, yes/no, on/off)")
+
+
+def words(name: str, default: Sequence[str] = (), *, help: str) -> list[str]:
+    """Read a comma-separated list; blanks around the words and empty words do not count."""
+    value = _raw(name, ",".join(default), help)
+    if value is None:
+        return list(default)
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def directory(name: str, default: Path, *, help: str, shown: str = "") -> Path:
+    """Read the path of a directory, made absolute. It is created on first use, not here. ``shown``: default in the docs."""
+    value = _raw(name, shown or default, help)
+    return (Path(value).expanduser() if value is not None else default).absolute()
+
+
+def _check_bounds(name: str, value: float, minimum: float | None, maximum: float | None) -> None:
+    if minimum is not None and value < minimum:
+        raise ImproperlyConfigured(f"{name} is {value}; the least is {minimum}")
+    if maximum is not None and value > maximum:
+        raise ImproperlyConfigured(f"{name} is {value}; the most is {maximum}")
