@@ -1,0 +1,193 @@
+// Wires the page together: files in, cards out, one upload after the other.
+
+import { ApiError, apiKey, call, pictureUrl, save, url } from "./api.js";
+import { Card } from "./card.js";
+import "./compare.js";
+import { takeFiles } from "./intake.js";
+import { forget, remembered } from "./history.js";
+import { ModelPicker } from "./models.js";
+
+const UPLOADS_AT_ONCE = 2;
+const byId = (id) => document.getElementById(id);
+const config = JSON.parse(byId("page-config").textContent);
+const cards = new Map(); // root element -> Card, newest first on the page
+let uploading = 0;
+
+function announce(text) {
+  byId("announcer").textContent = text; // a polite live region: screen readers say it when they are free
+}
+
+// --- Options ----------------------------------------------------------------------------------------------------------
+
+const form = byId("options");
+const picker = new ModelPicker(form, announce);
+
+function chosenFields() {
+  const data = new FormData(form);
+  const fields = { model: picker.select.value };
+  for (const name of ["outscale", "format", "quality", "denoise_strength"]) {
+    const control = form.elements[name];
+    const value = data.get(name);
+    if (value && !control.closest("[hidden]")) fields[name] = value;
+  }
+  for (const name of ["lossless", "strip_metadata"]) {
+    if (data.get(name) && !form.elements[name].closest("[hidden]")) fields[name] = "true";
+  }
+  return fields;
+}
+
+function fitOptions() {
+  const format = form.elements.format.value;
+  byId("quality-field").hidden = !["jpeg", "webp", "avif"].includes(format);
+  byId("lossless-field").hidden = !["webp", "avif"].includes(format);
+  byId("quality-value").textContent = form.elements.quality.value;
+  byId("denoise-value").textContent = form.elements.denoise_strength.value;
+}
+
+form.addEventListener("input", fitOptions);
+form.addEventListener("submit", (event) => event.preventDefault());
+picker.onChange((model) => {
+  byId("denoise-field").hidden = !model.denoise;
+  form.elements.outscale.options[0].text = interpolate(gettext("%s× (the model's own)"), [model.scale]);
+});
+fitOptions();
+
+// --- Cards ------------------------------------------------------------------------------------------------------------
+
+function addCard(card) {
+  cards.set(card.root, card);
+  byId("results").prepend(card.root);
+  refresh();
+}
+
+function changed(card) {
+  if (card.removed) cards.delete(card.root);
+  refresh();
+  pump();
+}
+
+function refresh() {
+  const finished = [...cards.values()].filter((card) => card.done);
+  byId("empty").hidden = cards.size > 0;
+  byId("all").hidden = finished.length < 2;
+  byId("clear").hidden = ![...cards.values()].some((card) => ["completed", "failed", "cancelled"].includes(card.state));
+}
+
+function pump() {
+  for (const card of cards.values()) {
+    if (uploading >= UPLOADS_AT_ONCE) return;
+    if (card.state !== "waiting") continue;
+    uploading += 1;
+    card.submit().finally(() => {
+      uploading -= 1;
+      pump();
+    });
+  }
+}
+
+function accept(files) {
+  const model = picker.current;
+  if (!model?.available) {
+    showProblem(gettext("Choose a model that is ready, or download this one first."));
+    return;
+  }
+  showProblem("");
+  for (const file of files) {
+    if (file.size > config.maxUploadBytes) {
+      showProblem(interpolate(gettext("%s is larger than %s MB, the most this server accepts."), [file.name, config.maxUploadBytes / 1e6]));
+      continue;
+    }
+    addCard(new Card({ file, name: file.name, fields: chosenFields(), onChange: changed, onCompare: compare, announce }));
+  }
+  pump();
+}
+
+function showProblem(text) {
+  byId("problem").hidden = !text;
+  byId("problem").textContent = text;
+}
+
+takeFiles(byId("drop"), byId("files"), accept);
+
+byId("clear").addEventListener("click", () => {
+  for (const card of [...cards.values()])
+    if (["completed", "failed", "cancelled"].includes(card.state)) card.remove();
+  announce(gettext("The list is cleared. Results stay on the server until its clean-up."));
+});
+
+byId("all").addEventListener("click", async () => {
+  const ids = [...cards.values()].filter((card) => card.done).map((card) => card.id);
+  try {
+    await save(`/jobs/archive?ids=${ids.join(",")}`);
+  } catch (error) {
+    showProblem(error.message);
+  }
+});
+
+// --- Before and after -------------------------------------------------------------------------------------------------
+
+const viewer = byId("viewer");
+
+async function compare(card) {
+  const { job } = card;
+  byId("viewer-title").textContent = card.name;
+  viewer.showModal();
+  try {
+    const [before, after] = await Promise.all([
+      card.localUrl ?? pictureUrl(`/jobs/${card.id}/preview?of=input`),
+      pictureUrl(`/jobs/${card.id}/preview`),
+    ]);
+    viewer.querySelector("before-after").show({
+      before, after, label: card.name, width: job.result_width, height: job.result_height,
+    });
+    byId("viewer-download").onclick = () => card.save();
+  } catch (error) {
+    showProblem(error.message);
+    viewer.close();
+  }
+}
+
+byId("viewer-close").addEventListener("click", () => viewer.close());
+viewer.addEventListener("click", (event) => event.target === viewer && viewer.close()); // a click on the backdrop
+
+// --- Access -----------------------------------------------------------------------------------------------------------
+
+const keyForm = byId("key-form");
+
+async function start() {
+  try {
+    await picker.load();
+    keyForm.hidden = true;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) keyForm.hidden = false;
+    showProblem(error.message);
+    return;
+  }
+  showProblem("");
+  await restore();
+}
+
+async function restore() {
+  for (const { id, name } of remembered().reverse()) {
+    if ([...cards.values()].some((card) => card.id === id)) continue;
+    try {
+      const job = await call("GET", `/jobs/${id}`);
+      const card = new Card({ job, name, onChange: changed, onCompare: compare, announce });
+      addCard(card);
+      if (["queued", "processing"].includes(job.status)) card.watch();
+    } catch (error) {
+      if (error.status === 404) forget(id); // cleaned up meanwhile
+    }
+  }
+}
+
+keyForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  apiKey.set(keyForm.elements.key.value.trim());
+  keyForm.reset();
+  start();
+});
+
+byId("docs-link").href = url("").replace("/v1", "/docs");
+refresh();
+start();

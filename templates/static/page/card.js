@@ -1,0 +1,222 @@
+// One picture on the page, from the file that was chosen to the result that can be downloaded.
+
+import { ApiError, call, pictureUrl, save, send } from "./api.js";
+import { follow } from "./events.js";
+import { bytes, percent, pixels, seconds } from "./format.js";
+import { forget, remember } from "./history.js";
+
+const SHOWN_BY_BROWSERS = /^image\/(png|jpeg|webp|gif|avif|bmp)$/;
+const PARTS = ["name", "facts", "stage", "bar", "error", "thumb", "compare", "download", "cancel", "retry", "remove"];
+const FULL_QUEUE_WAIT_SECONDS = 5;
+
+export class Card {
+  /** `file` and `fields` for a new picture, or `job` (as the API gives it) for one of the history. */
+  constructor({ file = null, fields = {}, job = null, name, onChange, onCompare, announce }) {
+    Object.assign(this, { file, fields, job, name, onChange, onCompare, announce });
+    this.state = job ? job.status : "waiting";
+    this.uploaded = null; // share of the upload, 0 to 1
+    this.stopper = new AbortController();
+    this.root = document.getElementById("card-template").content.firstElementChild.cloneNode(true);
+    const part = (word) => this.root.querySelector(`[data-${word}]`);
+    this.parts = Object.fromEntries(PARTS.map((word) => [word, part(word)]));
+    this.parts.name.textContent = name;
+    this.parts.cancel.addEventListener("click", () => this.cancel());
+    this.parts.retry.addEventListener("click", () => this.retry());
+    this.parts.remove.addEventListener("click", () => this.remove());
+    this.parts.compare.addEventListener("click", () => this.onCompare(this));
+    this.parts.download.addEventListener("click", () => this.save());
+    this.parts.thumb.addEventListener("error", () => this.parts.thumb.removeAttribute("src")); // a format browsers lack
+    if (file && SHOWN_BY_BROWSERS.test(file.type)) this.parts.thumb.src = this.localUrl = URL.createObjectURL(file);
+    this.render();
+  }
+
+  get id() {
+    return this.job?.job_id ?? null;
+  }
+
+  get done() {
+    return this.state === "completed";
+  }
+
+  /** Upload, then follow the job. Resolves when the upload ended, whatever its end: the next upload may begin. */
+  async submit() {
+    const form = new FormData();
+    form.append("image", this.file, this.file.name);
+    for (const [field, value] of Object.entries(this.fields)) form.append(field, value);
+    this.set("uploading");
+    try {
+      const answer = await this.#sendPatiently(form);
+      this.job = { job_id: answer.job_id, status: "queued" };
+      remember(answer.job_id, this.name);
+      this.set("queued");
+      this.watch();
+    } catch (error) {
+      if (error.name === "AbortError") this.set("cancelled");
+      else this.fail(error);
+    }
+  }
+
+  async #sendPatiently(form) {
+    for (;;) {
+      const upload = send("/jobs", form, (share) => this.set("uploading", share));
+      this.stopper.signal.addEventListener("abort", upload.abort, { once: true });
+      try {
+        return await upload.promise;
+      } catch (error) {
+        // A full queue empties by itself; the picture waits here, in the browser, meanwhile.
+        if (!(error instanceof ApiError && ["queue_full", "rate_limited", "throttled"].includes(error.code))) throw error;
+        this.set("held");
+        const wait = (error.retryAfter || FULL_QUEUE_WAIT_SECONDS) * 1000;
+        await new Promise((resolve) => setTimeout(resolve, wait));
+        this.stopper.signal.throwIfAborted();
+      }
+    }
+  }
+
+  async watch() {
+    try {
+      const job = await follow(this.id, (news) => this.update(news), this.stopper.signal);
+      this.update(job);
+      if (job.status === "completed") this.announce(interpolate(gettext("%s is finished."), [this.name]));
+      if (job.status === "failed") this.announce(interpolate(gettext("%s failed."), [this.name]));
+    } catch (error) {
+      if (error.name !== "AbortError") this.fail(error);
+    }
+  }
+
+  update(job) {
+    this.job = { ...this.job, ...job };
+    this.set(this.job.status);
+  }
+
+  fail(error) {
+    this.problem = error.message;
+    this.set("failed");
+    this.announce(`${this.name}: ${error.message}`);
+  }
+
+  set(state, share = null) {
+    this.state = state;
+    this.uploaded = share;
+    if (state !== "failed") this.problem = null;
+    this.render();
+    this.onChange(this);
+  }
+
+  async save() {
+    try {
+      await save(`/jobs/${this.id}/result`);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  async cancel() {
+    if (!this.id) {
+      this.stopper.abort();
+      this.set("cancelled");
+      return;
+    }
+    this.parts.cancel.disabled = true;
+    try {
+      this.update(await call("POST", `/jobs/${this.id}/cancel`));
+    } catch (error) {
+      this.parts.error.textContent = error.message;
+      this.parts.error.hidden = false;
+    } finally {
+      this.parts.cancel.disabled = false;
+    }
+  }
+
+  async retry() {
+    if (!this.id) {
+      this.stopper = new AbortController();
+      this.set("waiting");
+      this.onChange(this);
+      return;
+    }
+    try {
+      this.update(await call("POST", `/jobs/${this.id}/retry`));
+      this.watch();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  remove() {
+    this.stopper.abort();
+    if (this.localUrl) URL.revokeObjectURL(this.localUrl);
+    if (this.id) forget(this.id);
+    this.removed = true;
+    this.root.remove();
+    this.onChange(this);
+  }
+
+  render() {
+    const job = this.job ?? {};
+    this.root.dataset.state = this.state;
+    const live = ["uploading", "held", "queued", "processing", "waiting"].includes(this.state);
+    this.parts.stage.textContent = this.#stateText(job);
+    this.parts.bar.hidden = !live || this.state === "waiting";
+    const share = this.state === "uploading" ? this.uploaded : this.state === "processing" ? tileShare(job) : null;
+    if (share === null) this.parts.bar.removeAttribute("value");
+    else this.parts.bar.value = share;
+    const problem = this.problem ?? (this.state === "failed" ? job.error : null);
+    this.parts.error.hidden = !problem;
+    this.parts.error.textContent = problem ?? "";
+    this.parts.facts.textContent = this.#facts(job);
+    this.parts.compare.hidden = !this.done;
+    this.parts.download.hidden = !this.done;
+    this.parts.cancel.hidden = !live;
+    this.parts.retry.hidden = !(this.state === "failed" || this.state === "cancelled") || (!this.id && !this.file);
+    this.parts.remove.hidden = live;
+    if (this.done && !this.ready) {
+      this.ready = true;
+      this.#showResult();
+    }
+  }
+
+  async #showResult() {
+    try {
+      this.parts.thumb.src = await pictureUrl(`/jobs/${this.id}/preview`);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #facts(job) {
+    return [
+      this.file && !job.input_width ? bytes(this.file.size) : "",
+      job.model ?? this.fields.model,
+      [pixels(job.input_width, job.input_height), pixels(job.result_width, job.result_height)].filter(Boolean).join(" → "),
+      this.done && job.result_bytes ? bytes(job.result_bytes) : "",
+      this.done && job.processing_time_seconds != null ? seconds(job.processing_time_seconds) : "",
+    ].filter(Boolean).join(" · ");
+  }
+
+  #stateText(job) {
+    const share = tileShare(job);
+    switch (this.state) {
+      case "waiting": return gettext("Waiting to upload");
+      case "uploading": return interpolate(gettext("Uploading %s"), [percent(this.uploaded ?? 0)]);
+      case "held": return gettext("The server's queue is full; trying again soon");
+      case "queued": return gettext("Waiting for a worker");
+      case "processing": {
+        if (job.cancel_requested) return gettext("Cancelling …");
+        if (share === null) return gettext("Preparing");
+        const tiles = interpolate(gettext("Tile %s of %s"), [job.progress.tiles_done, job.progress.tiles_total]);
+        const left = job.eta_seconds == null ? "" : interpolate(gettext("%s left"), [seconds(job.eta_seconds)]);
+        return [tiles, left].filter(Boolean).join(" · ");
+      }
+      case "completed": return gettext("Finished");
+      case "failed": return gettext("Failed");
+      case "cancelled": return gettext("Cancelled");
+      default: return this.state;
+    }
+  }
+}
+
+function tileShare(job) {
+  const { tiles_done: done, tiles_total: total } = job.progress ?? {};
+  return total ? done / total : null;
+}

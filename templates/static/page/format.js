@@ -1,0 +1,29 @@
+// Numbers as people read them, in the page's language.
+
+const lang = document.documentElement.lang || "en";
+
+export function bytes(count) {
+  if (!Number.isFinite(count)) return "";
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
+  const step = Math.min(units.length - 1, count < 1000 ? 0 : Math.floor(Math.log10(count) / 3));
+  return new Intl.NumberFormat(lang, {
+    style: "unit", unit: units[step], unitDisplay: "short", maximumFractionDigits: step > 1 ? 1 : 0,
+  }).format(count / 1000 ** step);
+}
+
+export function seconds(value) {
+  if (!Number.isFinite(value)) return "";
+  const unit = value < 90 ? "second" : value < 5400 ? "minute" : "hour";
+  const amount = { second: value, minute: value / 60, hour: value / 3600 }[unit];
+  return new Intl.NumberFormat(lang, {
+    style: "unit", unit, unitDisplay: "short", maximumFractionDigits: amount < 10 ? 1 : 0,
+  }).format(amount);
+}
+
+export function pixels(width, height) {
+  return width && height ? `${width} × ${height}` : "";
+}
+
+export function percent(share) {
+  return new Intl.NumberFormat(lang, { style: "percent", maximumFractionDigits: 0 }).format(share);
+}

@@ -1,0 +1,110 @@
+// The model picker: what can be used now, and a download with its progress for what cannot.
+
+import { call } from "./api.js";
+import { bytes, percent } from "./format.js";
+
+const POLL_MS = 700;
+const BUSY = new Set(["requested", "downloading"]);
+
+export class ModelPicker {
+  constructor(root, announce) {
+    this.select = root.querySelector("[data-model]");
+    this.about = root.querySelector("[data-model-about]");
+    this.offer = root.querySelector("[data-model-offer]");
+    this.button = root.querySelector("[data-model-download]");
+    this.bar = root.querySelector("[data-model-progress]");
+    this.state = root.querySelector("[data-model-state]");
+    this.announce = announce;
+    this.known = new Map();
+    this.watched = new Set();
+    this.listeners = [];
+    this.select.addEventListener("change", () => this.#show());
+    this.button.addEventListener("click", () => this.download());
+  }
+
+  get current() {
+    return this.known.get(this.select.value);
+  }
+
+  onChange(listener) {
+    this.listeners.push(listener);
+  }
+
+  /** Read the list and preselect the first usable model, unless one was chosen before. */
+  async load() {
+    const { available_models: list } = await call("GET", "/models");
+    const chosen = this.select.value;
+    this.select.replaceChildren();
+    for (const model of list) {
+      this.known.set(model.name, model);
+      const text = model.available ? model.name : `${model.name} (${gettext("not downloaded")})`;
+      this.select.append(new Option(text, model.name));
+      if (BUSY.has(model.status)) this.#watch(model.name);
+    }
+    const preferred = [chosen, this.select.dataset.default].find((name) => this.known.get(name)?.available);
+    this.select.value = preferred ?? list.find((model) => model.available)?.name ?? list[0]?.name ?? "";
+    this.#show();
+  }
+
+  async download() {
+    const model = this.current;
+    this.button.disabled = true;
+    this.state.textContent = gettext("Asking for the download …");
+    try {
+      await call("POST", "/models/download", { json: { models: [model.name] }, prefer: "respond-async" });
+      this.#watch(model.name);
+    } catch (error) {
+      this.state.textContent = error.message;
+    } finally {
+      this.button.disabled = false;
+    }
+  }
+
+  async #watch(name) {
+    if (this.watched.has(name)) return;
+    this.watched.add(name);
+    try {
+      for (;;) {
+        const model = await call("GET", `/models/${encodeURIComponent(name)}`);
+        this.known.set(name, model);
+        if (this.select.value === name) this.#show();
+        if (!BUSY.has(model.status)) {
+          if (model.available) {
+            [...this.select.options].find((option) => option.value === name).text = name;
+            this.announce(interpolate(gettext("%s is ready."), [name]));
+          } else {
+            this.announce(interpolate(gettext("The download of %s failed."), [name]));
+          }
+          return;
+        }
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      }
+    } catch (error) {
+      this.state.textContent = error.message;
+    } finally {
+      this.watched.delete(name);
+    }
+  }
+
+  #show() {
+    const model = this.current;
+    if (!model) return;
+    this.about.textContent = model.description;
+    this.offer.hidden = model.available;
+    const busy = BUSY.has(model.status);
+    this.button.hidden = busy;
+    this.button.textContent = interpolate(gettext("Download (%s)"), [bytes(model.size_bytes)]);
+    this.bar.hidden = !busy;
+    const { bytes_done: done, bytes_total: total } = model.download ?? {};
+    if (busy && total) {
+      this.bar.value = done / total;
+      this.state.textContent = `${percent(done / total)} · ${bytes(done)} / ${bytes(total)}`;
+    } else if (busy) {
+      this.bar.removeAttribute("value");
+      this.state.textContent = gettext("Waiting for the download to start …");
+    } else {
+      this.state.textContent = model.error || gettext("This model is not on this server yet.");
+    }
+    for (const listener of this.listeners) listener(model);
+  }
+}

@@ -1,0 +1,31 @@
+"""The page at ``/``: a template with the operator's limits in it. All it does, it does through the API, as any client."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+SCALES = (2, 3, 4, 6, 8)
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """Render the upscaling page."""
+    return render(
+        request,
+        "page/index.html",
+        {
+            "default_model": settings.DEFAULT_MODEL,
+            "scales": SCALES,
+            "max_upload_mb": settings.MAX_UPLOAD_MB,
+            "max_megapixels": settings.MAX_INPUT_PIXELS // 1_000_000,
+            "page_config": {
+                "api": reverse("health").removesuffix("/health"),
+                "maxUploadBytes": settings.MAX_UPLOAD_BYTES,
+                # A staff member's session counts as a caller where keys are required; Django wants its token then.
+                "csrfToken": get_token(request),
+            },
+        },
+    )
