@@ -66,3 +66,27 @@ class IdempotencyInProgress(JobError):
     """The first call with this Idempotency-Key is still being submitted."""
 
     code = "idempotency_key_in_progress"
+
+
+class TargetRefused(JobError):
+    """An address named by the caller is malformed, or leads where callers must not reach; the message says which."""
+
+    code = "target_refused"
+
+
+class WebhookRefused(TargetRefused):
+    """The webhook_url cannot be delivered to."""
+
+    code = "webhook_url_refused"
+
+
+class ImageUrlRefused(TargetRefused):
+    """The image_url is not allowed: switched off, a host that is not listed, or an address that must not be reached."""
+
+    code = "image_url_refused"
+
+
+class ImageUrlFailed(JobError):
+    """The picture could not be fetched from image_url: no answer, an error, or too slow."""
+
+    code = "image_url_failed"

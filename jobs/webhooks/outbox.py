@@ -1,0 +1,86 @@
+"""Writes messages into the outbox, in the transaction of the event that they tell."""
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Count
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from jobs.egress import host_of
+from jobs.models.batch import Batch
+from jobs.models.webhook import DeliveryState, WebhookMessage
+from jobs.states import LIVE, TERMINAL, Status
+from jobs.webhooks.events import DEFAULT_EVENTS, Event, batch_body, job_body
+
+if TYPE_CHECKING:
+    from jobs.models.job import Job
+
+_EVENT_OF = {
+    Status.PROCESSING: Event.STARTED,
+    Status.COMPLETED: Event.COMPLETED,
+    Status.FAILED: Event.FAILED,
+    Status.CANCELLED: Event.CANCELLED,
+}
+
+
+def enqueue(job: "Job") -> None:
+    """Write what the job's present state means to its subscriber. Nothing when it has none.
+
+    Called by the verbs that claim and end jobs, inside their transaction and after their UPDATE, with the job as the
+    row now is: so a message exists if and only if the state change does. A queued job is no event.
+    """
+    event = _EVENT_OF.get(Status(job.status))
+    if not job.webhook_url or event is None:
+        return
+    with transaction.atomic():
+        if _wants(job, event):
+            at = job.finished_at if job.status in TERMINAL else job.started_at
+            _write(job, event, job_body(event, job, at or timezone.now()))
+        if job.batch_id and job.status in TERMINAL and _wants(job, Event.BATCH_COMPLETED):
+            _batch_ended(job)
+
+
+def enqueue_progress(job: "Job", tiles_before: int) -> None:
+    """Write job.progress when ``job.tiles_done`` passed a quarter that ``tiles_before`` had not; not at the end."""
+    if not job.webhook_url or not job.tiles_total or not _wants(job, Event.PROGRESS):
+        return
+    if 4 * tiles_before // job.tiles_total < 4 * job.tiles_done // job.tiles_total < 4:
+        _write(job, Event.PROGRESS, job_body(Event.PROGRESS, job, timezone.now()))
+
+
+def _wants(job: "Job", event: Event) -> bool:
+    return event in (job.webhook_events or DEFAULT_EVENTS)
+
+
+def _batch_ended(job: "Job") -> None:
+    """Write batch.completed when ``job`` was the last live one.
+
+    The lock on the batch's row puts jobs that end at the same moment in a line: without it each would still see the
+    other as live, and nobody would tell the end.
+    """
+    batch = Batch.objects.select_for_update().get(pk=job.batch_id)
+    counts = dict(batch.jobs.order_by().values_list("status").annotate(Count("pk")))
+    if not any(counts.get(status) for status in LIVE):
+        at = job.finished_at or timezone.now()
+        _write(job, Event.BATCH_COMPLETED, batch_body(batch, {str(s): n for s, n in counts.items()}, at))
+
+
+def _write(job: "Job", event: Event, body: str) -> None:
+    """Write the message; already ended when the receiver said 410 after this job named it.
+
+    A job submitted later names the address anew, so it is tried again.
+    """
+    gone = WebhookMessage.objects.filter(url=job.webhook_url, state=DeliveryState.GONE, finished_at__gt=job.created_at)
+    is_gone = gone.exists()
+    WebhookMessage.objects.create(
+        job_id=job.pk,
+        batch_id=job.batch_id,
+        api_key_id=job.api_key_id,
+        event=event,
+        url=job.webhook_url,
+        host=host_of(job.webhook_url),
+        body=body,
+        state=DeliveryState.GONE if is_gone else DeliveryState.PENDING,
+        finished_at=Now() if is_gone else None,
+    )
