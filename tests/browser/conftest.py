@@ -1,0 +1,57 @@
+"""A real browser: Debian's chromium, driven by Playwright's Python package."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--no-sandbox",  # tests may run as root, where the sandbox cannot
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One chromium for all tests; each test has a context of its own."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium, or set CHROMIUM to its path")
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield instance
+        instance.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails the test if the console showed an error or a script broke."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    troubles: list[str] = []
+    page.on("pageerror", lambda error: troubles.append(f"script error: {error}"))
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    page.troubles = troubles  # type: ignore[attr-defined]  # a test that provokes an error clears the list itself
+    yield page
+    context.close()
+    assert not troubles, troubles
+
+
+def serious_findings(page: Page) -> list[str]:
+    """What axe-core finds of serious or critical impact: one line each, with the first place."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {each['help']} at {each['nodes'][0]['target']}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
