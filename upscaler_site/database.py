@@ -20,7 +20,9 @@ def database_from(url: str) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
     }
     if not url:
-        return base | {"NAME": "upscaler", "HOST": "", "OPTIONS": {}}
+        # The name shows up in the error of a connection that is tried all the same; an empty one would reach for any
+        # Postgres that happens to run on this machine.
+        return base | {"NAME": "upscaler", "HOST": "/DATABASE_URL-is-unset", "OPTIONS": {}}
     parts = urlsplit(url)
     if parts.scheme not in ("postgres", "postgresql"):
         raise ImproperlyConfigured(f"DATABASE_URL begins with {parts.scheme}://; it must be postgresql://…")

@@ -1,0 +1,22 @@
+#!/usr/bin/env python
+"""Django's command line. Where DATABASE_URL is unset, a command starts the embedded Postgres or joins the running one."""
+
+import os
+import sys
+from contextlib import ExitStack
+
+from django.core.management import execute_from_command_line
+
+from upscaler_site.lone_command import database_for
+
+
+def main() -> None:
+    """Run one command, with its database."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
+    with ExitStack() as stack:
+        database_for(sys.argv, stack)
+        execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

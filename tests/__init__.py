@@ -1,0 +1,1 @@
+"""Tests: sentences about behaviour, against real databases, processes, files and HTTP."""

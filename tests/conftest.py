@@ -1,0 +1,63 @@
+"""What every test may use: a database, the shared pictures and weights, the running service."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from upscaler_site.embedded_postgres import EmbeddedPostgres, is_wanted
+
+pytest_plugins = ["tests.service", "tests.tiny_models"]
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+_scratch: Path | None = None
+_postgres: EmbeddedPostgres | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the tests a data directory and, where DATABASE_URL is unset, a Postgres of their own.
+
+    This runs before pytest-django looks for the settings, which read both from the environment. The server does not
+    wait for the disk: a test run has nothing to lose in a power cut.
+    """
+    global _scratch, _postgres  # noqa: PLW0603 - one test run, one server; hooks have no other place to keep it
+    _scratch = Path(tempfile.mkdtemp(prefix="upscaler-tests-"))
+    _scratch.chmod(0o755)
+    os.environ["UPSCALER_DATA_DIR"] = str(_scratch / "data")
+    if is_wanted():
+        settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "64MB"}
+        _postgres = EmbeddedPostgres(_scratch / "database", settings)
+        os.environ["DATABASE_URL"] = _postgres.acquire()
+    os.environ["DJANGO_SETTINGS_MODULE"] = "upscaler_site.settings"
+    from django.conf import settings as django_settings
+
+    _ = django_settings.DATABASES  # loads them: pytest-django sets Django up when it finds them loaded
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the server and remove everything."""
+    if _postgres is not None:
+        _postgres.release()
+    if _scratch is not None:
+        shutil.rmtree(_scratch, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Pictures and genuine weights that lie beside the checkout and are never committed."""
+    directory = REPOSITORY.parent / "shared"
+    if not (directory / "images").is_dir():
+        pytest.skip("no shared/ directory beside the checkout: real pictures and genuine weights are not here")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def real_weights(shared_dir: Path) -> Path:
+    """The genuine realesr-animevideov3.pth."""
+    path = shared_dir / "weights" / "realesr-animevideov3.pth"
+    if not path.is_file():
+        pytest.skip("shared/weights/realesr-animevideov3.pth is not here")
+    return path

@@ -1,0 +1,29 @@
+"""Waiting for something that another process does, without guessing how long it takes."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], *, seconds: float = 60, every: float = 0.05, say: str = "") -> T:
+    """Call ``look`` until it returns something true, and return that; fail with its last answer after ``seconds``.
+
+    An AssertionError raised by ``look`` counts as "not yet", and is raised again when time is up.
+    """
+    limit = time.monotonic() + seconds
+    while True:
+        failure: AssertionError | None = None
+        answer: T | None = None
+        try:
+            answer = look()
+        except AssertionError as error:
+            failure = error
+        if answer and failure is None:
+            return answer
+        if time.monotonic() > limit:
+            if failure is not None:
+                raise failure
+            raise AssertionError(f"{say or 'it'} did not happen within {seconds} s; the last look gave {answer!r}")
+        time.sleep(every)

@@ -1,0 +1,44 @@
+"""Gives a ``manage.py`` command its database when nobody else did."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from upscaler_site.database import database_from
+from upscaler_site.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, exists_in, is_wanted
+
+#: Commands that ask the database nothing.
+WITHOUT_DATABASE = {
+    "check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "help", "makemessages", "makemigrations",
+    "spectacular", "version",
+}  # fmt: skip
+
+#: Commands that ask the database only for what the service stored there: without its data directory there is nothing.
+DATABASE_IF_THERE = {"upscale"}
+
+
+def database_for(argv: Sequence[str], stack: ExitStack) -> None:
+    """Point settings and DATABASE_URL at the embedded Postgres until ``stack`` ends, where ``argv``'s command needs it."""
+    command = next((word for word in argv[1:] if not word.startswith("-")), "help")
+    if not is_wanted() or command in WITHOUT_DATABASE or {"--help", "-h", "--version"} & set(argv[1:]):
+        return
+    try:
+        data_dir = settings.DATA_DIR
+    except ImproperlyConfigured:
+        return  # said by the command itself, in Django's words
+    if command in DATABASE_IF_THERE and not exists_in(data_dir):
+        return
+    try:
+        use(stack.enter_context(EmbeddedPostgres(data_dir)))
+    except (EmbeddedPostgresError, OSError) as error:
+        sys.exit(f"Error: {error}")
+
+
+def use(url: str) -> None:
+    """Make ``url`` the database of this process and of its children; to be called before the first connection."""
+    os.environ["DATABASE_URL"] = url
+    settings.DATABASES["default"].update(database_from(url))
