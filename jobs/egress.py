@@ -1,10 +1,11 @@
 """Requests to addresses that callers name: webhooks and image_url.
 
-A caller must not reach through us what it cannot reach itself. The address is checked where the connection is made: the name is resolved once, every address found is checked, and the
-socket is opened to a checked address, while Host, SNI and the certificate's name stay those of the URL. So a name that
-answers differently the second time (DNS rebinding) gains nothing. Redirects are never followed here, proxies from the
-environment are not used (they would resolve the name again, out of our sight), and one deadline holds for the whole
-exchange: a peer that sends one byte now and then cannot hold us.
+A caller must not reach through us what it cannot reach itself. The address is checked where the connection is made: the
+name is resolved once, every address found is checked, and the socket is opened to a checked address, while Host, SNI
+and the certificate's name stay those of the URL. So a name that answers differently the second time (DNS rebinding)
+gains nothing. Redirects are never followed here, proxies from the environment are not used (they would resolve the name
+again, out of our sight), and one deadline holds for the whole exchange: a peer that sends a byte now and then cannot
+hold us.
 """
 
 import ipaddress

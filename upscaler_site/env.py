@@ -6,6 +6,7 @@ as container secrets are mounted.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,17 @@ def words(name: str, default: Sequence[str] = (), *, help: str) -> list[str]:
     if value is None:
         return list(default)
     return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def rate(name: str, *, help: str) -> tuple[int, int] | None:
+    """Read ``COUNT/PERIOD``, such as 60/minute or 5/s: (count, seconds of the period); None where unset."""
+    value = _raw(name, "", help)
+    if value is None:
+        return None
+    match = re.fullmatch(r"([1-9][0-9]{0,8})\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)", value.lower())
+    if match is None:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be like 60/minute (second, minute, hour or day)")
+    return int(match[1]), {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2][0]]
 
 
 def directory(name: str, default: Path, *, help: str, shown: str = "") -> Path:

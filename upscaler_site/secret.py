@@ -1,13 +1,35 @@
 """Secrets that the service makes for itself on first use and keeps in the data directory, readable by its owner only."""
 
+import base64
+import binascii
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
 
 
 def secret_key_for(data_dir: Path, given: str) -> str:
     """Return ``given``, or the key kept in ``data_dir``/secret_key, made there when there is none."""
     return given or kept_secret(data_dir / "secret_key", secrets.token_urlsafe(50))
+
+
+def webhook_secrets_for(data_dir: Path, given: Sequence[str]) -> list[str]:
+    """Return ``given``, checked, or the one kept in ``data_dir``/webhook_secret, made there when there is none.
+
+    The form is Standard Webhooks': ``whsec_`` and base64 of 24 to 64 bytes. The first signs, and so do the others while
+    receivers move from the old one to the new one.
+    """
+    for secret in given:
+        try:
+            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            key = b""
+        if not secret.startswith("whsec_") or not 24 <= len(key) <= 64:
+            raise ImproperlyConfigured("WEBHOOK_SECRET must be whsec_ followed by base64 of 24 to 64 bytes")
+    fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    return list(given) or [kept_secret(data_dir / "webhook_secret", fresh)]
 
 
 def kept_secret(path: Path, fresh: str) -> str:

@@ -6,12 +6,13 @@ variable, and a test holds the two together.
 
 from pathlib import Path
 
+from corsheaders.defaults import default_headers
 from csp.constants import SELF
 
 from upscaler_site import env
 from upscaler_site.database import database_from
 from upscaler_site.log import logging_from
-from upscaler_site.secret import secret_key_for
+from upscaler_site.secret import secret_key_for, webhook_secrets_for
 from upscaler_site.version import VERSION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -42,6 +43,17 @@ PUBLIC_URL = env.text("PUBLIC_URL", help="Address under which users reach the se
 HTTPS_ONLY = env.flag("HTTPS_ONLY", False, help="Redirect to HTTPS, secure cookies, HSTS; the proxy must set X-Forwarded-Proto")
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0, minimum=0, maximum=10, help="Reverse proxies in front, whose X-Forwarded-For is believed")
 CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS", help="Origins whose pages may call the API, or *")
+CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ALLOWED_ORIGINS
+CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ALLOWED_ORIGINS
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_CREDENTIALS = False  # another site's page acts by its own key, never by a staff member's session
+CORS_ALLOW_HEADERS = [*default_headers, "x-api-key", "x-request-id", "idempotency-key", "prefer", "range", "last-event-id"]
+CORS_EXPOSE_HEADERS = [
+    "Content-Disposition", "Content-Range", "ETag", "Idempotency-Replayed", "Location", "Preference-Applied", "RateLimit",
+    "RateLimit-Policy", "Retry-After", "X-Processing-Time", "X-Request-ID",
+]
+LISTEN_ADDRESS = env.text("LISTEN_ADDRESS", "127.0.0.1", help="Address that the web server listens on; 0.0.0.0: every network of this host")
+PORT = env.integer("PORT", 8000, minimum=1, maximum=65_535, help="Port that the web server listens on")
 WEB_WORKERS = env.integer("WEB_WORKERS", 1, minimum=1, maximum=64, help="Web server processes")
 MAX_WAITING_REQUESTS = env.integer(
     "MAX_WAITING_REQUESTS", 200, minimum=1, maximum=2000, help="Requests per web process that may wait for a job; beyond: 202"
@@ -82,7 +94,8 @@ MAX_FRAMES = env.integer("MAX_FRAMES", 200, minimum=1, help="Frames of an animat
 MAX_QUEUED_JOBS = env.integer("MAX_QUEUED_JOBS", 1000, minimum=1, help="Waiting jobs; beyond: 503 with Retry-After")
 MAX_STORAGE_GB = env.number("MAX_STORAGE_GB", 0, minimum=0, help="Disk for pictures, in GB of 1e9 bytes; 0 is no limit; beyond: 507")
 MIN_FREE_DISK_MB = env.integer("MIN_FREE_DISK_MB", 500, minimum=0, help="Free disk that uploads must leave; beyond: 507")
-IMAGE_URL_HOSTS = env.words("IMAGE_URL_HOSTS", help="Hosts that image_url may name; none switches image_url off")
+IMAGE_URL_HOSTS = env.words("IMAGE_URL_HOSTS", help="Hosts that image_url may name, such as img.example.org or *.example.org; none: off")
+IMAGE_URL_TIMEOUT_SECONDS = env.number("IMAGE_URL_TIMEOUT_SECONDS", 30, minimum=0.1, maximum=600, help="Longest fetch of an image_url")
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000  # bodies that are not files; files are streamed and bounded by MAX_UPLOAD_MB
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
@@ -129,17 +142,25 @@ MAX_MODEL_UPLOAD_MB = env.integer("MAX_MODEL_UPLOAD_MB", 1000, minimum=1, help="
 # --- Access -----------------------------------------------------------------------------------------------------------
 REQUIRE_API_KEY = env.flag("REQUIRE_API_KEY", False, help="Every API call needs a key; callers see their own jobs only")
 REQUIRE_MANAGE_KEY = env.flag("REQUIRE_MANAGE_KEY", False, help="Downloads and clean-up by API need a key of scope manage")
-RATE_LIMIT_UPSCALE = env.text("RATE_LIMIT_UPSCALE", help="Submissions per key or address, such as 60/minute; none is no limit")
-RATE_LIMIT_READ = env.text("RATE_LIMIT_READ", help="Other calls per key or address, such as 600/minute; none is no limit")
+RATE_LIMIT_UPSCALE = env.rate("RATE_LIMIT_UPSCALE", help="Submissions per key or address, such as 60/minute; none is no limit")
+RATE_LIMIT_READ = env.rate("RATE_LIMIT_READ", help="Other calls per key or address, such as 600/minute; none is no limit")
 
 # --- Webhooks ---------------------------------------------------------------------------------------------------------
-WEBHOOK_SECRET = env.text("WEBHOOK_SECRET", help="whsec_ and base64: signs webhooks; made and kept in the data directory if unset")
+WEBHOOK_SECRETS = webhook_secrets_for(
+    DATA_DIR,
+    env.words("WEBHOOK_SECRET", help="whsec_ and base64: signs webhooks; old ones after a comma; made and kept in the data directory if unset"),
+)
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", False, help="Webhooks and image_url may reach private and loopback addresses")
 WEBHOOK_TIMEOUT_SECONDS = env.number("WEBHOOK_TIMEOUT_SECONDS", 15, minimum=0.1, maximum=120, help="Longest wait for a webhook's receiver")
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
 LOG_FORMAT = env.text("LOG_FORMAT", "text", choices=["text", "json"], help="Form of the log lines on standard error")
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"], help="Least severity that is logged")
+ACCESS_LOG = env.flag("ACCESS_LOG", False, help="One log line per HTTP request")
+METRICS_ACCESS = env.text(
+    "METRICS_ACCESS", "private", choices=["private", "open", "closed"], help="Who may read /metrics: private addresses, all, nobody"
+)
+METRICS_TOKEN = env.text("METRICS_TOKEN", help="Bearer token that /metrics asks for; decides alone when set")
 
 # --- Django -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -151,6 +172,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -162,7 +184,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "monitoring.requests.CountRequests",
     "csp.middleware.CSPMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "jobs.throttle.RateLimitHeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -203,14 +228,19 @@ STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "upscaler_site.static_files.HashedStaticFilesStorage"},
 }
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]  # never whole in memory
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "jobs.access.KeyAuthentication",  # first: its WWW-Authenticate makes a 401 of a refusal without credentials
+        "jobs.access.LinkAuthentication",
+        "jobs.access.StaffAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["jobs.access.ScopePermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["jobs.throttle.ScopeThrottle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "upscaler_site.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,

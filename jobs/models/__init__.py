@@ -2,7 +2,11 @@
 
 from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
+from jobs.models.chore import Chore
+from jobs.models.idempotency import IdempotencyKey
 from jobs.models.job import Job
+from jobs.models.rate import RateBucket
 from jobs.models.webhook import WebhookAttempt, WebhookMessage
+from jobs.models.worker import Worker
 
-__all__ = ["ApiKey", "Batch", "Job", "WebhookAttempt", "WebhookMessage"]
+__all__ = ["ApiKey", "Batch", "Chore", "IdempotencyKey", "Job", "RateBucket", "WebhookAttempt", "WebhookMessage", "Worker"]

@@ -19,9 +19,11 @@ class ApiKey(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, help_text="Who or what uses this key")
     prefix = models.CharField(max_length=16, unique=True, editable=False)
-    digest = models.CharField(max_length=64, editable=False)  # SHA-256 (hex) of the whole key: 256 random bits need no salt
+    # SHA-256 (hex) of the whole key: 256 random bits need neither salt nor a slow hash
+    digest = models.CharField(max_length=64, editable=False)
     scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices))
     created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 

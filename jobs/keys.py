@@ -1,0 +1,73 @@
+"""API keys: made, checked, revoked. The secret is shown once; the database keeps its hash only."""
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from jobs.models.api_key import ApiKey, Scope
+
+_PREFIX = string.ascii_lowercase + string.digits
+_SECRET = string.ascii_letters + string.digits
+_FORM = re.compile(r"ups_([a-z0-9]{8})_[A-Za-z0-9]{43}")  # 43 of 62 characters: 256 bits
+_LAST_USED_STEP = timedelta(minutes=1)  # how exact last_used_at is: a write per call would cost more than it tells
+
+
+def issue(name: str, scopes: Iterable[str], *, expires_at: datetime | None = None) -> tuple[ApiKey, str]:
+    """Make a key; returns its row and the key itself, which cannot be had again. ValueError: unknown or no scopes."""
+    wanted = list(dict.fromkeys(str(Scope(scope)) for scope in scopes))
+    if not wanted:
+        raise ValueError("a key needs at least one scope")
+    prefix = "".join(secrets.choice(_PREFIX) for _ in range(8))
+    text = f"ups_{prefix}_" + "".join(secrets.choice(_SECRET) for _ in range(43))
+    key = ApiKey.objects.create(name=name, prefix=prefix, digest=_digest(text), scopes=wanted, expires_at=expires_at)
+    return key, text
+
+
+def looks_like_ours(text: str) -> bool:
+    """Whether ``text`` has our keys' beginning: another gateway's token in the same header is none of our business."""
+    return text.startswith("ups_")
+
+
+def verify(text: str) -> ApiKey | None:
+    """The valid key whose whole text this is; None when unknown, wrong, expired or revoked.
+
+    The prefix finds the row and is no secret; the comparison of the hashes takes the same time wherever they differ.
+    """
+    match = _FORM.fullmatch(text)
+    if match is None:
+        return None
+    key = ApiKey.objects.filter(prefix=match[1]).first()
+    digest = _digest(text)
+    if key is None or not hmac.compare_digest(key.digest, digest) or not is_valid(key):
+        return None
+    return key
+
+
+def is_valid(key: ApiKey) -> bool:
+    """Neither revoked nor expired."""
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > timezone.now())
+
+
+def touch(key: ApiKey) -> None:
+    """Note that the key was used, at most once a minute."""
+    now = timezone.now()
+    if key.last_used_at is None or now - key.last_used_at >= _LAST_USED_STEP:
+        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - _LAST_USED_STEP)
+        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
+
+
+def revoke(keys: Iterable[ApiKey]) -> int:
+    """Revoke for good; returns how many were still valid. Jobs keep their key as owner."""
+    return ApiKey.objects.filter(pk__in=[key.pk for key in keys], revoked_at__isnull=True).update(revoked_at=Now())
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
