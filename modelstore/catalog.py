@@ -1,0 +1,164 @@
+"""The official Real-ESRGAN models: what each one is, what its file must be, and where it can be had.
+
+Facts only. Sizes and SHA-256 digests pin the files of the official releases; a download that differs is refused, so a
+mirror needs no trust. Importing this imports neither Django nor torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Provider(StrEnum):
+    """Who serves the files. The base address of each is a setting, so that an air-gapped site can point to its own."""
+
+    GITHUB = "github"
+    HUGGINGFACE = "huggingface"
+
+
+#: The official releases; asked first unless the caller prefers another.
+DEFAULT_PROVIDER = Provider.GITHUB
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One official model. ``paths`` are relative to the provider's base address, the best one first."""
+
+    name: str
+    architecture: str  # as in modelstore.networks.spec
+    scale: int
+    description: str
+    size_bytes: int
+    sha256: str
+    paths: Mapping[Provider, tuple[str, ...]]
+    denoise_partner: str = ""  # the model whose weights are mixed in for a denoise strength below 1
+    licence: str = "BSD-3-Clause"
+    homepage: str = "https://github.com/xinntao/Real-ESRGAN"
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file in the models directory: a constant of this module, never a caller's text."""
+        return f"{self.name}.pth"
+
+
+def _entry(
+    name: str,
+    release: str,
+    size_bytes: int,
+    sha256: str,
+    *,
+    mirrors: tuple[str, ...],
+    description: str,
+    architecture: str = "rrdbnet",
+    scale: int = 4,
+    denoise_partner: str = "",
+) -> CatalogEntry:
+    """:param mirrors: ``repository:path`` on Hugging Face; ``datasets/`` stands before a repository of that kind."""
+    huggingface = tuple(f"{repository}/resolve/main/{path}" for repository, path in (m.split(":") for m in mirrors))
+    return CatalogEntry(
+        name=name,
+        architecture=architecture,
+        scale=scale,
+        description=description,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        paths=MappingProxyType(
+            {Provider.GITHUB: (f"{release}/{name}.pth",)} | ({Provider.HUGGINGFACE: huggingface} if huggingface else {})
+        ),
+        denoise_partner=denoise_partner,
+    )
+
+
+_ENTRIES = (
+    _entry(
+        "RealESRGAN_x4plus",
+        "v0.1.0",
+        67040989,
+        "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
+        description="4x upscaling (general purpose)",
+        mirrors=(
+            "lllyasviel/Annotators:RealESRGAN_x4plus.pth",
+            "fofr/comfyui:upscale_models/RealESRGAN_x4plus.pth",
+            "LykosAI/Upscalers:RealESRGAN/RealESRGAN_x4plus.pth",
+            "datasets/Kizi-Art/Upscale:RealESRGAN_x4plus.pth",
+        ),
+    ),
+    _entry(
+        "RealESRNet_x4plus",
+        "v0.1.1",
+        67040989,
+        "a820b9bde89a874d7599d545567308ce6c128fc8754a53208eda016d40aa81df",
+        description="4x upscaling without adversarial training: smoother, invents less",
+        mirrors=("xingren23/comfyflow-models:upscale_models/RealESRNet_x4plus.pth",),
+    ),
+    _entry(
+        "RealESRGAN_x2plus",
+        "v0.2.1",
+        67061725,
+        "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
+        description="2x upscaling",
+        scale=2,
+        mirrors=(
+            "dtarnow/UPscaler:RealESRGAN_x2plus.pth",
+            "LykosAI/Upscalers:RealESRGAN/RealESRGAN_x2plus.pth",
+        ),
+    ),
+    _entry(
+        "RealESRGAN_x4plus_anime_6B",
+        "v0.2.2.4",
+        17938799,
+        "f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da",
+        description="4x upscaling of anime illustrations",
+        mirrors=("LykosAI/Upscalers:RealESRGAN/RealESRGAN_x4plus_anime_6B.pth",),
+    ),
+    _entry(
+        "realesr-animevideov3",
+        "v0.2.5.0",
+        2504012,
+        "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
+        description="4x upscaling of anime video frames (small and fast)",
+        architecture="srvggnet",
+        mirrors=(),
+    ),
+    _entry(
+        "realesr-general-x4v3",
+        "v0.2.5.0",
+        4885111,
+        "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
+        description="4x upscaling (general purpose, small and fast, with denoise strength)",
+        architecture="srvggnet",
+        denoise_partner="realesr-general-wdn-x4v3",
+        mirrors=(
+            "clavidk/realesr-general-x4v3:realesr-general-x4v3.pth",
+            "xingren23/comfyflow-models:upscale_models/realesr-general-x4v3.pth",
+            "datasets/Kizi-Art/Upscale:realesr-general-x4v3.pth",
+        ),
+    ),
+    _entry(
+        "realesr-general-wdn-x4v3",
+        "v0.2.5.0",
+        4885111,
+        "1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
+        description="4x upscaling (general purpose, keeps more of the noise); partner of realesr-general-x4v3",
+        architecture="srvggnet",
+        mirrors=("datasets/Kizi-Art/Upscale:realesr-general-wdn-x4v3.pth",),
+    ),
+)
+
+#: The official models by name.
+OFFICIAL: Mapping[str, CatalogEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+
+
+def by_digest(sha256: str) -> CatalogEntry | None:
+    """The official model whose file has this digest, whatever the file is called."""
+    return next((entry for entry in OFFICIAL.values() if entry.sha256 == sha256), None)
+
+
+# --- The model that comes with the service ----------------------------------------------------------------------------
+BUNDLED_NAME = "bundled-compact-x4"
+BUNDLED_FILE = f"{BUNDLED_NAME}.safetensors"
+BUNDLED_ARCHITECTURE = "srvggnet"
+BUNDLED_SCALE = 4
+BUNDLED_DESCRIPTION = "4x upscaling (small and fast; comes with the service, needs no download)"
+BUNDLED_LICENCE = "BSD-3-Clause"

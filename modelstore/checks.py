@@ -1,0 +1,27 @@
+"""Relations between this room's settings that would only show when somebody downloads."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
+
+
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Base addresses are addresses, and the times fit each other."""
+    found: list[CheckMessage] = []
+    for number, name in enumerate(("MODEL_GITHUB_URL", "MODEL_HUGGINGFACE_URL"), start=1):
+        value = getattr(settings, name)
+        if not value.startswith(("http://", "https://")):
+            found.append(
+                Error(f"{name} is {value!r}; it must begin with http:// or https://", id=f"modelstore.E00{number}")
+            )
+    if settings.MODEL_DOWNLOAD_STALL_SECONDS > settings.MODEL_DOWNLOAD_TIMEOUT_SECONDS:
+        found.append(
+            CheckWarning(
+                "MODEL_DOWNLOAD_STALL_SECONDS is longer than MODEL_DOWNLOAD_TIMEOUT_SECONDS",
+                hint="A silent server is then noticed only when the whole download has run out of time.",
+                id="modelstore.W001",
+            )
+        )
+    return found

@@ -1,0 +1,30 @@
+"""What lies in the models directory, from the disk."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from modelstore.models import Model
+from modelstore.places import size_on_disk
+from modelstore.states import Origin
+
+
+@dataclass(frozen=True)
+class DirectoryInfo:
+    """The models directory; the bundled model is not in it."""
+
+    path: Path
+    total_bytes: int
+    model_count: int
+    free_bytes: int | None  # None: the directory does not exist yet
+
+
+def directory_info() -> DirectoryInfo:
+    """Look at the files of all known models."""
+    path = Path(settings.MODELS_DIR)
+    sizes = [size_on_disk(model) for model in Model.objects.exclude(origin=Origin.BUNDLED)]
+    present = [size for size in sizes if size is not None]
+    free = shutil.disk_usage(path).free if path.is_dir() else None
+    return DirectoryInfo(path, sum(present), len(present), free)

@@ -1,0 +1,157 @@
+"""One file from the first source that has it: streamed, resumed, bounded in time and size, verified, renamed.
+
+A source is believed in nothing: the size and the SHA-256 digest of the file are known beforehand. No Django in here.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from modelstore.answers import AnswerRefused, AnswerTransient, read_into
+from modelstore.errors import DownloadFailed, DownloadStopped
+from modelstore.part import Part
+
+logger = logging.getLogger(__name__)
+
+#: The longest pause between two tries, whatever the server's Retry-After asks for.
+MAX_PAUSE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a file can be had. ``label`` names it in messages."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a download may take. Tries count per source, and a try that brought new bytes does not count."""
+
+    total_seconds: float
+    stall_seconds: float
+    retries: int
+    connect_seconds: float = 15.0
+    first_pause_seconds: float = 1.0
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """How a download went. ``notes`` say which sources failed before ``source`` succeeded, and why."""
+
+    source: Source
+    received_bytes: int
+    notes: tuple[str, ...]
+
+
+def fetch(
+    sources: Sequence[Source],
+    destination: Path,
+    *,
+    size_bytes: int,
+    sha256: str,
+    bounds: Bounds,
+    token: str,
+    on_progress: Callable[[int], None],
+    stopped: threading.Event,
+) -> Fetched:
+    """Bring the file of exactly ``size_bytes`` and ``sha256`` to ``destination``, or raise and leave that place alone.
+
+    Proxy variables (HTTPS_PROXY, NO_PROXY …) and SSL_CERT_FILE are honoured.
+
+    :param token: names this writer's ``.part`` file. What an earlier writer left is taken over.
+    :param on_progress: called with the bytes that are here so far, after every block; must be quick.
+    :param stopped: set by another thread to break off; noticed at the next block, or at once during a pause.
+    :raises DownloadFailed: no source had the right bytes in time. What was received is kept when it may be right.
+    :raises DownloadStopped: ``stopped`` was set.
+    """
+    deadline = time.monotonic() + bounds.total_seconds
+    notes: list[str] = []
+    received = 0
+    timeout = httpx.Timeout(bounds.stall_seconds, connect=min(bounds.connect_seconds, bounds.stall_seconds))
+    headers = {"User-Agent": "upscaler-model-store", "Accept-Encoding": "identity"}
+    with (
+        Part(destination, token) as part,
+        httpx.Client(timeout=timeout, follow_redirects=True, max_redirects=5, headers=headers) as client,
+    ):
+        part.adopt(at_most=size_bytes)
+
+        def note_progress(new_bytes: int) -> None:
+            nonlocal received
+            received += new_bytes
+            on_progress(part.length)
+            if stopped.is_set():
+                part.flush()
+                raise DownloadStopped("the download was stopped")
+            if time.monotonic() > deadline:
+                raise AnswerTransient(f"not finished within {bounds.total_seconds:g} s")
+
+        on_progress(part.length)
+        for source in sources:
+            try:
+                _fetch_from(client, source, part, size_bytes, sha256, bounds, deadline, note_progress, stopped)
+            except AnswerRefused as refusal:
+                part.reset()  # refused bytes must not be resumed by the next source
+                notes.append(f"{source.label}: {refusal}")
+            except AnswerTransient as failure:
+                notes.append(f"{source.label}: {failure}")
+            else:
+                part.accept()
+                return Fetched(source, received, tuple(notes))
+            logger.warning("download source failed file=%s %s", destination.name, notes[-1])
+            if time.monotonic() > deadline:
+                break
+        part.flush()
+        if part.length == 0:
+            part.discard()
+    raise DownloadFailed(notes or ["there is no source for this model"])
+
+
+def _fetch_from(
+    client: httpx.Client,
+    source: Source,
+    part: Part,
+    size_bytes: int,
+    sha256: str,
+    bounds: Bounds,
+    deadline: float,
+    on_block: Callable[[int], None],
+    stopped: threading.Event,
+) -> None:
+    """Fill ``part`` from one source and check it, trying again after failures that may heal."""
+    fruitless = 0
+    own = part.length == 0  # every byte of the file is this source's, so it can be blamed for them
+    while True:
+        before = part.length
+        try:
+            if part.length < size_bytes:
+                own = read_into(part, client, source.url, size_bytes, on_block) or own
+            if part.sha256 == sha256:
+                return
+            if own:
+                raise AnswerRefused(f"wrong bytes: the SHA-256 is {part.sha256[:12]}…, not {sha256[:12]}…")
+            # The wrong bytes may be an earlier source's: this one gets the chance to send the whole file itself.
+            part.reset()
+            own = True
+            logger.warning(
+                "resumed file was wrong, starting over file=%s source=%s", part.destination.name, source.label
+            )
+            continue
+        except AnswerTransient as failure:
+            fruitless = 0 if part.length > before else fruitless + 1
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or fruitless > bounds.retries:
+                raise
+            pause = failure.retry_after
+            if pause is None:
+                pause = bounds.first_pause_seconds * 2**fruitless * random.uniform(0.75, 1.25)  # noqa: S311 (no secret)
+            part.flush()
+            if stopped.wait(min(pause, MAX_PAUSE_SECONDS, remaining)):
+                raise DownloadStopped("the download was stopped") from failure

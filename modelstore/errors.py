@@ -1,0 +1,79 @@
+"""What can be wrong with a model, for people to read. No HTTP in here; importing this never imports torch."""
+
+from collections.abc import Sequence
+
+
+class ModelStoreError(Exception):
+    """The root of this room's errors. The message is fit to be shown to the caller."""
+
+
+class NameRefused(ModelStoreError):
+    """The text cannot be the name of a model."""
+
+    def __init__(self, name: str) -> None:
+        shown = name if len(name) <= 60 else f"{name[:60]}…"
+        super().__init__(
+            f"{shown!r} cannot be the name of a model: 1 to 100 letters, digits, dots, hyphens and underscores, "
+            "beginning with a letter or a digit"
+        )
+
+
+class ModelUnknown(ModelStoreError):
+    """No model has this name."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        shown = ", ".join(name if len(name) <= 60 else f"{name[:60]}…" for name in names)
+        super().__init__(f"Model not found: {shown}")
+
+
+class ModelNotReady(ModelStoreError):
+    """The model is known, but its weights are not here.
+
+    ``coming`` is True while they are being fetched: trying again later can help without anybody doing anything.
+    """
+
+    def __init__(self, name: str, advice: str, *, coming: bool = False) -> None:
+        self.name = name
+        self.coming = coming
+        super().__init__(f"Model not available: {name}. {advice}")
+
+
+class DenoiseUnsupported(ModelStoreError):
+    """A denoise strength was asked of a model that has no denoising partner."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} has no denoise strength; only models that are published as a pair of weights have one"
+        )
+
+
+class ModelInUse(ModelStoreError):
+    """The model cannot be removed because work needs it."""
+
+    def __init__(self, name: str, reasons: Sequence[str]) -> None:
+        super().__init__(f"{name} cannot be deleted: {', '.join(reasons)}")
+
+
+class ModelFixed(ModelStoreError):
+    """The model belongs to the service itself and cannot be changed this way."""
+
+
+class ImportRefused(ModelStoreError):
+    """The file does not become a model; nothing of it was kept."""
+
+
+class WeightsDamaged(ModelStoreError):
+    """A file on the disk is not what it was when it was accepted."""
+
+
+class DownloadFailed(ModelStoreError):
+    """Every source failed. ``failures`` holds one sentence per source, in the order in which they were tried."""
+
+    def __init__(self, failures: Sequence[str]) -> None:
+        self.failures = tuple(failures)
+        super().__init__("; ".join(failures))
+
+
+class DownloadStopped(ModelStoreError):
+    """The download was cancelled, or its lease went to somebody else. What was received is kept for resuming."""

@@ -1,0 +1,143 @@
+"""A claimed row to its end: the awaited file is brought, verified and put into its place, or the reason is recorded.
+
+The same road for the `io` cluster and for `manage.py download_models`: the claim decides who works, so one download
+runs per model however many ask.
+"""
+
+import logging
+import os
+import shutil
+import socket
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import transaction
+
+from modelstore import dispatch, importing, verification
+from modelstore.catalog import DEFAULT_PROVIDER, Provider
+from modelstore.download import Bounds, Source, fetch
+from modelstore.errors import DownloadFailed, DownloadStopped, ImportRefused
+from modelstore.keeping import Keeper
+from modelstore.models import Model
+from modelstore.places import stored_file
+from modelstore.states import Origin, State
+
+logger = logging.getLogger(__name__)
+
+#: Downloads side by side, on all hosts together: fewer than a host's `io` workers, so that webhooks never wait for one.
+SIDE_BY_SIDE = 3
+
+
+def run_waiting() -> None:
+    """Work on waiting rows until none waits, or enough others work."""
+    while (model := Model.objects.claim(worker_name(), at_most=SIDE_BY_SIDE)) is not None:
+        work_on(model)
+
+
+def sweep() -> int:
+    """Lost downloads wait again, and waiting rows whose ring was lost are rung for. Returns the lost ones."""
+    lost = Model.objects.reclaim_lost()
+    with transaction.atomic():
+        for _ in range(Model.objects.take_unheard()):
+            dispatch.ring()
+    return lost
+
+
+def worker_name() -> str:
+    """Host and process, for operators."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> None:
+    """Bring a claimed model to its end. What goes wrong is recorded in the row; the row tells how it went.
+
+    :param on_progress: called with the bytes that are here, often.
+    :raises BaseException: the process is asked to stop; the row was given back and rung for.
+    """
+    logger.info("model begins model=%s worker=%s attempt=%d", model.name, model.worker, model.attempts)
+    try:
+        with Keeper(model) as keeper:
+            if model.origin == Origin.IMPORTED:
+                importing.accept_upload(model, keeper.confirm)
+            else:
+                _download(model, keeper, on_progress)
+    except DownloadStopped as stop:
+        logger.info("model stopped model=%s: %s", model.name, stop)
+    except (DownloadFailed, ImportRefused) as failure:
+        Model.objects.mark_failed(model, str(failure))
+        logger.warning("model failed model=%s: %s", model.name, failure)
+    except OSError as error:
+        Model.objects.mark_failed(model, f"the models directory cannot be written: {error.strerror or error}")
+        logger.exception("model failed model=%s", model.name)
+    except Exception:
+        Model.objects.mark_failed(model, "internal error; the log of the worker has the details")
+        logger.exception("model failed model=%s", model.name)
+    except BaseException:
+        with transaction.atomic():
+            if Model.objects.release(model):
+                dispatch.ring()
+        raise
+
+
+def sources_of(model: Model) -> list[Source]:
+    """Where the file can be had: the wanted provider's sources first, then the others'."""
+    bases = {Provider.GITHUB: settings.MODEL_GITHUB_URL, Provider.HUGGINGFACE: settings.MODEL_HUGGINGFACE_URL}
+    wanted = model.provider or DEFAULT_PROVIDER
+    pairs = sorted(model.sources, key=lambda pair: pair[0] != wanted)  # stable: the order within a provider stays
+    return [Source(_label(provider, path), f"{bases[Provider(provider)]}/{path}") for provider, path in pairs]
+
+
+def _label(provider: str, path: str) -> str:
+    return provider if provider == Provider.GITHUB else f"{provider} {path.split('/resolve/', 1)[0]}"
+
+
+def _download(model: Model, keeper: Keeper, on_progress: Callable[[int], None] | None) -> None:
+    destination = stored_file(model)
+    if verification.is_genuine(destination, model.size_bytes, model.sha256):
+        _finish(model, keeper, source="found in the models directory", notes="")
+        return
+    _require_space(model)
+
+    def progress(received_bytes: int) -> None:
+        keeper.progress(received_bytes)
+        if on_progress is not None:
+            on_progress(received_bytes)
+
+    sources = sources_of(model)
+    notes = ""
+    if model.provider and not any(provider == model.provider for provider, _ in model.sources):
+        notes = f"{model.provider} does not have this model"
+    fetched = fetch(
+        sources,
+        destination,
+        size_bytes=model.size_bytes,
+        sha256=model.sha256,
+        bounds=Bounds(
+            total_seconds=settings.MODEL_DOWNLOAD_TIMEOUT_SECONDS,
+            stall_seconds=settings.MODEL_DOWNLOAD_STALL_SECONDS,
+            retries=settings.MODEL_DOWNLOAD_RETRIES,
+        ),
+        token=str(model.token).replace("-", ""),
+        on_progress=progress,
+        stopped=keeper.lost,
+    )
+    _finish(model, keeper, source=fetched.source.url, notes="; ".join([*filter(None, [notes]), *fetched.notes]))
+
+
+def _finish(model: Model, keeper: Keeper, *, source: str, notes: str) -> None:
+    keeper.progress(model.size_bytes)
+    if not Model.objects.mark_ready(model, source=source[:500], notes=notes, received_bytes=model.size_bytes):
+        # Cancelled in the last moment. The file is genuine, but nobody wants it: the disk is freed, unless a successor
+        # is at work on the same file or has finished it.
+        if Model.objects.filter(pk=model.pk, state=State.MISSING).exists():
+            stored_file(model).unlink(missing_ok=True)
+        raise DownloadStopped("cancelled at the end")
+    logger.info("model ready model=%s source=%s", model.name, source)
+
+
+def _require_space(model: Model) -> None:
+    directory = stored_file(model).parent
+    directory.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(directory).free
+    if free < model.size_bytes:
+        raise DownloadFailed([f"the disk is full: {model.size_bytes} bytes are needed, {free} are free"])

@@ -1,0 +1,186 @@
+"""Models that people bring: from a file to a row that is ready, or to a clear refusal with nothing kept.
+
+An official file is known by its digest and needs no examination. Any other is opened in a process of its own
+(examination.py), where its network is deduced from its tensors and a tiny picture is run through it.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from modelstore import catalog, dispatch
+from modelstore.errors import DownloadStopped, ImportRefused
+from modelstore.models import Model
+from modelstore.names import checked
+from modelstore.places import incoming_directory, stored_file
+from modelstore.quarantine import Incoming, receive, settle
+from modelstore.states import Origin, State
+
+logger = logging.getLogger(__name__)
+
+#: Importing torch takes seconds, the trial picture less than one; a file that needs longer is no ordinary network.
+EXAMINATION_SECONDS = 300
+_CODE_ROOT = Path(__file__).resolve().parent.parent
+
+
+def bring(
+    blocks: Iterable[bytes], name: str, *, default_name: str = "", description: str = "", licence: str = ""
+) -> Model:
+    """Take a file and make a row that waits for its examination; an official file is ready at once.
+
+    :param name: empty to let the digest tell which official model it is, and to take ``default_name`` when it is none.
+    :raises NameRefused, ImportRefused: nothing was kept.
+    """
+    if name:
+        _require_free(checked(name))
+    incoming = receive(blocks)
+    try:
+        official = catalog.by_digest(incoming.sha256)
+        if official is not None and name in ("", official.name):
+            return _accept_official(official, incoming)
+        if not name:
+            name = checked(default_name)
+            _require_free(name)
+        if name in catalog.OFFICIAL:
+            entry = catalog.OFFICIAL[name]
+            raise ImportRefused(
+                f"the file is not the official {name}: it has {incoming.size_bytes} bytes and SHA-256 "
+                f"{incoming.sha256[:12]}…, the official one {entry.size_bytes} bytes and {entry.sha256[:12]}…"
+            )
+        return _enqueue(incoming, name, description, licence)
+    except BaseException:
+        incoming.path.unlink(missing_ok=True)
+        raise
+
+
+def accept_upload(claim: Model, still_mine: Callable[[], bool]) -> None:
+    """Examine the uploaded file of a claimed row and make the row ready.
+
+    :raises ImportRefused: the file is no usable model; it was deleted.
+    :raises DownloadStopped: the claim was lost meanwhile.
+    """
+    path = incoming_directory() / claim.incoming
+    if not claim.incoming or not path.is_file():
+        raise ImportRefused("the uploaded file is gone; import it again")
+    try:
+        network = examine(path)
+    except ImportRefused:
+        if still_mine():
+            path.unlink(missing_ok=True)
+        raise
+    destination = stored_file(Model(origin=Origin.IMPORTED, file_name=f"imported-{claim.pk}{_suffix(path)}"))
+    if not still_mine():
+        raise DownloadStopped("the import was cancelled")
+    settle(path, destination)
+    accepted = Model.objects.mark_ready(
+        claim,
+        file_name=destination.name,
+        sha256=claim.network["upload_sha256"],
+        architecture=network["architecture"],
+        scale=network["scale"],
+        description=claim.description or f"{network['scale']}x upscaling (imported)",
+        network=network,
+        received_bytes=claim.size_bytes,
+    )
+    if not accepted:
+        destination.unlink(missing_ok=True)
+        raise DownloadStopped("the import was cancelled")
+    logger.info(
+        "model imported model=%s architecture=%s scale=%d", claim.name, network["architecture"], network["scale"]
+    )
+
+
+def examine(path: Path) -> dict[str, Any]:
+    """The network that a file holds, as a dictionary of NetworkSpec, found out in a process of its own.
+
+    :raises ImportRefused: it holds none that can be used.
+    """
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_CODE_ROOT)}
+    command = [sys.executable, "-m", "modelstore.examination", str(path)]
+    try:
+        process = subprocess.run(
+            command,
+            check=False,
+            env=environment,
+            cwd=_CODE_ROOT,
+            capture_output=True,
+            text=True,
+            timeout=EXAMINATION_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise ImportRefused(f"examining the file took longer than {EXAMINATION_SECONDS} s") from None
+    lines = process.stdout.splitlines()
+    try:
+        outcome: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    except ValueError:
+        outcome = {}
+    if "refused" in outcome:
+        # The file lies under a name of our own, which would tell the user nothing.
+        raise ImportRefused(str(outcome["refused"]).replace(path.name, "the file"))
+    if process.returncode != 0 or "network" not in outcome:
+        logger.error("examination crashed code=%d stderr=%s", process.returncode, process.stderr[-2000:])
+        raise ImportRefused("examining the file crashed the process that opened it")
+    network: dict[str, Any] = outcome["network"]
+    return network
+
+
+def _accept_official(entry: catalog.CatalogEntry, incoming: Incoming) -> Model:
+    model = Model.objects.get(name=entry.name)
+    settle(incoming.path, stored_file(model))
+    Model.objects.adopt(model, source="imported")
+    logger.info("official model imported model=%s", model.name)
+    model.refresh_from_db()
+    return model
+
+
+def _enqueue(incoming: Incoming, name: str, description: str, licence: str) -> Model:
+    try:
+        with transaction.atomic():
+            _replaceable(name).delete()
+            model = Model.objects.create(
+                name=name,
+                origin=Origin.IMPORTED,
+                state=State.REQUESTED,
+                description=description,
+                licence=licence,
+                incoming=incoming.path.name,
+                size_bytes=incoming.size_bytes,
+                network={"upload_sha256": incoming.sha256},
+                source="imported",
+                requested_at=Now(),
+                rung_at=Now(),
+            )
+            dispatch.ring()
+    except IntegrityError:
+        raise ImportRefused(f"a model called {name} exists already") from None
+    model.refresh_from_db()
+    return model
+
+
+def _require_free(name: str) -> None:
+    """Before the file is read: a refusal that needs no upload."""
+    if name == catalog.BUNDLED_NAME:
+        raise ImportRefused(f"{name} is the name of the model that comes with the service")
+    if name in catalog.OFFICIAL:
+        return  # only its own bytes are taken under this name
+    if Model.objects.filter(name=name).exists() and not _replaceable(name).exists():
+        raise ImportRefused(f"a model called {name} exists already; delete it first or choose another name")
+
+
+def _replaceable(name: str) -> Any:
+    """An imported model whose file was refused, or was lost: bringing the file again replaces it."""
+    return Model.objects.filter(name=name, origin=Origin.IMPORTED, state__in=(State.FAILED, State.MISSING))
+
+
+def _suffix(path: Path) -> str:
+    """By content, as checkpoint.py decides: a safetensors file begins with the length of a JSON table."""
+    with path.open("rb") as file:
+        return ".safetensors" if file.read(9)[8:9] == b"{" else ".pth"

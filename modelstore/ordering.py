@@ -1,0 +1,74 @@
+"""Asking for models and waiting for them: what the API, the admin and the page do."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db import transaction
+
+from modelstore import dispatch, store
+from modelstore.errors import ModelUnknown
+from modelstore.models import Model
+from modelstore.states import PENDING, State
+
+#: Between two looks at the rows. A download takes seconds to minutes; half a second is not felt.
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far the asked models are, each in one of the three, in the order asked."""
+
+    downloaded: list[str] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+    downloading: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)  # of the downloaded: sources that failed before one succeeded
+
+
+def order(names: Sequence[str], provider: str = "") -> None:
+    """Ask for every model that is not here. One that is here, or on its way, is left alone: no traffic.
+
+    :param provider: asked first; the other providers' sources follow when it fails. Empty: the default.
+    :raises ModelUnknown: naming every name that is no model; then nothing is asked for.
+    """
+    found = {model.name: model for model in Model.objects.listed().filter(name__in=names)}
+    unknown = [name for name in names if name not in found]
+    if unknown:
+        raise ModelUnknown(*unknown)
+    for model in found.values():
+        if model.state == State.READY and not store.is_available(model):
+            store.report_damage(model)  # the file was deleted by hand: this asks for it again
+            continue
+        with transaction.atomic():
+            if Model.objects.request(model.name, provider):
+                dispatch.ring()
+
+
+def outcome(names: Sequence[str]) -> Outcome:
+    """How the asked models stand now. One query."""
+    rows = {model.name: model for model in Model.objects.filter(name__in=names)}
+    result = Outcome()
+    for name in names:
+        model = rows.get(name)
+        if model is None:
+            result.errors[name] = "the model was deleted"
+        elif model.state == State.READY:
+            result.downloaded.append(name)
+            if model.notes:
+                result.notes[name] = model.notes
+        elif model.state in PENDING:
+            result.downloading.append(name)
+        else:
+            result.errors[name] = model.error or "the download was cancelled"
+    return result
+
+
+def wait_for(names: Sequence[str], seconds: float) -> Outcome:
+    """Wait until none of the models is on its way any more, at most ``seconds``. No transaction may be open."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = outcome(names)
+        remaining = deadline - time.monotonic()
+        if not result.downloading or remaining <= 0:
+            return result
+        time.sleep(min(POLL_SECONDS, remaining))

@@ -1,0 +1,77 @@
+"""Files from people, before they are known to be models: under a name of our own, bounded, hashed on the way."""
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from modelstore.errors import ImportRefused
+from modelstore.part import sync_directory
+from modelstore.places import incoming_directory
+
+#: Uploads whose row is gone, and parts of downloads that nobody resumed, are removed after so long.
+LEFTOVER_SECONDS = 7 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A complete file in the quarantine."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+
+
+def receive(blocks: Iterable[bytes]) -> Incoming:
+    """Write the blocks to a new file.
+
+    :raises ImportRefused: it is empty, or larger than MAX_MODEL_UPLOAD_MB; nothing is kept.
+    """
+    limit = settings.MAX_MODEL_UPLOAD_MB * 1_000_000
+    directory = incoming_directory()
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{uuid.uuid4().hex}.upload"
+    digest, size = hashlib.sha256(), 0
+    try:
+        with path.open("xb") as file:
+            for block in blocks:
+                size += len(block)
+                if size > limit:
+                    raise ImportRefused(f"the file is larger than {settings.MAX_MODEL_UPLOAD_MB} MB")
+                digest.update(block)
+                file.write(block)
+            if size == 0:
+                raise ImportRefused("the file is empty")
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Incoming(path, size, digest.hexdigest())
+
+
+def settle(source: Path, destination: Path) -> None:
+    """Move an accepted file to its place, in one step for everybody who looks."""
+    source.replace(destination)
+    sync_directory(destination.parent)
+
+
+def remove_leftovers() -> int:
+    """Delete what crashes left behind: old uploads and old parts of downloads. Returns how many files went."""
+    removed = 0
+    oldest = time.time() - LEFTOVER_SECONDS
+    for directory in (incoming_directory(), Path(settings.MODELS_DIR), Path(settings.MODEL_CACHE_DIR)):
+        if not directory.is_dir():
+            continue
+        for entry in os.scandir(directory):
+            with suppress(FileNotFoundError):  # somebody else cleans up at the same time
+                if entry.name.endswith((".part", ".upload")) and entry.is_file() and entry.stat().st_mtime < oldest:
+                    Path(entry.path).unlink()
+                    removed += 1
+    return removed

@@ -1,0 +1,96 @@
+"""The rows of the models that everybody has, the catalogue's and the bundled one: up to date after each migrate."""
+
+import json
+import logging
+import struct
+from pathlib import Path
+from typing import Any
+
+from django.db.models.functions import Now
+
+from modelstore import catalog, verification
+from modelstore.models import Model, ModelQuerySet
+from modelstore.places import bundled_file, stored_file
+from modelstore.states import Origin, State
+
+logger = logging.getLogger(__name__)
+
+
+def register_known_models(using: str = "default") -> None:
+    """Make the rows, or bring them up to date; running it again changes nothing."""
+    rows = Model.objects.using(using)
+    for entry in catalog.OFFICIAL.values():
+        _register_official(rows, entry)
+    _register_bundled(rows)
+
+
+def adopt_present_files(using: str = "default") -> list[str]:
+    """Official files that an operator put into the models directory: verified and made ready. Returns their names."""
+    rows = Model.objects.using(using)
+    adopted = []
+    for model in rows.filter(origin=Origin.OFFICIAL, state__in=(State.MISSING, State.FAILED)):
+        if verification.is_genuine(stored_file(model), model.size_bytes, model.sha256) and rows.adopt(
+            model, "found in the models directory"
+        ):
+            logger.info("model found in the models directory model=%s", model.name)
+            adopted.append(model.name)
+    return adopted
+
+
+def _register_official(rows: ModelQuerySet, entry: catalog.CatalogEntry) -> None:
+    facts: dict[str, Any] = {
+        "architecture": entry.architecture,
+        "scale": entry.scale,
+        "description": entry.description,
+        "licence": entry.licence,
+        "homepage": entry.homepage,
+        "denoise_partner": entry.denoise_partner,
+        "file_name": entry.file_name,
+        "size_bytes": entry.size_bytes,
+        "sha256": entry.sha256,
+        "sources": [[provider.value, path] for provider, paths in entry.paths.items() for path in paths],
+    }
+    model, created = rows.get_or_create(name=entry.name, defaults={"origin": Origin.OFFICIAL, **facts})
+    if not created:
+        rows.filter(pk=model.pk, origin=Origin.OFFICIAL).update(**facts)
+
+
+def _register_bundled(rows: ModelQuerySet) -> None:
+    path = bundled_file()
+    name = catalog.BUNDLED_NAME
+    if not path.is_file():
+        rows.filter(name=name, state=State.READY).update(state=State.FAILED, error=f"{path.name} is missing")
+        return
+    facts: dict[str, Any] = {
+        "architecture": catalog.BUNDLED_ARCHITECTURE,
+        "scale": catalog.BUNDLED_SCALE,
+        "description": catalog.BUNDLED_DESCRIPTION,
+        "licence": catalog.BUNDLED_LICENCE,
+        "file_name": path.name,
+        "size_bytes": path.stat().st_size,
+        "sha256": verification.digest_of(path),
+        "source": "comes with the service",
+        "network": {"parameters": _parameters(path)},
+        "state": State.READY,
+        "error": "",
+    }
+    model, created = rows.get_or_create(
+        name=name, defaults={"origin": Origin.BUNDLED, "ready_at": Now(), "verified_at": Now(), **facts}
+    )
+    if not created:
+        rows.filter(pk=model.pk).update(**facts)
+
+
+def _parameters(path: Path) -> int:
+    """The number of weights, from the file's table of contents (safetensors: eight bytes of length, then JSON)."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        table = json.loads(file.read(length))
+    total = 0
+    for key, entry in table.items():
+        if key != "__metadata__":
+            size = 1
+            for side in entry["shape"]:
+                size *= side
+            total += size
+    return total

@@ -1,0 +1,65 @@
+"""Deleting a model: the disk is freed, unless jobs need it."""
+
+import logging
+
+from modelstore import usage
+from modelstore.errors import ModelFixed, ModelInUse, ModelUnknown
+from modelstore.models import Model
+from modelstore.part import leftovers
+from modelstore.places import incoming_directory, local_file, stored_file
+from modelstore.states import PENDING, Origin, State
+
+logger = logging.getLogger(__name__)
+
+
+def delete(name: str) -> int:
+    """Remove a model's files, and the row of an imported one. An official model can be downloaded again.
+
+    A running download is called off. Returns the bytes that were freed.
+
+    :raises ModelUnknown, ModelInUse, ModelFixed: nothing changed.
+    """
+    model = Model.objects.filter(name=name).first()
+    if model is None:
+        raise ModelUnknown(name)
+    if model.origin == Origin.BUNDLED:
+        raise ModelFixed(f"{name} comes with the service and cannot be deleted")
+    # Retired first, counted after: a job that is submitted from now on is told that the model is not there, and one
+    # that was submitted before is seen by the count.
+    retired = Model.objects.retire(model)
+    jobs = _jobs_that_need(name)
+    if jobs and retired:
+        Model.objects.unretire(model)
+        raise ModelInUse(name, [f"{jobs} unfinished job{'s need' if jobs > 1 else ' needs'} it"])
+    if model.origin == Origin.IMPORTED:
+        Model.objects.filter(pk=model.pk).delete()  # a worker that examines it loses its claim by this
+    elif model.state in PENDING:
+        Model.objects.cancel(name)
+    else:
+        Model.objects.filter(pk=model.pk, state=State.FAILED).update(state=State.MISSING, error="")
+    freed = _remove_files(model)
+    logger.info("model deleted model=%s bytes=%d", name, freed)
+    return freed
+
+
+def _jobs_that_need(name: str) -> int:
+    """Jobs of the model itself, and of those that it may be mixed into."""
+    mixed_into = Model.objects.filter(denoise_partner=name).values_list("name", flat=True)
+    return sum(usage.jobs_that_need(each) for each in (name, *mixed_into))
+
+
+def _remove_files(model: Model) -> int:
+    paths = set()
+    if model.file_name:
+        paths |= {stored_file(model), local_file(model), *leftovers(stored_file(model))}
+    if model.incoming:
+        paths.add(incoming_directory() / model.incoming)
+    freed = 0
+    for path in paths:
+        try:
+            size = path.stat().st_size
+            path.unlink()
+        except FileNotFoundError:
+            continue
+        freed += size
+    return freed

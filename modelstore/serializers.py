@@ -1,0 +1,158 @@
+"""The shapes of the model endpoints: field names and units as in the API guide, further fields beside them."""
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from modelstore import store
+from modelstore.catalog import Provider
+from modelstore.models import Model
+from modelstore.names import NAME_PATTERN
+from modelstore.places import size_on_disk
+from modelstore.states import PENDING, Origin, State
+
+#: The guide's "size_mb" are mebibytes: 69927936 bytes are its 66.7.
+_MEBIBYTE = 1024 * 1024
+
+
+def mebibytes(size_bytes: int) -> float:
+    """With one decimal, as the guide shows sizes."""
+    return round(size_bytes / _MEBIBYTE, 1)
+
+
+class DownloadProgressSerializer(serializers.Serializer[Any]):
+    """How far a download is."""
+
+    bytes_done = serializers.IntegerField()
+    bytes_total = serializers.IntegerField()
+    percent = serializers.IntegerField(help_text="0 to 100")
+
+
+class LimitsSerializer(serializers.Serializer[Any]):
+    """The largest pictures that this service takes and gives."""
+
+    max_input_pixels = serializers.IntegerField()
+    max_output_pixels = serializers.IntegerField()
+    max_side = serializers.IntegerField(help_text="longest side of an input, in pixels")
+    max_upload_bytes = serializers.IntegerField()
+
+
+class ModelSerializer(serializers.Serializer[Model]):
+    """One model."""
+
+    name = serializers.CharField()
+    scale = serializers.IntegerField(help_text="how many times larger the network makes a picture")
+    description = serializers.CharField()
+    available = serializers.SerializerMethodField(help_text="its weights are here: jobs may name it")
+    size_mb = serializers.SerializerMethodField(help_text="size_bytes in MiB")
+    size_bytes = serializers.SerializerMethodField(help_text="of the file on the disk, or of the one to be downloaded")
+    status = serializers.ChoiceField(source="state", choices=State.choices)
+    origin = serializers.ChoiceField(choices=Origin.choices)
+    architecture = serializers.CharField(help_text="rrdbnet or srvggnet")
+    licence = serializers.CharField()
+    homepage = serializers.CharField()
+    sha256 = serializers.CharField()
+    supports_denoise_strength = serializers.SerializerMethodField()
+    denoise_partner = serializers.CharField(help_text="the model that a denoise strength below 1 also needs, or empty")
+    download = serializers.SerializerMethodField(help_text="progress while the model is on its way, else null")
+    source = serializers.CharField(help_text="where the file came from")
+    notes = serializers.CharField(help_text="sources that failed before one succeeded")
+    error = serializers.CharField(allow_null=True, help_text="why the last download failed, else null")
+    limits = serializers.SerializerMethodField()
+
+    def get_available(self, model: Model) -> bool:
+        """Ready, and its file is on the disk."""
+        return store.is_available(model)
+
+    def get_size_mb(self, model: Model) -> float:
+        """As in the guide."""
+        return mebibytes(self.get_size_bytes(model))
+
+    def get_size_bytes(self, model: Model) -> int:
+        """From the disk where there is a file."""
+        on_disk = size_on_disk(model) if model.state == State.READY else None
+        return model.size_bytes if on_disk is None else on_disk
+
+    def get_supports_denoise_strength(self, model: Model) -> bool:
+        """Whether it has a partner to be mixed with."""
+        return bool(model.denoise_partner)
+
+    @extend_schema_field(DownloadProgressSerializer(allow_null=True))
+    def get_download(self, model: Model) -> dict[str, int] | None:
+        """Progress while it is on its way."""
+        if model.state not in PENDING:
+            return None
+        done = model.received_bytes if model.state == State.DOWNLOADING else 0
+        return {"bytes_done": done, "bytes_total": model.size_bytes, "percent": model.percent or 0}
+
+    @extend_schema_field(LimitsSerializer)
+    def get_limits(self, model: Model) -> dict[str, int]:  # noqa: ARG002 - the framework's signature
+        """From the settings."""
+        return {
+            "max_input_pixels": settings.MAX_INPUT_PIXELS,
+            "max_output_pixels": settings.MAX_OUTPUT_PIXELS,
+            "max_side": settings.MAX_IMAGE_SIDE,
+            "max_upload_bytes": settings.MAX_UPLOAD_BYTES,
+        }
+
+    def to_representation(self, instance: Model) -> dict[str, Any]:
+        """Errors are null where there are none, as in the job object."""
+        shape: dict[str, Any] = super().to_representation(instance)
+        shape["error"] = shape["error"] or None
+        return shape
+
+
+class ModelListSerializer(serializers.Serializer[Any]):
+    """All models."""
+
+    available_models = ModelSerializer(many=True, help_text="every known model; `available` tells which are here")
+    total_models = serializers.IntegerField()
+    local_models = serializers.IntegerField(help_text="how many of them are here")
+
+
+class DownloadRequestSerializer(serializers.Serializer[Any]):
+    """Which models to bring, and whom to ask first."""
+
+    models = serializers.ListField(
+        child=serializers.RegexField(
+            NAME_PATTERN,
+            error_messages={"invalid": "not the name of a model: letters, digits, dots, hyphens, underscores"},
+        ),
+        min_length=1,
+        max_length=50,
+    )
+    provider = serializers.ChoiceField(
+        choices=[provider.value for provider in Provider],
+        required=False,
+        help_text="asked first; the other provider follows when it fails. Default: github",
+    )
+
+    def validate_models(self, value: list[str]) -> list[str]:
+        """A name given twice is one wish."""
+        return list(dict.fromkeys(value))
+
+
+class DownloadOutcomeSerializer(serializers.Serializer[Any]):
+    """How far the asked models are."""
+
+    success = serializers.BooleanField(help_text="nothing failed")
+    message = serializers.CharField()
+    downloaded = serializers.ListField(child=serializers.CharField(), help_text="here now, or already before")
+    failed = serializers.ListField(child=serializers.CharField())
+    errors = serializers.DictField(child=serializers.CharField(), help_text="name → why it failed")
+    downloading = serializers.ListField(child=serializers.CharField(), help_text="still on their way")
+    notes = serializers.DictField(
+        child=serializers.CharField(), help_text="name → sources that failed before one succeeded"
+    )
+
+
+class ModelsInfoSerializer(serializers.Serializer[Any]):
+    """The models directory."""
+
+    models_directory = serializers.CharField()
+    total_size_mb = serializers.FloatField()
+    model_count = serializers.IntegerField()
+    total_size_bytes = serializers.IntegerField()
+    free_bytes = serializers.IntegerField(allow_null=True, help_text="free space of that disk")

@@ -1,0 +1,33 @@
+"""The life of a model's weights, once.
+
+``missing → requested → downloading → ready | failed``; ``failed → requested`` by asking again; ``requested |
+downloading → missing`` by cancelling; ``downloading → requested`` when a worker stops or is lost and attempts are left;
+``ready → requested`` when the file is found damaged and can be fetched again (``→ failed`` where it cannot); ``ready →
+missing`` by deleting. An uploaded file goes the same way: its "download" is its examination.
+"""
+
+from django.db.models import TextChoices
+
+
+class State(TextChoices):
+    """Where the weights are."""
+
+    MISSING = "missing", "not downloaded"
+    REQUESTED = "requested", "waiting"
+    DOWNLOADING = "downloading", "downloading"
+    READY = "ready", "ready"
+    FAILED = "failed", "failed"
+
+
+class Origin(TextChoices):
+    """Who made the model known to us."""
+
+    OFFICIAL = "official", "official"
+    BUNDLED = "bundled", "bundled"
+    IMPORTED = "imported", "imported"
+
+
+#: Somebody is, or will be, at work on it.
+PENDING = frozenset({State.REQUESTED, State.DOWNLOADING})
+#: A download may be asked for.
+REQUESTABLE = frozenset({State.MISSING, State.FAILED})

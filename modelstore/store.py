@@ -1,0 +1,177 @@
+"""From a model's name to weights that can be used: for the web, whether; for a worker, where.
+
+Importing this never imports torch.
+"""
+
+import logging
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+
+from modelstore import catalog, dispatch, verification
+from modelstore.errors import DenoiseUnsupported, ModelNotReady, ModelUnknown
+from modelstore.models import Model
+from modelstore.part import Part
+from modelstore.places import local_file, size_on_disk, stored_file
+from modelstore.states import PENDING, Origin, State
+
+logger = logging.getLogger(__name__)
+
+_COMING = "Its file was damaged and is being fetched again; try again in a minute"
+
+
+@dataclass(frozen=True)
+class LocalWeights:
+    """Verified files on this host. The network is ``blend * path + (1 - blend) * second``; alone where second is None.
+
+    ``path`` differs between models of different content, so it (with second and blend) may key a pool of networks.
+    """
+
+    name: str
+    path: Path
+    second: Path | None
+    blend: float
+    scale: int
+    sha256: str  # of the file at ``path``
+
+
+def require_usable(name: str, denoise_strength: float | None = None) -> Model:
+    """The model, when a job that names it can be worked on now. Cheap: one or two queries and a stat.
+
+    :param denoise_strength: None or 1 for the model alone; below 1 its denoising partner must be usable too.
+    :raises ModelUnknown: no model has this name.
+    :raises ModelNotReady: its weights, or its partner's, are not here; the message says how to get them.
+    :raises DenoiseUnsupported: the model has no partner.
+    """
+    model = _find(name)
+    _require_ready(model)
+    if denoise_strength is not None:
+        if not model.denoise_partner:
+            raise DenoiseUnsupported(name)
+        if denoise_strength < 1:
+            _require_ready(_find(model.denoise_partner))
+    return model
+
+
+def any_usable() -> bool:
+    """Whether at least one model can be used: what readiness asks."""
+    return any(is_available(model) for model in Model.objects.filter(state=State.READY))
+
+
+def is_available(model: Model) -> bool:
+    """Ready, and its file lies on the disk with the right size."""
+    return model.state == State.READY and size_on_disk(model) == model.size_bytes
+
+
+def weights_for(name: str, denoise_strength: float | None = None) -> LocalWeights:
+    """Verified files of a model on this host; for workers. Reads a file only when it changed since the last time.
+
+    A damaged copy of this host is replaced from the shared storage; a damaged shared file is asked for again.
+
+    :raises ModelUnknown, ModelNotReady, DenoiseUnsupported: as `require_usable`; ModelNotReady.coming tells whether
+        waiting can help.
+    """
+    model = require_usable(name, denoise_strength)
+    path = _verified_copy(model)
+    if denoise_strength is None or denoise_strength >= 1:
+        return LocalWeights(name, path, None, 1.0, model.scale, model.sha256)
+    second = _verified_copy(_find(model.denoise_partner))
+    return LocalWeights(name, path, second, denoise_strength, model.scale, model.sha256)
+
+
+def verify(model: Model) -> bool:
+    """Read the shared file of a ready model again. When it is damaged it is deleted and asked for again (or fails)."""
+    if verification.is_genuine(stored_file(model), model.size_bytes, model.sha256, reread=True):
+        Model.objects.mark_verified(model)
+        return True
+    report_damage(model)
+    return False
+
+
+def report_damage(model: Model) -> None:
+    """The shared file is gone or is not what was accepted."""
+    fixable = model.origin == Origin.OFFICIAL
+    error = "its file was damaged" if fixable else "its file is damaged and must be brought again"
+    with transaction.atomic():
+        if not Model.objects.mark_damaged(model, error):
+            return  # somebody else noticed first
+        if fixable:
+            dispatch.ring()
+    logger.error("model damaged model=%s origin=%s", model.name, model.origin)
+    if model.origin != Origin.BUNDLED:  # the bundled file is part of the code and not ours to delete
+        stored_file(model).unlink(missing_ok=True)
+
+
+def _find(name: str) -> Model:
+    model = Model.objects.listed().filter(name=name).first()
+    if model is None:
+        raise ModelUnknown(name)
+    return model
+
+
+def _require_ready(model: Model) -> None:
+    if is_available(model):
+        return
+    if model.state in PENDING:
+        done = f" ({model.percent} %)" if model.percent is not None else ""
+        raise ModelNotReady(model.name, f"It is being downloaded{done}; try again in a minute", coming=True)
+    if model.state == State.READY:
+        report_damage(model)
+        if model.origin == Origin.OFFICIAL:
+            raise ModelNotReady(model.name, _COMING, coming=True)
+    if model.origin == Origin.OFFICIAL:
+        advice = "Download it first using /api/v1/models/download"
+        if not Model.objects.filter(state=State.READY).exists():
+            advice += (
+                f" or `python manage.py download_models {model.name}`; on a machine without internet, bring the file "
+                f"{model.name}.pth and run `python manage.py import_model {model.name}.pth`"
+            )
+        raise ModelNotReady(model.name, advice)
+    if model.origin == Origin.BUNDLED:
+        raise ModelNotReady(model.name, f"The file {catalog.BUNDLED_FILE} of this installation is missing or damaged")
+    raise ModelNotReady(model.name, "Its file is missing or damaged; import it again")
+
+
+def _verified_copy(model: Model) -> Path:
+    local, shared = local_file(model), stored_file(model)
+    if verification.is_genuine(local, model.size_bytes, model.sha256):
+        return local
+    if local != shared and _copy(model, shared, local):
+        return local
+    report_damage(model)
+    raise ModelNotReady(model.name, _COMING, coming=model.origin == Origin.OFFICIAL)
+
+
+def _copy(model: Model, shared: Path, local: Path) -> bool:
+    """This host's own copy from the shared storage. False when the shared bytes are not the right ones."""
+    with Part(local, uuid.uuid4().hex) as part:
+        try:
+            with shared.open("rb") as file:
+                while block := file.read(1 << 20):
+                    part.write(block)
+        except OSError as error:
+            logger.warning("cannot read shared weights model=%s error=%s", model.name, error)
+            part.discard()
+            return False
+        if part.sha256 != model.sha256:
+            part.discard()
+            return False
+        part.accept()
+    logger.info("copied weights to this host model=%s bytes=%d", model.name, model.size_bytes)
+    _prune(local.parent)
+    return verification.is_genuine(local, model.size_bytes, model.sha256)
+
+
+def _prune(cache: Path) -> None:
+    """Remove this host's copies of models that are no longer known under that content."""
+    if cache == Path(settings.MODELS_DIR):
+        return
+    known = set(Model.objects.listed().values_list("sha256", flat=True))
+    for entry in os.scandir(cache):
+        stem = entry.name.split(".", 1)[0]
+        if entry.is_file() and len(stem) == 64 and stem not in known:
+            Path(entry.path).unlink(missing_ok=True)

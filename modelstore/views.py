@@ -1,0 +1,159 @@
+"""The model endpoints of the API guide."""
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from modelstore import ordering, removal
+from modelstore.directory import directory_info
+from modelstore.errors import ModelUnknown
+from modelstore.models import Model
+from modelstore.prefer import preference
+from modelstore.serializers import (
+    DownloadOutcomeSerializer,
+    DownloadRequestSerializer,
+    ModelListSerializer,
+    ModelSerializer,
+    ModelsInfoSerializer,
+    mebibytes,
+)
+
+_NAME = OpenApiParameter("name", str, OpenApiParameter.PATH, description="Name of the model")
+_PREFER = OpenApiParameter(
+    "Prefer",
+    str,
+    OpenApiParameter.HEADER,
+    description="`respond-async`: do not wait; `wait=N`: at most N seconds (RFC 7240)",
+)
+_REQUEST = OpenApiExample(
+    "Two models",
+    {"models": ["RealESRGAN_x4plus", "RealESRGAN_x4plus_anime_6B"], "provider": "huggingface"},
+    request_only=True,
+)
+_OUTCOME = OpenApiExample(
+    "One of two failed",
+    {
+        "success": False,
+        "message": "Downloaded 1 model(s)",
+        "downloaded": ["RealESRGAN_x4plus"],
+        "failed": ["RealESRGAN_x4plus_anime_6B"],
+        "errors": {"RealESRGAN_x4plus_anime_6B": "github: Network error: Connection timeout"},
+        "downloading": [],
+        "notes": {},
+    },
+    response_only=True,
+    status_codes=["200"],
+)
+
+
+class ModelViewSet(ViewSet):
+    """Models: list, look at, bring, remove."""
+
+    throttle_scope: str | None = "read"
+
+    @property
+    def required_scope(self) -> str:
+        """What an API key must allow: changing what everybody uses is management."""
+        return "manage" if self.action in ("download", "destroy") else "upscale"
+
+    @extend_schema(operation_id="models_list", tags=["Models"], responses=ModelListSerializer)
+    def list(self, request: Request) -> Response:  # noqa: ARG002
+        """List all models, those that can be downloaded included."""
+        shapes = ModelSerializer(Model.objects.listed(), many=True).data
+        local = sum(shape["available"] for shape in shapes)
+        return Response({"available_models": shapes, "total_models": len(shapes), "local_models": local})
+
+    @extend_schema(operation_id="models_retrieve", tags=["Models"], parameters=[_NAME], responses=ModelSerializer)
+    def retrieve(self, request: Request, name: str) -> Response:  # noqa: ARG002
+        """One model, with the progress of its download."""
+        model = Model.objects.listed().filter(name=name).first()
+        if model is None:
+            raise ModelUnknown(name)
+        return Response(ModelSerializer(model).data)
+
+    @extend_schema(
+        operation_id="models_delete",
+        tags=["Models"],
+        parameters=[_NAME],
+        request=None,
+        responses={204: OpenApiResponse()},
+    )
+    def destroy(self, request: Request, name: str) -> Response:  # noqa: ARG002
+        """Delete a model's files, or call off its download. Refused (409) while jobs need it."""
+        removal.delete(name)
+        return Response(status=204)
+
+    @extend_schema(
+        operation_id="models_download",
+        tags=["Models"],
+        parameters=[_PREFER],
+        request=DownloadRequestSerializer,
+        responses={200: DownloadOutcomeSerializer, 202: DownloadOutcomeSerializer},
+        examples=[_REQUEST, _OUTCOME],
+    )
+    def download(self, request: Request) -> Response:
+        """Bring models and wait until they are here. 202 when some are still on their way: look at them one by one.
+
+        A model that is here already counts as downloaded, without any traffic. Bytes are checked against the pinned
+        SHA-256, so any source may serve them: when the wanted provider fails, the other follows, and `notes` says so.
+        """
+        wish = DownloadRequestSerializer(data=request.data)
+        wish.is_valid(raise_exception=True)
+        names: list[str] = wish.validated_data["models"]
+        prefer = preference(request.headers.get("Prefer", ""), settings.MODEL_DOWNLOAD_WAIT_SECONDS)
+        ordering.order(names, wish.validated_data.get("provider", ""))
+        result = ordering.wait_for(names, prefer.wait_seconds)
+        return Response(
+            _shape(result), status=202 if result.downloading else 200, headers=_headers(result, prefer.applied)
+        )
+
+
+class ModelsInfoViewSet(ViewSet):
+    """The models directory."""
+
+    required_scope: str | None = "upscale"
+    throttle_scope: str | None = "read"
+
+    @extend_schema(operation_id="models_info", tags=["Models"], responses=ModelsInfoSerializer)
+    def retrieve(self, request: Request) -> Response:  # noqa: ARG002
+        """Where models are kept and how much space they take. The bundled model is part of the program: not counted."""
+        info = directory_info()
+        return Response(
+            {
+                "models_directory": str(info.path),
+                "total_size_mb": mebibytes(info.total_bytes),
+                "model_count": info.model_count,
+                "total_size_bytes": info.total_bytes,
+                "free_bytes": info.free_bytes,
+            }
+        )
+
+
+def _shape(result: ordering.Outcome) -> dict[str, Any]:
+    message = f"Downloaded {len(result.downloaded)} model(s)"
+    if result.downloading:
+        message += f", {len(result.downloading)} still downloading"
+    return {
+        "success": not result.errors,
+        "message": message,
+        "downloaded": result.downloaded,
+        "failed": list(result.errors),
+        "errors": result.errors,
+        "downloading": result.downloading,
+        "notes": result.notes,
+    }
+
+
+def _headers(result: ordering.Outcome, applied: str) -> dict[str, str]:
+    headers = {"Vary": "Prefer"} | ({"Preference-Applied": applied} if applied else {})
+    if result.downloading:
+        one = len(result.downloading) == 1
+        headers |= {
+            "Location": f"/api/v1/models/{result.downloading[0]}" if one else "/api/v1/models",
+            "Retry-After": "5",
+        }
+    return headers
