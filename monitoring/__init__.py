@@ -1,1 +1,1 @@
-"""Monitoring: tells people whether the service is well."""
+"""Tells people and machines whether the service is well: health, system, figures, Prometheus, the Operations page."""

@@ -1,0 +1,73 @@
+"""Django system checks.
+
+Relations between settings that no single reader in env.py can judge. `manage.py check` runs them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as CheckWarning
+
+
+@register("monitoring")
+def check_directories(**_: Any) -> list[CheckMessage]:
+    """A directory that is a file would fail at the first upload, long after the start."""
+    problems: list[CheckMessage] = []
+    for name in ("DATA_DIR", "MODELS_DIR", "MODEL_CACHE_DIR", "MEDIA_ROOT"):
+        directory = Path(getattr(settings, name))
+        if directory.exists() and not directory.is_dir():
+            problems.append(Error(f"{name} is {directory}, which is no directory", id="monitoring.E001"))
+    return problems
+
+
+@register("monitoring")
+def check_limits(**_: Any) -> list[CheckMessage]:
+    """Limits that contradict each other make every request fail, or never hold."""
+    problems: list[CheckMessage] = []
+    if settings.MAX_OUTPUT_PIXELS < settings.MAX_INPUT_PIXELS:
+        problems.append(
+            CheckWarning(
+                f"MAX_OUTPUT_PIXELS ({settings.MAX_OUTPUT_PIXELS}) is less than MAX_INPUT_PIXELS "
+                f"({settings.MAX_INPUT_PIXELS}): the largest inputs can never be upscaled",
+                hint="Raise MAX_OUTPUT_PIXELS; a scale of 4 needs 16 times the input's pixels.",
+                id="monitoring.W001",
+            )
+        )
+    if settings.MAX_STORAGE_GB and settings.MAX_STORAGE_GB * 1000 < settings.MAX_UPLOAD_MB:
+        problems.append(
+            CheckWarning(
+                f"MAX_STORAGE_GB ({settings.MAX_STORAGE_GB:g}) holds not even one upload of MAX_UPLOAD_MB "
+                f"({settings.MAX_UPLOAD_MB})",
+                id="monitoring.W002",
+            )
+        )
+    if settings.SWEEP_SECONDS > settings.JOB_LEASE_SECONDS:
+        problems.append(
+            CheckWarning(
+                f"SWEEP_SECONDS ({settings.SWEEP_SECONDS:g}) is longer than JOB_LEASE_SECONDS "
+                f"({settings.JOB_LEASE_SECONDS}): a lost job waits for the sweep, not for its lease",
+                id="monitoring.W003",
+            )
+        )
+    return problems
+
+
+@register("monitoring", deploy=True)
+def check_production(**_: Any) -> list[CheckMessage]:
+    """What is fine on a desk and not on the Internet (`manage.py check --deploy`)."""
+    problems: list[CheckMessage] = []
+    if "*" in settings.ALLOWED_HOSTS:
+        problems.append(
+            CheckWarning("ALLOWED_HOSTS is *", hint="Name the hosts that the service answers to.", id="monitoring.W010")
+        )
+    if settings.METRICS_ACCESS == "open" and not settings.METRICS_TOKEN:
+        problems.append(
+            CheckWarning(
+                "METRICS_ACCESS is open: anybody may read /metrics",
+                hint="Use METRICS_ACCESS=private, or set METRICS_TOKEN.",
+                id="monitoring.W011",
+            )
+        )
+    return problems

@@ -1,0 +1,114 @@
+"""Is the service well? ``live`` asks this process only; ``ready`` asks everything that a picture needs on its way.
+
+Both are cheap enough for a probe every second: nothing is loaded, nothing is computed, and every question to the
+database is bounded in time, so that a hung database makes the service "not ready" instead of hanging the probe.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+
+from jobs.models import Worker
+from modelstore.models import Model
+from modelstore.states import State
+
+log = logging.getLogger(__name__)
+
+#: A probe of Kubernetes gives up after some seconds; the answer "the database is slow" must come before that.
+STATEMENT_TIMEOUT_MS = 2000
+
+NO_MODEL = "no usable model; download one first using /api/v1/models/download"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one question found: ``ok``, and in one line why."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def uptime_seconds() -> float:
+    """Seconds since this web process started."""
+    return round(max(0.0, time.time() - psutil.Process(os.getpid()).create_time()), 1)
+
+
+def readiness() -> list[Finding]:
+    """Answer every question of readiness. The service is ready when all are ``ok``."""
+    database = _check("database", _database)
+    findings = [database, _check("storage", _storage)]
+    for name, question in (("worker", _worker), ("model", _model)):
+        if database.ok:
+            findings.append(_check(name, question))
+        else:
+            findings.append(Finding(name, False, "unknown: the database does not answer"))
+    return findings
+
+
+def _check(name: str, question: Callable[[], tuple[bool, str]]) -> Finding:
+    """Ask one question. An error of the system is the answer "no", with a reason that names no path and no address."""
+    try:
+        ok, detail = question()
+    except DatabaseError as error:
+        log.warning("readiness check=%s failed: %s", name, error)
+        return Finding(name, False, f"the database does not answer ({type(error).__name__})")
+    except OSError as error:
+        log.warning("readiness check=%s failed: %s", name, error)
+        return Finding(name, False, f"cannot write: {error.strerror or type(error).__name__}")
+    return Finding(name, ok, detail)
+
+
+def _bounded() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}")
+
+
+def _database() -> tuple[bool, str]:
+    with transaction.atomic():
+        _bounded()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    return True, "answers"
+
+
+def _storage() -> tuple[bool, str]:
+    directory = Path(settings.MEDIA_ROOT)
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory, prefix=".ready-") as probe:
+        probe.write(b"ready")
+        probe.flush()
+    free_mb = shutil.disk_usage(directory).free // 1_000_000
+    if free_mb < settings.MIN_FREE_DISK_MB:
+        return False, f"{free_mb} MB of disk are free; uploads must leave {settings.MIN_FREE_DISK_MB} MB"
+    return True, f"writable, {free_mb} MB free"
+
+
+def _worker() -> tuple[bool, str]:
+    with transaction.atomic():
+        _bounded()
+        alive = Worker.objects.alive().filter(cluster="gpu").count()
+        if alive:
+            return True, f"{alive} inference worker{'s' if alive > 1 else ''} alive"
+        last = Worker.objects.filter(cluster="gpu").order_by("-seen_at").values_list("seen_at", flat=True).first()
+    if last is None:
+        return False, "no inference worker has ever reported; start the cluster gpu"
+    return False, f"no inference worker is alive; the last was seen at {last:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _model() -> tuple[bool, str]:
+    with transaction.atomic():
+        _bounded()
+        usable = Model.objects.filter(state=State.READY).count()
+    if usable:
+        return True, f"{usable} usable model{'s' if usable > 1 else ''}"
+    return False, NO_MODEL

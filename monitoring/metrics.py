@@ -1,0 +1,200 @@
+"""/metrics for Prometheus. Every number comes from the database (and NVML), so any web process tells the same truth.
+
+Scrape one address of the service, not every web process: each would tell the whole service's counters again.
+deploy/ holds a dashboard and alert rules for these names; a test compares them.
+"""
+
+import hmac
+import ipaddress
+import logging
+import shutil
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+from django.db.models import Count, Sum
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from jobs.client_address import client_address
+from jobs.models import Job, Worker
+from jobs.states import Priority, Status
+from modelstore.models import Model
+from monitoring import ledger, requests
+from monitoring.buckets import BUCKETS, empty
+from monitoring.gpus import gpus
+from monitoring.models import ALL_TIME, JobFigure, RequestFigure, SpanFigure
+from monitoring.queue import depth_by_priority, oldest_wait_seconds
+from monitoring.system import devices
+
+log = logging.getLogger(__name__)
+
+
+@require_safe
+def metrics_view(request: HttpRequest) -> HttpResponse:
+    """Answer in the text format or OpenMetrics, as the scraper accepts."""
+    if not allowed(request):
+        return HttpResponseForbidden("metrics: access denied; see METRICS_ACCESS and METRICS_TOKEN\n", "text/plain")
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(ServiceCollector())
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return HttpResponse(encode(registry), content_type=content_type, headers={"Cache-Control": "no-store"})
+
+
+def allowed(request: HttpRequest) -> bool:
+    """Apply METRICS_TOKEN, which decides alone where it is set, and else METRICS_ACCESS."""
+    if settings.METRICS_TOKEN:
+        given = request.headers.get("Authorization", "")
+        return hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
+    if settings.METRICS_ACCESS != "private":
+        return bool(settings.METRICS_ACCESS == "open")
+    # Through an unknown proxy every visitor seems to come from the proxy's own, private address: that proves nothing.
+    if not settings.TRUSTED_PROXIES and ("X-Forwarded-For" in request.headers or "Forwarded" in request.headers):
+        return False
+    address = client_address(request)
+    return bool(address) and ipaddress.ip_network(address).is_private  # loopback is private too
+
+
+class ServiceCollector(Collector):
+    """Asks for everything at the moment of the scrape."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the host's metrics, and the database's where it answers (``upscaler_database_up`` tells)."""
+        info = GaugeMetricFamily("upscaler_info", "Always 1; the version is a label", labels=["version"])
+        info.add_metric([settings.UPSCALER_VERSION], 1)
+        yield info
+        yield from _disk()
+        yield from _gpu_load()
+        try:
+            requests.counter.flush()
+            ledger.fold()
+            families = [*_queue(), *_workers(), *_jobs(), *_spans(), *_http(), *_models()]
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("metrics without the database: %s", error)
+            families = []
+        yield GaugeMetricFamily("upscaler_database_up", "1 when the database answers", value=1 if families else 0)
+        yield from families
+
+
+def _disk() -> Iterator[Metric]:
+    directory = Path(settings.MEDIA_ROOT)
+    if not directory.exists():
+        return
+    usage = shutil.disk_usage(directory)
+    yield GaugeMetricFamily("upscaler_disk_size_bytes", "Size of the disk that holds the pictures", value=usage.total)
+    yield GaugeMetricFamily("upscaler_disk_free_bytes", "Free bytes of that disk", value=usage.free)
+
+
+def _gpu_load() -> Iterator[Metric]:
+    load = GaugeMetricFamily(
+        "upscaler_gpu_utilization_ratio", "Load of this host's GPUs, 0 to 1", labels=["gpu", "name"]
+    )
+    for gpu in gpus():
+        if gpu.utilization_percent is not None:
+            load.add_metric([str(gpu.index), gpu.name], gpu.utilization_percent / 100)
+    yield load
+
+
+def _queue() -> Iterator[Metric]:
+    waiting = GaugeMetricFamily("upscaler_queue_jobs", "Jobs that wait for a worker", labels=["priority"])
+    counts = depth_by_priority()
+    for priority in Priority:
+        waiting.add_metric([priority.name.lower()], counts.get(priority.value, 0))
+    yield waiting
+    yield GaugeMetricFamily(
+        "upscaler_queue_oldest_seconds", "How long the job that waits longest has waited", value=oldest_wait_seconds()
+    )
+    yield GaugeMetricFamily(
+        "upscaler_jobs_processing",
+        "Jobs that workers hold",
+        value=Job.objects.filter(status=Status.PROCESSING).count(),
+    )
+
+
+def _workers() -> Iterator[Metric]:
+    workers = list(Worker.objects.alive())
+    alive = GaugeMetricFamily("upscaler_workers", "Workers with a fresh heartbeat", labels=["cluster", "host"])
+    busy = GaugeMetricFamily("upscaler_workers_busy", "Of these, those that hold a job", labels=["cluster", "host"])
+    for cluster, host in sorted({(w.cluster, w.host) for w in workers} | {("gpu", ""), ("io", "")}):
+        here = [w for w in workers if (w.cluster, w.host) == (cluster, host)]
+        if here or not any(w.cluster == cluster for w in workers):  # a cluster without workers is a 0, not a gap
+            alive.add_metric([cluster, host], len(here))
+            busy.add_metric([cluster, host], sum(1 for w in here if w.current_job))
+    yield alive
+    yield busy
+    labels = ["host", "device", "name"]
+    size = GaugeMetricFamily("upscaler_device_memory_size_bytes", "Memory of devices that workers use", labels=labels)
+    used = GaugeMetricFamily("upscaler_device_memory_used_bytes", "Used memory of these devices", labels=labels)
+    for device in devices(workers):
+        size.add_metric([device.host, device.device, device.name], device.memory_total)
+        used.add_metric([device.host, device.device, device.name], device.memory_used)
+    yield size
+    yield used
+
+
+def _jobs() -> Iterator[Metric]:
+    figures = JobFigure.objects.filter(hour=ALL_TIME)
+    ended = CounterMetricFamily("upscaler_jobs", "Jobs that ended", labels=["model", "status"])
+    for row in figures.values("model", "status").annotate(n=Sum("jobs")).order_by("model", "status"):
+        ended.add_metric([row["model"], row["status"]], row["n"])
+    yield ended
+    failures = CounterMetricFamily("upscaler_job_failures", "Failed jobs by reason", labels=["reason"])
+    failed = figures.filter(status=Status.FAILED)
+    for row in failed.values("error_code").annotate(n=Sum("jobs")).order_by("error_code"):
+        failures.add_metric([row["error_code"] or "unknown"], row["n"])
+    yield failures
+    tiles = CounterMetricFamily("upscaler_tiles", "Tiles that were computed", labels=["model"])
+    pixels = CounterMetricFamily("upscaler_input_pixels", "Input pixels of jobs that ran", labels=["model"])
+    for row in figures.values("model").annotate(t=Sum("tiles"), p=Sum("input_pixels")).order_by("model"):
+        tiles.add_metric([row["model"]], row["t"])
+        pixels.add_metric([row["model"]], row["p"])
+    yield tiles
+    yield pixels
+    reused = figures.aggregate(n=Sum("reused", default=0))["n"]
+    yield CounterMetricFamily("upscaler_reused_results", "Jobs answered from an equal earlier job", value=reused)
+
+
+def _spans() -> Iterator[Metric]:
+    spans = HistogramMetricFamily(
+        "upscaler_job_span_seconds", "Where completed jobs spent their time", labels=["model", "span"]
+    )
+    for figure in SpanFigure.objects.filter(hour=ALL_TIME).order_by("model", "span"):
+        spans.add_metric([figure.model, figure.span], _cumulative(figure.buckets), figure.seconds)
+    yield spans
+
+
+def _http() -> Iterator[Metric]:
+    total = CounterMetricFamily("upscaler_http_requests", "HTTP requests", labels=["method", "route", "status"])
+    sums: dict[tuple[str, str], tuple[float, list[int]]] = {}
+    for figure in RequestFigure.objects.filter(hour=ALL_TIME).order_by("method", "route", "status"):
+        total.add_metric([figure.method, figure.route, str(figure.status)], figure.count)
+        seconds, buckets = sums.get((figure.method, figure.route), (0.0, empty()))
+        summed = [a + b for a, b in zip(buckets, figure.buckets, strict=True)]
+        sums[figure.method, figure.route] = (seconds + figure.seconds, summed)
+    yield total
+    duration = HistogramMetricFamily(
+        "upscaler_http_request_seconds", "Time until the answer's first byte was ready", labels=["method", "route"]
+    )
+    for key, (seconds, buckets) in sums.items():
+        duration.add_metric(list(key), _cumulative(buckets), seconds)
+    yield duration
+
+
+def _models() -> Iterator[Metric]:
+    models = GaugeMetricFamily("upscaler_models", "Known models by the state of their weights", labels=["state"])
+    for row in Model.objects.order_by().values("state").annotate(n=Count("pk")).order_by("state"):
+        models.add_metric([row["state"]], row["n"])
+    yield models
+
+
+def _cumulative(buckets: Iterable[int]) -> list[tuple[str, float]]:
+    """Turn counts per bucket into Prometheus's form: how many were at most as long as each bound."""
+    bounds = [*(floatToGoString(bound) for bound in BUCKETS), "+Inf"]
+    return [(bound, float(n)) for bound, n in zip(bounds, accumulate(buckets), strict=True)]

@@ -1,0 +1,135 @@
+"""What the machine does: this host's CPU, memory and disk, the queue, and the workers and devices of every host."""
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from django.conf import settings
+
+from jobs.models import Worker
+from monitoring import queue
+from monitoring.gpus import Gpu, gpus
+
+
+class CpuMeter:
+    """CPU use of this host in percent, between two looks of any thread.
+
+    psutil's own ``cpu_percent`` keeps the last look per thread and answers 0.0 to a thread's first: under a threaded
+    web server that is most answers.
+    """
+
+    SHORTEST = 0.1
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: tuple[float, float, float] | None = None
+        self._percent = 0.0
+
+    def percent(self) -> float:
+        """Return the mean since the last look; the first look takes ``SHORTEST`` seconds."""
+        with self._lock:
+            if self._last is None:
+                self._last = self._look()
+                time.sleep(self.SHORTEST)
+            now = self._look()
+            elapsed, busy, total = (new - old for new, old in zip(now, self._last, strict=True))
+            if elapsed >= self.SHORTEST and total > 0:
+                self._percent = round(min(100.0, max(0.0, 100.0 * busy / total)), 1)
+                self._last = now
+            return self._percent
+
+    @staticmethod
+    def _look() -> tuple[float, float, float]:
+        times = psutil.cpu_times()
+        # Linux counts the time of guests in user time too.
+        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        return time.monotonic(), total - idle, total
+
+
+cpu = CpuMeter()
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that live workers compute on; bytes. A CPU has the host's memory."""
+
+    host: str
+    device: str
+    name: str
+    memory_total: int
+    memory_used: int
+
+
+def disk_usage_percent() -> float:
+    """Use of the disk that holds the pictures."""
+    return round(psutil.disk_usage(str(_existing(Path(settings.MEDIA_ROOT)))).percent, 1)
+
+
+def models_dir_bytes() -> int:
+    """Bytes of all files in the models directory. Files may vanish while we look: a download was renamed."""
+    total = 0
+    for path in Path(settings.MODELS_DIR).rglob("*"):
+        try:
+            if path.is_file() and not path.is_symlink():
+                total += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def devices(workers: list[Worker]) -> list[Device]:
+    """Return the devices of these workers, each once: two workers may share a GPU."""
+    found: dict[tuple[str, str], Device] = {}
+    for worker in workers:
+        if not worker.device:
+            continue
+        found[worker.host, worker.device] = Device(
+            host=worker.host,
+            device=worker.device,
+            name=worker.device_name,
+            memory_total=worker.memory_total or 0,
+            memory_used=worker.memory_used or 0,
+        )
+    return [found[key] for key in sorted(found)]
+
+
+def execution_providers(workers: list[Worker], local: list[Gpu]) -> list[str]:
+    """What computes: "cuda", "cpu" … of live inference workers; without any, what this host could offer one."""
+    kinds = {worker.device.split(":")[0] for worker in workers if worker.cluster == "gpu" and worker.device}
+    return sorted(kinds, key=lambda kind: (kind == "cpu", kind)) or (["cuda", "cpu"] if local else ["cpu"])
+
+
+def report() -> dict[str, Any]:
+    """Return the body of /api/v1/system without status, version and uptime. Megabytes are 1,000,000 bytes."""
+    workers = list(Worker.objects.alive().order_by("cluster", "host", "pid"))
+    local = gpus()
+    used = devices(workers)
+    cuda = [device for device in used if device.device.startswith("cuda")]
+    memory = (
+        (sum(device.memory_total for device in cuda), sum(device.memory_used for device in cuda))
+        if cuda
+        else (sum(gpu.memory_total for gpu in local), sum(gpu.memory_used for gpu in local))
+    )
+    return {
+        "cpu_usage_percent": cpu.percent(),
+        "memory_usage_percent": round(psutil.virtual_memory().percent, 1),
+        "disk_usage_percent": disk_usage_percent(),
+        "gpu_available": bool(cuda or local),
+        "gpu_memory_mb": memory[0] // 1_000_000,
+        "gpu_memory_used_mb": memory[1] // 1_000_000,
+        "execution_providers": execution_providers(workers, local),
+        "models_dir_size_mb": round(models_dir_bytes() / 1_000_000, 1),
+        "jobs_queue_length": queue.depth(),
+        "workers": workers,
+        "devices": used,
+    }
+
+
+def _existing(directory: Path) -> Path:
+    while not directory.exists():
+        directory = directory.parent
+    return directory

@@ -1,0 +1,14 @@
+"""Addresses of the monitoring room."""
+
+from django.urls import path
+
+from monitoring import metrics, views
+
+urlpatterns = [
+    path("api/v1/health", views.HealthView.as_view(), name="health"),
+    path("api/v1/health/live", views.LiveView.as_view(), name="health-live"),
+    path("api/v1/health/ready", views.ReadyView.as_view(), name="health-ready"),
+    path("api/v1/system", views.SystemView.as_view(), name="system"),
+    path("api/v1/stats", views.StatsView.as_view(), name="stats"),
+    path("metrics", metrics.metrics_view, name="metrics"),
+]

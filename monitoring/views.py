@@ -1,0 +1,267 @@
+"""The monitoring endpoints. Health asks for no key and knows no rate limit: a probe must never be refused."""
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from jobs.models import Worker
+from monitoring import health, stats, system
+from monitoring.serializers import (
+    HealthSerializer,
+    LiveSerializer,
+    ReadySerializer,
+    StatsSerializer,
+    SystemSerializer,
+)
+
+TAGS = ["Health & Monitoring"]
+NO_STORE = {"Cache-Control": "no-store"}
+
+READY_EXAMPLE = {
+    "ready": True,
+    "checks": [
+        {"name": "database", "ok": True, "detail": "answers"},
+        {"name": "storage", "ok": True, "detail": "writable, 81234 MB free"},
+        {"name": "worker", "ok": True, "detail": "1 inference worker alive"},
+        {"name": "model", "ok": True, "detail": "2 usable models"},
+    ],
+}
+NOT_READY_EXAMPLE = {
+    "ready": False,
+    "checks": [
+        *READY_EXAMPLE["checks"][:3],  # type: ignore[index]
+        {"name": "model", "ok": False, "detail": health.NO_MODEL},
+    ],
+    "detail": f"Not ready: model: {health.NO_MODEL}",
+    "code": "not_ready",
+}
+SYSTEM_EXAMPLE = {
+    "status": "ok",
+    "version": "1.0.0",
+    "uptime_seconds": 3600.5,
+    "cpu_usage_percent": 25.3,
+    "memory_usage_percent": 42.1,
+    "disk_usage_percent": 15.2,
+    "gpu_available": True,
+    "gpu_memory_mb": 8192,
+    "gpu_memory_used_mb": 2048,
+    "execution_providers": ["cuda"],
+    "models_dir_size_mb": 268.4,
+    "jobs_queue_length": 3,
+    "workers": [
+        {
+            "id": "d4c6e7f0-3f0e-4c43-9d3c-6a0f5b1f7a11",
+            "cluster": "gpu",
+            "host": "gpu-1",
+            "device": "cuda:0",
+            "device_name": "NVIDIA L4",
+            "current_job": "550e8400-e29b-41d4-a716-446655440000",
+            "loaded_models": ["RealESRGAN_x4plus"],
+            "started_at": "2025-02-16T09:30:00Z",
+            "seen_at": "2025-02-16T10:30:04Z",
+            "version": "1.0.0",
+        }
+    ],
+    "devices": [{"host": "gpu-1", "device": "cuda:0", "name": "NVIDIA L4", "memory_mb": 8192, "memory_used_mb": 2048}],
+}
+STATS_EXAMPLE = {
+    "total_requests": 1543,
+    "successful_requests": 1535,
+    "failed_requests": 8,
+    "average_processing_time_seconds": 42.5,
+    "total_images_processed": 4200,
+    "failed_jobs": 3,
+    "cancelled_jobs": 1,
+    "reused_results": 0,
+}
+
+
+class ProbeView(APIView):
+    """What all health views share: open to everyone, at any rate."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+    required_scope: str | None = None
+    throttle_scope: str | None = None
+
+
+class HealthView(ProbeView):
+    """GET /api/v1/health."""
+
+    @extend_schema(
+        operation_id="health",
+        tags=TAGS,
+        summary="Health check",
+        description="Does the web process answer? Touches neither the database nor the disk.",
+        auth=[],
+        responses=HealthSerializer,
+        examples=[
+            OpenApiExample(
+                "Healthy",
+                {
+                    "status": "ok",
+                    "version": "1.0.0",
+                    "uptime_seconds": 3600.5,
+                    "message": "Real-ESRGAN API is running",
+                },
+                response_only=True,
+            )
+        ],
+    )
+    def get(self, _request: Request) -> Response:
+        """Answer from this process alone."""
+        body = {
+            "status": "ok",
+            "version": settings.UPSCALER_VERSION,
+            "uptime_seconds": health.uptime_seconds(),
+            "message": "Real-ESRGAN API is running",
+        }
+        return Response(body, headers=NO_STORE)
+
+
+class LiveView(ProbeView):
+    """GET /api/v1/health/live."""
+
+    @extend_schema(
+        operation_id="health_live",
+        tags=TAGS,
+        summary="Liveness probe",
+        description="Is the web process responsive? Restart it when this fails.",
+        auth=[],
+        responses=LiveSerializer,
+        examples=[OpenApiExample("Alive", {"alive": True}, response_only=True)],
+    )
+    def get(self, _request: Request) -> Response:
+        """Answer from this process alone."""
+        return Response({"alive": True}, headers=NO_STORE)
+
+
+class ReadyView(ProbeView):
+    """GET /api/v1/health/ready."""
+
+    @extend_schema(
+        operation_id="health_ready",
+        tags=TAGS,
+        summary="Readiness probe",
+        description=(
+            "Can a picture be upscaled now? Asks whether the database answers, the storage is writable and has room, "
+            "an inference worker has sent its heartbeat, and a model is usable. Asking loads nothing. Each check "
+            "says why it is ok or not."
+        ),
+        auth=[],
+        responses={
+            200: OpenApiResponse(
+                ReadySerializer, "Ready", examples=[OpenApiExample("Ready", READY_EXAMPLE, status_codes=["200"])]
+            ),
+            503: OpenApiResponse(
+                ReadySerializer,
+                "Not ready",
+                examples=[OpenApiExample("Not ready", NOT_READY_EXAMPLE, status_codes=["503"])],
+            ),
+        },
+    )
+    def get(self, _request: Request) -> Response:
+        """Ask every question; 503 names those that failed."""
+        findings = health.readiness()
+        missing = [finding for finding in findings if not finding.ok]
+        body: dict[str, Any] = {
+            "ready": not missing,
+            "checks": [{"name": f.name, "ok": f.ok, "detail": f.detail} for f in findings],
+        }
+        if missing:
+            body["detail"] = "Not ready: " + "; ".join(f"{f.name}: {f.detail}" for f in missing)
+            body["code"] = "not_ready"
+        return Response(body, status=503 if missing else 200, headers=NO_STORE)
+
+
+class SystemView(APIView):
+    """GET /api/v1/system."""
+
+    required_scope: str | None = "upscale"
+    throttle_scope: str | None = "read"
+
+    @extend_schema(
+        operation_id="system",
+        tags=TAGS,
+        summary="System information",
+        description=(
+            "Resources of the web server's host (CPU, memory, disk), and workers and devices of every host, from their "
+            "heartbeats. A megabyte is 1,000,000 bytes."
+        ),
+        responses=SystemSerializer,
+        examples=[OpenApiExample("One GPU", SYSTEM_EXAMPLE, response_only=True)],
+    )
+    def get(self, _request: Request) -> Response:
+        """Report the system."""
+        report = system.report()
+        workers: list[Worker] = report.pop("workers")
+        devices: list[system.Device] = report.pop("devices")
+        body = {
+            "status": "ok" if any(worker.cluster == "gpu" for worker in workers) else "degraded",
+            "version": settings.UPSCALER_VERSION,
+            "uptime_seconds": health.uptime_seconds(),
+            **report,
+            "workers": [_worker(worker) for worker in workers],
+            "devices": [
+                {
+                    "host": device.host,
+                    "device": device.device,
+                    "name": device.name,
+                    "memory_mb": device.memory_total // 1_000_000,
+                    "memory_used_mb": device.memory_used // 1_000_000,
+                }
+                for device in devices
+            ],
+        }
+        return Response(body, headers=NO_STORE)
+
+
+class StatsView(APIView):
+    """GET /api/v1/stats."""
+
+    required_scope: str | None = "upscale"
+    throttle_scope: str | None = "read"
+
+    @extend_schema(
+        operation_id="stats",
+        tags=TAGS,
+        summary="Statistics",
+        description=stats.__doc__,
+        responses=StatsSerializer,
+        examples=[OpenApiExample("After some weeks", STATS_EXAMPLE, response_only=True)],
+    )
+    def get(self, _request: Request) -> Response:
+        """Report the figures since the service was installed."""
+        totals = stats.totals()
+        body = {
+            "total_requests": totals.requests,
+            "successful_requests": totals.successful_requests,
+            "failed_requests": totals.failed_requests,
+            "average_processing_time_seconds": totals.average_processing_seconds,
+            "total_images_processed": totals.completed,
+            "failed_jobs": totals.failed,
+            "cancelled_jobs": totals.cancelled,
+            "reused_results": totals.reused,
+        }
+        return Response(body, headers=NO_STORE)
+
+
+def _worker(worker: Worker) -> dict[str, Any]:
+    """Only what helps a reader: no process id, no path."""
+    return {
+        "id": str(worker.pk),
+        "cluster": worker.cluster,
+        "host": worker.host,
+        "device": worker.device,
+        "device_name": worker.device_name,
+        "current_job": str(worker.current_job) if worker.current_job else None,
+        "loaded_models": list(worker.loaded_models),
+        "started_at": worker.started_at,
+        "seen_at": worker.seen_at,
+        "version": worker.version,
+    }
