@@ -1,0 +1,68 @@
+# Two commands: `make run` starts the service, `make test` tests it. Both set everything up first; `make` lists the rest.
+
+VENV ?= .venv
+# The first Python from 3.11 on that is found; PYTHON=… picks another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run test setup check format reference clean
+
+help:  ## List the commands
+	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "  make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  Options: PORT=8001 UPSCALER_DATA_DIR=/srv/upscaler make run; more in README.md, Configuration"
+
+run: setup  ## Start the service and print its address; Ctrl-C stops it
+	@exec $(BIN)/python -m upscaler_site.serve
+
+test: $(VENV)/.dev  ## Run every test; ARGS="-k tiles -x" goes to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+setup: $(VENV)/.installed $(VENV)/.reference  ## Only install, as `make run` does first
+
+check: $(VENV)/.dev  ## Lint, types, import directions, migrations, API document, production settings
+	@BIN=$(BIN) .ci/check
+
+format: $(VENV)/.dev  ## Format the code
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+reference: $(VENV)/.installed  ## Try again to install the original realesrgan package
+	@rm -f $(VENV)/.reference && $(MAKE) --no-print-directory $(VENV)/.reference
+
+clean:  ## Remove the virtual environment; your data stays
+	rm -rf $(VENV)
+
+# A stamp says that an installation went through to its end: with all of them in place a start takes seconds.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found. PYTHON=/path/to/python make run" >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version) …"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "No virtual environment could be made. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.installed: requirements.txt | $(BIN)/python
+	@echo "Installing what the service needs (some minutes the first time) …"
+	@$(PIP) --requirement requirements.txt
+	@touch $@
+
+# The original package is an option: without it everything works but ENGINE_BACKEND=reference.
+$(VENV)/.reference: requirements-reference.txt requirements-build.txt $(VENV)/.installed
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then \
+		echo "Note: the original realesrgan package cannot be built on Python 3.13 or newer. The service works without it;"; \
+		echo "      only ENGINE_BACKEND=reference is missing. PYTHON=python3.12 make clean run would include it."; \
+		echo "not on this Python" > $@; \
+	elif echo "Installing the original realesrgan package …" \
+		&& $(PIP) --requirement requirements-build.txt \
+		&& $(PIP) --no-deps --no-build-isolation --requirement requirements-reference.txt; then \
+		echo installed > $@; \
+	else \
+		echo "Note: the original realesrgan package could not be installed (see above). The service works without it;"; \
+		echo "      only ENGINE_BACKEND=reference is missing. Try again with: make reference"; \
+		echo failed > $@; \
+	fi
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.installed $(VENV)/.reference
+	@echo "Installing what the tests need …"
+	@$(PIP) --requirement requirements-dev.txt
+	@touch $@
