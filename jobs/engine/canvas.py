@@ -1,0 +1,89 @@
+"""Where finished tiles are put together, and the one resize from unrounded pixels, strip by strip."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+#: Lanczos with three lobes reaches this many source pixels at enlargement, times the ratio at reduction.
+_LOBES = 3
+#: Rows that are resampled at once: a strip of 12 MP wide rows stays in the megabytes.
+_STRIP = 256
+
+
+class Canvas:
+    """Takes blocks of a plane, row of tiles by row of tiles, and gives the finished plane.
+
+    Without a resize the blocks are written into the result at once. With one, they are held unrounded (uint16 for an
+    8-bit result, float32 for a 16-bit one), only for as many rows as the filter still needs.
+    """
+
+    def __init__(
+        self,
+        *,
+        native: tuple[int, int],
+        target: tuple[int, int],
+        channels: int,
+        dtype: np.dtype[Any],
+    ) -> None:
+        """:param native: (width, height) that the network makes. :param target: (width, height) of the result."""
+        self.native_width, self.native_height = native
+        self.width, self.height = target
+        self.result: NDArray[Any] = np.empty((self.height, self.width, channels), dtype)
+        self.resizing = native != target
+        #: What blocks must come as.
+        self.block_dtype = dtype
+        if self.resizing:
+            self.block_dtype = np.dtype(np.uint16 if dtype == np.uint8 else np.float32)
+        self._full = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+        self._band: NDArray[Any] = np.empty((0, self.native_width, channels), self.block_dtype)
+        self._band_top = 0
+        self._written = 0
+
+    def put(self, x: int, y: int, block: NDArray[Any]) -> None:
+        """:param x, y: where the block begins, in network-output pixels; parts beyond the plane are cut off."""
+        height = min(block.shape[0], self.native_height - y)
+        width = min(block.shape[1], self.native_width - x)
+        if not self.resizing:
+            self.result[y : y + height, x : x + width] = block[:height, :width]
+            return
+        bottom = y + height - self._band_top
+        if bottom > self._band.shape[0]:
+            grown = np.empty((bottom, *self._band.shape[1:]), self.block_dtype)
+            grown[: self._band.shape[0]] = self._band
+            self._band = grown
+        top = y - self._band_top
+        self._band[top : top + height, x : x + width] = block[:height, :width]
+
+    def finish_rows(self, bottom: int) -> None:
+        """All rows above ``bottom`` (network-output pixels) are complete: resample what can be."""
+        if not self.resizing:
+            return
+        bottom = min(bottom, self.native_height)
+        ratio = self.native_height / self.height
+        reach = _LOBES * max(1.0, ratio) + 1
+        last = bottom >= self.native_height
+        ready = self.height if last else max(self._written, int((bottom - reach) / ratio))
+        while self._written < ready:
+            rows = min(_STRIP, ready - self._written)
+            self._resample(self._written, rows, ratio)
+            self._written += rows
+        keep = max(0, int(self._written * ratio - reach) - 1)
+        if keep > self._band_top:
+            self._band = self._band[keep - self._band_top :].copy()
+            self._band_top = keep
+
+    def _resample(self, top: int, rows: int, ratio: float) -> None:
+        """Pillow's resize takes a fractional source box, and looks beyond it for the filter: strips join exactly."""
+        reach = int(_LOBES * max(1.0, ratio)) + 2
+        first = max(self._band_top, int(top * ratio) - reach)
+        end = min(self._band_top + self._band.shape[0], int((top + rows) * ratio) + reach + 1)
+        strip = self._band[first - self._band_top : end - self._band_top]
+        box = (0.0, top * ratio - first, float(self.native_width), min((top + rows) * ratio - first, float(end - first)))
+        scale = self._full[self.result.dtype.name] / self._full[self._band.dtype.name]
+        for channel in range(self.result.shape[2]):
+            plane = Image.fromarray(np.ascontiguousarray(strip[:, :, channel]).astype(np.float32))
+            resized = np.asarray(plane.resize((self.width, rows), Image.Resampling.LANCZOS, box=box))
+            out = np.rint(np.clip(resized * scale, 0.0, self._full[self.result.dtype.name]))
+            self.result[top : top + rows, :, channel] = out

@@ -1,0 +1,88 @@
+"""Pillow images of any mode to arrays of gray or RGB, with alpha apart; foreign colour spaces become sRGB."""
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from jobs.engine.errors import FormatUnsupported
+from jobs.engine.metadata import fitting_profile
+
+Array = NDArray[Any]
+
+
+def to_arrays(image: Image.Image, icc: bytes | None) -> tuple[Array, Array | None, bytes | None]:
+    """Pixels of a loaded image.
+
+    :returns: colour (H, W, 1 or 3) uint8 or uint16, alpha (H, W) or None, and the profile that fits the colour.
+    :raises FormatUnsupported: for floating-point and 32-bit pixels.
+    """
+    mode = image.mode
+    if mode in ("I;16", "I;16L", "I;16B", "I;16N"):
+        gray = np.asarray(image).astype(np.uint16)
+        return gray[:, :, np.newaxis].copy(), None, fitting_profile(icc, 1)
+    if mode in ("I", "F"):
+        raise FormatUnsupported(f"the image holds 32-bit pixels (mode {mode}); 1 to 16 bit are supported")
+    if mode in ("CMYK", "LAB", "YCbCr", "HSV"):
+        image, icc = _to_srgb(image, icc)
+    image = _plain(image)
+    pixels = np.asarray(image)
+    if image.mode == "L":
+        return pixels[:, :, np.newaxis].copy(), None, fitting_profile(icc, 1)
+    if image.mode == "LA":
+        return pixels[:, :, :1].copy(), pixels[:, :, 1].copy(), fitting_profile(icc, 1)
+    if image.mode == "RGBA":
+        return np.ascontiguousarray(pixels[:, :, :3]), pixels[:, :, 3].copy(), fitting_profile(icc, 3)
+    return np.ascontiguousarray(pixels), None, fitting_profile(icc, 3)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """L, LA, RGB or RGBA, without loss: palettes are looked up, a transparent colour or index becomes alpha."""
+    transparent = "transparency" in image.info
+    if image.mode in ("L", "LA", "RGB", "RGBA") and not transparent:
+        return image
+    if image.mode == "1" and not transparent:
+        return image.convert("L")
+    if image.mode in ("1", "L", "La"):
+        return image.convert("LA")
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if transparent or image.mode == "PA" else "RGB")
+    return image.convert("RGBA" if transparent or image.mode in ("RGBA", "RGBa") else "RGB")
+
+
+def _to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes]:
+    """Colour spaces that no network knows, through the file's own profile where it has a usable one."""
+    srgb = ImageCms.createProfile("sRGB")
+    written = ImageCms.ImageCmsProfile(srgb).tobytes()
+    try:
+        if image.mode == "LAB":
+            source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        elif image.mode == "CMYK" and icc and icc[16:20] == b"CMYK":
+            source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        else:
+            return image.convert("RGB"), written
+        converted = ImageCms.profileToProfile(
+            image, source, srgb, renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC, outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError):
+        return image.convert("RGB"), written
+    if converted is None:
+        raise FormatUnsupported(f"a {image.mode} image could not be converted to RGB")
+    return converted, written
+
+
+def turn(pixels: Array, orientation: int) -> Array:
+    """Rows and columns as the EXIF orientation (1 to 8) wants them shown; a new contiguous array unless it is 1."""
+    if orientation not in range(2, 9):
+        return pixels
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    # After the transposition of 5 to 8, what is left is the mirroring of rows and of columns.
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

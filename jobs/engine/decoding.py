@@ -1,0 +1,167 @@
+"""From a file to a Picture: upright, gray or RGB, alpha apart, in the file's own depth, all frames."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from jobs.engine import color, metadata
+from jobs.engine.errors import FormatUnsupported, ImageRejected
+from jobs.engine.opening import BROKEN_FILE, open_image
+from jobs.engine.probe import check, describe
+from jobs.engine.types import Frame, Header, Limits, Picture
+
+_ORIENTATION = 0x0112
+
+
+def decode(path: Path, limits: Limits) -> Picture:
+    """Read a whole image; limits are checked on its header first.
+
+    :raises ImageRejected: one of its children, for files that are no image, broken, truncated or beyond a limit.
+    """
+    try:
+        with path.open("rb") as file:
+            name, image = open_image(file, path)
+            try:
+                header = describe(name, image, limits)
+                check(header, limits)
+                picture = _decode(path, name, image, header)
+            except BROKEN_FILE as error:
+                raise ImageRejected(f"the {name.upper()} file is broken or truncated") from error
+            except MemoryError as error:
+                raise ImageRejected(
+                    f"there is too little memory to decode {header.width}×{header.height} px"
+                ) from error
+    except OSError as error:
+        raise ImageRejected(f"the image file cannot be read: {error.strerror}") from error
+    if (picture.width, picture.height) != (header.width, header.height):
+        raise ImageRejected("the image's pixels have another size than its header says")
+    return picture
+
+
+def _decode(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
+    if header.frames > 1:
+        return _frames(name, image, header)
+    loaded_meta = metadata.read(image)
+    orientation = 1 if name in ("tiff", "heic") else int(image.getexif().get(_ORIENTATION) or 1)
+    if name == "heic" and header.bits == 16:
+        pixels, alpha = _deep_heic(path)
+        icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
+    elif (name == "png" or (name == "tiff" and header.bits == 16)) and _opencv_reads(image):
+        pixels, alpha = _opencv(path, header)
+        icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
+    else:
+        image.load()
+        pixels, alpha, icc = color.to_arrays(image, loaded_meta.icc)
+    frame = Frame(
+        color=color.turn(pixels, orientation), alpha=None if alpha is None else color.turn(alpha, orientation)
+    )
+    return Picture(format=name, frames=(frame,), metadata=_with_icc(loaded_meta, icc))
+
+
+def _with_icc(meta: metadata.Metadata, icc: bytes | None) -> metadata.Metadata:
+    from dataclasses import replace
+
+    return replace(meta, icc=icc)
+
+
+def _opencv_reads(image: ImageFile.ImageFile) -> bool:
+    """OpenCV decodes PNG twice as fast as Pillow and alone keeps 16-bit colour; palettes and 1 bit stay with Pillow."""
+    return image.mode in ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L")
+
+
+def _opencv(path: Path, header: Header) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Colour (H, W, 1 or 3) RGB and alpha, at the file's own depth."""
+    data = np.fromfile(path, np.uint8)
+    if header.format == "png":
+        _check_png(data)
+    try:
+        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ImageRejected(f"the {header.format.upper()} file is broken or truncated") from error
+    if pixels is None:
+        raise ImageRejected(f"the {header.format.upper()} file is broken or truncated")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise FormatUnsupported(f"the {header.format.upper()} file holds pixels of type {pixels.dtype}")
+    if pixels.ndim == 2:
+        return pixels[:, :, np.newaxis], None
+    alpha = pixels[:, :, 3].copy() if pixels.shape[2] == 4 else None
+    if header.gray:  # gray with alpha comes as four channels, three of them equal
+        return pixels[:, :, :1].copy(), alpha
+    code = cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return cv2.cvtColor(pixels, code), alpha
+
+
+def _check_png(data: NDArray[np.uint8]) -> None:
+    """All chunks up to IEND are there. OpenCV returns black rows for a file that ends early, and says nothing."""
+    at, size = 8, data.size
+    while at + 12 <= size:
+        length = int.from_bytes(data[at : at + 4].tobytes(), "big")
+        if data[at + 4 : at + 8].tobytes() == b"IEND":
+            return
+        at += 12 + length
+    raise ImageRejected("the PNG file is broken or truncated")
+
+
+def _deep_heic(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """10 and 12 bit HEIC, scaled to 16 bit."""
+    import pillow_heif
+
+    picture = pillow_heif.open_heif(path, convert_hdr_to_8bit=False, hdr_to_16bit=True)
+    pixels = np.asarray(picture)
+    if pixels.ndim == 2:
+        return pixels[:, :, np.newaxis].astype(np.uint16), None
+    alpha = pixels[:, :, 3].astype(np.uint16) if pixels.shape[2] == 4 else None
+    return np.ascontiguousarray(pixels[:, :, :3]).astype(np.uint16), alpha
+
+
+def _frames(name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
+    """Every frame as it is shown, composed by Pillow; TIFF pages have no time."""
+    if header.bits == 16:
+        raise FormatUnsupported(f"a {name.upper()} of {header.frames} frames with 16 bit per channel is not supported")
+    meta = metadata.read(image, loop=None if name == "tiff" else _plays(name, image))
+    orientation = 1 if name in ("tiff", "heic") else int(image.getexif().get(_ORIENTATION) or 1)
+    first = 1 if name == "png" and image.info.get("default_image") else 0
+    arrays, durations, icc = [], [], meta.icc
+    for index in range(first, first + header.frames):
+        image.seek(index)
+        image.load()
+        if name == "tiff" and image.size != (header.width, header.height):
+            raise FormatUnsupported("a TIFF with pages of different sizes; only pages of one size can be upscaled")
+        durations.append(None if name == "tiff" else round(float(image.info.get("duration", 100))))
+        pixels, alpha, icc = color.to_arrays(image.copy(), meta.icc)
+        arrays.append((pixels, alpha))
+    return Picture(format=name, frames=_alike(arrays, durations, orientation), metadata=_with_icc(meta, icc))
+
+
+def _alike(
+    arrays: list[tuple[NDArray[Any], NDArray[Any] | None]], durations: list[int | None], orientation: int
+) -> tuple[Frame, ...]:
+    """Frames of one animation may come in different modes: if one has colour or alpha, all get it."""
+    colored = any(pixels.shape[2] == 3 for pixels, _ in arrays)
+    transparent = any(alpha is not None for _, alpha in arrays)
+    frames = []
+    for (pixels, alpha), duration in zip(arrays, durations, strict=True):
+        if colored and pixels.shape[2] == 1:
+            pixels = np.repeat(pixels, 3, axis=2)
+        if transparent and alpha is None:
+            alpha = np.full(pixels.shape[:2], np.iinfo(pixels.dtype).max, pixels.dtype)
+        frames.append(
+            Frame(
+                color=color.turn(pixels, orientation),
+                alpha=None if alpha is None else color.turn(alpha, orientation),
+                duration_ms=duration,
+            )
+        )
+    return tuple(frames)
+
+
+def _plays(name: str, image: Image.Image) -> int:
+    """How often the animation runs, 0 for ever. GIF counts repeats after the first run, and none means one run."""
+    loop = image.info.get("loop")
+    if name == "gif":
+        return 1 if loop is None else 0 if loop == 0 else int(loop) + 1
+    return int(loop or 0)

@@ -1,0 +1,149 @@
+"""From a Picture to a file. Metadata is kept unless it is to be stripped; the colour profile always stays."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from jobs.engine import exif as exif_block
+from jobs.engine import png, tiff
+from jobs.engine.errors import EngineError
+from jobs.engine.output import Written, choose
+from jobs.engine.types import EncodeOptions, Frame, Metadata, Picture
+
+_QUALITY = {"jpeg": 95, "webp": 90, "avif": 80}
+#: A JPEG segment holds 65533 bytes; EXIF and XMP begin with a name in it.
+_JPEG_SEGMENT = 65_500
+
+
+def encode(picture: Picture, path: Path, options: EncodeOptions | None = None) -> str:
+    """Write the picture and return the format's name. ``path`` is written as it is called, and only in this call.
+
+    :raises FormatUnsupported: when the format asked for cannot hold the result. :raises EngineError: on other failures.
+    """
+    options = options or EncodeOptions()
+    name = choose(picture, options)
+    meta = _kept(picture, options)
+    provenance = None if options.strip_metadata else options.provenance
+    try:
+        if name == "tiff":
+            with path.open("wb") as file:
+                tiff.write(file, picture.frames, meta, provenance)
+        elif name == "png" and len(picture.frames) == 1:
+            _write(path, png.still(picture.frames[0], meta, provenance))
+        else:
+            _pillow(picture, path, name, meta, provenance, options)
+    except (ValueError, SystemError, OverflowError) as error:
+        raise EngineError(f"the result could not be written as {name.upper()}: {error}") from error
+    return name
+
+
+def _kept(picture: Picture, options: EncodeOptions) -> Metadata:
+    """Stripping leaves what is needed to show the pixels: the profile and, for animations, the loop count."""
+    meta = picture.metadata
+    if options.strip_metadata:
+        return Metadata(icc=meta.icc, loop=meta.loop)
+    if meta.exif:
+        return replace(meta, exif=exif_block.resized(meta.exif, picture.width, picture.height))
+    return meta
+
+
+def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    with path.open("wb") as file:
+        for piece in pieces:
+            file.write(piece)
+
+
+def _pillow(
+    picture: Picture, path: Path, name: Written, meta: Metadata, provenance: str | None, options: EncodeOptions
+) -> None:
+    first, *others = (_image(frame) for frame in picture.frames)
+    settings: dict[str, Any] = {"icc_profile": meta.icc}
+    if name == "jpeg":
+        settings |= _jpeg(meta, provenance)
+        settings |= {"quality": options.quality or _QUALITY["jpeg"]}
+        if settings["quality"] >= 90:
+            settings["subsampling"] = 0  # halved colour is the first thing that shows at high quality
+    elif name in ("webp", "avif"):
+        settings |= _still_or_moving(meta, provenance, options, name)
+    elif name == "png":
+        settings |= _animated_png(meta, provenance)
+    if others:
+        settings |= {
+            "save_all": True,
+            "append_images": others,
+            "duration": [frame.duration_ms or 0 for frame in picture.frames],
+            "loop": meta.loop or 0,
+        }
+        if name == "avif":
+            del settings["loop"]  # the encoder has no such setting; AVIF sequences repeat as the viewer likes
+    with path.open("wb") as file:
+        first.save(file, format={"jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF", "png": "PNG"}[name], **settings)
+
+
+def _image(frame: Frame) -> Image.Image:
+    if frame.alpha is not None:
+        return Image.fromarray(np.concatenate((frame.color, frame.alpha[:, :, np.newaxis]), axis=2))
+    return Image.fromarray(frame.color[:, :, 0] if frame.color.shape[2] == 1 else frame.color)
+
+
+def _jpeg(meta: Metadata, provenance: str | None) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    extra = b""
+    if meta.iptc and len(meta.iptc) < _JPEG_SEGMENT:
+        resource = b"8BIM\x04\x04\0\0" + len(meta.iptc).to_bytes(4, "big") + meta.iptc + b"\0" * (len(meta.iptc) % 2)
+        content = b"Photoshop 3.0\0" + resource
+        extra = b"\xff\xed" + (len(content) + 2).to_bytes(2, "big") + content
+    if extra:
+        settings["extra"] = extra
+    if meta.exif and len(meta.exif) < _JPEG_SEGMENT:
+        settings["exif"] = b"Exif\0\0" + meta.exif
+    if meta.xmp and len(meta.xmp) < _JPEG_SEGMENT:
+        settings["xmp"] = meta.xmp
+    if meta.dpi:
+        settings["dpi"] = tuple(round(value) for value in meta.dpi)
+    if provenance:
+        settings["comment"] = provenance.encode()
+    return settings
+
+
+def _still_or_moving(
+    meta: Metadata, provenance: str | None, options: EncodeOptions, name: Written
+) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    # These formats have no place for a comment, so the line of provenance becomes an EXIF entry.
+    exif = exif_block.with_software(meta.exif, provenance) if provenance else meta.exif
+    if exif:
+        settings["exif"] = b"Exif\0\0" + exif
+    if meta.xmp:
+        settings["xmp"] = meta.xmp
+    if name == "webp":
+        settings |= {"lossless": options.lossless, "quality": options.quality or _QUALITY["webp"], "exact": True}
+        if options.lossless:
+            settings |= {"quality": 50, "method": 2}  # here quality is effort; higher takes minutes for percents
+        else:
+            settings["method"] = 2
+    else:
+        settings |= {"quality": 100 if options.lossless else options.quality or _QUALITY["avif"], "speed": 8}
+        if options.lossless:
+            settings |= {"subsampling": "4:4:4", "advanced": {"matrix_coefficients": "identity"}}
+        elif settings["quality"] >= 90:
+            settings["subsampling"] = "4:4:4"
+    return settings
+
+
+def _animated_png(meta: Metadata, provenance: str | None) -> dict[str, Any]:
+    text = PngImagePlugin.PngInfo()
+    if meta.xmp:
+        text.add_itxt("XML:com.adobe.xmp", meta.xmp.decode("utf-8", "replace"))
+    if provenance:
+        text.add_text("Software", provenance)
+    settings: dict[str, Any] = {"pnginfo": text, "compress_level": 3, "disposal": 0, "blend": 0}
+    if meta.exif:
+        settings["exif"] = meta.exif
+    if meta.dpi:
+        settings["dpi"] = meta.dpi
+    return settings

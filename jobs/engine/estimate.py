@@ -1,0 +1,152 @@
+"""What a picture will cost: tiles, bytes, operations. Pure arithmetic, also for the web process (no torch)."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+from jobs.engine.passes import Passes, plan_passes
+from jobs.engine.tiles import Plan, plan
+from modelstore.networks.spec import NetworkSpec
+
+#: The reference mirrors this many pixels beyond the right and the bottom border before it starts (``pre_pad``). The
+#: networks were trained without any border, and treat the zeros beyond it as an edge; parity needs the same.
+BORDER = 10
+
+#: Padding of RRDBNet tiles, input pixels; its receptive radius (349) would be many times the tile. See RESULTS.md.
+RRDB_PAD = 24
+
+#: Tiles that give the best throughput: (side without padding) per kind of device and network.
+PREFERRED_TILE = {
+    ("cpu", "rrdbnet"): 192,
+    ("cpu", "srvggnet"): 512,
+    ("cuda", "rrdbnet"): 512,
+    ("cuda", "srvggnet"): 1024,
+}
+#: Activations that a CPU worker may hold at once; more gains nothing, and several workers share the memory.
+CPU_WORKING_SET = 1_200_000_000
+SMALLEST_TILE = 32
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of one picture."""
+
+    passes: int
+    tiles: int
+    bytes: int  # host memory at the peak: input, result, and on a CPU the network's activations
+    gflop: float
+
+
+def default_pad(spec: NetworkSpec) -> int:
+    """Input pixels around a tile: exact for SRVGGNetCompact, practically seamless for RRDBNet."""
+    if spec.architecture == "srvggnet":
+        return spec.exact_padding
+    return min(spec.exact_padding, RRDB_PAD * spec.unshuffle)
+
+
+def network_bytes(spec: NetworkSpec, window_pixels: int, *, item_bytes: int = 4) -> int:
+    """Activations of one call of the network.
+
+    Peaks measured with torch in fp32: RRDBNet 13 kB per input pixel, held by three tensors of the last, largest size;
+    SRVGGNetCompact 1.3 kB.
+    """
+    if spec.architecture == "rrdbnet":
+        numbers = 3.2 * spec.features * max(spec.scale, 1) ** 2
+    else:
+        numbers = 3.0 * spec.features + 3.0 * spec.channels * spec.scale**2
+    return int(numbers * item_bytes * window_pixels)
+
+
+def choose_tile(
+    spec: NetworkSpec, width: int, height: int, *, kind: str, pad: int, free_bytes: int, item_bytes: int = 4
+) -> int:
+    """The tile side for a plane of that size: 0 (no tiling) where it fits, else the largest that pays and fits.
+
+    :param kind: "cpu" or "cuda". :param free_bytes: free memory of the device; 0 when it is not known.
+    """
+    budget = free_bytes // 2 if free_bytes else CPU_WORKING_SET // 2
+    if kind == "cpu":
+        budget = min(budget, CPU_WORKING_SET)
+    preferred = PREFERRED_TILE[(kind, spec.architecture)] * spec.unshuffle
+    whole = (width + BORDER) * (height + BORDER)
+    if network_bytes(spec, whole, item_bytes=item_bytes) <= budget and (
+        kind == "cpu" or max(width, height) <= 2 * preferred
+    ):
+        return 0
+    per_pixel = network_bytes(spec, 1_000_000, item_bytes=item_bytes) / 1e6
+    side = int(sqrt(max(budget, 0) / per_pixel)) - 2 * pad
+    return max(SMALLEST_TILE, min(preferred, side))
+
+
+def estimate(
+    spec: NetworkSpec,
+    *,
+    width: int,
+    height: int,
+    frames: int = 1,
+    gray: bool = False,
+    alpha: bool = False,
+    bits: int = 8,
+    outscale: float | None = None,
+    tile_size: int | None = None,
+    tile_pad: int | None = None,
+    kind: str = "cpu",
+    free_bytes: int = 0,
+    item_bytes: int = 4,
+) -> Estimate:
+    """What the engine would do with a picture of that header; the same arithmetic that the engine itself uses.
+
+    Tiles of alpha are counted as if every one had to be computed.
+    """
+    passes = plan_passes(width, height, spec.scale, outscale)
+    planes = frames * (2 if alpha else 1)
+    tiles, pixels, activations = 0, 0, 0
+    for step_width, step_height in passes.inputs:
+        step = plan_plane(
+            spec, step_width, step_height, tile_size=tile_size, tile_pad=tile_pad, kind=kind, free_bytes=free_bytes,
+            item_bytes=item_bytes,
+        )
+        tiles += step.tiles * planes
+        pixels += step.tiles * step.window_pixels * planes
+        activations = max(activations, network_bytes(spec, step.window_pixels, item_bytes=item_bytes))
+    channels = (1 if gray else 3) + (1 if alpha else 0)
+    item = bits // 8
+    held = width * height * frames * channels * item + passes.width * passes.height * frames * channels * item
+    between = max((w * h * channels * 2 for w, h in passes.inputs[1:]), default=0)
+    return Estimate(
+        passes=len(passes.inputs),
+        tiles=tiles,
+        # Twice the result: the encoder works on a copy in its own channel order.
+        bytes=held + passes.width * passes.height * channels * item + between + (activations if kind == "cpu" else 0),
+        gflop=pixels * spec.mflop_per_pixel / 1e3,
+    )
+
+
+def plan_plane(
+    spec: NetworkSpec,
+    width: int,
+    height: int,
+    *,
+    tile_size: int | None,
+    tile_pad: int | None,
+    kind: str,
+    free_bytes: int,
+    item_bytes: int,
+) -> Plan:
+    """The tiles of one pass over one plane; sizes are in that pass's input pixels."""
+    pad = default_pad(spec) if tile_pad is None else tile_pad
+    if tile_size is None:
+        tile_size = choose_tile(
+            spec, width, height, kind=kind, pad=pad, free_bytes=free_bytes, item_bytes=item_bytes
+        )
+    return plan(
+        width,
+        height,
+        tile=tile_size,
+        pad=pad,
+        align=spec.unshuffle,
+        full_width=-(-(width + BORDER) // spec.unshuffle) * spec.unshuffle,
+        full_height=-(-(height + BORDER) // spec.unshuffle) * spec.unshuffle,
+    )
+
+
+__all__ = ["BORDER", "Estimate", "Passes", "choose_tile", "default_pad", "estimate", "network_bytes", "plan_plane"]

@@ -1,0 +1,128 @@
+"""Small changes inside an EXIF block without rewriting it, so that maker notes keep their offsets. Pure bytes.
+
+Layout (EXIF 2.32, 4.5 and TIFF 6.0, section 2): byte order, 42, offset of the first directory; a directory is a count,
+12 bytes per entry (tag, type, count, value or offset), and the offset of the next directory.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+
+_PREFIX = b"Exif\0\0"
+_ORIENTATION = 0x0112
+_EXIF_DIRECTORY = 0x8769
+_WIDTH, _HEIGHT = 0xA002, 0xA003
+_PROCESSING_SOFTWARE = 0x000B
+_ASCII, _SHORT, _LONG = 2, 3, 4
+
+
+def body(exif: bytes) -> bytes:
+    """The TIFF structure alone, without the ``Exif\\0\\0`` that JPEG and Pillow put before it."""
+    return exif.removeprefix(_PREFIX)
+
+
+def upright(exif: bytes) -> bytes:
+    """The same block with its orientation tag set to 1; a block that cannot be read comes back as it is."""
+    data = bytearray(body(exif))
+    _write(data, _first(data), _ORIENTATION, 1)
+    return bytes(data)
+
+
+def resized(exif: bytes, width: int, height: int) -> bytes:
+    """The same block with the pixel dimensions, where it names them, set to the new size."""
+    data = bytearray(body(exif))
+    nested = _read(data, _first(data), _EXIF_DIRECTORY)
+    if nested:
+        _write(data, nested, _WIDTH, width)
+        _write(data, nested, _HEIGHT, height)
+    return bytes(data)
+
+
+def with_software(exif: bytes | None, line: str) -> bytes:
+    """The same block, or a new one, with a ProcessingSoftware entry. A camera's own Software entry is left alone.
+
+    The first directory is written anew at the end of the block; everything else keeps its place.
+    """
+    data = bytearray(body(exif)) if exif else bytearray(b"II*\0\x08\0\0\0\0\0\0\0\0\0")
+    order = _order(data)
+    first = _first(data)
+    if not order or not first:
+        return with_software(None, line)
+    entries = [
+        bytes(data[at : at + 12]) for at, tag in _entries(data, first) if tag != _PROCESSING_SOFTWARE
+    ]
+    following = _next(data, first)
+    text = line.encode("ascii", "replace") + b"\0"
+    if len(text) < 4:
+        text = text.ljust(4, b"\0")
+    if len(data) % 2:
+        data += b"\0"
+    place = len(data)
+    data += text + b"\0" * (len(text) % 2)
+    entries.append(struct.pack(f"{order}HHII", _PROCESSING_SOFTWARE, _ASCII, len(text), place))
+    if len(text) == 4:
+        entries[-1] = struct.pack(f"{order}HHI", _PROCESSING_SOFTWARE, _ASCII, 4) + text
+    entries.sort(key=lambda entry: struct.unpack_from(f"{order}H", entry)[0])
+    struct.pack_into(f"{order}I", data, 4, len(data))
+    data += struct.pack(f"{order}H", len(entries)) + b"".join(entries) + struct.pack(f"{order}I", following)
+    return bytes(data)
+
+
+def upright_xmp(xmp: bytes) -> bytes:
+    """XMP repeats the orientation (tiff:Orientation), and some viewers believe it before EXIF."""
+    xmp = re.sub(rb"(tiff:Orientation\s*=\s*[\"'])[2-8]([\"'])", rb"\g<1>1\2", xmp)
+    return re.sub(rb"(<tiff:Orientation>\s*)[2-8](\s*</tiff:Orientation>)", rb"\g<1>1\2", xmp)
+
+
+def _order(data: bytes | bytearray) -> str | None:
+    return {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(data[:4]))
+
+
+def _first(data: bytes | bytearray) -> int:
+    order = _order(data)
+    if not order or len(data) < 8:
+        return 0
+    offset = int(struct.unpack_from(f"{order}I", data, 4)[0])
+    return offset if 8 <= offset <= len(data) - 2 else 0
+
+
+def _entries(data: bytes | bytearray, directory: int) -> Iterator[tuple[int, int]]:
+    """(offset, tag) of every entry that lies inside the block."""
+    order = _order(data)
+    if not order or not 8 <= directory <= len(data) - 2:
+        return
+    count = struct.unpack_from(f"{order}H", data, directory)[0]
+    for index in range(count):
+        at = directory + 2 + 12 * index
+        if at + 12 > len(data):
+            return
+        yield at, struct.unpack_from(f"{order}H", data, at)[0]
+
+
+def _next(data: bytes | bytearray, directory: int) -> int:
+    order = _order(data)
+    count = struct.unpack_from(f"{order}H", data, directory)[0]
+    at = directory + 2 + 12 * count
+    return int(struct.unpack_from(f"{order}I", data, at)[0]) if at + 4 <= len(data) else 0
+
+
+def _read(data: bytearray, directory: int, tag: int) -> int | None:
+    order = _order(data)
+    for at, found in _entries(data, directory):
+        if found == tag:
+            return int(struct.unpack_from(f"{order}I", data, at + 8)[0])
+    return None
+
+
+def _write(data: bytearray, directory: int, tag: int, value: int) -> None:
+    order = _order(data)
+    for at, found in _entries(data, directory):
+        if found == tag:
+            kind, count = struct.unpack_from(f"{order}HI", data, at + 2)
+            if count != 1 or kind not in (_SHORT, _LONG):
+                return
+            if kind == _SHORT and value > 0xFFFF:  # a SHORT may become a LONG: the entry's field has four bytes anyway
+                kind = _LONG
+                struct.pack_into(f"{order}H", data, at + 2, kind)
+            struct.pack_into(f"{order}I", data, at + 8, 0)
+            struct.pack_into(f"{order}{'H' if kind == _SHORT else 'I'}", data, at + 8, value)

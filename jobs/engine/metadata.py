@@ -1,0 +1,103 @@
+"""EXIF, XMP, IPTC, ICC profile, density: out of Pillow's image and made true for upright, converted pixels."""
+
+import struct
+from typing import Any
+
+from PIL import Image
+
+from jobs.engine.exif import body, upright, upright_xmp
+from jobs.engine.types import Metadata
+
+_IPTC_RESOURCE = 0x0404  # Photoshop image resource: IPTC-NAA record
+_IPTC_TAG = 33723  # TIFF
+_SPACES = {1: b"GRAY", 3: b"RGB "}
+
+
+def read(image: Image.Image, *, loop: int | None = None) -> Metadata:
+    """Everything beside the pixels, before any of them was decoded or converted; the profile is not yet checked."""
+    info: dict[Any, Any] = image.info
+    exif = info.get("exif")
+    xmp = info.get("xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    return Metadata(
+        icc=info.get("icc_profile") or None,
+        exif=_exif(image, exif),
+        xmp=upright_xmp(xmp) if xmp else None,
+        iptc=_iptc(image),
+        dpi=_dpi(info.get("dpi")),
+        loop=loop,
+    )
+
+
+def fitting_profile(icc: bytes | None, channels: int) -> bytes | None:
+    """The profile when it is one for that number of channels; a gray profile on RGB pixels would distort them."""
+    # ICC.1:2022, 7.2.6: bytes 16 to 19 of the header name the data colour space.
+    return icc if icc and len(icc) >= 128 and icc[16:20] == _SPACES[channels] else None
+
+
+def _exif(image: Image.Image, raw: Any) -> bytes | None:
+    if image.format == "TIFF":
+        # A TIFF's own directory is its EXIF; what describes the old pixels' layout must not travel.
+        exif = image.getexif()
+        kept = Image.Exif()
+        for tag in (0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F):
+            if tag in exif:
+                kept[tag] = exif[tag]
+        for directory in (0x8769, 0x8825):
+            nested = exif.get_ifd(directory)
+            if nested:
+                kept.get_ifd(directory).update(nested)
+        raw = kept.tobytes() if len(kept) or kept.get_ifd(0x8769) or kept.get_ifd(0x8825) else None
+    if not isinstance(raw, bytes) or not raw:
+        return None
+    return upright(body(raw))
+
+
+def _iptc(image: Image.Image) -> bytes | None:
+    if image.format == "TIFF":
+        value = image.tag_v2.get(_IPTC_TAG)  # type: ignore[attr-defined]
+        if isinstance(value, tuple):  # written as LONGs by some programs
+            value = struct.pack(f"<{len(value)}I", *value)
+        return value if isinstance(value, bytes) and value else None
+    resources = image.info.get("photoshop")
+    if isinstance(resources, dict):
+        value = resources.get(_IPTC_RESOURCE)
+        return value if isinstance(value, bytes) and value else None
+    return _iptc_from_png(image.info)
+
+
+def _iptc_from_png(info: dict[Any, Any]) -> bytes | None:
+    """ImageMagick's and ExifTool's convention: a text chunk of hexadecimal digits after three lines of heading."""
+    text = info.get("Raw profile type iptc")
+    if not isinstance(text, str):
+        return None
+    try:
+        data = bytes.fromhex("".join(text.split("\n")[3:]))
+    except ValueError:
+        return None
+    if data.startswith(b"8BIM"):
+        return _resource(data, _IPTC_RESOURCE)
+    return data or None
+
+
+def _resource(data: bytes, wanted: int) -> bytes | None:
+    """One resource out of a chain of Photoshop resources: 8BIM, number, padded name, size, padded content."""
+    at = 0
+    while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):
+        number = int.from_bytes(data[at + 4 : at + 6], "big")
+        name = data[at + 6] + 1
+        at += 6 + name + name % 2
+        size = int.from_bytes(data[at : at + 4], "big")
+        if number == wanted:
+            return data[at + 4 : at + 4 + size] or None
+        at += 4 + size + size % 2
+    return None
+
+
+def _dpi(value: Any) -> tuple[float, float] | None:
+    try:
+        across, down = float(value[0]), float(value[1])
+    except (TypeError, ValueError, IndexError, ZeroDivisionError):
+        return None
+    return (across, down) if 1 < across < 100_000 and 1 < down < 100_000 else None

@@ -1,0 +1,102 @@
+"""Opens an image file by its content: the format comes from the first bytes, never from the name. Pillow only."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from jobs.engine.errors import FormatUnsupported, ImageRejected
+
+READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF and HEIC"
+
+#: What Pillow and its plugins raise on files that are not what they say; SyntaxError is theirs for "not this format".
+BROKEN_FILE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    OverflowError,
+    AttributeError,
+    RuntimeError,
+    ZeroDivisionError,
+    Image.DecompressionBombError,
+)
+
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+
+
+def sniff(head: bytes) -> str | None:
+    """:param head: the first 64 bytes or more. :returns: our name of the format, None when it is none of ours."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "tiff"
+    if head.startswith(b"BM"):
+        return "bmp"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    if head[4:8] == b"ftyp":
+        # ISO/IEC 14496-12: box size, "ftyp", major brand, minor version, compatible brands.
+        size = min(int.from_bytes(head[:4], "big"), len(head))
+        brands = {head[8:12]} | {head[i : i + 4] for i in range(16, size - 3, 4)}
+        if brands & _AVIF_BRANDS:
+            return "avif"
+        if brands & _HEIC_BRANDS:
+            return "heic"
+    return None
+
+
+def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
+    """The format's name and Pillow's lazy image: the header is read, no pixel is decoded.
+
+    The plugin's class is called directly, since `Image.open` would check its own process-wide pixel limit instead of
+    the caller's, and would try formats that we do not want to expose to strangers' files (EPS runs Ghostscript).
+
+    :raises ImageRejected: empty or broken. :raises FormatUnsupported: none of the formats that we read.
+    """
+    head = file.read(256)
+    if not head:
+        raise ImageRejected("the image file is empty")
+    name = sniff(head)
+    if name is None:
+        raise FormatUnsupported(f"the file is not an image of a format that we read: {READABLE}")
+    file.seek(0)
+    try:
+        return name, _plugin(name)(file, str(path))
+    except BROKEN_FILE as error:
+        raise ImageRejected(f"the file looks like {name.upper()} but its header is broken") from error
+
+
+def _plugin(name: str) -> type[ImageFile.ImageFile]:
+    if name == "heic":
+        from pillow_heif import HeifImageFile  # here, not above: it is a native library that few jobs need
+
+        plugin: type[ImageFile.ImageFile] = HeifImageFile
+        return plugin
+    return {
+        "png": PngImagePlugin.PngImageFile,
+        "jpeg": JpegImagePlugin.JpegImageFile,
+        "webp": WebPImagePlugin.WebPImageFile,
+        "tiff": TiffImagePlugin.TiffImageFile,
+        "bmp": BmpImagePlugin.BmpImageFile,
+        "gif": GifImagePlugin.GifImageFile,
+        "avif": AvifImagePlugin.AvifImageFile,
+    }[name]

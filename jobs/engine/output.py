@@ -1,0 +1,42 @@
+"""Which format a result is written in. Pure decisions over names; nothing is written here."""
+
+from typing import Literal
+
+from jobs.engine.errors import FormatUnsupported
+from jobs.engine.types import EncodeOptions, Picture
+
+Written = Literal["png", "jpeg", "webp", "avif", "tiff"]
+
+#: Largest side that a format can store.
+_SIDES = {"jpeg": 65_535, "webp": 16_383, "avif": 65_535, "png": 2**31 - 1, "tiff": 2**31 - 1}
+_WRITABLE = ("png", "jpeg", "webp", "avif", "tiff")
+
+
+def choose(picture: Picture, options: EncodeOptions) -> Written:
+    """The format asked for, or for "auto" the input's own, or PNG where that cannot hold the result.
+
+    :raises FormatUnsupported: when a format was asked for by name and cannot hold the result; the message says why.
+    """
+    if options.format == "auto":
+        name = picture.format
+        return name if name in _WRITABLE and obstacle(picture, name) is None else "png"  # type: ignore[return-value]
+    problem = obstacle(picture, options.format)
+    if problem:
+        raise FormatUnsupported(f"{options.format.upper()} cannot hold the result: {problem}; png can")
+    return options.format
+
+
+def obstacle(picture: Picture, name: str) -> str | None:
+    """What keeps a format from holding the picture without loss of a property, or None."""
+    side = max(picture.width, picture.height)
+    if side > _SIDES.get(name, 0):
+        return f"it ends at {_SIDES.get(name, 0)} px per side, the result is {picture.width}×{picture.height} px"
+    if name == "jpeg" and len(picture.frames) > 1:
+        return f"it has no animation, the result has {len(picture.frames)} frames"
+    if name == "jpeg" and any(frame.alpha is not None for frame in picture.frames):
+        return "it has no transparency"
+    if name in ("jpeg", "webp", "avif") and picture.bits == 16:
+        return "it has 8 bit per channel here, the result has 16"
+    if name == "tiff" and len(picture.frames) > 1 and picture.frames[0].duration_ms is not None:
+        return f"it has no animation, the result has {len(picture.frames)} frames"
+    return None

@@ -1,0 +1,94 @@
+"""Loaded networks of one runtime: loaded once, kept while there is room, the least recently used goes first."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.engine.device import Place, resolve
+from jobs.engine.errors import WeightsRejected
+from jobs.engine.network import Network
+from jobs.engine.types import Precision, Runtime, Weights
+from modelstore.networks.checkpoint import load, load_blend
+from modelstore.networks.errors import NetworkError
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A file that was replaced under the same name is another file: size and time of change say so."""
+
+    files: tuple[tuple[str, int, int], ...]
+    blend: float
+    place: Place
+
+
+class NetworkPool:
+    """Owned by one worker process and used by one thread of it. Make it after the fork: CUDA does not survive one."""
+
+    def __init__(self, runtime: Runtime, max_bytes: int = 2_000_000_000) -> None:
+        """:param max_bytes: weights kept at most; the network in use always stays."""
+        self.runtime = runtime
+        self.max_bytes = max_bytes
+        self._networks: OrderedDict[_Key, Network] = OrderedDict()
+
+    def place(self, precision: Precision | None = None) -> Place:
+        """What "auto" means now. :raises DeviceUnavailable: when the runtime cannot be had."""
+        return resolve(self.runtime, precision)
+
+    def get(self, weights: Weights, precision: Precision | None = None) -> Network:
+        """The network, loaded and checked on first use.
+
+        :raises WeightsRejected: when the file holds no network that we accept.
+        :raises DeviceUnavailable: when the runtime cannot be had.
+        """
+        place = self.place(precision)
+        key = _Key(files=tuple(_stamp(path) for path in _files(weights)), blend=weights.blend, place=place)
+        network = self._networks.get(key)
+        if network is None:
+            network = _load(weights, place)
+            self._networks[key] = network
+        self._networks.move_to_end(key)
+        while len(self._networks) > 1 and self.weight_bytes > self.max_bytes:
+            self._networks.popitem(last=False)
+        return network
+
+    @property
+    def weight_bytes(self) -> int:
+        """Weights held now."""
+        return sum(network.weight_bytes for network in self._networks.values())
+
+    def __len__(self) -> int:
+        return len(self._networks)
+
+    def clear(self) -> None:
+        """Forget all networks."""
+        self._networks.clear()
+
+
+def _files(weights: Weights) -> tuple[Path, ...]:
+    # A blend of 1 is the first file alone, of 0 the second alone: no need to hold, or even to have, the other.
+    if weights.second is None or weights.blend >= 1.0:
+        return (weights.path,)
+    return (weights.second,) if weights.blend <= 0.0 else (weights.path, weights.second)
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise WeightsRejected(f"the weights file {path.name} cannot be read: {error.strerror}") from error
+    return (str(path), stat.st_size, stat.st_mtime_ns)
+
+
+def _load(weights: Weights, place: Place) -> Network:
+    try:
+        files = _files(weights)
+        network, spec = load(files[0]) if len(files) == 1 else load_blend(files[0], files[1], weights.blend)
+    except NetworkError as error:
+        raise WeightsRejected(str(error)) from error
+    if place.backend == "openvino":
+        from jobs.engine.openvino_network import OpenVinoNetwork  # here: a CUDA machine need not have it
+
+        return OpenVinoNetwork(network, spec, place)
+    from jobs.engine.torch_network import TorchNetwork
+
+    return TorchNetwork(network, spec, place)

@@ -1,0 +1,129 @@
+"""What an image file is, from its header alone. Cheap enough for a web request; imports Pillow only, never torch."""
+
+from pathlib import Path
+
+from PIL import ImageFile
+
+from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
+from jobs.engine.opening import BROKEN_FILE, open_image
+from jobs.engine.types import Header, Limits
+
+#: EXIF orientations that swap width and height.
+_TURNED = (5, 6, 7, 8)
+_ORIENTATION = 0x0112
+_BITS_PER_SAMPLE = 258
+_SAMPLE_FORMAT = 339
+
+#: Formats whose frames are shown one after another (or, TIFF, are pages). HEIC holds a primary image and extras.
+_FRAMED = ("png", "gif", "webp", "avif", "tiff")
+
+
+def probe(path: Path, limits: Limits) -> Header:
+    """Read the header, check every limit, decode no pixel.
+
+    :raises ImageRejected: one of its children; the message names the limit that was passed.
+    """
+    try:
+        with path.open("rb") as file:
+            name, image = open_image(file, path)
+            try:
+                header = describe(name, image, limits)
+            except BROKEN_FILE as error:
+                raise ImageRejected(f"the {name.upper()} file is broken or truncated") from error
+    except OSError as error:
+        raise ImageRejected(f"the image file cannot be read: {error.strerror}") from error
+    check(header, limits)
+    return header
+
+
+def check(header: Header, limits: Limits) -> None:
+    """:raises ImageTooLarge: naming the first limit that the picture passes."""
+    size = f"{header.width}×{header.height} px"
+    if header.width < 1 or header.height < 1:
+        raise ImageRejected(f"the image is {size}")
+    if header.frames > limits.max_frames:
+        raise ImageTooLarge(f"the image has more than {limits.max_frames} frames, the limit is {limits.max_frames}")
+    if max(header.width, header.height) > limits.max_side:
+        raise ImageTooLarge(f"the image is {size}, the limit is {limits.max_side} px per side")
+    if header.pixels > limits.max_input_pixels:
+        frames = f" in {header.frames} frames" if header.frames > 1 else ""
+        raise ImageTooLarge(
+            f"the image is {size}{frames}, {header.pixels} pixels; the limit is {limits.max_input_pixels} pixels"
+        )
+
+
+def check_output(header: Header, scale: float, limits: Limits) -> None:
+    """:raises ImageTooLarge: when the result at that scale would be beyond the limit on output pixels."""
+    width, height = int(header.width * scale), int(header.height * scale)
+    if width * height * header.frames > limits.max_output_pixels:
+        raise ImageTooLarge(
+            f"the result would be {width}×{height} px, {width * height * header.frames} pixels; "
+            f"the limit is {limits.max_output_pixels} pixels"
+        )
+
+
+def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
+    """The header of an image opened by `open_image`; limits are used only to stop counting frames."""
+    width, height = image.size
+    mode = image.mode
+    bits = 8
+    if name == "png":
+        bits = png_depth(image)
+    elif name == "tiff":
+        bits = _tiff_bits(image)
+    elif name == "heic":
+        bits = 16 if int(image.info.get("bit_depth", 8)) > 8 else 8
+    # Pillow already turns TIFF (and reports the turned size); libheif turns HEIC and resets the tag.
+    if name not in ("tiff", "heic") and image.getexif().get(_ORIENTATION) in _TURNED:
+        width, height = height, width
+    return Header(
+        format=name,
+        width=width,
+        height=height,
+        frames=count_frames(name, image, limits.max_frames),
+        bits=16 if bits == 16 else 8,
+        gray=mode in ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"),
+        alpha=mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info,
+    )
+
+
+def count_frames(name: str, image: ImageFile.ImageFile, limit: int) -> int:
+    """Frames that are shown, counted up to ``limit + 1``; the image stands at its first frame afterwards."""
+    if name not in _FRAMED:
+        return 1
+    if name == "gif":
+        # GIF has no count in its header; Pillow's n_frames would walk a hostile file to its end.
+        count = 1
+        try:
+            while count <= limit:
+                image.seek(count)
+                count += 1
+        except EOFError:
+            pass
+        image.seek(0)
+        return count
+    count = int(getattr(image, "n_frames", 1))
+    if name == "png" and image.info.get("default_image"):
+        count -= 1  # the still image for viewers that know no animation is not part of the animation
+    return max(count, 1)
+
+
+def png_depth(image: ImageFile.ImageFile) -> int:
+    """Bits per channel from IHDR (PNG specification, 11.2.1): byte 24 of the file."""
+    file = image.fp
+    if file is None:
+        raise ValueError("the file is closed")
+    position = file.tell()
+    file.seek(24)
+    depth = file.read(1)[0]
+    file.seek(position)
+    return depth
+
+
+def _tiff_bits(image: ImageFile.ImageFile) -> int:
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
+    kind = tags.get(_SAMPLE_FORMAT, (1,))
+    if bits > 16 or any(value not in (1, 4) for value in kind):
+        raise FormatUnsupported(f"the TIFF holds {bits}-bit or floating-point samples; 1 to 16 bit integers are read")
+    return int(bits)

@@ -1,0 +1,127 @@
+"""TIFF of any depth: pages of deflated strips. Pillow, which cannot hold 16-bit colour, writes the directory only."""
+
+import struct
+import zlib
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from jobs.engine.types import Frame, Metadata
+
+_STRIP_BYTES = 1 << 20
+_SHORT, _LONG, _BYTE, _UNDEFINED = 3, 4, 1, 7
+
+
+def write(file: BinaryIO, frames: tuple[Frame, ...], meta: Metadata, provenance: str | None) -> None:
+    """A baseline TIFF (TIFF 6.0) with deflate and the horizontal predictor, one page per frame.
+
+    Strips are compressed one after another, so only one is held twice. Classic TIFF ends at 4 GB.
+    """
+    start = file.tell()
+    file.write(struct.pack("<2sHI", b"II", 42, 0))
+    pointer = start + 4  # where the offset of the next directory has to be written
+    for frame in frames:
+        offsets, counts, rows = _strips(file, frame, start)
+        directory = _directory(frame, meta, provenance, offsets, counts, rows)
+        if file.tell() % 2:
+            file.write(b"\0")
+        at = file.tell()
+        body = directory.tobytes(at - start)
+        file.write(body)
+        end = file.tell()
+        file.seek(pointer)
+        file.write(struct.pack("<I", at - start))
+        # The directory's last four bytes name the next one; they follow its twelve bytes per entry.
+        pointer = at + 2 + 12 * struct.unpack_from("<H", body)[0]
+        file.seek(end)
+
+
+def _strips(file: BinaryIO, frame: Frame, start: int) -> tuple[list[int], list[int], int]:
+    height, width, channels = frame.color.shape
+    channels += frame.alpha is not None
+    rows = max(1, _STRIP_BYTES // (width * channels * frame.color.itemsize))
+    offsets, counts = [], []
+    for top in range(0, height, rows):
+        data = zlib.compress(_predicted(frame, top, min(top + rows, height)).tobytes(), 6)
+        offsets.append(file.tell() - start)
+        counts.append(len(data))
+        file.write(data)
+    return offsets, counts, rows
+
+
+def _predicted(frame: Frame, top: int, bottom: int) -> NDArray[Any]:
+    """Rows as differences to the pixel on the left (TIFF 6.0, section 14), modulo the sample's range."""
+    color = frame.color[top:bottom]
+    if frame.alpha is None:
+        pixels = color.copy()
+    else:
+        pixels = np.concatenate((color, frame.alpha[top:bottom, :, np.newaxis]), axis=2)
+    pixels[:, 1:] -= pixels[:, :-1].copy()
+    return pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
+
+
+def _directory(
+    frame: Frame, meta: Metadata, provenance: str | None, offsets: list[int], counts: list[int], rows: int
+) -> ImageFileDirectory_v2:
+    height, width, colors = frame.color.shape
+    channels = colors + (frame.alpha is not None)
+    directory = ImageFileDirectory_v2(prefix=b"II")
+    kinds = directory.tagtype
+    if meta.exif:
+        _take_exif(directory, meta.exif)
+    long_values = {256: width, 257: height, 278: rows, 273: tuple(offsets), 279: tuple(counts)}
+    short_values = {
+        258: (frame.color.itemsize * 8,) * channels,
+        259: 8,  # deflate
+        262: 2 if colors == 3 else 1,
+        274: 1,
+        277: channels,
+        284: 1,
+        317: 2,  # horizontal predictor
+        339: (1,) * channels,
+    }
+    if frame.alpha is not None:
+        short_values[338] = 2  # unassociated alpha
+    for tag, value in long_values.items():
+        kinds[tag] = _LONG
+        directory[tag] = value
+    for tag, number in short_values.items():
+        kinds[tag] = _SHORT
+        directory[tag] = number
+    for tag, content in ((34675, meta.icc), (33723, meta.iptc)):
+        if content:
+            kinds[tag] = _UNDEFINED
+            directory[tag] = content
+    if meta.xmp:
+        kinds[700] = _BYTE
+        directory[700] = meta.xmp
+    if meta.dpi:
+        directory[282], directory[283] = meta.dpi
+        kinds[296] = _SHORT
+        directory[296] = 2
+    if provenance:
+        directory[305] = provenance
+    return directory
+
+
+def _take_exif(directory: ImageFileDirectory_v2, exif: bytes) -> None:
+    """Descriptive entries and the EXIF and GPS directories; those about the pixels' layout are ours to write."""
+    source = Image.Exif()
+    try:
+        source.load(exif)
+    except (SyntaxError, ValueError, KeyError, struct.error, OSError):
+        return
+    for tag in (0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0x0131):
+        if tag in source:
+            directory[tag] = source[tag]
+    for tag in (0x8769, 0x8825):
+        nested = source.get_ifd(tag)
+        if nested:
+            directory[tag] = dict(nested)
+
+
+__all__ = ["write"]
+

@@ -1,0 +1,161 @@
+"""Tiles: even windows over a plane, and the place of each in the result. Pure arithmetic over integers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of the plane to be produced (``x, y, width, height``) and the window that the network sees for it.
+
+    All in input pixels. The window contains the rectangle with its padding; at the plane's borders it is moved inwards
+    rather than made smaller, so that all windows of a plan have one shape.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+    window_x: int
+    window_y: int
+    window_width: int
+    window_height: int
+
+    @property
+    def inset_x(self) -> int:
+        """Columns of the window left of the rectangle."""
+        return self.x - self.window_x
+
+    @property
+    def inset_y(self) -> int:
+        """Rows of the window above the rectangle."""
+        return self.y - self.window_y
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tiles of one plane, row by row, and what they cost."""
+
+    width: int
+    height: int
+    tile: int  # longest side of a rectangle; 0 when there is one tile for all
+    pad: int
+    rows: tuple[tuple[Tile, ...], ...]
+
+    @property
+    def tiles(self) -> int:
+        """How many there are."""
+        return sum(len(row) for row in self.rows)
+
+    @property
+    def window_pixels(self) -> int:
+        """Input pixels of the largest window: what one call of the network has to hold."""
+        return max(tile.window_width * tile.window_height for row in self.rows for tile in row)
+
+
+def plan(
+    width: int,
+    height: int,
+    *,
+    tile: int,
+    pad: int,
+    align: int = 1,
+    full_width: int | None = None,
+    full_height: int | None = None,
+) -> Plan:
+    """Cut a plane into even tiles of at most ``tile`` pixels a side, each seen with ``pad`` pixels around it.
+
+    Even: 260 pixels at tile 128 become 3 tiles of 87, 87, 86, never 128, 128, 4. ``tile`` 0, or not smaller than the
+    plane, gives one tile without padding.
+
+    :param align: width, height and all windows are multiples of this (the network's unshuffle factor).
+    :param full_width: pixels that exist for windows to see, where the plane was padded on its right; default: width.
+    """
+    full_width = full_width or width
+    full_height = full_height or height
+    if width < 1 or height < 1 or full_width % align or full_height % align:
+        raise ValueError(f"a plane of {full_width}x{full_height} is no multiple of {align}")
+    if tile < 0 or pad < 0:
+        raise ValueError("tile and pad are not negative")
+    columns = _cuts(width, tile, align)
+    lines = _cuts(height, tile, align)
+    pad = -(-pad // align) * align
+    # One window size per axis: the longest piece and its padding, or the whole axis.
+    window_width = _window_size(columns, pad, align, full_width)
+    window_height = _window_size(lines, pad, align, full_height)
+    rows = tuple(
+        tuple(
+            Tile(
+                x=left,
+                y=top,
+                width=right - left,
+                height=bottom - top,
+                window_x=_window(left, pad, window_width, full_width),
+                window_y=_window(top, pad, window_height, full_height),
+                window_width=window_width,
+                window_height=window_height,
+            )
+            for left, right in columns
+        )
+        for top, bottom in lines
+    )
+    single = len(columns) == 1 and len(lines) == 1
+    return Plan(width=width, height=height, tile=0 if single else tile, pad=0 if single else pad, rows=rows)
+
+
+def split(tile: Tile, *, full_width: int, full_height: int, pad: int, align: int = 1) -> Sequence[Tile]:
+    """The same rectangle as four (or two) smaller tiles: what is tried after the device ran out of memory.
+
+    :returns: an empty sequence when the tile cannot be halved any more (32 pixels a side).
+    """
+    side = max(tile.width, tile.height)
+    if side <= 32:
+        return ()
+    half = max(32, -(-side // 2))
+    inner = plan(
+        -(-tile.width // align) * align, -(-tile.height // align) * align, tile=half, pad=0, align=align
+    )
+    pad = -(-pad // align) * align
+    pieces = []
+    for piece in (piece for row in inner.rows for piece in row):
+        piece_width = min(piece.width, tile.width - piece.x)
+        piece_height = min(piece.height, tile.height - piece.y)
+        window_width = min(full_width, -(-piece_width // align) * align + 2 * pad)
+        window_height = min(full_height, -(-piece_height // align) * align + 2 * pad)
+        left, top = tile.x + piece.x, tile.y + piece.y
+        pieces.append(
+            Tile(
+                x=left,
+                y=top,
+                width=piece_width,
+                height=piece_height,
+                window_x=_window(left, pad, window_width, full_width),
+                window_y=_window(top, pad, window_height, full_height),
+                window_width=window_width,
+                window_height=window_height,
+            )
+        )
+    return pieces
+
+
+def _cuts(length: int, tile: int, align: int) -> list[tuple[int, int]]:
+    """Even pieces, as (start, end); every start is a multiple of ``align``."""
+    if tile == 0 or tile >= length:
+        return [(0, length)]
+    units = -(-length // align)
+    count = -(-units // max(1, tile // align))
+    edges = [min(length, align * (units * index // count)) for index in range(count + 1)]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def _window_size(pieces: list[tuple[int, int]], pad: int, align: int, full: int) -> int:
+    """One window size for all pieces of an axis: the longest piece and its padding, or the whole axis."""
+    if len(pieces) == 1:
+        return full
+    longest = max(end - start for start, end in pieces)
+    return min(full, -(-longest // align) * align + 2 * pad)
+
+
+def _window(start: int, pad: int, window: int, length: int) -> int:
+    """Where a window begins: ``pad`` before its piece, moved to lie inside the plane."""
+    return max(0, min(start - pad, length - window))
