@@ -80,7 +80,12 @@ class Canvas:
         first = max(self._band_top, int(top * ratio) - reach)
         end = min(self._band_top + self._band.shape[0], int((top + rows) * ratio) + reach + 1)
         strip = self._band[first - self._band_top : end - self._band_top]
-        box = (0.0, top * ratio - first, float(self.native_width), min((top + rows) * ratio - first, float(end - first)))
+        box = (
+            0.0,
+            top * ratio - first,
+            float(self.native_width),
+            min((top + rows) * ratio - first, float(end - first)),
+        )
         scale = self._full[self.result.dtype.name] / self._full[self._band.dtype.name]
         for channel in range(self.result.shape[2]):
             plane = Image.fromarray(np.ascontiguousarray(strip[:, :, channel]).astype(np.float32))

@@ -64,7 +64,11 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes]
         else:
             return image.convert("RGB"), written
         converted = ImageCms.profileToProfile(
-            image, source, srgb, renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC, outputMode="RGB",
+            image,
+            source,
+            srgb,
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except (ImageCms.PyCMSError, OSError):

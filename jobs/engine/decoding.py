@@ -1,5 +1,6 @@
 """From a file to a Picture: upright, gray or RGB, alpha apart, in the file's own depth, all frames."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,6 @@ def _decode(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
 
 
 def _with_icc(meta: metadata.Metadata, icc: bytes | None) -> metadata.Metadata:
-    from dataclasses import replace
-
     return replace(meta, icc=icc)
 
 
@@ -108,7 +107,7 @@ def _check_png(data: NDArray[np.uint8]) -> None:
 
 def _deep_heic(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """10 and 12 bit HEIC, scaled to 16 bit."""
-    import pillow_heif
+    import pillow_heif  # noqa: PLC0415 - a native library that few jobs need
 
     picture = pillow_heif.open_heif(path, convert_hdr_to_8bit=False, hdr_to_16bit=True)
     pixels = np.asarray(picture)
@@ -145,14 +144,12 @@ def _alike(
     transparent = any(alpha is not None for _, alpha in arrays)
     frames = []
     for (pixels, alpha), duration in zip(arrays, durations, strict=True):
-        if colored and pixels.shape[2] == 1:
-            pixels = np.repeat(pixels, 3, axis=2)
-        if transparent and alpha is None:
-            alpha = np.full(pixels.shape[:2], np.iinfo(pixels.dtype).max, pixels.dtype)
+        full = np.repeat(pixels, 3, axis=2) if colored and pixels.shape[2] == 1 else pixels
+        mask = np.full(full.shape[:2], np.iinfo(full.dtype).max, full.dtype) if transparent and alpha is None else alpha
         frames.append(
             Frame(
-                color=color.turn(pixels, orientation),
-                alpha=None if alpha is None else color.turn(alpha, orientation),
+                color=color.turn(full, orientation),
+                alpha=None if mask is None else color.turn(mask, orientation),
                 duration_ms=duration,
             )
         )

@@ -1,6 +1,7 @@
-"""Which device, backend and precision really run: "auto" is resolved here, and what does not exist is refused by name."""
+"""Which device, backend and precision really run: "auto" is resolved here, what does not exist is refused by name."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -100,11 +101,9 @@ def _device(wanted: str) -> str:
         raise DeviceUnavailable(f"the device {wanted} was asked for, but this machine has no usable CUDA device")
     index = wanted.partition(":")[2] or "0"
     if not index.isdigit() or int(index) >= torch.cuda.device_count():
-        raise DeviceUnavailable(f"the device {wanted} was asked for; there are {torch.cuda.device_count()} CUDA devices")
+        raise DeviceUnavailable(f"the device {wanted} was asked for; there are {torch.cuda.device_count()} of CUDA")
     return f"cuda:{int(index)}"
 
 
 def _has_openvino() -> bool:
-    from importlib.util import find_spec
-
     return find_spec("openvino") is not None

@@ -110,9 +110,7 @@ def _jpeg(meta: Metadata, provenance: str | None) -> dict[str, Any]:
     return settings
 
 
-def _still_or_moving(
-    meta: Metadata, provenance: str | None, options: EncodeOptions, name: Written
-) -> dict[str, Any]:
+def _still_or_moving(meta: Metadata, provenance: str | None, options: EncodeOptions, name: Written) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     # These formats have no place for a comment, so the line of provenance becomes an EXIF entry.
     exif = exif_block.with_software(meta.exif, provenance) if provenance else meta.exif

@@ -102,7 +102,13 @@ def estimate(
     tiles, pixels, activations = 0, 0, 0
     for step_width, step_height in passes.inputs:
         step = plan_plane(
-            spec, step_width, step_height, tile_size=tile_size, tile_pad=tile_pad, kind=kind, free_bytes=free_bytes,
+            spec,
+            step_width,
+            step_height,
+            tile_size=tile_size,
+            tile_pad=tile_pad,
+            kind=kind,
+            free_bytes=free_bytes,
             item_bytes=item_bytes,
         )
         tiles += step.tiles * planes
@@ -135,9 +141,7 @@ def plan_plane(
     """The tiles of one pass over one plane; sizes are in that pass's input pixels."""
     pad = default_pad(spec) if tile_pad is None else tile_pad
     if tile_size is None:
-        tile_size = choose_tile(
-            spec, width, height, kind=kind, pad=pad, free_bytes=free_bytes, item_bytes=item_bytes
-        )
+        tile_size = choose_tile(spec, width, height, kind=kind, pad=pad, free_bytes=free_bytes, item_bytes=item_bytes)
     return plan(
         width,
         height,

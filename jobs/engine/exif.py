@@ -17,7 +17,7 @@ _ASCII, _SHORT, _LONG = 2, 3, 4
 
 
 def body(exif: bytes) -> bytes:
-    """The TIFF structure alone, without the ``Exif\\0\\0`` that JPEG and Pillow put before it."""
+    """The TIFF structure alone, without the prefix ("Exif" and two zeros) that JPEG and Pillow put before it."""
     return exif.removeprefix(_PREFIX)
 
 
@@ -48,9 +48,7 @@ def with_software(exif: bytes | None, line: str) -> bytes:
     first = _first(data)
     if not order or not first:
         return with_software(None, line)
-    entries = [
-        bytes(data[at : at + 12]) for at, tag in _entries(data, first) if tag != _PROCESSING_SOFTWARE
-    ]
+    entries = [bytes(data[at : at + 12]) for at, tag in _entries(data, first) if tag != _PROCESSING_SOFTWARE]
     following = _next(data, first)
     text = line.encode("ascii", "replace") + b"\0"
     if len(text) < 4:

@@ -87,7 +87,7 @@ def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
 
 def _plugin(name: str) -> type[ImageFile.ImageFile]:
     if name == "heic":
-        from pillow_heif import HeifImageFile  # here, not above: it is a native library that few jobs need
+        from pillow_heif import HeifImageFile  # noqa: PLC0415 - a native library that few jobs need
 
         plugin: type[ImageFile.ImageFile] = HeifImageFile
         return plugin

@@ -35,7 +35,7 @@ class _Graph(nn.Module):
 
 
 class OpenVinoNetwork:
-    """One network on the CPU. Graphs are compiled on first use: one per type and number of channels (about a second)."""
+    """One network on the CPU. Graphs are compiled on first use: one per type and number of channels, about a second."""
 
     def __init__(self, network: nn.Module, spec: NetworkSpec, place: Place) -> None:
         self.spec = spec

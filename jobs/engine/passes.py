@@ -8,8 +8,11 @@ LARGEST_SCALE = 16.0
 
 @dataclass(frozen=True)
 class Passes:
-    """``inputs`` are the sizes (width, height) that go into the network, one per pass; ``width`` and ``height`` are the
-    result's. ``resized`` says whether the last pass's output has another size and is resampled once."""
+    """The way to a size.
+
+    ``inputs`` are the sizes (width, height) that go into the network, one per pass; ``width`` and ``height`` are the
+    result's. ``resized`` says whether the last pass's output has another size and is resampled once.
+    """
 
     inputs: tuple[tuple[int, int], ...]
     width: int

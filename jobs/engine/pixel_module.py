@@ -55,7 +55,7 @@ class PixelModule(nn.Module):
 
 
 def quantize(out: Tensor, output: Output) -> Tensor:
-    """[0, 1] to whole numbers, half to even like numpy's round; uint16 comes as int32 since torch computes little in it."""
+    """[0, 1] to whole numbers, half to even as numpy rounds; uint16 comes as int32, torch computes little in it."""
     if output == "float32":
         return out
     scaled = (out * _RANGE[output]).round_()

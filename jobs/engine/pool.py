@@ -86,9 +86,9 @@ def _load(weights: Weights, place: Place) -> Network:
     except NetworkError as error:
         raise WeightsRejected(str(error)) from error
     if place.backend == "openvino":
-        from jobs.engine.openvino_network import OpenVinoNetwork  # here: a CUDA machine need not have it
+        from jobs.engine.openvino_network import OpenVinoNetwork  # noqa: PLC0415 - may be absent
 
         return OpenVinoNetwork(network, spec, place)
-    from jobs.engine.torch_network import TorchNetwork
+    from jobs.engine.torch_network import TorchNetwork  # noqa: PLC0415 - as above
 
     return TorchNetwork(network, spec, place)

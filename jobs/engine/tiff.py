@@ -124,4 +124,3 @@ def _take_exif(directory: ImageFileDirectory_v2, exif: bytes) -> None:
 
 
 __all__ = ["write"]
-

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,7 @@ def split(tile: Tile, *, full_width: int, full_height: int, pad: int, align: int
     if side <= 32:
         return ()
     half = max(32, -(-side // 2))
-    inner = plan(
-        -(-tile.width // align) * align, -(-tile.height // align) * align, tile=half, pad=0, align=align
-    )
+    inner = plan(-(-tile.width // align) * align, -(-tile.height // align) * align, tile=half, pad=0, align=align)
     pad = -(-pad // align) * align
     pieces = []
     for piece in (piece for row in inner.rows for piece in row):
@@ -145,7 +144,7 @@ def _cuts(length: int, tile: int, align: int) -> list[tuple[int, int]]:
     units = -(-length // align)
     count = -(-units // max(1, tile // align))
     edges = [min(length, align * (units * index // count)) for index in range(count + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _window_size(pieces: list[tuple[int, int]], pad: int, align: int, full: int) -> int:

@@ -74,11 +74,11 @@ class TorchNetwork:
             source = source.to(torch.int32) & 0xFFFF  # uint16 that travelled as int16: see _tensor
         out, total = self.module(source.unsqueeze(0), full, gray)
         part = out[0, window.top : window.top + window.height, window.left : window.left + window.width]
-        return quantize(part, cast(Output, window.dtype.name)).contiguous(), total
+        return quantize(part, cast("Output", window.dtype.name)).contiguous(), total
 
 
 def _tensor(pixels: NDArray[Any]) -> Tensor:
-    """torch computes little in uint16, so those bytes travel as int16 and are widened on the device."""
+    """Torch computes little in uint16, so those bytes travel as int16 and are widened on the device."""
     pixels = np.ascontiguousarray(pixels)
     return torch.from_numpy(pixels.view(np.int16) if pixels.dtype == np.uint16 else pixels)
 
@@ -104,7 +104,7 @@ class _memory_errors:  # noqa: N801 - reads as a statement
             return
         if isinstance(error, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
-            raise MemoryError(str(error)) from error
+            raise MemoryError(str(error)) from error  # noqa: TRY004 - one error is turned into another
         text = str(error)
         if isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text):
             raise MemoryError(text) from error

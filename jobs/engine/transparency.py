@@ -22,9 +22,7 @@ def bleed(color: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     hidden = alpha == 0
     if not hidden.any() or hidden.all():
         return color
-    _, labels = cv2.distanceTransformWithLabels(
-        hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
+    _, labels = cv2.distanceTransformWithLabels(hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     rows, columns = np.nonzero(~hidden)
     places = np.zeros((int(labels.max()) + 1, 2), np.intp)
     places[labels[rows, columns]] = np.stack((rows, columns), axis=1)

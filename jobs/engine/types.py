@@ -1,4 +1,4 @@
-"""The engine's vocabulary: frozen dataclasses that cross its boundary. numpy only; importing this never imports torch."""
+"""The engine's vocabulary: frozen dataclasses that cross its boundary. numpy only, never torch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -95,7 +95,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Weights:
-    """Verified weights on the local disk. ``second`` and ``blend`` mix two files: blend * path + (1 - blend) * second."""
+    """Verified weights on the local disk.
+
+    ``second`` and ``blend`` mix two files: blend * path + (1 - blend) * second.
+    """
 
     name: str
     path: Path

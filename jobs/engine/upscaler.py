@@ -66,7 +66,7 @@ class Upscaler:
         options = options or UpscaleOptions()
         started = time.perf_counter()
         if self.pool.runtime.backend == "reference":
-            from jobs.engine import reference
+            from jobs.engine import reference  # noqa: PLC0415 - the package behind it is optional
 
             return reference.upscale(self.pool, picture, weights, options, on_tile)
         network = self.pool.get(weights, options.precision)
@@ -175,9 +175,7 @@ class Upscaler:
         spec = run.network.spec
         pad = run.options.tile_pad if run.options.tile_pad is not None else default_pad(spec)
         for tile in tiles:
-            halves = split(
-                tile, full_width=padded.shape[1], full_height=padded.shape[0], pad=pad, align=spec.unshuffle
-            )
+            halves = split(tile, full_width=padded.shape[1], full_height=padded.shape[0], pad=pad, align=spec.unshuffle)
             if not halves:
                 raise OutOfMemory(
                     f"{run.network.place.name} has too little free memory for a tile of {tile.width}×{tile.height} px"
@@ -226,5 +224,3 @@ def _window(padded: Array, tile: Tile, scale: int, dtype: np.dtype[Any]) -> Wind
 
 def _alpha_varies(frame: Frame) -> bool:
     return frame.alpha is not None and transparency.constant(frame.alpha) is None
-
-

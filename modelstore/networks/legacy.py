@@ -39,7 +39,7 @@ def _from_bsrgan(key: str) -> str:
 
 
 def _from_first_release(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``model`` was one long Sequential: index 0 first, 1 the trunk, then per doubling one convolution, then two more."""
+    """``model`` was one Sequential: index 0 first, 1 the trunk, then per doubling one convolution, then two more."""
     tail = sorted({int(match[1]) for key in state if (match := _OLD_TAIL.match(key)) and match[1] != "0"})
     names = [f"conv_up{index + 1}" for index in range(len(tail) - 2)] + ["conv_hr", "conv_last"]
     places = {"0": "conv_first"} | {str(number): name for number, name in zip(tail, names, strict=False)}

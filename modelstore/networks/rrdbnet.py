@@ -48,7 +48,7 @@ class RRDBNet(nn.Module):
     """Trunk of RRDB blocks at the input's resolution (or below it, after unshuffling), then doublings.
 
     Source: BasicSR, basicsr/archs/rrdbnet_arch.py (Apache-2.0, Xintao Wang et al.). Its parameter names are kept
-    (``conv_first``, ``body.0.rdb1.conv1`` ... ``conv_up1``, ``conv_last``), so that official state dicts load as they are.
+    (``conv_first``, ``body.0.rdb1.conv1`` ... ``conv_last``), so that official state dicts load as they are.
 
     :param features: channels of the trunk. :param growth: channels that each dense convolution adds.
     :param unshuffle: 1 (x4), 2 (x2) or 4 (x1): the input is folded by this factor into channels first.
