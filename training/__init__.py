@@ -1,0 +1,1 @@
+"""The recipe that made the bundled model: pictures in, `modelstore/bundled/bundled-compact-x4.safetensors` out."""

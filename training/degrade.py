@@ -1,0 +1,127 @@
+"""How a small picture is made from a large one: clean down-scaling, and a Real-ESRGAN-like chain of damages.
+
+Everything works on uint8 RGB arrays (H, W, 3) and draws only from the generator that it is given, so that one seed
+always makes one picture. The chain follows Wang et al., "Real-ESRGAN", ICCVW 2021, in a milder form: blur, resize by
+one of several kernels (in one step or two), sensor noise, JPEG (once or twice).
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Array = npt.NDArray[np.uint8]
+
+# Pillow's filters widen with the scale (they do not alias), OpenCV's cubic does not: that one is for shrinking useless.
+KERNELS = (
+    Image.Resampling.BICUBIC,
+    Image.Resampling.LANCZOS,
+    Image.Resampling.BOX,
+    Image.Resampling.BILINEAR,
+    Image.Resampling.HAMMING,
+)
+CLEAN_WEIGHTS = (0.7, 0.1, 0.1, 0.05, 0.05)
+"""How often each of KERNELS makes a clean pair: cameras and browsers mostly shrink like the first three."""
+
+
+def resize(picture: Array, width: int, height: int, kernel: Image.Resampling = Image.Resampling.BICUBIC) -> Array:
+    """:returns: the picture at (height, width), anti-aliased when it shrinks."""
+    return np.asarray(Image.fromarray(picture).resize((width, height), kernel))
+
+
+def clean(picture: Array, scale: int, rng: np.random.Generator) -> Array:
+    """Shrink by `scale` with one of the usual kernels, nothing else. Sides must be multiples of `scale`."""
+    kernel = KERNELS[rng.choice(len(KERNELS), p=CLEAN_WEIGHTS)]
+    height, width = picture.shape[:2]
+    return resize(picture, width // scale, height // scale, kernel)
+
+
+def blur(picture: Array, rng: np.random.Generator, *, low: float = 0.2, high: float = 2.5) -> Array:
+    """A Gaussian of random width, half of the time stretched and turned. Widths in pixels of the picture given."""
+    along = rng.uniform(low, high)
+    if rng.random() < 0.5:
+        return np.asarray(cv2.GaussianBlur(picture, (0, 0), along, borderType=cv2.BORDER_REFLECT_101), np.uint8)
+    across = rng.uniform(low, high)
+    kernel = anisotropic_kernel(along, across, rng.uniform(0, np.pi))
+    return np.asarray(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.uint8)
+
+
+def anisotropic_kernel(along: float, across: float, angle: float) -> npt.NDArray[np.float32]:
+    """:returns: an odd square kernel with sum 1: a Gaussian of two widths, turned by `angle` (radians)."""
+    radius = max(1, int(np.ceil(3 * max(along, across))))
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    u = x * np.cos(angle) + y * np.sin(angle)
+    v = y * np.cos(angle) - x * np.sin(angle)
+    kernel = np.exp(-0.5 * ((u / along) ** 2 + (v / across) ** 2))
+    return np.asarray(kernel / kernel.sum(), np.float32)
+
+
+def gaussian_noise(picture: Array, sigma: float, rng: np.random.Generator, *, gray: bool = False) -> Array:
+    """Add normal noise of `sigma` levels (0 to 255 scale); `gray` uses one value for the three channels."""
+    shape = (*picture.shape[:2], 1) if gray else picture.shape
+    noisy = picture + sigma * rng.standard_normal(shape, np.float32)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def shot_noise(picture: Array, strength: float, rng: np.random.Generator) -> Array:
+    """Noise whose variance grows with brightness; `strength` is its sigma at white, in levels."""
+    sigma = strength * np.sqrt(picture.astype(np.float32) / 255)
+    noisy = picture + sigma * rng.standard_normal(picture.shape, np.float32)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def jpeg(picture: Array, quality: int) -> Array:
+    """:returns: the picture after a trip through JPEG (4:2:0) at `quality`."""
+    done, data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"JPEG encoding of a {picture.shape} picture failed")
+    decoded: Array = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return decoded[:, :, ::-1]
+
+
+def noise(picture: Array, rng: np.random.Generator, *, high: float = 12.0) -> Array:
+    """Normal (coloured or gray) or shot noise of random strength up to `high` levels."""
+    strength = rng.uniform(0.5, high)
+    kind = rng.random()
+    if kind < 0.3:
+        return shot_noise(picture, strength * 1.5, rng)
+    return gaussian_noise(picture, strength, rng, gray=kind < 0.6)
+
+
+def damage(picture: Array, scale: int, rng: np.random.Generator) -> Array:
+    """Shrink by `scale` the way the world does: blurred, resized (perhaps twice), noisy, JPEG-compressed.
+
+    Each damage is sometimes left out, so that the network learns every mixture. Sides must be multiples of `scale`.
+    """
+    height, width = picture.shape[:2]
+    small = picture
+    if rng.random() < 0.8:
+        small = blur(small, rng)
+    if rng.random() < 0.3:
+        # An intermediate size, as a picture has that was shared once before.
+        factor = rng.uniform(0.4, 0.9)
+        kernel = KERNELS[rng.integers(len(KERNELS))]
+        small = resize(small, max(1, round(width * factor)), max(1, round(height * factor)), kernel)
+        if rng.random() < 0.5:
+            small = noise(small, rng, high=8.0)
+        if rng.random() < 0.5:
+            small = jpeg(small, int(rng.integers(60, 96)))
+    kernel = KERNELS[rng.integers(len(KERNELS))]
+    small = resize(small, width // scale, height // scale, kernel)
+    if rng.random() < 0.75:
+        small = noise(small, rng)
+    if rng.random() < 0.8:
+        small = jpeg(small, int(rng.integers(40, 96)))
+    return small
+
+
+def standard_damage(picture: Array, scale: int, rng: np.random.Generator) -> Array:
+    """The fixed chain of the evaluation: blur, bicubic shrink, noise, JPEG, each always present, strengths drawn.
+
+    Blur sigma 0.5 to 2.5 px of the large picture, coloured noise of sigma 1 to 10, JPEG quality 50 to 95.
+    """
+    height, width = picture.shape[:2]
+    small = np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 2.5)), np.uint8)
+    small = resize(small, width // scale, height // scale)
+    small = gaussian_noise(small, rng.uniform(1, 10), rng)
+    return jpeg(small, int(rng.integers(50, 96)))

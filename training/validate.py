@@ -1,0 +1,78 @@
+"""What a network gains over bicubic enlargement on held-out pictures, clean and damaged."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from training.degrade import Array, resize, standard_damage
+from training.metrics import psnr, ssim
+
+DAMAGE_SEED = 20240607
+"""Fixed: the damaged inputs of every evaluation of every model are the same pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One held-out picture: what the network sees, what it should give, what bicubic enlargement gives."""
+
+    name: str
+    small: Array
+    large: Array
+    bicubic: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Luma PSNR (dB) and SSIM of a network and of bicubic enlargement on one case."""
+
+    name: str
+    psnr: float
+    ssim: float
+    bicubic_psnr: float
+    bicubic_ssim: float
+
+
+def cases(pictures: dict[str, Array], scale: int, *, damaged: bool) -> list[Case]:
+    """:param pictures: by name; each is cropped to multiples of `scale`."""
+    made = []
+    for index, (name, picture) in enumerate(sorted(pictures.items())):
+        height, width = (side - side % scale for side in picture.shape[:2])
+        large = picture[:height, :width]
+        if damaged:
+            small = standard_damage(large, scale, np.random.default_rng([DAMAGE_SEED, index]))
+        else:
+            small = resize(large, width // scale, height // scale)
+        made.append(Case(name, small, large, resize(small, width, height)))
+    return made
+
+
+@torch.inference_mode()
+def enlarge(network: nn.Module, small: Array) -> Array:
+    """Run a network on one uint8 RGB picture in the network's own precision and device."""
+    weight = next(network.parameters())
+    x = torch.from_numpy(small.copy()).permute(2, 0, 1)[None].to(weight.device, weight.dtype) / 255
+    y = network(x)[0].float().clamp(0, 1).mul(255).round().byte()
+    return np.asarray(y.permute(1, 2, 0).cpu().numpy())
+
+
+def scores(network: nn.Module, wanted: list[Case]) -> list[Score]:
+    found = []
+    for case in wanted:
+        result = enlarge(network, case.small)
+        found.append(
+            Score(
+                case.name,
+                psnr(result, case.large),
+                ssim(result, case.large),
+                psnr(case.bicubic, case.large),
+                ssim(case.bicubic, case.large),
+            )
+        )
+    return found
+
+
+def mean_gain(found: list[Score]) -> float:
+    """:returns: the mean over pictures of the network's luma PSNR minus bicubic's, in dB."""
+    return float(np.mean([score.psnr - score.bicubic_psnr for score in found]))
