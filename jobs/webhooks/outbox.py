@@ -7,6 +7,7 @@ from django.db.models import Count
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobs import dispatch
 from jobs.egress import host_of
 from jobs.models.batch import Batch
 from jobs.models.webhook import DeliveryState, WebhookMessage
@@ -84,3 +85,4 @@ def _write(job: "Job", event: Event, body: str) -> None:
         state=DeliveryState.GONE if is_gone else DeliveryState.PENDING,
         finished_at=Now() if is_gone else None,
     )
+    dispatch.ring_webhooks()

@@ -1,0 +1,116 @@
+"""image_url: fetches the picture that a caller names instead of sending it. Off unless IMAGE_URL_HOSTS lists hosts.
+
+Two fences: only listed hosts, and (jobs/egress.py) only public addresses, both checked again at every redirect. Bytes
+and time are bounded; the bytes go to a temporary file, never whole into memory.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urljoin
+
+import httpcore
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+
+from jobs import egress
+from jobs.errors import ImageUrlFailed, ImageUrlRefused, TargetRefused
+from jobs.uploads import BoundedUploadHandler, too_large
+
+MAX_REDIRECTS = 3
+
+
+def is_enabled() -> bool:
+    """Whether image_url may be used at all."""
+    return bool(settings.IMAGE_URL_HOSTS)
+
+
+def fetch(url: str) -> UploadedFile:
+    """Fetch ``url`` into a temporary file, which is removed when it is closed, and return it like an upload.
+
+    Raises ImageUrlRefused (not allowed), ImageUrlFailed (no good answer in time), UploadTooLarge and StorageFull.
+    """
+    if not is_enabled():
+        raise ImageUrlRefused("image_url is switched off here; send the picture itself")
+    deadline = time.monotonic() + settings.IMAGE_URL_TIMEOUT_SECONDS
+    for _ in range(MAX_REDIRECTS + 1):
+        target = _allowed(url)
+        with _answer(target, deadline) as answer:
+            location = _header(answer, b"location")
+            if answer.status in (301, 302, 303, 307, 308) and location:
+                url = urljoin(target.url, location)
+                continue
+            if answer.status != 200:
+                raise ImageUrlFailed(f"image_url: {target.host} answered with status {answer.status}")
+            return _save(answer, target)
+    raise ImageUrlFailed(f"image_url: more than {MAX_REDIRECTS} redirects")
+
+
+def _allowed(url: str) -> egress.Target:
+    try:
+        target = egress.target_of(url)
+    except TargetRefused as refusal:
+        raise ImageUrlRefused(f"image_url: {refusal}") from None
+    if not any(_matches(target, pattern.lower()) for pattern in settings.IMAGE_URL_HOSTS):
+        raise ImageUrlRefused(f"image_url: the host {target.netloc} is not among those that are allowed here")
+    return target
+
+
+def _matches(target: egress.Target, pattern: str) -> bool:
+    """``host`` (the scheme's own port), ``host:port``, or ``*.domain`` for the hosts below a domain."""
+    usual = 443 if target.scheme == "https" else 80
+    if pattern.startswith("*."):
+        return target.port == usual and target.host.endswith(pattern[1:])
+    return pattern == target.netloc or (target.port == usual and pattern.strip("[]") == target.host)
+
+
+@contextmanager
+def _answer(target: egress.Target, deadline: float) -> Iterator[httpcore.Response]:
+    """The answer to a GET, with every failure of the network as one of ours."""
+    headers = {
+        "user-agent": f"upscaler/{settings.UPSCALER_VERSION}",
+        "accept": "image/*",
+        "accept-encoding": "identity",  # a compressed body would have to be bounded twice
+        "connection": "close",
+    }
+    try:
+        with egress.request(
+            "GET",
+            target,
+            headers=headers,
+            seconds=max(deadline - time.monotonic(), 0),
+            allow_private=settings.WEBHOOK_ALLOW_PRIVATE,
+        ) as answer:
+            yield answer
+    except TargetRefused as refusal:
+        raise ImageUrlRefused(f"image_url: {refusal}") from None
+    except httpcore.TimeoutException:
+        limit = settings.IMAGE_URL_TIMEOUT_SECONDS
+        raise ImageUrlFailed(f"image_url: {target.host} took longer than {limit:g} s") from None
+    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as failure:
+        raise ImageUrlFailed(f"image_url: {target.host} cannot be read: {type(failure).__name__}") from failure
+
+
+def _save(answer: httpcore.Response, target: egress.Target) -> UploadedFile:
+    """Stream the answer to where uploads go, under the limits of uploads."""
+    length = _header(answer, b"content-length")
+    if length.isdecimal() and int(length) > settings.MAX_UPLOAD_BYTES:
+        raise too_large()
+    name = PurePosixPath(unquote(target.path.partition("?")[0], errors="replace")).name
+    name = "".join(character for character in name if character.isprintable())[-255:]
+    handler = BoundedUploadHandler()
+    handler.new_file("image", name if name not in ("", ".", "..") else "image", _header(answer, b"content-type"), None)
+    size = 0
+    try:
+        for piece in answer.iter_stream():
+            handler.receive_data_chunk(piece, size)
+            size += len(piece)
+    except BaseException:
+        handler.file.close()  # which removes it
+        raise
+    return handler.file_complete(size)
+
+
+def _header(answer: httpcore.Response, name: bytes) -> str:
+    return next((value.decode("latin-1") for given, value in answer.headers if given.lower() == name), "")

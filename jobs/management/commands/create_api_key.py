@@ -1,0 +1,45 @@
+"""manage.py create_api_key NAME [--scope upscale --scope manage] [--days N]: makes a key and shows it once."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from jobs import keys
+from jobs.models.api_key import Scope
+from jobs.webhooks.signing import secrets_for
+
+
+class Command(BaseCommand):
+    help = "Make an API key. It is shown once: the service keeps only its hash."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help="who or what uses the key")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=[str(scope) for scope in Scope],
+            help="what the key allows, repeatable; upscale when not given",
+        )
+        parser.add_argument("--days", type=int, help="days until the key expires; never when not given")
+        parser.add_argument("--quiet", action="store_true", help="print the key alone, for scripts")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        name = options["name"].strip()
+        if not 1 <= len(name) <= 100:
+            raise CommandError("the name must have 1 to 100 characters")
+        days = options["days"]
+        if days is not None and not 1 <= days <= 36_500:
+            raise CommandError("--days must be from 1 to 36500")
+        expires_at = None if days is None else timezone.now() + timedelta(days=days)
+        key, text = keys.issue(name, options["scope"] or [Scope.UPSCALE], expires_at=expires_at)
+        if options["quiet"]:
+            self.stdout.write(text)
+            return
+        self.stdout.write(
+            f"API key of {key.name} (scopes: {', '.join(key.scopes)}), shown this once:\n\n    {text}\n\n"
+        )
+        self.stdout.write("Send it as `Authorization: Bearer <key>` or `X-API-Key: <key>`.\n")
+        self.stdout.write(f"Its jobs' webhooks are signed with: {secrets_for(key.pk)[0]}\n")

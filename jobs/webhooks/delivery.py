@@ -1,0 +1,118 @@
+"""Delivers what is due: many exchanges at once, each message by one process, none for ever.
+
+One thread talks to the database: it claims messages, hands them to threads that only do HTTP, and records the outcomes.
+So a run costs one connection however many receivers stall.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from jobs import dispatch
+from jobs.models.webhook import DeliveryState, WebhookAttempt, WebhookMessage
+from jobs.webhooks.ladder import wait_after
+from jobs.webhooks.sending import Outcome, send
+
+AT_ONCE = 16  # exchanges under way in one run
+PER_HOST = 4  # of them to one receiver, so that a stalling one leaves room for the others
+RUNS = 2  # runs at a time, on all hosts together: webhooks must not take every worker of the cluster from downloads
+RUN_SECONDS = 30
+LEASE_MARGIN = timedelta(seconds=30)  # beyond the time-out of the exchange: only a dead process outlives its lease
+LOOK_AGAIN_SECONDS = 1.0  # while exchanges are under way: what became due meanwhile
+_LOCK = 0x7570736B  # "upsk": the first half of this service's advisory locks for webhook runs
+
+log = logging.getLogger(__name__)
+
+
+def deliver_due() -> int:
+    """Deliver what is due; returns how many tries were made. At once 0 when enough other runs are at it.
+
+    A run that has claimed for RUN_SECONDS rings for a successor and ends: the worker can then stop, or do other work.
+    """
+    with _slot() as free:
+        if not free:
+            return 0
+        tries = _run(time.monotonic() + RUN_SECONDS)
+    # Also for a message whose doorbell found every slot taken just after our last look: nobody else would come for it.
+    if WebhookMessage.objects.due().exists():
+        dispatch.ring_webhooks()
+    return tries
+
+
+def _run(deadline: float) -> int:
+    tries = 0
+    lease = timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS) + LEASE_MARGIN
+    under_way: dict[Future[Outcome], WebhookMessage] = {}
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook") as threads:
+        while True:
+            while len(under_way) < AT_ONCE and time.monotonic() < deadline:
+                message = WebhookMessage.objects.claim(lease=lease, per_host=PER_HOST)
+                if message is None:
+                    break
+                under_way[threads.submit(send, message)] = message
+            if not under_way:
+                return tries
+            done, _ = wait(under_way, timeout=LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                tries += 1
+                record(under_way.pop(future), future.result())
+
+
+def record(message: WebhookMessage, outcome: Outcome) -> None:
+    """Log the try and move the message on: delivered, gone, tried again later, or given up."""
+    with transaction.atomic():
+        WebhookAttempt.objects.create(
+            message=message,
+            number=message.tries,
+            status=outcome.status,
+            seconds=outcome.seconds,
+            error=outcome.error,
+            answer=outcome.answer,
+        )
+        state = _move(message, outcome)
+    log.info(
+        "webhook message=%s event=%s job=%s try=%d status=%s seconds=%.3f state=%s",
+        message.id, message.event, message.job_id, message.tries, outcome.status, outcome.seconds, state,
+    )  # fmt: skip
+
+
+def _move(message: WebhookMessage, outcome: Outcome) -> str:
+    """Record where the message goes; a claim that was lost to another run changes nothing."""
+    messages = WebhookMessage.objects
+    if outcome.delivered:
+        messages.end(message, DeliveryState.DELIVERED)
+        return "delivered"
+    if outcome.gone:
+        messages.end(message, DeliveryState.GONE)
+        others = messages.end_all_to(message.url)
+        return f"gone (and {others} waiting)" if others else "gone"
+    pause = wait_after(message.tries, outcome.retry_after)
+    if pause is None:
+        messages.end(message, DeliveryState.FAILED)
+        return "failed"
+    messages.postpone(message, pause)
+    return f"again in {pause.total_seconds():.0f} s"
+
+
+@contextmanager
+def _slot() -> Iterator[bool]:
+    """Hold one of RUNS advisory locks, which a process that dies gives back by itself. False: all are taken."""
+    with connection.cursor() as cursor:
+        for number in range(RUNS):
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, number])
+            if cursor.fetchone() == (True,):
+                break
+        else:
+            yield False
+            return
+    try:
+        yield True
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, number])
