@@ -11,6 +11,7 @@ it for ever.
 import fcntl
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 import time
@@ -155,6 +156,8 @@ class EmbeddedPostgres:
                     "dump it with the version that made it (see the README, Upgrade)"
                 )
             return
+        for unfinished in self.places.root.glob("draft-*"):
+            shutil.rmtree(unfinished)
         draft = self.places.root / f"draft-{os.getpid()}"
         draft.mkdir(mode=0o700)
         if self.system_user:

@@ -1,0 +1,35 @@
+"""gunicorn's configuration: ``gunicorn --config python:upscaler_site.gunicorn upscaler_site.wsgi:application``."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
+
+from django.conf import settings  # noqa: E402 - it reads the variable above
+
+#: Threads beyond the waiting requests: health checks, status, the page, uploads in progress.
+SPARE_THREADS = 16
+
+bind = f"[{settings.LISTEN_ADDRESS}]:{settings.PORT}" if ":" in settings.LISTEN_ADDRESS else f"{settings.LISTEN_ADDRESS}:{settings.PORT}"
+workers = settings.WEB_WORKERS
+# A synchronous request holds its thread while a worker upscales. Threads are made on demand, so a high limit costs nothing
+# while idle; beyond it new connections wait in the backlog.
+worker_class = "gthread"
+threads = settings.MAX_WAITING_REQUESTS + SPARE_THREADS
+worker_connections = threads + 200
+keepalive = 15
+# This guards the process, not a request: a thread may take an upload of any length while the main thread reports.
+timeout = 60
+graceful_timeout = settings.STOP_GRACE_SECONDS
+# Health of the process is told by touching a file: in memory, because a busy disk can stall it for longer than `timeout`.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108 - gunicorn's own default style
+control_socket_disable = True
+forwarded_allow_ips = "*" if settings.TRUSTED_PROXIES else "127.0.0.1,::1"
+accesslog = "-" if settings.ACCESS_LOG else None
+access_log_format = '%({x-forwarded-for}i)s %(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms'
+logconfig_dict = settings.LOGGING | {
+    "loggers": settings.LOGGING["loggers"]
+    | {
+        "gunicorn.error": {"handlers": ["stderr"], "level": settings.LOG_LEVEL, "propagate": False},
+        "gunicorn.access": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+    }
+}

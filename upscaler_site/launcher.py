@@ -1,0 +1,97 @@
+"""Runs one program for the supervisor and sees that nothing of it is left when it ends.
+
+``python -m upscaler_site.launcher GRACE_SECONDS command …``. A django-q cluster and gunicorn are families of processes
+which misbehave in ways that a plain supervisor cannot mend (each seen by experiment):
+
+- SIGTERM to the whole group hangs a cluster: the signal goes to the main process alone;
+- a main process killed by -9 leaves its children running: the rest of the group is killed when the main one ends;
+- a deaf cluster ignores SIGTERM: after the grace, the group is killed;
+- a launcher killed by -9 leaves a whole family: on Linux the main process is told by the kernel, and what is still
+  there when the launcher is started again is killed first;
+- a supervisor killed by -9: the launcher stops its program.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from upscaler_site import processes
+
+POLL_SECONDS = 0.1
+
+
+class Launcher:
+    """One program's life."""
+
+    def __init__(self, command: Sequence[str], grace_seconds: float) -> None:
+        self.command = list(command)
+        self.grace_seconds = grace_seconds
+        self.parent = os.getppid()
+        self.stopping = False
+
+    def run(self) -> int:
+        """Run the program to its end; return its exit code, or 0 where it was told to stop."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._asked_to_stop)
+        self._clear_leftovers()
+        if self.stopping:
+            return 0
+        main = subprocess.Popen(
+            self.command,
+            process_group=0,
+            # The launcher has no threads, so running Python between fork and exec is safe.
+            preexec_fn=processes.dies_with_parent(),  # noqa: PLW1509
+        )
+        code = self._watch(main)
+        with suppress(ProcessLookupError):
+            os.killpg(main.pid, signal.SIGKILL)
+        return 0 if self.stopping else code
+
+    def _watch(self, main: subprocess.Popen[bytes]) -> int:
+        deadline: float | None = None
+        while (code := main.poll()) is None:
+            if self.stopping or os.getppid() != self.parent:
+                self.stopping = True
+                if deadline is None:
+                    deadline = time.monotonic() + self.grace_seconds
+                    main.terminate()
+                elif time.monotonic() > deadline:
+                    os.killpg(main.pid, signal.SIGKILL)
+                    return main.wait()
+            time.sleep(POLL_SECONDS)
+        return code if code >= 0 else 128 - code
+
+    def _clear_leftovers(self) -> None:
+        """Wait for the family of a launcher that was killed, then kill what is left of it."""
+        mark, name = os.environ.get(processes.SERVICE_MARK), os.environ.get(processes.PROGRAM_MARK)
+        if not mark or not name:
+            return
+        limit = time.monotonic() + self.grace_seconds
+        while not self.stopping:
+            left = [process for process in processes.of_service(Path(mark), name) if not _is_ancestor(process)]
+            if not left:
+                return
+            if time.monotonic() > limit:
+                processes.kill(left)
+                return
+            psutil.wait_procs(left, timeout=0.5)
+
+    def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+
+def _is_ancestor(process: psutil.Process) -> bool:
+    """Whether ``process`` is one that started this one, such as a wrapper around the interpreter."""
+    return process.pid in {ancestor.pid for ancestor in psutil.Process().parents()}
+
+
+if __name__ == "__main__":
+    sys.exit(Launcher(sys.argv[2:], float(sys.argv[1])).run())

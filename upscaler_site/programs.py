@@ -1,0 +1,111 @@
+"""What runs when the service runs, and the supervisor's configuration for it."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from upscaler_site import processes
+
+#: Seconds beyond STOP_GRACE_SECONDS before a program is killed; each layer waits a little longer than the one below.
+LAUNCHER_MARGIN = 2
+SUPERVISOR_MARGIN = 3
+
+
+@dataclass(frozen=True)
+class Program:
+    """One long-running command and what its environment has beside the service's."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def web() -> Program:
+    """The web server."""
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:upscaler_site.gunicorn", "upscaler_site.wsgi:application"]
+    return Program("web", command)
+
+
+def cluster(name: str, queue: str, environment: Mapping[str, str] | None = None) -> Program:
+    """A django-q2 cluster that serves ``queue``."""
+    command = [sys.executable, str(Path(__file__).resolve().parent.parent / "manage.py"), "qcluster"]
+    return Program(name, command, {"Q_CLUSTER_NAME": queue, **(environment or {})})
+
+
+def inference_clusters(gpus: Sequence[str | None]) -> list[Program]:
+    """One cluster per entry of ``gpus``; None leaves CUDA_VISIBLE_DEVICES as it is."""
+    found = []
+    for number, gpu in enumerate(gpus):
+        # Inference allocates hundreds of megabytes at once: with huge pages, page faults cost up to three times less.
+        environment = {"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")}
+        if gpu is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = gpu
+        found.append(cluster(f"gpu-{number}" if len(gpus) > 1 else "gpu", "gpu", environment))
+    return found
+
+
+def configuration(programs: Sequence[Program], *, run_dir: Path, base_dir: Path, grace_seconds: int) -> str:
+    """Return supervisord.conf: everything restarts whenever it ends, all are told to stop at once.
+
+    One group, because supervisord stops group after group, and three graces in a row would be too long. No exit code
+    counts as expected, so that every end is logged as a warning. A program that keeps failing is tried again for ever, with
+    growing pauses. There is no control socket: the service is steered by signals alone.
+    """
+    lines = [
+        "[supervisord]",
+        "nodaemon=true",
+        "logfile=/dev/null",
+        "logfile_maxbytes=0",
+        "loglevel=warn",
+        f"pidfile={_value(run_dir / 'supervisord.pid')}",
+        f"childlogdir={_value(run_dir)}",
+        *(["user=root"] if os.geteuid() == 0 else []),  # otherwise it warns that it runs as root
+        "",
+        "[group:upscaler]",
+        f"programs={','.join(program.name for program in programs)}",
+    ]
+    launcher = [sys.executable, "-m", "upscaler_site.launcher", str(grace_seconds + LAUNCHER_MARGIN)]
+    for program in programs:
+        environment = {processes.PROGRAM_MARK: program.name, **program.environment}
+        lines += [
+            "",
+            f"[program:{program.name}]",
+            f"command={' '.join(_word(word) for word in [*launcher, *program.command])}",
+            f"directory={_value(base_dir)}",
+            f"environment={','.join(_setting(name, value) for name, value in environment.items())}",
+            "autostart=true",
+            "autorestart=true",
+            "exitcodes=255",
+            "startsecs=3",
+            "startretries=1000000",
+            "stopsignal=TERM",
+            f"stopwaitsecs={grace_seconds + SUPERVISOR_MARGIN}",
+            "stopasgroup=false",
+            "killasgroup=true",
+            "redirect_stderr=true",
+            "stdout_logfile=/dev/fd/1",
+            "stdout_logfile_maxbytes=0",
+        ]
+    return "\n".join([*lines, ""])
+
+
+def _value(value: object) -> str:
+    """Escape what supervisord would expand."""
+    return str(value).replace("%", "%%")
+
+
+def _setting(name: str, value: str) -> str:
+    """One entry of ``environment``, where supervisord loses a closing single quote."""
+    if "'" in value:
+        raise ValueError(f"{name}={value} cannot be written into the supervisor's configuration")
+    return f"{name}={_word(value)}"
+
+
+def _word(value: object) -> str:
+    """Quote one word of a command or of a setting's value."""
+    text = _value(value)
+    if '"' in text or "\n" in text:
+        raise ValueError(f"{text!r} cannot be written into the supervisor's configuration")
+    return f'"{text}"'

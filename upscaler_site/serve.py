@@ -1,0 +1,214 @@
+"""``python -m upscaler_site.serve``: the whole service in the foreground; ``--only gpu`` one part of it.
+
+This process prepares (database, tables, static files), runs supervisord below itself and passes its output on. When it is
+told to stop it stops everything, the embedded Postgres included, and looks again that no process of the service is left.
+"""
+
+import argparse
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import FrameType
+
+import django
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connections
+
+from upscaler_site import gpus, processes, programs
+from upscaler_site.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, is_wanted
+from upscaler_site.lone_command import use
+from upscaler_site.welcome import announce
+
+PARTS = ("web", "gpu", "io")
+
+#: Beyond STOP_GRACE_SECONDS; the layers below have given up by then (programs.py).
+STOP_MARGIN_SECONDS = 4
+
+
+class CannotServe(Exception):
+    """The service cannot start; the message says why and what to do."""
+
+
+class Service:
+    """One running service, from its lock to its last process."""
+
+    def __init__(self, parts: Sequence[str]) -> None:
+        """``parts`` are some of PARTS."""
+        self.parts = parts
+        self.supervisor: subprocess.Popen[bytes] | None = None
+        self.mark: Path | None = None
+        self.signals = 0
+
+    def run(self) -> int:
+        """Serve until told to stop; return the exit code: 0 where that was asked for."""
+        with ExitStack() as stack:
+            run_dir = self.mark = self._claim(stack)
+            # Whatever a service that was killed left behind: the lock proves that nobody is in charge of it.
+            processes.kill(processes.of_service(run_dir))
+            self._check_port()
+            if is_wanted():
+                use(stack.enter_context(EmbeddedPostgres(settings.DATA_DIR)))
+            # From here on a signal ends the service in order; before, Python's own KeyboardInterrupt does.
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, self._asked_to_stop)
+            if "web" in self.parts:
+                self._prepare()
+            if self.signals:
+                return 0
+            try:
+                self._start(run_dir)
+                self._relay()
+            finally:
+                self._end()
+        if self.signals:
+            return 0
+        say("The supervisor ended by itself; everything else was stopped.")
+        return 1
+
+    def _claim(self, stack: ExitStack) -> Path:
+        """Return the directory for configuration and pid files; refuse a second service on the same data."""
+        settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+        if "web" not in self.parts:
+            # Hosts that only work may share a data directory: each gets a place of its own.
+            return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upscaler-run-")))
+        run_dir: Path = settings.DATA_DIR / "run"
+        run_dir.mkdir(exist_ok=True)
+        lock = stack.enter_context((run_dir / "serve.lock").open("a+"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise CannotServe(
+                f"a service already runs on {settings.DATA_DIR} ({lock.read().strip()}). Stop it, or give this one its own "
+                "data: UPSCALER_DATA_DIR=… PORT=… make run"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"pid {os.getpid()}, port {settings.PORT}")
+        lock.flush()
+        return run_dir
+
+    def _check_port(self) -> None:
+        if "web" not in self.parts:
+            return
+        address, port = settings.LISTEN_ADDRESS, settings.PORT
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the web server does
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                raise CannotServe(
+                    f"cannot listen on {address}:{port}: {error.strerror or error}. Choose another port: PORT={port + 1} make run"
+                ) from error
+
+    def _prepare(self) -> None:
+        """Bring tables and static files up to date."""
+        settings.MEDIA_ROOT.mkdir(parents=True, exist_ok=True)
+        try:
+            call_command("migrate", interactive=False, verbosity=0)
+            call_command("collectstatic", interactive=False, verbosity=0)
+        except (OperationalError, CommandError) as error:
+            raise CannotServe(f"cannot prepare the database or the static files: {error}") from error
+        finally:
+            connections.close_all()
+
+    def _start(self, run_dir: Path) -> None:
+        wanted: list[programs.Program] = []
+        if "web" in self.parts:
+            wanted.append(programs.web())
+        if "gpu" in self.parts:
+            cards = gpus.assignments(gpus.visible_gpus(), settings.DEVICE, settings.GPU_WORKERS)
+            wanted += programs.inference_clusters(cards)
+        if "io" in self.parts:
+            wanted.append(programs.cluster("io", "io"))
+        configuration = run_dir / "supervisord.conf"
+        configuration.write_text(
+            programs.configuration(
+                wanted, run_dir=run_dir, base_dir=settings.BASE_DIR, grace_seconds=settings.STOP_GRACE_SECONDS
+            )
+        )
+        self.supervisor = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(configuration)],
+            cwd=settings.BASE_DIR,
+            env={**os.environ, processes.SERVICE_MARK: str(run_dir), "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            # A pipe, whatever our own output is: supervisord opens /dev/fd/1 by name, which fails where it is a socket.
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
+            start_new_session=True,
+            preexec_fn=processes.dies_with_parent(),  # noqa: PLW1509 - no other thread runs yet
+        )
+        if "web" in self.parts:
+            threading.Thread(target=announce, args=(lambda: self.signals == 0,), daemon=True).start()
+
+    def _relay(self) -> None:
+        """Pass on what the programs print until the supervisor has ended."""
+        if self.supervisor is None or self.supervisor.stdout is None:
+            return
+        if self.signals:  # it came while the supervisor was being started
+            self.supervisor.terminate()
+        while chunk := os.read(self.supervisor.stdout.fileno(), 65_536):
+            # Whoever read our output may have gone; the service does not end for that.
+            with suppress(OSError):
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+        self.supervisor.wait()
+
+    def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
+        """Begin to stop. Asked again, or when time is up, kill what is left."""
+        self.signals += 1
+        if self.supervisor is None:
+            return
+        if self.signals == 1:
+            say("Stopping …" if self.parts == PARTS else f"Stopping {', '.join(self.parts)} …")
+            self.supervisor.terminate()
+            signal.signal(signal.SIGALRM, self._asked_to_stop)
+            signal.alarm(settings.STOP_GRACE_SECONDS + STOP_MARGIN_SECONDS)
+        else:
+            processes.kill(processes.of_service(self.mark), wait_seconds=1)
+
+    def _end(self) -> None:
+        """Leave no process behind, whatever happened."""
+        signal.alarm(0)
+        if self.supervisor is not None and self.supervisor.poll() is None:
+            self.supervisor.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.supervisor.wait(settings.STOP_GRACE_SECONDS + STOP_MARGIN_SECONDS)
+        if self.mark is not None:
+            processes.kill(processes.of_service(self.mark))
+
+
+def say(text: str) -> None:
+    """Print a line for the person at the terminal, who may have gone."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and serve."""
+    parser = argparse.ArgumentParser(prog="python -m upscaler_site.serve", description=__doc__)
+    parser.add_argument("--only", choices=PARTS, help="run one part: web, the inference clusters, or the io cluster")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
+    try:
+        django.setup()
+        return Service([options.only] if options.only else PARTS).run()
+    except (CannotServe, EmbeddedPostgresError, ImproperlyConfigured, OSError) as error:
+        say(f"Error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""What `make run` says once the service answers."""
+
+import http.client
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+
+TEXT = """
+  Upscaler {version} is ready:  {url}
+
+  The page               {url}
+  First picture          curl -F image=@samples/sample.png -F model={bundled} {url}api/v1/upscale -o upscaled.png
+  Official models        curl -X POST {url}api/v1/models/download -H 'Content-Type: application/json' -d '{{"models": ["RealESRGAN_x4plus"]}}'
+                         or, from a file:  .venv/bin/python manage.py import_model RealESRGAN_x4plus.pth
+  API documentation      {url}api/v1/docs
+  Admin                  {url}admin/  after  .venv/bin/python manage.py createsuperuser
+  Data                   {data}
+  Stop                   Ctrl-C
+"""
+
+#: The model that ships with the service.
+BUNDLED = "bundled-compact-x4"
+
+
+def announce(wanted: Callable[[], bool]) -> None:
+    """Wait until the web server answers, then print where it is and what to do next; give up when not ``wanted``."""
+    while wanted():
+        if _answers():
+            _print()
+            return
+        time.sleep(0.2)
+
+
+def _local_host() -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.LISTEN_ADDRESS, settings.LISTEN_ADDRESS)  # noqa: S104
+
+
+def _answers() -> bool:
+    connection = http.client.HTTPConnection(_local_host(), settings.PORT, timeout=30)
+    try:
+        connection.request("GET", "/api/v1/health/live")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def _print() -> None:
+    host = "localhost" if _local_host() in ("127.0.0.1", "::1") else settings.LISTEN_ADDRESS
+    url = f"{settings.PUBLIC_URL}/" if settings.PUBLIC_URL else f"http://{host}:{settings.PORT}/"
+    data = os.path.relpath(settings.DATA_DIR) if settings.DATA_DIR.is_relative_to(settings.BASE_DIR) else settings.DATA_DIR
+    print(TEXT.format(version=settings.UPSCALER_VERSION, url=url, bundled=BUNDLED, data=data), file=sys.stderr, flush=True)  # noqa: T201
