@@ -90,3 +90,25 @@ class ImageUrlFailed(JobError):
     """The picture could not be fetched from image_url: no answer, an error, or too slow."""
 
     code = "image_url_failed"
+
+
+class WaitersExceeded(JobError):
+    """MAX_WAITING_REQUESTS requests of this web process wait already; the job goes on, its caller must ask again."""
+
+    code = "too_many_waiting"
+
+
+class BatchRejected(JobError):
+    """None of a batch's pictures can be upscaled. ``rejected`` has an entry per picture, as in ``Batch.rejected``."""
+
+    code = "batch_rejected"
+
+    def __init__(self, rejected: "list[dict[str, object]]") -> None:
+        super().__init__(f"none of the {len(rejected)} images can be upscaled")
+        self.rejected = rejected
+
+
+class BatchTooLarge(JobError):
+    """More than MAX_BATCH_IMAGES pictures."""
+
+    code = "batch_too_large"

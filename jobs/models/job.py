@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
+from jobs.models.verbs import JobQuerySet
 from jobs.options import JobOptions
 from jobs.states import LIVE, TERMINAL, Priority, Status
 
@@ -67,6 +68,8 @@ class Job(models.Model):
 
     webhook_url = models.CharField(max_length=2000, blank=True)
     webhook_events = models.JSONField(default=list, blank=True)
+
+    objects = JobQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at", "-id"]

@@ -1,0 +1,25 @@
+"""The jobs room, and the wires between django-q2's signals and our cluster processes."""
+
+from pathlib import Path
+
+from django.apps import AppConfig
+from django.conf import settings
+
+
+class JobsConfig(AppConfig):
+    """Connects the signals that fire inside cluster processes only; the web process never sees one of them."""
+
+    name = "jobs"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect the cluster's signals, and make the directory in which Django's upload handler starts its files."""
+        from django_q import signals
+
+        from jobs import cluster
+
+        signals.post_spawn.connect(cluster.worker_started, dispatch_uid="jobs.worker_started")
+        signals.pre_execute.connect(cluster.task_picked, dispatch_uid="jobs.task_picked")
+        signals.post_execute_in_worker.connect(cluster.task_done, dispatch_uid="jobs.task_done")
+        signals.post_execute.connect(cluster.result_collected, dispatch_uid="jobs.result_collected")
+        Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)

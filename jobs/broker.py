@@ -1,0 +1,128 @@
+"""The queue's broker: django-q2's ORM broker with a claim that skips locked rows, and a doorbell that wakes it at once.
+
+A ticket is a doorbell, so it is deleted when it is taken: at most once. What a killed process took with it is rung
+again by the sweep, which looks for waiting jobs that have no ticket. Nothing here can be delivered twice, wait for an
+acknowledgement, or be redelivered for ever.
+
+A ticket is taken only while a worker is idle: nothing waits in the local queue behind a running job, so priorities hold
+to the last moment, and several clusters share the work evenly.
+"""
+
+import logging
+import os
+import signal
+import time
+
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django_q.brokers.orm import ORM
+from django_q.models import OrmQ
+
+from jobs import cluster, sweeping
+from jobs.listening import Listener
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "queue_tickets"
+
+#: A notification may be lost, so tickets are looked for so often anyway; and a stopping cluster waits so long for us.
+_WAIT_SECONDS = 0.5
+_LONGEST_PAUSE = 5.0
+
+_TAKE = """
+    DELETE FROM django_q_ormq WHERE id = (
+        SELECT id FROM django_q_ormq WHERE key = %s ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) RETURNING id, payload
+"""
+
+
+class PostgresBroker(ORM):
+    """One instance per enqueueing call, and one per cluster: the latter is used by the pusher alone."""
+
+    def __init__(self, list_key: str | None = None) -> None:
+        super().__init__(list_key=list_key)
+        self._pid = 0
+        self._listener: Listener | None = None
+        self._pause = 0.0
+
+    def ping(self) -> bool:
+        """Prepare the sentinel, which calls this before it forks.
+
+        A SIGTERM to the whole process group would kill sentinel and workers under the main process, which would then
+        hang: here it is ignored, and the main process alone decides.
+        """
+        if cluster.current() is not None:
+            cluster.die_with_parent()
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        return True
+
+    def info(self) -> str:
+        """What django-q2's own commands show."""
+        return "PostgreSQL SKIP LOCKED, LISTEN/NOTIFY"
+
+    def enqueue(self, task: str) -> int:
+        """Write a ticket and ring, both when the surrounding transaction commits."""
+        with transaction.atomic():
+            pk = int(super().enqueue(task))
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, self.list_key])
+        return pk
+
+    def dequeue(self) -> list[tuple[int, str]] | None:
+        """Return one ticket for an idle worker, or None after half a second at most. Never raises for the database."""
+        shared = cluster.current()
+        if shared is None:
+            raise RuntimeError("start the cluster with: manage.py qcluster")
+        if self._pid != os.getpid():
+            self._begin(shared)
+        shared.memory.beat += 1
+        try:
+            sweeping.sweep_if_due()
+            return self._dequeue(shared)
+        except (DatabaseError, InterfaceError) as error:
+            self._pause = min(max(0.2, self._pause * 2), _LONGEST_PAUSE)
+            logger.warning("queue waits for the database again_in=%.1fs error=%s", self._pause, error)
+            connection.close()
+            time.sleep(min(self._pause, _WAIT_SECONDS))
+            return None
+
+    def acknowledge(self, task_id: int) -> None:
+        """Nothing to do: the ticket was deleted when it was taken."""
+
+    def fail(self, task_id: int) -> None:
+        """Nothing to do: the ticket was deleted when it was taken."""
+
+    def queue_size(self) -> int:
+        """Tickets that nobody took yet."""
+        return OrmQ.objects.filter(key=self.list_key).count()
+
+    def lock_size(self) -> int:
+        """No ticket is ever locked for longer than its claim."""
+        return 0
+
+    def _begin(self, shared: cluster.Cluster) -> None:
+        """First call in a pusher process, which may be the successor of one that was killed with a ticket in hand."""
+        cluster.die_with_parent()
+        self._pid = os.getpid()
+        self._listener = Listener(CHANNEL)
+        shared.memory.handed = shared.picked
+
+    def _dequeue(self, shared: cluster.Cluster) -> list[tuple[int, str]] | None:
+        assert self._listener is not None
+        if shared.memory.stop != cluster.RUNNING:
+            time.sleep(0.05)
+            return None
+        if shared.idle > shared.in_flight:
+            ticket = self._take()
+            if ticket is not None:
+                shared.memory.handed += 1
+                return [ticket]
+        self._listener.wait(_WAIT_SECONDS, also=[shared.wake_read])
+        shared.drain_wake()
+        return None  # whatever woke us, the next call looks
+
+    def _take(self) -> tuple[int, str] | None:
+        with connection.cursor() as cursor:
+            cursor.execute(_TAKE, [self.list_key])
+            row = cursor.fetchone()
+        self._pause = 0.0
+        return (row[0], row[1]) if row else None

@@ -1,0 +1,201 @@
+"""What the processes of one cluster know of each other, in memory that they share: who is idle, who must stop.
+
+django-q2 forks main -> sentinel -> workers, monitor, pusher, and any of them may be killed at any moment. So there are
+no locks in here that a dead process could keep: every number has one writer, and who reads it can bear its being old.
+The memory is made by the main process before it forks (management command `qcluster`).
+"""
+
+import ctypes
+import fcntl
+import logging
+import mmap
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from django.utils.module_loading import import_string
+
+logger = logging.getLogger(__name__)
+
+MAX_WORKERS = 64
+RUNNING, STOPPING, STOPPING_NOW = 0, 1, 2
+
+
+class _Slot(ctypes.Structure):
+    """One worker. Written by that worker only."""
+
+    _fields_ = [
+        ("pid", ctypes.c_int64),  # 0: never used
+        ("busy", ctypes.c_int64),  # 1 from the moment a task is read until it is done
+        ("picked", ctypes.c_int64),  # tasks read, by all holders of this slot
+        ("done", ctypes.c_int64),
+    ]
+
+
+class _Memory(ctypes.Structure):
+    _fields_ = [
+        ("stop", ctypes.c_int64),  # RUNNING, STOPPING, STOPPING_NOW; written by main
+        ("stop_at", ctypes.c_double),  # monotonic time at which a running job is handed back; written by main
+        ("handed", ctypes.c_int64),  # tasks given to the local queue; written by the pusher
+        ("beat", ctypes.c_int64),  # counts the pusher's rounds
+        ("collected", ctypes.c_int64),  # results that the monitor took
+        ("slots", _Slot * MAX_WORKERS),
+    ]
+
+
+class Cluster:
+    """The shared state. Made in the main process; forked children find it in ``current()``."""
+
+    def __init__(self, name: str, workers: int) -> None:
+        if workers > MAX_WORKERS:
+            raise ValueError(f"{workers} workers in one cluster, the limit is {MAX_WORKERS}")
+        self.name = name
+        self._map = mmap.mmap(-1, ctypes.sizeof(_Memory))
+        self.memory = _Memory.from_buffer(self._map)
+        # A POSIX lock on a file ends with its process, whatever kills it: a slot can always be taken.
+        self._slot_lock = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the cluster
+        self.wake_read, self.wake_write = os.pipe()
+        os.set_blocking(self.wake_read, False)
+        os.set_blocking(self.wake_write, False)
+
+    # --- written by workers
+    def take_slot(self) -> _Slot:
+        """Sign this worker in, in the place of a dead one or in a new place."""
+        fcntl.lockf(self._slot_lock, fcntl.LOCK_EX)
+        try:
+            for slot in self.memory.slots:
+                if not slot.pid or not _is_alive(slot.pid):
+                    slot.pid, slot.busy = os.getpid(), 0
+                    return slot
+        finally:
+            fcntl.lockf(self._slot_lock, fcntl.LOCK_UN)
+        raise RuntimeError(f"cluster {self.name} has more than {MAX_WORKERS} workers")
+
+    def wake_pusher(self) -> None:
+        """A worker became idle."""
+        with suppress(BlockingIOError):  # full: it has been woken often enough
+            os.write(self.wake_write, b"x")
+
+    # --- read by the pusher
+    def drain_wake(self) -> None:
+        """Forget the wake-ups that have been seen."""
+        with suppress(BlockingIOError):
+            while os.read(self.wake_read, 4096):
+                pass
+
+    @property
+    def idle(self) -> int:
+        """Workers that wait for a task."""
+        return sum(1 for slot in self.memory.slots if slot.pid and not slot.busy and _is_alive(slot.pid))
+
+    @property
+    def alive(self) -> int:
+        """Workers that run."""
+        return sum(1 for slot in self.memory.slots if slot.pid and _is_alive(slot.pid))
+
+    @property
+    def picked(self) -> int:
+        """Tasks that workers have read from the local queue since the cluster's start."""
+        return sum(slot.picked for slot in self.memory.slots)
+
+    @property
+    def done(self) -> int:
+        """Tasks that workers have finished."""
+        return sum(slot.done for slot in self.memory.slots)
+
+    @property
+    def in_flight(self) -> int:
+        """Tasks handed over that no worker has read."""
+        return max(0, self.memory.handed - self.picked)
+
+
+_current: Cluster | None = None
+_slot: _Slot | None = None
+
+
+def create(name: str, workers: int) -> Cluster:
+    """Make the shared state; in the main process, before anything is forked."""
+    global _current  # noqa: PLW0603 - one cluster per process tree
+    _current = Cluster(name, workers)
+    return _current
+
+
+def current() -> Cluster | None:
+    """The cluster that this process belongs to; None outside of one."""
+    return _current
+
+
+def die_with_parent() -> None:
+    """Let the kernel end this process when its parent dies, so that a killed main process leaves no orphans behind.
+
+    Where the kernel cannot (macOS), a thread looks at the parent twice a second.
+    """
+    parent = os.getppid()
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+    else:
+        threading.Thread(target=_watch_parent, args=(parent,), name="parent-watch", daemon=True).start()
+    if os.getppid() != parent or parent == 1:  # it died before we asked
+        os._exit(1)
+
+
+def worker_started(**_: Any) -> None:
+    """Receive django-q2's post_spawn: runs in each new worker, before it reads its first task."""
+    global _slot  # noqa: PLW0603 - one worker per process
+    if _current is None:
+        return
+    die_with_parent()
+    import_string("jobs.worker.started")(_current.name)
+    _slot = _current.take_slot()
+    _current.wake_pusher()
+
+
+def task_picked(**_: Any) -> None:
+    """Receive django-q2's pre_execute: the worker has read a task."""
+    if _slot is not None:
+        _slot.busy = 1  # first busy, then picked: the pusher must never see an idle worker too many
+        _slot.picked += 1
+
+
+def task_done(**_: Any) -> None:
+    """Receive django-q2's post_execute_in_worker."""
+    if _slot is not None and _current is not None:
+        _slot.done += 1
+        _slot.busy = 0
+        _current.wake_pusher()
+
+
+def result_collected(**_: Any) -> None:
+    """Receive django-q2's post_execute: runs in the monitor."""
+    if _current is not None:
+        _current.memory.collected += 1
+
+
+def must_stop() -> tuple[bool, bool]:
+    """Whether this cluster is stopping, and whether a running job is to be handed back now."""
+    if _current is None or _current.memory.stop == RUNNING:
+        return False, False
+    now = _current.memory.stop == STOPPING_NOW or time.monotonic() >= _current.memory.stop_at
+    return True, now
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

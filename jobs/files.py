@@ -1,0 +1,238 @@
+"""Where pictures live: inputs, results and previews in the default storage, named by job and claim.
+
+A file is written as ``name.part``, flushed to the disk, then renamed: a name without ``.part`` is always whole. Results
+carry the claim's token in their name, so a worker that lost its job can never overwrite the accepted result.
+"""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+
+from jobs.errors import UploadTooLarge
+
+if TYPE_CHECKING:
+    from jobs.models.job import Job
+
+INPUTS, RESULTS, PREVIEWS = "inputs", "results", "previews"
+#: The directories whose files belong to jobs.
+KINDS = (INPUTS, RESULTS, PREVIEWS)
+PART = ".part"
+
+#: File suffix of each format that the engine writes or reads.
+SUFFIXES = {"jpeg": "jpg", "tiff": "tif"}
+_BLOCK = 1 << 20
+_MODE = 0o640
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An upload on our disk under a name that nobody knows yet."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+
+def input_name(job_id: uuid.UUID, image_format: str) -> str:
+    """The storage name of a job's input."""
+    return f"{INPUTS}/{job_id.hex[:2]}/{job_id}.{suffix(image_format)}"
+
+
+def result_name(job_id: uuid.UUID, token: uuid.UUID, image_format: str) -> str:
+    """The storage name of the result of one claim of a job."""
+    return f"{RESULTS}/{job_id.hex[:2]}/{job_id}-{token.hex}.{suffix(image_format)}"
+
+
+def preview_name(job_id: uuid.UUID, token: uuid.UUID, image_format: str) -> str:
+    """The storage name of the preview made by one claim of a job."""
+    return f"{PREVIEWS}/{job_id.hex[:2]}/{job_id}-{token.hex}.{suffix(image_format)}"
+
+
+def job_id_of(name: str) -> uuid.UUID | None:
+    """The job that a storage name of ours belongs to; None for a foreign name."""
+    with suppress(ValueError):
+        return uuid.UUID(Path(name).name[:36])
+    return None
+
+
+def suffix(image_format: str) -> str:
+    """The usual file suffix of a format."""
+    return SUFFIXES.get(image_format, image_format)
+
+
+def path_of(name: str) -> Path:
+    """Where the storage keeps ``name``."""
+    return Path(default_storage.path(name))
+
+
+@contextmanager
+def staged(upload: Any) -> Iterator[Staged]:
+    """Bring an upload onto the files' disk and hash it, in blocks; it is gone at the end unless it was `keep`-ed.
+
+    ``upload`` is a Django UploadedFile, a binary file object or a Path. An upload that Django already wrote to this
+    disk is linked, not copied.
+
+    :raises UploadTooLarge: beyond MAX_UPLOAD_BYTES; read no further than that.
+    """
+    path = path_of(f"{INPUTS}/{uuid.uuid4().hex}{PART}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield _stage(upload, path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _stage(upload: Any, path: Path) -> Staged:
+    digest, size = hashlib.sha256(), 0
+    source = upload if isinstance(upload, Path) else None
+    if hasattr(upload, "temporary_file_path"):
+        source = Path(upload.temporary_file_path())
+        upload.flush()
+    if source is not None and not isinstance(upload, Path):
+        with suppress(OSError):  # another disk: copied below
+            os.link(source, path)
+    linked = path.exists()
+    reader: IO[bytes] = source.open("rb") if source is not None else upload
+    try:
+        if source is None and hasattr(upload, "seek"):
+            with suppress(OSError, ValueError):  # a body that is still arriving cannot be wound back
+                upload.seek(0)
+        with path.open("ab") as writer:
+            while block := reader.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+                if size > settings.MAX_UPLOAD_BYTES:
+                    raise UploadTooLarge(f"Upload file exceeds maximum size: {settings.MAX_UPLOAD_MB} MB")
+                if not linked:
+                    writer.write(block)
+    finally:
+        if source is not None:
+            reader.close()
+    path.chmod(_MODE)
+    return Staged(path, size, digest.hexdigest())
+
+
+def keep(path: Path, name: str) -> None:
+    """Give a written file its storage name, whole and on the disk, or not at all."""
+    target = path_of(name)
+    _make_directory(target.parent)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    path.replace(target)
+    _sync_directory(target.parent)
+
+
+@contextmanager
+def new_file(name: str) -> Iterator[Path]:
+    """A path to write ``name``'s content to. It gets its name when the block ends; an error leaves nothing."""
+    target = path_of(name)
+    _make_directory(target.parent)
+    part = target.with_name(target.name + PART)
+    try:
+        yield part
+        part.chmod(_MODE)
+        keep(part, name)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def copy(source: str, name: str) -> None:
+    """Make ``name`` another name of ``source``'s content: a hard link, or a copy where the disk has none.
+
+    :raises FileNotFoundError: the source was cleaned up meanwhile.
+    """
+    target = path_of(name)
+    _make_directory(target.parent)
+    try:
+        os.link(path_of(source), target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with new_file(name) as part:
+            shutil.copyfile(path_of(source), part)
+
+
+def remove(names: Iterable[str]) -> int:
+    """Delete files by storage name; what is gone already is fine. Returns the bytes that were freed."""
+    freed = 0
+    for name in names:
+        if not name:
+            continue
+        path = path_of(name)
+        with suppress(FileNotFoundError):
+            freed += path.stat().st_size
+            path.unlink()
+    return freed
+
+
+def names_of(job: "Job") -> tuple[str, ...]:
+    """Every file of a job."""
+    return tuple(name for name in (job.input_file, job.result_file, job.preview_file) if name)
+
+
+def open_input(job: "Job") -> File:
+    """The picture as it was uploaded. The caller closes it.
+
+    :raises FileNotFoundError:
+    """
+    return default_storage.open(job.input_file, "rb")
+
+
+def open_result(job: "Job") -> File:
+    """The accepted result. The caller closes it.
+
+    :raises FileNotFoundError: there is none, or it was cleaned up meanwhile.
+    """
+    if not job.result_file:
+        raise FileNotFoundError(f"job {job.id} has no result")
+    return default_storage.open(job.result_file, "rb")
+
+
+def open_preview(job: "Job") -> File:
+    """The small rendition of the result. The caller closes it.
+
+    :raises FileNotFoundError: there is none.
+    """
+    if not job.preview_file:
+        raise FileNotFoundError(f"job {job.id} has no preview")
+    return default_storage.open(job.preview_file, "rb")
+
+
+def download_name(job: "Job") -> str:
+    """What the result is called when it is saved: the caller's name, the model and the scale, a fitting suffix.
+
+    ``holiday.jpg`` upscaled 4 times becomes ``holiday_RealESRGAN_x4plus_4x.jpg``. Only the last part of the caller's
+    path is used, without characters that mean something to a file system or a header.
+    """
+    stem = Path(job.input_name.replace("\\", "/")).name
+    stem = Path(stem).stem if stem else ""
+    stem = "".join(c for c in stem if c.isprintable() and c not in '<>:"/\\|?*;').strip(". ")[:100] or "upscaled"
+    factor = f"_{_factor(job)}x" if job.result_width else ""
+    return f"{stem}_{job.model}{factor}.{suffix(job.result_format or job.input_format)}"
+
+
+def _factor(job: "Job") -> str:
+    return f"{(job.result_width or 0) / max(job.input_width, 1):.2f}".rstrip("0").rstrip(".")
+
+
+def _make_directory(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make a rename outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

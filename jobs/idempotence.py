@@ -1,0 +1,88 @@
+"""A call that carries an Idempotency-Key is done once, however often and from wherever it is repeated."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models.functions import Now
+
+from jobs.errors import IdempotencyConflict, IdempotencyInProgress
+from jobs.models.batch import Batch
+from jobs.models.idempotency import IdempotencyKey
+from jobs.models.job import Job
+
+if TYPE_CHECKING:
+    from jobs.intake import Submission
+
+#: How long a repetition waits for the transaction of the first call, before it is told that this is still going on.
+_LOCK_TIMEOUT = "5s"
+
+
+class Repeated(Exception):  # noqa: N818 - not an error: it carries the first call's row out of the transaction
+    """The key is taken; the transaction that found this out was rolled back."""
+
+
+def fingerprint_of(submission: "Submission", kind: str, pictures: Sequence[str]) -> str:
+    """What must be equal in a repetition: the kind of call, the pictures' SHA-256, the model and every option."""
+    canonical = json.dumps(
+        [kind, list(pictures), submission.model, submission.options.as_json(), submission.webhook_url],
+        separators=(",", ":"),
+        sort_keys=True,
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def first_call(submission: "Submission", fingerprint: str) -> Job | Batch | None:
+    """The row that the key's first call created; None when this is the first call, or the call has no key.
+
+    :raises IdempotencyConflict: the first call was another one.
+    """
+    if not submission.idempotency_key:
+        return None
+    row = (
+        IdempotencyKey.objects.select_related("job", "batch")
+        .filter(
+            owner=_owner(submission),
+            key=submission.idempotency_key,
+            created_at__gt=Now() - timedelta(hours=settings.IDEMPOTENCY_TTL_HOURS),
+        )
+        .first()
+    )
+    if row is None:
+        return None
+    if row.fingerprint != fingerprint:
+        raise IdempotencyConflict("this Idempotency-Key was used with another image or other options")
+    return row.job or row.batch
+
+
+def remember(submission: "Submission", fingerprint: str, created: Job | Batch) -> None:
+    """Write the key beside the row that its call created, in the same transaction. An expired key is overwritten.
+
+    A repetition that arrives meanwhile waits here for the first call's transaction: the unique constraint decides.
+
+    :raises Repeated: the other call was first: roll back and ask `first_call`.
+    :raises IdempotencyInProgress: the other call's transaction goes on for longer than a few seconds.
+    """
+    if not submission.idempotency_key:
+        return
+    owner, key = _owner(submission), submission.idempotency_key
+    which = {"job": created} if isinstance(created, Job) else {"batch": created}
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+    expired = Now() - timedelta(hours=settings.IDEMPOTENCY_TTL_HOURS)
+    try:
+        with transaction.atomic():
+            IdempotencyKey.objects.filter(owner=owner, key=key, created_at__lte=expired).delete()
+            IdempotencyKey.objects.create(owner=owner, key=key, fingerprint=fingerprint, **which)
+    except IntegrityError as error:
+        raise Repeated from error
+    except OperationalError as error:
+        raise IdempotencyInProgress("the first call with this Idempotency-Key is still being submitted") from error
+
+
+def _owner(submission: "Submission") -> str:
+    return str(submission.api_key.pk) if submission.api_key else ""

@@ -1,0 +1,268 @@
+"""Takes pictures in: everything is checked before a row or a file stays, then both are written together.
+
+The API, the page and the commands all come through here. Nothing here imports torch.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from jobs import capacity, dispatch, files, idempotence, reuse
+from jobs.engine.errors import EngineError, ImageTooLarge
+from jobs.engine.probe import check_output, probe
+from jobs.engine.types import Header
+from jobs.errors import (
+    BatchRejected,
+    BatchTooLarge,
+    IdempotencyInProgress,
+    ImageInvalid,
+    ImageTooManyPixels,
+    JobError,
+    JobNotFound,
+)
+from jobs.files import Staged
+from jobs.limits import engine_limits
+from jobs.models.api_key import ApiKey
+from jobs.models.batch import Batch
+from jobs.models.job import Job
+from jobs.options import JobOptions
+from jobs.planning import Plan, make_plan
+from jobs.states import TERMINAL, Priority, Status
+from jobs.waiting import hub
+from modelstore.models import Model
+from modelstore.store import require_usable
+
+_Created = TypeVar("_Created", Job, Batch)
+
+__all__ = ["Plan", "Submission", "plan", "submit", "submit_batch", "wait_for"]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Everything about a call but its picture."""
+
+    model: str
+    options: JobOptions
+    priority: Priority = Priority.ASYNC
+    api_key: ApiKey | None = None
+    request_id: str = ""
+    webhook_url: str = ""
+    webhook_events: tuple[str, ...] = ()
+    reuse: bool | None = None  # None: the setting REUSE_RESULTS
+    idempotency_key: str = ""  # "" is none
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """An upload that was found good."""
+
+    staged: Staged
+    header: Header
+    name: str
+
+
+def submit(upload: Any, submission: Submission) -> Job:
+    """Accept one picture: an UploadedFile, a binary file object or a Path. Returns its job, waiting or already done.
+
+    A call whose Idempotency-Key was seen returns the first call's job.
+
+    :raises JobError: one of jobs/errors.py; :raises ModelStoreError: the model is unknown or has no weights here.
+        Then no row and no file stays.
+    """
+    with files.staged(upload) as staged:
+        fingerprint = idempotence.fingerprint_of(submission, "job", [staged.sha256])
+        first = idempotence.first_call(submission, fingerprint)
+        if isinstance(first, Job):
+            return first
+        model = _usable(submission)
+        picture = _examine(staged, _name_of(upload), submission, model)
+        capacity.require_queue_room(1)
+        capacity.require_disk_room(staged.bytes)
+        try:
+            with _undo_files() as made, transaction.atomic():
+                job = _create(picture, submission, model, made)
+                idempotence.remember(submission, fingerprint, job)
+                if job.status == Status.QUEUED:
+                    dispatch.ring()
+        except idempotence.Repeated:
+            return _first(submission, fingerprint, Job)
+    return job
+
+
+def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
+    """Accept pictures together. Those that cannot be upscaled are kept by name and reason in ``batch.rejected``.
+
+    :raises BatchRejected: none of them can; :raises BatchTooLarge, QueueFull, StorageFull: nothing was accepted.
+    """
+    if not uploads or len(uploads) > settings.MAX_BATCH_IMAGES:
+        raise BatchTooLarge(f"a batch has 1 to {settings.MAX_BATCH_IMAGES} images, this one has {len(uploads)}")
+    with ExitStack() as stack:
+        staged: list[Staged | JobError] = []
+        for upload in uploads:
+            try:
+                staged.append(stack.enter_context(files.staged(upload)))
+            except JobError as error:
+                staged.append(error)
+        hashes = [item.sha256 if isinstance(item, Staged) else "" for item in staged]
+        fingerprint = idempotence.fingerprint_of(submission, "batch", hashes)
+        first = idempotence.first_call(submission, fingerprint)
+        if isinstance(first, Batch):
+            return first
+        model = _usable(submission)
+        good, rejected = _sort(staged, uploads, submission, model)
+        if not good:
+            raise BatchRejected(rejected)
+        capacity.require_queue_room(len(good))
+        capacity.require_disk_room(sum(picture.staged.bytes for picture in good.values()))
+        try:
+            with _undo_files() as made, transaction.atomic():
+                batch = Batch.objects.create(api_key=submission.api_key, rejected=rejected)
+                jobs = [_create(good[index], submission, model, made, batch, index) for index in sorted(good)]
+                idempotence.remember(submission, fingerprint, batch)
+                dispatch.ring(sum(job.status == Status.QUEUED for job in jobs))
+        except idempotence.Repeated:
+            return _first(submission, fingerprint, Batch)
+    return batch
+
+
+def plan(upload: Any, submission: Submission) -> Plan:
+    """What a submission would do and cost. Checks all that `submit` checks about picture and model, creates nothing."""
+    with files.staged(upload) as staged:
+        model = _usable(submission)
+        picture = _examine(staged, _name_of(upload), submission, model)
+        return make_plan(picture.header, model, submission.options)
+
+
+def wait_for(job_id: uuid.UUID, seconds: float) -> Job:
+    """Wait for the job's end, at most ``seconds``; returns the job as it then is. No transaction may be open.
+
+    :raises WaitersExceeded: too many requests of this process wait already.
+    :raises JobNotFound:
+    """
+    until = time.monotonic() + seconds
+    with hub.subscribe(job_id, only_end=True) as waiter:
+        while True:
+            job = Job.objects.filter(pk=job_id).first()
+            if job is None:
+                raise JobNotFound(job_id)
+            left = until - time.monotonic()
+            if job.status in TERMINAL or left <= 0:
+                return job
+            if not connection.in_atomic_block:
+                connection.close()  # two hundred waiters must not hold two hundred connections
+            waiter.wait(left)
+
+
+def _usable(submission: Submission) -> Model:
+    return require_usable(submission.model, submission.options.denoise_strength)
+
+
+def _examine(staged: Staged, name: str, submission: Submission, model: Model) -> _Picture:
+    """:raises ImageInvalid: the engine could not upscale this, by all that its header says."""
+    if staged.bytes == 0:
+        raise ImageInvalid("the image file is empty")
+    limits = engine_limits()
+    try:
+        header = probe(staged.path, limits)
+        check_output(header, submission.options.outscale or model.scale, limits)
+    except ImageTooLarge as error:
+        raise ImageTooManyPixels(str(error)) from error
+    except EngineError as error:
+        raise ImageInvalid(str(error)) from error
+    return _Picture(staged, header, name)
+
+
+def _sort(
+    staged: Sequence[Staged | JobError], uploads: Sequence[Any], submission: Submission, model: Model
+) -> tuple[dict[int, _Picture], list[dict[str, object]]]:
+    """Good pictures by their place in the call, and an entry for each of the others."""
+    good: dict[int, _Picture] = {}
+    rejected: list[dict[str, object]] = []
+    for index, (item, upload) in enumerate(zip(staged, uploads, strict=True)):
+        name = _name_of(upload)
+        try:
+            if isinstance(item, JobError):
+                raise item
+            good[index] = _examine(item, name, submission, model)
+        except JobError as error:
+            rejected.append({"index": index, "filename": name, "detail": str(error), "code": error.code})
+    return good, rejected
+
+
+def _create(
+    picture: _Picture,
+    submission: Submission,
+    model: Model,
+    made: list[str],
+    batch: Batch | None = None,
+    index: int | None = None,
+) -> Job:
+    """Write the input's file and the row. ``made`` receives the name of every file, for the undoing."""
+    header, staged, options = picture.header, picture.staged, submission.options
+    job_id = uuid.uuid4()
+    name = files.input_name(job_id, header.format)
+    made.append(name)
+    files.keep(staged.path, name)
+    job = Job(
+        id=job_id,
+        priority=Priority.BATCH if batch else submission.priority,
+        batch=batch,
+        batch_index=index,
+        api_key=submission.api_key,
+        request_id=submission.request_id,
+        model=model.name,
+        options=options.as_json(),
+        fingerprint=reuse.fingerprint_of(model, options, staged.sha256),
+        input_file=name,
+        input_name=picture.name,
+        input_sha256=staged.sha256,
+        input_bytes=staged.bytes,
+        input_format=header.format,
+        input_width=header.width,
+        input_height=header.height,
+        input_frames=header.frames,
+        created_at=Now(),
+        queued_at=Now(),
+        webhook_url=submission.webhook_url,
+        webhook_events=list(submission.webhook_events),
+    )
+    if settings.REUSE_RESULTS if submission.reuse is None else submission.reuse:
+        reuse.answer_from_existing(job, made)
+    job.save(force_insert=True)
+    job.refresh_from_db()
+    reuse.announce(job)
+    return job
+
+
+@contextmanager
+def _undo_files() -> Iterator[list[str]]:
+    """Collects names of files, and deletes them when the block ends with an exception: their rows were rolled back."""
+    made: list[str] = []
+    try:
+        yield made
+    except BaseException:
+        files.remove(made)
+        raise
+
+
+def _first(submission: Submission, fingerprint: str, kind: type[_Created]) -> _Created:
+    """What the faster of two simultaneous calls with one key created."""
+    first = idempotence.first_call(submission, fingerprint)
+    if not isinstance(first, kind):
+        raise IdempotencyInProgress("the first call with this Idempotency-Key was undone meanwhile; try again")
+    return first
+
+
+def _name_of(upload: Any) -> str:
+    """The caller's file name without directories, at most 255 characters; for the download's name only."""
+    name = str(getattr(upload, "name", "") or "")
+    return Path(name.replace("\\", "/")).name.replace("\x00", "")[:255]
+

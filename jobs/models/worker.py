@@ -1,0 +1,47 @@
+"""Worker: a cluster process that says every few seconds that it lives and what it can do."""
+
+from datetime import timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    """Which workers there are."""
+
+    def alive(self) -> Self:
+        """Workers that were heard within one lease, by the database's clock."""
+        return self.filter(seen_at__gt=Now() - timedelta(seconds=settings.JOB_LEASE_SECONDS))
+
+    def forget_silent(self, seconds: float = 3600) -> int:
+        """Delete the rows of workers that have not been heard for so long. Returns how many."""
+        return self.filter(seen_at__lt=Now() - timedelta(seconds=seconds)).delete()[0]
+
+
+class Worker(models.Model):
+    """One worker process. Written by itself (jobs/presence.py), read by health checks, admin and metrics."""
+
+    id = models.CharField(primary_key=True, max_length=100)  # cluster@host:pid-start, also written into Job.worker
+    cluster = models.CharField(max_length=50)
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    device = models.CharField(max_length=50, blank=True)  # "cpu", "cuda:0"; empty in clusters that compute nothing
+    device_name = models.CharField(max_length=200, blank=True)
+    memory_total = models.BigIntegerField(null=True, blank=True)  # bytes of the device; of the host for a CPU
+    memory_used = models.BigIntegerField(null=True, blank=True)
+    current_job = models.UUIDField(null=True, blank=True)
+    loaded_models = models.JSONField(default=list, blank=True)  # names, the most recently used last
+    jobs_done = models.PositiveIntegerField(default=0)
+    version = models.CharField(max_length=50, blank=True)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField(db_index=True)
+
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["cluster", "host", "pid"]
+
+    def __str__(self) -> str:
+        return self.id

@@ -1,0 +1,87 @@
+"""What a submission would cost, said before anything is created: a dry run. Pure arithmetic and one query."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from jobs import throughput
+from jobs.engine.estimate import estimate
+from jobs.engine.passes import plan_passes
+from jobs.engine.types import Header
+from jobs.models.job import Job
+from jobs.models.worker import Worker
+from jobs.options import JobOptions
+from jobs.states import Status
+from modelstore.models import Model
+from modelstore.networks.spec import NetworkSpec
+
+#: The networks of the official files, as modelstore.networks.checkpoint deduces them; a test holds the two together.
+_RRDB_23 = {"architecture": "rrdbnet", "channels": 3, "features": 64, "blocks": 23, "growth": 32}
+_SRVGG = {"architecture": "srvggnet", "channels": 3, "features": 64, "growth": 0, "unshuffle": 1, "scale": 4}
+_OFFICIAL: dict[str, dict[str, Any]] = {
+    "RealESRGAN_x4plus": _RRDB_23
+    | {"scale": 4, "unshuffle": 1, "receptive_radius": 349, "mflop_per_pixel": 35.872128, "parameters": 16697987},
+    "RealESRGAN_x2plus": _RRDB_23
+    | {"scale": 2, "unshuffle": 2, "receptive_radius": 699, "mflop_per_pixel": 8.975808, "parameters": 16703171},
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a dry run answers. None stands for what this installation cannot know yet."""
+
+    format: str
+    width: int
+    height: int
+    frames: int
+    output_width: int
+    output_height: int
+    scale: float
+    passes: int | None
+    tiles: int | None
+    memory_bytes: int | None
+    seconds: float | None  # of computing, from jobs of this model that were measured here
+    jobs_ahead: int  # waiting now
+
+
+def make_plan(header: Header, model: Model, options: JobOptions) -> Plan:
+    """The plan for one picture."""
+    passes = plan_passes(header.width, header.height, model.scale, options.outscale)
+    spec = spec_of(model)
+    device = Worker.objects.alive().exclude(device="").values_list("device", flat=True).first() or "cpu"
+    cost = spec and estimate(
+        spec,
+        width=header.width,
+        height=header.height,
+        frames=header.frames,
+        gray=header.gray,
+        alpha=header.alpha,
+        bits=header.bits,
+        outscale=options.outscale,
+        tile_size=options.tile_size,
+        tile_pad=options.tile_pad,
+        kind="cuda" if device.startswith("cuda") else "cpu",
+    )
+    speed = throughput.measured(model.name)
+    return Plan(
+        format=header.format,
+        width=header.width,
+        height=header.height,
+        frames=header.frames,
+        output_width=passes.width,
+        output_height=passes.height,
+        scale=passes.scale,
+        passes=cost.passes if cost else len(passes.inputs),
+        tiles=cost.tiles if cost else None,
+        memory_bytes=cost.bytes if cost else None,
+        seconds=round(speed.seconds(header.pixels), 2) if speed else None,
+        jobs_ahead=Job.objects.filter(status=Status.QUEUED).count(),
+    )
+
+
+def spec_of(model: Model) -> NetworkSpec | None:
+    """The model's network; None when its tensors were never looked at."""
+    facts = model.network if "receptive_radius" in model.network else _OFFICIAL.get(model.name)
+    if not facts:
+        return None
+    known = {field.name for field in fields(NetworkSpec)}
+    return NetworkSpec(**{name: value for name, value in facts.items() if name in known})

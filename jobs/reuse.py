@@ -1,0 +1,57 @@
+"""The same bytes with the same options and the same weights need not be computed twice."""
+
+from django.db.models.functions import Now
+
+from jobs import files
+from jobs.models.job import Job
+from jobs.models.verbs import tell
+from jobs.options import JobOptions
+from jobs.states import Status
+from jobs.webhooks import outbox
+from modelstore.models import Model
+
+_COPIED = ("result_bytes", "result_format", "result_width", "result_height", "result_sha256", "report", "tiles_total")
+
+
+def fingerprint_of(model: Model, options: JobOptions, input_sha256: str) -> str:
+    """Equal for equal work. The weights count by their content: an imported file may replace another of its name."""
+    return options.fingerprint(model=f"{model.name}@{model.sha256}", input_sha256=input_sha256)
+
+
+def answer_from_existing(job: Job, made: list[str]) -> bool:
+    """Complete an unsaved job with the result of an equal one of the same caller. False: it has to be computed.
+
+    The files are hard links (or copies), so either job can be cleaned up alone. ``made`` receives their names.
+    """
+    equal = Job.objects.filter(fingerprint=job.fingerprint, status=Status.COMPLETED, api_key=job.api_key)
+    source = equal.order_by("-finished_at").first()
+    if source is None:
+        return False
+    token = job.id
+    result = files.result_name(job.id, token, source.result_format)
+    preview = files.preview_name(job.id, token, source.preview_file.rpartition(".")[2]) if source.preview_file else ""
+    try:
+        made.append(result)
+        files.copy(source.result_file, result)
+        if preview:
+            made.append(preview)
+            files.copy(source.preview_file, preview)
+    except FileNotFoundError:  # cleaned up at this moment
+        files.remove([result, preview])
+        return False
+    for name in _COPIED:
+        setattr(job, name, getattr(source, name))
+    job.status = Status.COMPLETED
+    job.result_file, job.preview_file = result, preview
+    job.reused_from = source.id
+    job.tiles_done = source.tiles_total or 0
+    job.started_at = job.finished_at = Now()
+    job.processing_seconds = 0.0
+    return True
+
+
+def announce(job: Job) -> None:
+    """Tell webhooks and waiters of a job that was saved with its end; inside the transaction that wrote it."""
+    if job.status == Status.COMPLETED:
+        tell(job.id)
+        outbox.enqueue(job)

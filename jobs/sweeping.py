@@ -1,0 +1,69 @@
+"""The sweep: what was lost is found. Safe to run anywhere, any time, by anybody: every step is a conditional UPDATE.
+
+Runs in every pusher and in every web process that waits for jobs. It never waits for a worker: schedules of django-q2
+would starve behind long jobs.
+"""
+
+import logging
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from jobs import dispatch
+from jobs.models.chore import Chore
+from jobs.models.job import Job
+from jobs.models.verbs import Reclaimed
+from jobs.models.webhook import WebhookMessage
+from jobs.models.worker import Worker
+from jobs.states import Status
+from modelstore import fetching
+
+logger = logging.getLogger(__name__)
+
+_LOCK = 0x7570_7377  # "upsw": one sweep at a time, on all hosts together
+
+_swept_at: float | None = None
+
+
+def sweep_if_due() -> None:
+    """Sweep when this process has not done so for SWEEP_SECONDS."""
+    global _swept_at  # noqa: PLW0603 - a process's own clock; a fork may inherit it
+    now = time.monotonic()
+    if _swept_at is not None and now - _swept_at < settings.SWEEP_SECONDS:
+        return
+    _swept_at = now
+    sweep()
+
+
+def sweep() -> Reclaimed:
+    """Bring lost jobs and downloads back, ring for whoever waits unheard, begin what is periodic."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+            if cursor.fetchone() != (True,):
+                return Reclaimed()
+        found = Job.objects.reclaim_lost()
+        _ring_for_waiting()
+        fetching.sweep()
+        if WebhookMessage.objects.due().exists() and not dispatch.tickets(dispatch.IO):
+            dispatch.ring_webhooks()
+        minutes = settings.CLEANUP_INTERVAL_MINUTES
+        if minutes and Chore.objects.take_turn("cleanup", timedelta(minutes=minutes)):
+            dispatch.ring_cleanup()
+        if Chore.objects.take_turn("silent workers", timedelta(minutes=10)):
+            Worker.objects.forget_silent()
+    if found != Reclaimed():
+        logger.warning(
+            "lost jobs found requeued=%d failed=%d cancelled=%d", found.requeued, found.failed, found.cancelled
+        )
+    return found
+
+
+def _ring_for_waiting() -> None:
+    """A waiting job without a ticket would wait for ever: its doorbell died with the process that heard it."""
+    waiting = Job.objects.filter(status=Status.QUEUED).count()
+    missing = waiting - dispatch.tickets(dispatch.GPU) if waiting else 0
+    if missing > 0:
+        dispatch.ring(missing)

@@ -1,0 +1,58 @@
+"""How fast this installation is, learned from the jobs that it finished. Never guessed: no jobs, no estimate."""
+
+from dataclasses import dataclass
+
+from jobs.models.job import Job
+from jobs.states import Status
+
+_RECENT = 50
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Of one model on the device that last worked with it."""
+
+    pixels_per_second: float  # input pixels of all frames
+    fixed_seconds: float  # what every job costs beside its pixels
+    device: str
+    jobs: int  # how many were measured
+
+    def seconds(self, pixels: int) -> float:
+        """How long a picture of so many input pixels takes."""
+        return self.fixed_seconds + pixels / self.pixels_per_second
+
+
+def measured(model: str, device: str | None = None) -> Throughput | None:
+    """From the most recent completed jobs of the model (on ``device``, or on whatever worked last); None without any."""
+    rows = Job.objects.filter(status=Status.COMPLETED, model=model, reused_from=None, processing_seconds__gt=0)
+    recent = list(
+        rows.order_by("-finished_at").values_list(
+            "report", "processing_seconds", "input_width", "input_height", "input_frames"
+        )[:_RECENT]
+    )
+    if not recent:
+        return None
+    device = device or str(recent[0][0].get("device", ""))
+    same = [row for row in recent if row[0].get("device", "") == device]
+    if not same:
+        return None
+    infer = [float(row[0].get("seconds", {}).get("infer", row[1])) for row in same]
+    pixels = sum(width * height * frames for _, _, width, height, frames in same)
+    fixed = sorted(max(0.0, row[1] - seconds) for row, seconds in zip(same, infer, strict=True))
+    return Throughput(
+        pixels_per_second=pixels / max(sum(infer), 1e-6),
+        fixed_seconds=fixed[len(fixed) // 2],
+        device=device,
+        jobs=len(same),
+    )
+
+
+def eta_seconds(job: Job) -> float | None:
+    """How long a running job still takes; None when that is not known."""
+    if job.status != Status.PROCESSING:
+        return None
+    speed = measured(job.model)
+    if speed is None:
+        return None
+    done = job.tiles_done / job.tiles_total if job.tiles_total else 0.0
+    return speed.seconds(job.input_width * job.input_height * job.input_frames) * (1.0 - done)
