@@ -13,7 +13,7 @@ from jobs.engine import color, metadata
 from jobs.engine.errors import FormatUnsupported, ImageRejected
 from jobs.engine.opening import BROKEN_FILE, open_image
 from jobs.engine.probe import check, describe
-from jobs.engine.types import Frame, Header, Limits, Picture
+from jobs.engine.types import Frame, Header, Limits, Metadata, Picture
 
 _ORIENTATION = 0x0112
 
@@ -63,7 +63,7 @@ def _decode(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
     return Picture(format=name, frames=(frame,), metadata=_with_icc(loaded_meta, icc))
 
 
-def _with_icc(meta: metadata.Metadata, icc: bytes | None) -> metadata.Metadata:
+def _with_icc(meta: Metadata, icc: bytes | None) -> Metadata:
     return replace(meta, icc=icc)
 
 

@@ -22,7 +22,7 @@ def still(frame: Frame, meta: Metadata, provenance: str | None) -> list[bytes | 
     done, data = cv2.imencode(".png", interleaved(frame))
     if not done:
         raise EngineError("the PNG encoder failed")
-    whole = memoryview(data.reshape(-1))
+    whole = data.reshape(-1).data
     return [bytes(whole[:_AFTER_HEADER]), *chunks(meta, provenance), whole[_AFTER_HEADER:]]
 
 
@@ -32,7 +32,8 @@ def interleaved(frame: Frame) -> NDArray[Any]:
     if color.shape[2] == 1 and alpha is None:
         return color[:, :, 0]
     if alpha is None:
-        return cv2.cvtColor(color, cv2.COLOR_RGB2BGR)
+        swapped: NDArray[Any] = cv2.cvtColor(color, cv2.COLOR_RGB2BGR)
+        return swapped
     merged = np.empty((*color.shape[:2], 4), color.dtype)
     merged[:, :, :3] = color[:, :, ::-1]
     merged[:, :, 3] = alpha

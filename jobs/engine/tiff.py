@@ -54,7 +54,7 @@ def _strips(file: BinaryIO, frame: Frame, start: int) -> tuple[list[int], list[i
 
 def _predicted(frame: Frame, top: int, bottom: int) -> NDArray[Any]:
     """Rows as differences to the pixel on the left (TIFF 6.0, section 14), modulo the sample's range."""
-    color = frame.color[top:bottom]
+    color: NDArray[Any] = frame.color[top:bottom]
     if frame.alpha is None:
         pixels = color.copy()
     else:

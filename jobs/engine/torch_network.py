@@ -59,7 +59,7 @@ class TorchNetwork:
                 pinned.copy_(pixels, non_blocking=True)
                 flag = torch.empty((), dtype=torch.bool, pin_memory=True)
                 flag.copy_(total.isfinite(), non_blocking=True)
-                done = torch.cuda.Event()
+                done = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 done.record()
             waiting.append((window, pinned, flag, done))
             if len(waiting) >= _UNDER_WAY:

@@ -66,9 +66,9 @@ class Upscaler:
         options = options or UpscaleOptions()
         started = time.perf_counter()
         if self.pool.runtime.backend == "reference":
-            from jobs.engine import reference  # noqa: PLC0415 - the package behind it is optional
+            from jobs.engine.reference import upscale as by_reference  # noqa: PLC0415 - the package behind it is optional
 
-            return reference.upscale(self.pool, picture, weights, options, on_tile)
+            return by_reference(self.pool, picture, weights, options, on_tile)
         network = self.pool.get(weights, options.precision)
         loaded = time.perf_counter()
         run = _Run(network=network, weights=weights, options=options, on_tile=on_tile)

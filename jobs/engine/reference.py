@@ -1,0 +1,170 @@
+"""The original `realesrgan` package behind the engine's interface: the parity oracle, and a choice for the cautious.
+
+It is faithful to the original, faults included: dark halos around transparency, 16 bit guessed from the pixels, results
+resized after rounding, 10 pixels around tiles. What of that happened to a picture stands in the report's notes.
+"""
+
+import contextlib
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from jobs.engine import reference_imports
+from jobs.engine.errors import OutOfMemory, WeightsRejected
+from jobs.engine.estimate import BORDER, choose_tile
+from jobs.engine.passes import LARGEST_SCALE, SMALLEST_SCALE
+from jobs.engine.pool import NetworkPool
+from jobs.engine.types import Frame, OnTile, Picture, Report, UpscaleOptions, Weights
+from modelstore.networks.checkpoint import inspect
+from modelstore.networks.errors import NetworkError
+from modelstore.networks.spec import NetworkSpec
+
+#: RealESRGANer's own default.
+_TILE_PAD = 10
+
+Array = NDArray[Any]
+
+
+def upscale(
+    pool: NetworkPool, picture: Picture, weights: Weights, options: UpscaleOptions, on_tile: OnTile | None
+) -> tuple[Picture, Report]:
+    """As `Upscaler.upscale`, computed by RealESRGANer.
+
+    :raises DeviceUnavailable: when the package is not installed. :raises WeightsRejected: when it cannot load the file.
+    """
+    place = pool.place(options.precision)
+    started = time.perf_counter()
+    spec, engine = _engine(weights, place.device, half=place.precision == "fp16")
+    loaded = time.perf_counter()
+    scale = float(spec.scale) if options.outscale is None else options.outscale
+    if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
+        raise ValueError(f"a scale of {scale:g}; {SMALLEST_SCALE:g} to {LARGEST_SCALE:g} are possible")
+    pad = _TILE_PAD if options.tile_pad is None else options.tile_pad
+    tile = options.tile_size
+    if tile is None:
+        tile = choose_tile(spec, picture.width, picture.height, kind=place.kind, pad=pad, free_bytes=place.free_bytes())
+    engine.tile_size, engine.tile_pad = tile, pad
+    planes = sum(2 if frame.alpha is not None else 1 for frame in picture.frames)
+    per_plane = ceil((picture.width + BORDER) / tile) * ceil((picture.height + BORDER) / tile) if tile else 1
+    tiles = _Counter(per_plane * planes, on_tile)
+    notes: list[str] = []
+    frames = []
+    for frame in picture.frames:
+        if picture.bits == 16 and int(frame.color.max()) <= 256:
+            notes.append("the reference reads this dark 16-bit picture as 8-bit")
+        frames.append(_frame(engine, frame, scale, tiles))
+        tiles.reach(per_plane * (2 if frame.alpha is not None else 1))
+    if scale > spec.scale:
+        notes.append("the reference interpolates above the network's own scale")
+    report = Report(
+        model=weights.name,
+        device=place.device,
+        device_name=place.name,
+        backend="reference",
+        precision=place.precision,
+        scale=scale,
+        tile_size=tile,
+        tile_pad=pad if tile else 0,
+        tiles=tiles.done,
+        passes=1,
+        seconds={"load": loaded - started, "infer": time.perf_counter() - loaded},
+        notes=tuple(dict.fromkeys(notes)),
+    )
+    return replace(picture, frames=tuple(frames)), report
+
+
+def _engine(weights: Weights, device: str, *, half: bool) -> tuple[NetworkSpec, Any]:
+    realesrganer, rrdbnet, srvgg = reference_imports.load()
+    try:
+        spec = inspect(weights.path)
+    except NetworkError as error:
+        raise WeightsRejected(str(error)) from error
+    network: Any
+    if spec.architecture == "srvggnet":
+        network = srvgg(3, 3, num_feat=spec.features, num_conv=spec.blocks, upscale=spec.scale, act_type="prelu")
+    else:
+        network = rrdbnet(3, 3, spec.scale, num_feat=spec.features, num_block=spec.blocks, num_grow_ch=spec.growth)
+    mixed = weights.second is not None and weights.blend < 1.0
+    try:
+        engine = realesrganer(
+            scale=spec.scale,
+            model_path=[str(weights.path), str(weights.second)] if mixed else str(weights.path),
+            dni_weight=[weights.blend, 1 - weights.blend] if mixed else None,
+            model=network,
+            pre_pad=BORDER,
+            half=half,
+            device=torch.device(device),
+        )
+    except (RuntimeError, KeyError, TypeError, OSError, EOFError, ValueError) as error:
+        raise WeightsRejected(
+            f"the reference package cannot load {weights.path.name}: it reads .pth files with today's key names only"
+        ) from error
+    return spec, engine
+
+
+def _frame(engine: Any, frame: Frame, scale: float, tiles: "_Counter") -> Frame:
+    gray = frame.color.shape[2] == 1
+    source: Array = frame.color[:, :, 0]
+    if frame.alpha is not None:
+        color: Array = np.repeat(frame.color, 3, axis=2) if gray else frame.color[:, :, ::-1]
+        source = np.dstack((color, frame.alpha))
+    elif not gray:
+        source = cv2.cvtColor(frame.color, cv2.COLOR_RGB2BGR)
+    with _listening(tiles), torch.no_grad():
+        out, _ = engine.enhance(source, outscale=scale)
+    out = out.astype(frame.color.dtype, copy=False)
+    if out.ndim == 2:
+        return replace(frame, color=out[:, :, np.newaxis])
+    alpha = np.ascontiguousarray(out[:, :, 3]) if frame.alpha is not None else None
+    color = out[:, :, :1] if gray else out[:, :, 2::-1]
+    return replace(frame, color=np.ascontiguousarray(color), alpha=alpha)
+
+
+class _Counter:
+    """Tiles done, told to the caller."""
+
+    def __init__(self, total: int, on_tile: OnTile | None) -> None:
+        self.done = 0
+        self.total = total
+        self._on_tile = on_tile
+        self._floor = 0
+
+    def step(self) -> None:
+        self.done += 1
+        if self._on_tile is not None:
+            self._on_tile(self.done, self.total)
+
+    def reach(self, count: int) -> None:
+        """A frame of that many tiles is done: those that were not printed, as without tiling, are counted now."""
+        self._floor += count
+        while self.done < self._floor:
+            self.step()
+
+
+class _Listener(io.TextIOBase):
+    """RealESRGANer tells about tiles, and about errors that it then ignores, on standard output only."""
+
+    def __init__(self, tiles: _Counter) -> None:
+        self._tiles = tiles
+
+    def write(self, text: str) -> int:
+        if text.startswith("\tTile "):
+            self._tiles.step()
+        elif text == "Error":
+            # It would go on and paste the previous tile in the place of this one.
+            raise OutOfMemory("the reference package failed on a tile, most likely for want of memory")
+        return len(text)
+
+
+@contextlib.contextmanager
+def _listening(tiles: _Counter) -> Iterator[None]:
+    with contextlib.redirect_stdout(_Listener(tiles)):
+        yield
