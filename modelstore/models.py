@@ -47,9 +47,12 @@ class ModelQuerySet(models.QuerySet["Model"]):
         )
         return changed == 1
 
-    def claim(self, worker: str, *, name: str | None = None, at_most: int | None = None) -> "Model | None":
-        """Take the row that waits longest (or the one called ``name``) for one lease.
+    def claim(
+        self, worker: str, *, name: str | None = None, provider: str = "", at_most: int | None = None
+    ) -> "Model | None":
+        """Take the row that waits longest (or the one called ``name``, asked for or not) for one lease.
 
+        :param provider: replaces the one that was asked for. Empty: leave it.
         :param at_most: do nothing while so many rows are being downloaded: the other workers are for other work.
         """
         waiting = self.filter(state=State.REQUESTED)
@@ -74,6 +77,7 @@ class ModelQuerySet(models.QuerySet["Model"]):
                 received_bytes=0,
                 error="",
                 notes="",
+                **({"provider": provider} if provider else {}),
             )
         return self.get(pk=model.pk)
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_WAIT = re.compile(r"wait\s*=\s*\"?(\d{1,6})\"?")
+_PREFERENCE = re.compile(r'\s*([a-z0-9!#$%&\'*+.^_`|~-]+)\s*(?:=\s*("[^"]*"|[^\s;,]*))?')
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,20 @@ class Preference:
 
 
 def preference(header: str, longest_seconds: int) -> Preference:
-    """Read the header; anything unknown or malformed in it is ignored, as the RFC asks (section 2)."""
-    for token in header.lower().split(","):
-        word = token.split(";")[0].strip()
-        if word == "respond-async":
-            return Preference(0, "respond-async")
-        if match := _WAIT.fullmatch(word):
-            seconds = min(int(match[1]), longest_seconds)
-            return Preference(seconds, f"wait={seconds}")
-    return Preference(longest_seconds, "")
+    """Read the header.
+
+    ``respond-async`` alone is no wait; together with ``wait=N`` it is N seconds and then the asynchronous answer
+    (section 4.3). Anything unknown or malformed is ignored; of a preference that is given twice the first counts (section 2).
+    """
+    seen: dict[str, str] = {}
+    for part in header.lower().split(","):
+        if match := _PREFERENCE.match(part.split(";")[0]):
+            seen.setdefault(match[1], (match[2] or "").strip('"'))
+    wait, applied = longest_seconds, []
+    if seen.get("respond-async") == "":
+        wait = 0
+        applied.append("respond-async")
+    if re.fullmatch(r"[0-9]{1,9}", seen.get("wait", "")):
+        wait = min(int(seen["wait"]), longest_seconds)
+        applied.append(f"wait={wait}")
+    return Preference(wait, ", ".join(applied))

@@ -39,7 +39,7 @@ class LimitsSerializer(serializers.Serializer[Any]):
     max_upload_bytes = serializers.IntegerField()
 
 
-class ModelSerializer(serializers.Serializer[Model]):
+class ModelSerializer(serializers.Serializer[Any]):
     """One model."""
 
     name = serializers.CharField()
@@ -57,7 +57,7 @@ class ModelSerializer(serializers.Serializer[Model]):
     supports_denoise_strength = serializers.SerializerMethodField()
     denoise_partner = serializers.CharField(help_text="the model that a denoise strength below 1 also needs, or empty")
     download = serializers.SerializerMethodField(help_text="progress while the model is on its way, else null")
-    source = serializers.CharField(help_text="where the file came from")
+    source = serializers.CharField(help_text="where the file came from")  # type: ignore[assignment]  # a field's name
     notes = serializers.CharField(help_text="sources that failed before one succeeded")
     error = serializers.CharField(allow_null=True, help_text="why the last download failed, else null")
     limits = serializers.SerializerMethodField()
@@ -141,7 +141,9 @@ class DownloadOutcomeSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
     downloaded = serializers.ListField(child=serializers.CharField(), help_text="here now, or already before")
     failed = serializers.ListField(child=serializers.CharField())
-    errors = serializers.DictField(child=serializers.CharField(), help_text="name → why it failed")
+    errors = serializers.DictField(  # type: ignore[assignment]  # the guide's name; the metaclass takes it away
+        child=serializers.CharField(), help_text="name → why it failed"
+    )
     downloading = serializers.ListField(child=serializers.CharField(), help_text="still on their way")
     notes = serializers.DictField(
         child=serializers.CharField(), help_text="name → sources that failed before one succeeded"

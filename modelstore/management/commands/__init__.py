@@ -1,0 +1,1 @@
+"""One command per file; ``manage.py help`` lists them."""

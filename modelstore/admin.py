@@ -1,0 +1,266 @@
+"""Models in the admin: what is here, what is on its way, and the deeds of the API as buttons and actions."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.defaultfilters import filesizeformat
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+
+from modelstore import importing, ordering, removal, store, usage
+from modelstore.errors import ModelStoreError
+from modelstore.forms import ImportForm
+from modelstore.models import Model
+from modelstore.places import size_on_disk
+from modelstore.states import PENDING, REQUESTABLE, Origin, State
+
+if TYPE_CHECKING:
+    _Base = admin.ModelAdmin[Model]
+else:  # the class takes no parameter when it runs
+    _Base = admin.ModelAdmin
+
+_OPERATE, _MANAGE = "modelstore.operate_model", "modelstore.manage_model"
+
+
+def _download(model: Model) -> str:
+    if model.origin != Origin.OFFICIAL:
+        return f"{model.name} is not one of the official models and cannot be downloaded"
+    if model.state == State.READY and store.is_available(model):
+        return f"{model.name} is here already"
+    ordering.order([model.name])
+    return f"{model.name} is asked for"
+
+
+def _cancel(model: Model) -> str:
+    return (
+        f"{model.name}: the download was called off"
+        if Model.objects.cancel(model.name)
+        else f"{model.name} is not on its way"
+    )
+
+
+def _verify(model: Model) -> str:
+    if model.state != State.READY:
+        return f"{model.name} is not here"
+    if store.verify(model):
+        return f"{model.name} is genuine"
+    return f"{model.name} is DAMAGED" + ("; it is being fetched again" if model.origin == Origin.OFFICIAL else "")
+
+
+def _delete(model: Model) -> str:
+    return f"{model.name} was deleted, {filesizeformat(removal.delete(model.name))} are free again"
+
+
+#: Address → (deed, permission, label).
+DEEDS: dict[str, tuple[Callable[[Model], str], str, str]] = {
+    "download": (_download, _OPERATE, "Download"),
+    "cancel": (_cancel, _OPERATE, "Cancel the download"),
+    "verify": (_verify, _OPERATE, "Verify the file"),
+    "delete": (_delete, _MANAGE, "Delete the file"),
+}
+
+
+def possible_deeds(model: Model) -> list[str]:
+    """What makes sense for a model in its present state."""
+    deeds = []
+    if model.origin == Origin.OFFICIAL and model.state in REQUESTABLE:
+        deeds.append("download")
+    if model.origin == Origin.OFFICIAL and model.state in PENDING:
+        deeds.append("cancel")
+    if model.state == State.READY:
+        deeds.append("verify")
+    if model.origin == Origin.IMPORTED or (model.origin == Origin.OFFICIAL and model.state == State.READY):
+        deeds.append("delete")
+    return deeds
+
+
+@admin.register(Model)
+class ModelAdmin(_Base):
+    """Reads; the deeds act. Rows are made by the catalogue and by imports, never by typing."""
+
+    list_display = (
+        "name",
+        "state_badge",
+        "progress",
+        "size",
+        "scale",
+        "architecture",
+        "origin",
+        "licence",
+        "verified_at",
+    )
+    list_filter = ("state", "origin", "architecture", "scale")
+    search_fields = ("name", "description", "sha256")
+    actions = ("download_models", "cancel_downloads", "verify_models", "delete_models")
+    change_list_template = "admin/modelstore/model/change_list.html"
+    change_form_template = "admin/modelstore/model/change_form.html"
+    fieldsets = (
+        (None, {"fields": ("name", "description", "state_badge", "progress", "error", "notes")}),
+        ("Network", {"fields": ("architecture", "scale", "network", "denoise_partner", "loaded")}),
+        ("File", {"fields": ("size", "on_disk", "file_name", "sha256", "source", "sources", "licence", "homepage")}),
+        ("Life", {"fields": ("origin", "worker", "attempts", "requested_at", "started_at", "ready_at", "verified_at")}),
+    )
+
+    class Media:
+        css = {"all": ("modelstore/admin.css",)}
+        js = ("modelstore/admin.js",)
+
+    # --- What is shown ------------------------------------------------------------------------------------------------
+    @admin.display(description="state", ordering="state")
+    def state_badge(self, model: Model) -> str:
+        lost = model.state == State.READY and not store.is_available(model)
+        word = "file is gone" if lost else model.get_state_display()
+        return format_html(
+            '<span class="model-badge model-{}" data-model-state="{}">{}</span>',
+            "failed" if lost else model.state,
+            model.pk,
+            word,
+        )
+
+    @admin.display(description="progress")
+    def progress(self, model: Model) -> str:
+        hidden = "" if model.state in PENDING else "hidden"
+        return format_html(
+            '<progress data-model-progress="{}" max="100" value="{}" aria-label="Download of {}" {}></progress>',
+            model.pk,
+            model.percent or 0,
+            model.name,
+            hidden,
+        )
+
+    @admin.display(description="size", ordering="size_bytes")
+    def size(self, model: Model) -> str:
+        return str(filesizeformat(model.size_bytes))
+
+    @admin.display(description="on the disk")
+    def on_disk(self, model: Model) -> str:
+        size = size_on_disk(model)
+        return "nothing" if size is None else f"{size} bytes"
+
+    @admin.display(description="loaded in")
+    def loaded(self, model: Model) -> str:
+        places = usage.loaded_in(model.name)
+        return ", ".join(f"{place.worker} ({place.device})" for place in places) or "no worker"
+
+    # --- What may be done ---------------------------------------------------------------------------------------------
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Asked by the actions."""
+        return request.user.has_perm(_OPERATE)
+
+    def has_manage_permission(self, request: HttpRequest) -> bool:
+        """Asked by the actions."""
+        return request.user.has_perm(_MANAGE)
+
+    @admin.action(description="Download", permissions=["operate"])
+    def download_models(self, request: HttpRequest, queryset: QuerySet[Model]) -> None:
+        self._do(request, "download", queryset)
+
+    @admin.action(description="Cancel the download", permissions=["operate"])
+    def cancel_downloads(self, request: HttpRequest, queryset: QuerySet[Model]) -> None:
+        self._do(request, "cancel", queryset)
+
+    @admin.action(description="Verify the files", permissions=["operate"])
+    def verify_models(self, request: HttpRequest, queryset: QuerySet[Model]) -> None:
+        self._do(request, "verify", queryset)
+
+    @admin.action(description="Delete the files", permissions=["manage"])
+    def delete_models(self, request: HttpRequest, queryset: QuerySet[Model]) -> None:
+        self._do(request, "delete", queryset)
+
+    def _do(self, request: HttpRequest, deed: str, models: QuerySet[Model] | list[Model]) -> None:
+        act = DEEDS[deed][0]
+        for model in models:
+            try:
+                self.message_user(request, act(model), messages.SUCCESS)
+            except ModelStoreError as error:
+                self.message_user(request, str(error), messages.ERROR)
+
+    # --- Pages --------------------------------------------------------------------------------------------------------
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("import/", wrap(self.import_view), name="modelstore_model_import"),
+            path("progress/", wrap(self.progress_view), name="modelstore_model_progress"),
+            path("<int:pk>/do/<str:deed>/", wrap(require_POST(self.deed_view)), name="modelstore_model_do"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        extra = {"may_import": self.has_manage_permission(request)} | (extra_context or {})
+        return super().changelist_view(request, extra)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        model = self.get_object(request, object_id)
+        deeds = possible_deeds(model) if model is not None else []
+        allowed = [
+            {"url": reverse("admin:modelstore_model_do", args=[object_id, deed]), "label": DEEDS[deed][2], "name": deed}
+            for deed in deeds
+            if request.user.has_perm(DEEDS[deed][1])
+        ]
+        return super().change_view(request, object_id, form_url, {"deeds": allowed} | (extra_context or {}))
+
+    def deed_view(self, request: HttpRequest, pk: int, deed: str) -> HttpResponse:
+        """One of the buttons."""
+        if deed not in DEEDS or not request.user.has_perm(DEEDS[deed][1]):
+            raise PermissionDenied
+        self._do(request, deed, list(Model.objects.filter(pk=pk)))
+        still_there = Model.objects.filter(pk=pk).exists()
+        target = reverse("admin:modelstore_model_change", args=[pk]) if still_there else ""
+        return HttpResponseRedirect(target or reverse("admin:modelstore_model_changelist"))
+
+    def progress_view(self, request: HttpRequest) -> HttpResponse:
+        """What the pages ask every second while something is on its way."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return JsonResponse(
+            {
+                str(model.pk): {
+                    "state": model.state,
+                    "label": model.get_state_display(),
+                    "pending": model.state in PENDING,
+                    "percent": model.percent,
+                }
+                for model in Model.objects.all()
+            }
+        )
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Upload a weights file. It is examined by the `io` cluster: this process never opens it."""
+        if not self.has_manage_permission(request):
+            raise PermissionDenied
+        form = ImportForm(request.POST or None, request.FILES or None)
+        if request.method == "POST" and form.is_valid():
+            values = form.cleaned_data
+            try:
+                model = importing.bring(
+                    values["file"].chunks(),
+                    values["name"],
+                    default_name=form.default_name,
+                    description=values["description"],
+                    licence=values["licence"],
+                )
+            except ModelStoreError as error:
+                form.add_error(None, str(error))
+            else:
+                known = "known as an official file" if model.state == State.READY else "received; it is being examined"
+                self.message_user(request, f"{model.name}: {known}", messages.SUCCESS)
+                return HttpResponseRedirect(reverse("admin:modelstore_model_change", args=[model.pk]))
+        context = {**self.admin_site.each_context(request), "form": form, "opts": self.opts, "title": "Import a model"}
+        return TemplateResponse(request, "admin/modelstore/model/import.html", context)

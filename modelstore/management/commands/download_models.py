@@ -1,0 +1,78 @@
+"""``manage.py download_models NAME… | --all``: bring official models, in this process, with a progress bar."""
+
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from modelstore import fetching, store
+from modelstore.catalog import OFFICIAL, Provider
+from modelstore.models import Model
+from modelstore.states import PENDING, State
+
+#: Between two looks at a download that another process runs.
+POLL_SECONDS = 0.5
+
+
+class Command(BaseCommand):
+    help = "Download official models. Needs no cluster; a download that another process runs already is followed."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("names", nargs="*", metavar="NAME", help="one of: " + ", ".join(OFFICIAL))
+        parser.add_argument("--all", action="store_true", help="every official model (about 230 MB)")
+        parser.add_argument("--provider", choices=[p.value for p in Provider], default="", help="whom to ask first")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        names = list(OFFICIAL) if options["all"] else list(dict.fromkeys(options["names"]))
+        if not names:
+            raise CommandError("name one or more models, or --all; the models are: " + ", ".join(OFFICIAL))
+        known = set(Model.objects.listed().filter(name__in=names).values_list("name", flat=True))
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise CommandError(f"no such model: {', '.join(unknown)}; the official models are: {', '.join(OFFICIAL)}")
+        failed = [name for name in names if not self._bring(name, options["provider"])]
+        if failed:
+            raise CommandError(f"{len(failed)} of {len(names)} models are not here: {', '.join(failed)}")
+
+    def _bring(self, name: str, provider: str) -> bool:
+        """Whether the model is here at the end."""
+        model = Model.objects.get(name=name)
+        if model.state == State.READY and not store.is_available(model):
+            store.report_damage(model)
+        elif model.state == State.READY:
+            self.stdout.write(f"{name}: already here")
+            return True
+        with tqdm(total=model.size_bytes, unit="B", unit_scale=True, desc=name, file=self.stderr) as bar:
+            try:
+                claim = Model.objects.claim(fetching.worker_name(), name=name, provider=provider)
+                if claim is not None:
+                    fetching.work_on(claim, on_progress=lambda here: _show(bar, here))
+                else:
+                    self._follow(name, bar)
+            except KeyboardInterrupt:
+                Model.objects.cancel(name)  # else the cluster would go on with what the user just stopped
+                raise
+        return self._tell(Model.objects.get(name=name))
+
+    def _follow(self, name: str, bar: "tqdm[Any]") -> None:
+        """Another process holds the claim: show its progress until it ends."""
+        while (model := Model.objects.get(name=name)).state in PENDING:
+            _show(bar, model.received_bytes)
+            time.sleep(POLL_SECONDS)
+        _show(bar, model.received_bytes)
+
+    def _tell(self, model: Model) -> bool:
+        if model.state == State.READY:
+            self.stdout.write(self.style.SUCCESS(f"{model.name}: verified, from {model.source}"))
+            if model.notes:
+                self.stdout.write(f"  {model.notes}")
+            return True
+        self.stderr.write(self.style.ERROR(f"{model.name}: {model.error or 'the download was cancelled'}"))
+        return False
+
+
+def _show(bar: "tqdm[Any]", here: int) -> None:
+    """Progress can go back, when a source's bytes turn out to be wrong."""
+    bar.update(here - bar.n)
