@@ -47,7 +47,7 @@ function fitOptions() {
 form.addEventListener("input", fitOptions);
 form.addEventListener("submit", (event) => event.preventDefault());
 picker.onChange((model) => {
-  byId("denoise-field").hidden = !model.denoise;
+  byId("denoise-field").hidden = !model.supports_denoise_strength;
   form.elements.outscale.options[0].text = interpolate(gettext("%s× (the model's own)"), [model.scale]);
 });
 fitOptions();
