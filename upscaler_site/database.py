@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 
-def database_from(url: str) -> dict[str, Any]:
-    """Translate ``postgresql://user:password@host:port/name?option=value``.
+def database_from(url: str, password: str = "") -> dict[str, Any]:
+    """Translate ``postgresql://user:password@host:port/name?option=value``; ``password`` counts where ``url`` has none.
 
     A socket directory is given as ``?host=/path``, as libpq does. An empty ``url`` gives settings without a server: the
     commands that need none (``--help``, ``collectstatic``) still work, and the others are started by manage.py, which
@@ -37,7 +37,7 @@ def database_from(url: str) -> dict[str, Any]:
     return base | {
         "NAME": name,
         "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
+        "PASSWORD": unquote(parts.password or "") or password,
         "HOST": options.pop("host", unquote(parts.hostname or "")),
         "PORT": str(port or options.pop("port", "")),
         "OPTIONS": options,

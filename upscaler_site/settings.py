@@ -176,9 +176,9 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "jobs",  # before django_q: our command `qcluster` goes before its namesake
     "django_q",
     "modelstore",
-    "jobs",
     "monitoring",
 ]
 MIDDLEWARE = [
@@ -213,7 +213,12 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES = {"default": database_from(env.text("DATABASE_URL", help="postgresql://…; unset: the embedded Postgres"))}
+DATABASES = {
+    "default": database_from(
+        env.text("DATABASE_URL", help="postgresql://user:password@host:5432/name; unset: the embedded Postgres"),
+        env.text("DATABASE_PASSWORD", help="Password for a DATABASE_URL that has none"),
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -1,0 +1,82 @@
+"""Weights for work without the service: by path, bundled, or official, with no database; imported ones by their row."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from jobs.engine.types import Weights
+from modelstore import catalog
+from modelstore.errors import DenoiseUnsupported, ModelNotReady, ModelUnknown
+from modelstore.places import bundled_file
+from modelstore.store import weights_for
+from modelstore.verification import is_genuine
+
+_WEIGHTS_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Weights and the network's own scale; None where the file has yet to be read to tell."""
+
+    weights: Weights
+    scale: int | None
+
+
+def choose(model: str, denoise_strength: float | None) -> Chosen:
+    """The weights that ``model`` names: a path to a weights file, or the name of a model.
+
+    :param denoise_strength: for models that are published as a pair: 1 is the model alone, 0 its partner alone.
+    :raises ModelUnknown, ModelNotReady, DenoiseUnsupported: the message says what can be done.
+    """
+    path = Path(model)
+    if path.suffix.lower() in _WEIGHTS_SUFFIXES:
+        if not path.is_file():
+            raise ModelNotReady(model, "There is no such file")
+        if denoise_strength is not None:
+            raise DenoiseUnsupported(model)
+        return Chosen(Weights(path.stem, path), None)
+    if model == catalog.BUNDLED_NAME:
+        if denoise_strength is not None:
+            raise DenoiseUnsupported(model)
+        if not bundled_file().is_file():
+            raise ModelNotReady(model, f"The file {catalog.BUNDLED_FILE} of this installation is missing")
+        return Chosen(Weights(model, bundled_file()), catalog.BUNDLED_SCALE)
+    if model in catalog.OFFICIAL:
+        return _official(catalog.OFFICIAL[model], denoise_strength)
+    return _imported(model, denoise_strength)
+
+
+def _official(entry: catalog.CatalogEntry, denoise_strength: float | None) -> Chosen:
+    path = _verified(entry)
+    if denoise_strength is None or not entry.denoise_partner:
+        if denoise_strength is not None:
+            raise DenoiseUnsupported(entry.name)
+        return Chosen(Weights(entry.name, path), entry.scale)
+    second = _verified(catalog.OFFICIAL[entry.denoise_partner]) if denoise_strength < 1 else None
+    return Chosen(Weights(entry.name, path, second, denoise_strength), entry.scale)
+
+
+def _verified(entry: catalog.CatalogEntry) -> Path:
+    path = Path(settings.MODELS_DIR) / entry.file_name
+    if not is_genuine(path, entry.size_bytes, entry.sha256):
+        state = "is not the official one" if path.exists() else "is not here"
+        raise ModelNotReady(
+            entry.name,
+            f"Its file {path} {state}. Get it with `python manage.py download_models {entry.name}`, or bring it and run "
+            f"`python manage.py import_model {entry.file_name}`; or use --model {catalog.BUNDLED_NAME}, which needs none",
+        )
+    return path
+
+
+def _imported(model: str, denoise_strength: float | None) -> Chosen:
+    try:
+        local = weights_for(model, denoise_strength)
+    except DatabaseError as error:
+        known = ", ".join([catalog.BUNDLED_NAME, *catalog.OFFICIAL])
+        raise ModelUnknown(
+            f"{model} (without the service's database these are known: {known}, and paths of weights files; "
+            f"the database says: {str(error).splitlines()[0]})"
+        ) from error
+    return Chosen(Weights(local.name, local.path, local.second, local.blend), local.scale)

@@ -1,0 +1,243 @@
+"""``manage.py upscale INPUT… -o OUT``: pictures and whole directories, upscaled by this process itself."""
+
+import argparse
+import contextlib
+import os
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from jobs import gathering
+from jobs.engine import codec, output, probe
+from jobs.engine.errors import DeviceUnavailable, EngineError, FormatUnsupported, WeightsRejected
+from jobs.engine.passes import LARGEST_SCALE, SMALLEST_SCALE, plan_passes
+from jobs.engine.types import EncodeOptions, Frame, Header, Picture, Runtime, UpscaleOptions
+from jobs.limits import engine_limits
+from jobs.local_weights import Chosen, choose
+from modelstore.errors import ModelStoreError
+
+DEFAULT_NAME = "{stem}_{model}_x{scale}"
+
+
+@dataclass
+class Tally:
+    """What became of the pictures."""
+
+    done: int = 0
+    kept: int = 0  # the result was there already
+    failed: int = 0
+    targets: set[Path] = field(default_factory=set)
+
+
+class Command(BaseCommand):
+    help = (
+        "Upscale pictures without the web service. Directories are taken with everything below them, and the results keep "
+        "the tree. A picture that fails is reported and the others go on; the exit code is then 1."
+    )
+    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own declaration
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="picture or directory")
+        parser.add_argument(
+            "-o", "--output", type=Path, required=True, metavar="OUT",
+            help="directory, made if needed; for a single picture also a file such as out.png",
+        )  # fmt: skip
+        parser.add_argument(
+            "-m", "--model", default=settings.DEFAULT_MODEL,
+            help="name of a model, or path of a .pth or .safetensors file (default: %(default)s)",
+        )  # fmt: skip
+        parser.add_argument(
+            "-s", "--outscale", type=_within(float, SMALLEST_SCALE, LARGEST_SCALE), metavar="N",
+            help="enlargement, 1 to 16 (default: the model's own)",
+        )  # fmt: skip
+        parser.add_argument("--tile-size", type=_tile_size, metavar="PX", help="32 to 2048 input pixels; 0: no tiles")
+        parser.add_argument("--tile-pad", type=_within(int, 0, 128), metavar="PX", help="surroundings of a tile, 0 to 128")
+        parser.add_argument(
+            "--denoise-strength", type=_within(float, 0, 1), metavar="N",
+            help="0 (keep noise) to 1, for models published as a pair, such as realesr-general-x4v3",
+        )  # fmt: skip
+        parser.add_argument("-f", "--format", choices=list(gathering.SUFFIXES), help="default: as the input, if it can hold the result")
+        parser.add_argument("--quality", type=_within(int, 1, 100), metavar="N", help="of jpeg, webp and avif, 1 to 100")
+        parser.add_argument("--lossless", action="store_true", help="for webp and avif")
+        parser.add_argument("--strip-metadata", action="store_true", help="keep no EXIF, XMP or IPTC; the colour profile stays")
+        parser.add_argument(
+            "--name", default=DEFAULT_NAME, metavar="TEMPLATE",
+            help="name of results without suffix, of {stem}, {model} and {scale} (default: %(default)s)".replace("%(default)s", DEFAULT_NAME),
+        )  # fmt: skip
+        parser.add_argument("--overwrite", action="store_true", help="replace results that exist; otherwise they are kept")
+        parser.add_argument("--device", default=settings.DEVICE, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+        parser.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], default=settings.PRECISION)
+        parser.add_argument("--backend", choices=["auto", "torch", "openvino", "reference"], default=settings.ENGINE_BACKEND)
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        to_file = self._is_file(options)
+        try:
+            items = gathering.gather(options["inputs"], options["output"])
+            chosen = choose(options["model"], options["denoise_strength"])
+            gathering.result_name(options["name"], stem="picture", model=chosen.weights.name, scale=4)
+        except (gathering.GatheringError, ModelStoreError) as error:
+            raise CommandError(str(error)) from None
+        run = _Run(chosen, options, to_file=to_file)
+        tally = Tally()
+        try:
+            for item in items:
+                self._one(run, item, tally, position=f"[{tally.done + tally.kept + tally.failed + 1}/{len(items)}]")
+        except KeyboardInterrupt:
+            self.stderr.write(f"Interrupted. {tally.done} of {len(items)} done.")
+            sys.exit(130)
+        except (WeightsRejected, DeviceUnavailable) as error:  # the next picture would fare no better
+            raise CommandError(str(error)) from None
+        if len(items) > 1 or tally.failed or tally.kept:
+            parts = [f"{tally.done} upscaled"]
+            parts += [f"{tally.kept} kept (--overwrite replaces them)"] if tally.kept else []
+            parts += [f"{tally.failed} failed"] if tally.failed else []
+            self.stdout.write(", ".join(parts) + ".")
+        if tally.failed:
+            sys.exit(1)
+
+    def _is_file(self, options: dict[str, Any]) -> bool:
+        """Whether -o names a file; it does for a single picture and a name with a picture's suffix."""
+        target: Path = options["output"]
+        single = len(options["inputs"]) == 1 and not options["inputs"][0].is_dir()
+        if target.is_dir() or not target.suffix or (not single and target.suffix.lower() not in gathering.PICTURE_SUFFIXES):
+            return False
+        if not single:
+            raise CommandError(f"{target} looks like a file, but several pictures need a directory")
+        asked = gathering.format_of(target)
+        if asked is None:
+            raise CommandError(f"{target.suffix} cannot be written: choose one of .png, .jpg, .webp, .avif, .tif, or a directory")
+        if options["format"] not in (None, asked):
+            raise CommandError(f"{target} is a name for {asked}, but --format says {options['format']}")
+        options["format"] = asked
+        return True
+
+    def _one(self, run: "_Run", item: gathering.Item, tally: Tally, position: str) -> None:
+        try:
+            header, target = run.plan(item)
+            if target in tally.targets:
+                raise gathering.GatheringError(f"its result {target} would replace that of another picture; see --name")
+            tally.targets.add(target)
+            if target.exists() and not run.overwrite:
+                tally.kept += 1
+                self.stdout.write(f"{position} {item.label}: kept {target}")
+                return
+            said = run.upscale(item, header, target)
+        except (WeightsRejected, DeviceUnavailable):
+            raise
+        except (EngineError, gathering.GatheringError, OSError) as error:
+            tally.failed += 1
+            self.stderr.write(self.style.ERROR(f"{position} {item.label}: {error}"))
+            return
+        tally.done += 1
+        self.stdout.write(f"{position} {item.label} → {target}: {said}")
+
+
+class _Run:
+    """Everything that is the same for all pictures of one call."""
+
+    def __init__(self, chosen: Chosen, options: dict[str, Any], *, to_file: bool) -> None:
+        # torch is imported here, not above: `manage.py help` lists commands without it.
+        from jobs.engine.pool import NetworkPool  # noqa: PLC0415
+        from jobs.engine.upscaler import Upscaler  # noqa: PLC0415
+        from modelstore.networks.checkpoint import inspect  # noqa: PLC0415
+        from modelstore.networks.errors import NetworkError  # noqa: PLC0415
+
+        self.weights = chosen.weights
+        try:
+            self.scale = chosen.scale or inspect(chosen.weights.path).scale
+        except NetworkError as error:
+            raise CommandError(str(error)) from None
+        runtime = Runtime(options["device"], options["precision"], options["backend"])
+        self.upscaler = Upscaler(NetworkPool(runtime, settings.MODEL_MEMORY_MB * 1_000_000))
+        self.limits = engine_limits()
+        self.output: Path = options["output"]
+        self.to_file = to_file
+        self.template: str = options["name"]
+        self.overwrite: bool = options["overwrite"]
+        self.asked = UpscaleOptions(options["outscale"], options["tile_size"], options["tile_pad"])
+        self.encoding = EncodeOptions(
+            format=options["format"] or "auto",
+            quality=options["quality"],
+            lossless=options["lossless"],
+            strip_metadata=options["strip_metadata"],
+        )
+
+    def plan(self, item: gathering.Item) -> tuple[Header, Path]:
+        """What the picture is and where its result goes, before any pixel is decoded; every limit is checked."""
+        header = probe.probe(item.source, self.limits)
+        passes = plan_passes(header.width, header.height, self.scale, self.asked.outscale)
+        probe.check_output(header, passes.scale, self.limits)
+        written = output.choose(_outline(header, passes.width, passes.height), self.encoding)
+        if self.to_file:
+            return header, self.output
+        name = gathering.result_name(self.template, stem=item.source.stem, model=self.weights.name, scale=passes.scale)
+        return header, self.output / item.folder / (name + gathering.suffix_for(item.source, written))
+
+    def upscale(self, item: gathering.Item, header: Header, target: Path) -> str:
+        """Do it, and return what is to be said of it. A result is there whole or not at all."""
+        started = time.perf_counter()
+        picture = codec.decode(item.source, self.limits)
+        with tqdm(desc=item.label, unit="tile", leave=False, disable=None) as bar:
+            result, report = self.upscaler.upscale(picture, self.weights, self.asked, _moves(bar))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        provenance = f"{self.weights.name} x{report.scale:g}, upscaler {settings.UPSCALER_VERSION}"
+        try:
+            written = codec.encode(
+                result, part, EncodeOptions(**{**self.encoding.__dict__, "provenance": provenance})
+            )
+            if self.to_file and written != gathering.format_of(target):
+                raise FormatUnsupported(f"the result is {written}, which {target.name} does not say")
+            part.replace(target)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                part.unlink()
+        notes = f" ({'; '.join(report.notes)})" if report.notes else ""
+        return (
+            f"{header.width}×{header.height} → {result.width}×{result.height} px, {time.perf_counter() - started:.1f} s, "
+            f"{report.device} {report.precision}{notes}"
+        )
+
+
+def _moves(bar: "tqdm[Any]") -> Callable[[int, int], None]:
+    def on_tile(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return on_tile
+
+
+def _outline(header: Header, width: int, height: int) -> Picture:
+    """The result's properties without its pixels: one pixel seen everywhere."""
+    dtype = np.uint16 if header.bits == 16 else np.uint8
+    color = np.broadcast_to(np.zeros((1, 1, 1), dtype), (height, width, 1 if header.gray else 3))
+    alpha = np.broadcast_to(np.zeros((1, 1), dtype), (height, width)) if header.alpha else None
+    animated = header.frames > 1 and header.format != "tiff"
+    frame = Frame(color, alpha, 100 if animated else None)
+    return Picture(header.format, (frame,) * header.frames)
+
+
+def _within(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {'whole ' if kind is int else ''}number") from None
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value:g} is out of bounds: {least:g} to {most:g}")
+        return value
+
+    return read
+
+
+def _tile_size(text: str) -> float:
+    return 0 if text == "0" else _within(int, 32, 2048)(text)
