@@ -6,6 +6,7 @@ variable, and a test holds the two together.
 
 from pathlib import Path
 
+import django_stubs_ext
 from corsheaders.defaults import default_headers
 from csp.constants import SELF
 
@@ -14,6 +15,9 @@ from upscaler_site.database import database_from
 from upscaler_site.log import logging_from
 from upscaler_site.secret import secret_key_for, webhook_secrets_for
 from upscaler_site.version import VERSION
+
+# Lets typed code say `admin.ModelAdmin[Job]`: Django's own classes cannot be subscripted at run time.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 UPSCALER_VERSION = VERSION
