@@ -75,12 +75,12 @@ class Job(models.Model):
         ordering = ["-created_at", "-id"]
         indexes = [
             # The claim: one short index of waiting rows only, in claiming order, however many rows are finished.
-            models.Index("-priority", "queued_at", "id", condition=Q(status=Status.QUEUED), name="job_claim"),
-            models.Index("lease_until", condition=Q(status=Status.PROCESSING), name="job_lease"),
-            models.Index("finished_at", condition=Q(status__in=sorted(TERMINAL)), name="job_finished"),
-            models.Index("-created_at", "-id", name="job_newest"),
-            models.Index("status", "-created_at", "-id", name="job_status_newest"),
-            models.Index("fingerprint", condition=Q(status=Status.COMPLETED), name="job_reuse"),
+            models.Index(fields=["-priority", "queued_at", "id"], condition=Q(status=Status.QUEUED), name="job_claim"),
+            models.Index(fields=["lease_until"], condition=Q(status=Status.PROCESSING), name="job_lease"),
+            models.Index(fields=["finished_at"], condition=Q(status__in=sorted(TERMINAL)), name="job_finished"),
+            models.Index(fields=["-created_at", "-id"], name="job_newest"),
+            models.Index(fields=["status", "-created_at", "-id"], name="job_status_newest"),
+            models.Index(fields=["fingerprint"], condition=Q(status=Status.COMPLETED), name="job_reuse"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=sorted(Status)), name="job_status_known"),

@@ -144,7 +144,11 @@ class JobQuerySet(models.QuerySet["Job"]):
 
         :param counted: whether the attempt counts: not when a worker was merely asked to stop. ``error`` and ``code``
             say why it did not work, until the next attempt.
+
+        A job that somebody wants cancelled is cancelled instead.
         """
+        if self._end(self._held(job).filter(cancel_requested=True), job.pk, Status.CANCELLED):
+            return True
         with transaction.atomic():
             attempts = F("attempts") - (0 if counted else 1)
             changed = self._held(job).update(

@@ -114,11 +114,11 @@ class WebhookMessage(models.Model):
         verbose_name = "webhook"
         ordering = ["-created_at", "-id"]
         indexes = [
-            models.Index("next_attempt_at", "id", condition=Q(state=DeliveryState.PENDING), name="webhook_due"),
-            models.Index("lease_until", condition=Q(lease_until__isnull=False), name="webhook_lease"),
-            models.Index("finished_at", condition=Q(finished_at__isnull=False), name="webhook_ended"),
-            models.Index("url", "finished_at", condition=Q(state=DeliveryState.GONE), name="webhook_gone"),
-            models.Index("-created_at", "-id", name="webhook_newest"),
+            models.Index(fields=["next_attempt_at", "id"], condition=Q(state=DeliveryState.PENDING), name="webhook_due"),
+            models.Index(fields=["lease_until"], condition=Q(lease_until__isnull=False), name="webhook_lease"),
+            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="webhook_ended"),
+            models.Index(fields=["url", "finished_at"], condition=Q(state=DeliveryState.GONE), name="webhook_gone"),
+            models.Index(fields=["-created_at", "-id"], name="webhook_newest"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=sorted(DeliveryState)), name="webhook_state_known"),
