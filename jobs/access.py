@@ -6,17 +6,19 @@ Everything is open unless REQUIRE_API_KEY or REQUIRE_MANAGE_KEY is set. A view s
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from jobs import keys, links
 from jobs.models.api_key import ApiKey, Scope
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # which reads this module while it is imported
 
 REALM = 'Bearer realm="upscaler"'
 MANAGE_PERMISSION = "jobs.cleanup_job"  # what a staff member needs where a key needs the scope manage
@@ -109,7 +111,7 @@ class ScopePermission(BasePermission):
     Without any credentials DRF turns the refusal into 401 with WWW-Authenticate; with some it is 403.
     """
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         """Whether the call may go on; a missing scope is named."""
         scope = required_scope(request, view)
         if scope is None:
