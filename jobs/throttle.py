@@ -7,16 +7,19 @@ a refused call is a 429 with Retry-After.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
 
 from jobs.access import by_method, caller_key
 from jobs.client_address import client_address
 from jobs.models.rate import RateBucket
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # which reads this module while it is imported
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class ScopeThrottle(BaseThrottle):
 
     retry_after = 0
 
-    def allow_request(self, request: Request, view: APIView) -> bool:
+    def allow_request(self, request: Request, view: "APIView") -> bool:
         """Take one; False when nothing is left."""
         scope = by_method(getattr(view, "throttle_scope", "read"), request.method)
         limit = {"upscale": settings.RATE_LIMIT_UPSCALE, "read": settings.RATE_LIMIT_READ}.get(scope or "")
