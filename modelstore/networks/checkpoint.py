@@ -1,6 +1,7 @@
 """Weights files: read without executing code, understood by their tensors, refused by name when something is wrong."""
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -115,7 +116,9 @@ def _torch_content(path: Path, size: int, *, zipped: bool) -> object:
             if unpacked > size:  # torch stores without compression, so this is no file of torch's own
                 raise CheckpointUnsafe(f"{path.name} unpacks to {unpacked} bytes, more than the file has")
         # weights_only: an unpickler that builds tensors and nothing else. map_location: official files carry CUDA tags.
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # An open file, not a path: torch would believe a name that ends in .safetensors.
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "unsupported" in str(error).lower() and "global" in str(error).lower():
             raise CheckpointUnsafe(f"{path.name} wants to execute code while it is loaded; refused") from error
@@ -129,6 +132,7 @@ def _torch_content(path: Path, size: int, *, zipped: bool) -> object:
         TypeError,
         OSError,
         zipfile.BadZipFile,
+        struct.error,
     ) as error:
         raise CheckpointUnreadable(f"{path.name} is truncated or damaged and cannot be loaded") from error
 

@@ -1,0 +1,77 @@
+"""Tiles: arithmetic that must hold for every size."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.engine.tiles import Tile, plan, split
+
+SIZES = st.integers(1, 400)
+
+
+def covered(tiles: list[Tile], width: int, height: int) -> np.ndarray:
+    count = np.zeros((height, width), int)
+    for tile in tiles:
+        count[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] += 1
+    return count
+
+
+@settings(deadline=None)
+@given(width=SIZES, height=SIZES, tile=st.integers(0, 200), pad=st.integers(0, 40), align=st.sampled_from([1, 2, 4]))
+def test_tiles_cover_the_plane_once_and_windows_hold_their_padding(
+    width: int, height: int, tile: int, pad: int, align: int
+) -> None:
+    full_width, full_height = -(-(width + 10) // align) * align, -(-(height + 10) // align) * align
+    made = plan(width, height, tile=tile, pad=pad, align=align, full_width=full_width, full_height=full_height)
+    tiles = [tile for row in made.rows for tile in row]
+    assert (covered(tiles, width, height) == 1).all()
+    assert made.tiles == len(tiles)
+    assert len({(tile.window_width, tile.window_height) for tile in tiles}) == 1
+    for piece in tiles:
+        assert piece.window_x % align == piece.window_y % align == 0
+        assert piece.window_width % align == piece.window_height % align == 0
+        assert piece.window_x >= 0
+        assert piece.window_x + piece.window_width <= full_width
+        assert piece.window_y >= 0
+        assert piece.window_y + piece.window_height <= full_height
+        assert piece.window_x <= max(0, piece.x - made.pad)
+        assert piece.window_x + piece.window_width >= min(full_width, piece.x + piece.width + made.pad)
+        assert piece.window_y <= max(0, piece.y - made.pad)
+        assert piece.window_y + piece.window_height >= min(full_height, piece.y + piece.height + made.pad)
+
+
+@settings(deadline=None)
+@given(width=SIZES, height=SIZES, tile=st.integers(1, 200))
+def test_tiles_are_even(width: int, height: int, tile: int) -> None:
+    row = plan(width, height, tile=tile, pad=0).rows[0]
+    assert max(piece.width for piece in row) - min(piece.width for piece in row) <= 1
+    assert max(piece.width for piece in row) <= max(tile, 1) or len(row) == 1
+
+
+@settings(deadline=None)
+@given(
+    x=st.integers(0, 50),
+    y=st.integers(0, 50),
+    width=st.integers(1, 300),
+    height=st.integers(1, 300),
+    pad=st.integers(0, 40),
+    align=st.sampled_from([1, 2, 4]),
+)
+def test_halves_cover_their_tile_and_stay_inside(x: int, y: int, width: int, height: int, pad: int, align: int) -> None:
+    x, y = x * align, y * align
+    full_width, full_height = -(-(x + width + 10) // align) * align, -(-(y + height + 10) // align) * align
+    whole = Tile(x, y, width, height, 0, 0, full_width, full_height)
+    pieces = list(split(whole, full_width=full_width, full_height=full_height, pad=pad, align=align))
+    if max(width, height) <= 32:
+        assert pieces == []
+        return
+    count = covered(pieces, x + width, y + height)
+    assert (count[y:, x:] == 1).all()
+    assert count.sum() == width * height
+    for piece in pieces:
+        assert max(piece.width, piece.height) < max(width, height)
+        assert piece.window_x % align == piece.window_width % align == 0
+        assert 0 <= piece.window_x <= piece.x
+        assert piece.x + piece.width <= piece.window_x + piece.window_width <= full_width
+        assert 0 <= piece.window_y <= piece.y
+        assert piece.y + piece.height <= piece.window_y + piece.window_height <= full_height
