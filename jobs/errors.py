@@ -16,6 +16,33 @@ class JobNotFound(JobError):
         super().__init__(f"Job not found: {job_id}")
 
 
+class BatchNotFound(JobError):
+    """No such batch, or one of another caller."""
+
+    code = "batch_not_found"
+
+    def __init__(self, batch_id: object) -> None:
+        super().__init__(f"Batch not found: {batch_id}")
+
+
+class ResultNotFound(JobError):
+    """The job has no result and will get none by waiting, or its file was cleaned up."""
+
+    code = "result_not_found"
+
+
+class JobFailed(JobError):
+    """The job ended without a result; ``code`` is the job's own error code."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class InputRejected(JobFailed):
+    """The job failed because of its picture: the caller's side of the contract."""
+
+
 class JobStateConflict(JobError):
     """The job is not in a state that allows the deed: a finished job cannot be cancelled."""
 

@@ -58,6 +58,45 @@ def preview_name(job_id: uuid.UUID, token: uuid.UUID, image_format: str) -> str:
     return f"{PREVIEWS}/{job_id.hex[:2]}/{job_id}-{token.hex}.{suffix(image_format)}"
 
 
+def part_of_result(job_id: uuid.UUID, token: uuid.UUID) -> Path:
+    """Where one claim of a job writes its result before it has a name."""
+    return _part(RESULTS, job_id, token)
+
+
+def part_of_preview(job_id: uuid.UUID, token: uuid.UUID) -> Path:
+    """Where one claim of a job writes its preview before it has a name."""
+    return _part(PREVIEWS, job_id, token)
+
+
+def remove_claim(job_id: uuid.UUID, token: uuid.UUID) -> None:
+    """Delete everything that one claim of a job wrote, finished or not."""
+    for path in _written_for(job_id):
+        if token.hex in path.name:
+            path.unlink(missing_ok=True)
+
+
+def remove_strays(job_id: uuid.UUID, keep: uuid.UUID | None) -> None:
+    """Delete what claims other than ``keep`` left: workers that were killed, or that lost the job."""
+    for path in _written_for(job_id):
+        if keep is None or keep.hex not in path.name:
+            path.unlink(missing_ok=True)
+
+
+def _part(kind: str, job_id: uuid.UUID, token: uuid.UUID) -> Path:
+    path = path_of(f"{kind}/{job_id.hex[:2]}/{job_id}-{token.hex}{PART}")
+    _make_directory(path.parent)
+    return path
+
+
+def _written_for(job_id: uuid.UUID) -> list[Path]:
+    found: list[Path] = []
+    for kind in (RESULTS, PREVIEWS):
+        directory = path_of(f"{kind}/{job_id.hex[:2]}")
+        with suppress(FileNotFoundError):
+            found += [Path(entry.path) for entry in os.scandir(directory) if entry.name.startswith(f"{job_id}-")]
+    return found
+
+
 def job_id_of(name: str) -> uuid.UUID | None:
     """The job that a storage name of ours belongs to; None for a foreign name."""
     with suppress(ValueError):
@@ -126,24 +165,11 @@ def keep(path: Path, name: str) -> None:
     """Give a written file its storage name, whole and on the disk, or not at all."""
     target = path_of(name)
     _make_directory(target.parent)
+    path.chmod(_MODE)
     with path.open("rb") as file:
         os.fsync(file.fileno())
     path.replace(target)
     _sync_directory(target.parent)
-
-
-@contextmanager
-def new_file(name: str) -> Iterator[Path]:
-    """A path to write ``name``'s content to. It gets its name when the block ends; an error leaves nothing."""
-    target = path_of(name)
-    _make_directory(target.parent)
-    part = target.with_name(target.name + PART)
-    try:
-        yield part
-        part.chmod(_MODE)
-        keep(part, name)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def copy(source: str, name: str) -> None:
@@ -158,8 +184,12 @@ def copy(source: str, name: str) -> None:
     except FileNotFoundError:
         raise
     except OSError:
-        with new_file(name) as part:
+        part = target.with_name(target.name + PART)
+        try:
             shutil.copyfile(path_of(source), part)
+            keep(part, name)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def remove(names: Iterable[str]) -> int:

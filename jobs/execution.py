@@ -1,0 +1,201 @@
+"""One attempt of one job: claim -> weights -> decode -> upscale -> encode -> store -> finish.
+
+Nothing long happens in a transaction. The result gets its name on the disk before the row names it; what the row does
+not name in the end is deleted by who wrote it.
+"""
+
+import errno
+import hashlib
+import logging
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from jobs import dispatch, files, presence, workplace
+from jobs.engine.codec import decode, encode
+from jobs.engine.errors import Cancelled, EngineError
+from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
+from jobs.insisting import insist
+from jobs.limits import engine_limits
+from jobs.models.job import Job
+from jobs.models.verbs import Finished
+from jobs.previews import write_preview
+from jobs.pulse import Pulse, Reason
+from modelstore.errors import ModelStoreError
+from modelstore.store import weights_for
+
+logger = logging.getLogger(__name__)
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class _StorageError(Exception):
+    """The result could not be written."""
+
+
+def run_next() -> bool:
+    """Take the best waiting job and bring it to an end. False when nothing waits."""
+    me = presence.mine()
+    job = Job.objects.claim(me.id)
+    if job is None:
+        return False
+    waited = (job.started_at - job.queued_at).total_seconds() if job.started_at else 0.0
+    logger.info("job claimed job=%s worker=%s attempt=%d waited=%.3f", job.id, me.id, job.attempts, waited)
+    me.current_job = job.id
+    try:
+        _attempt(job)
+    finally:
+        me.current_job = None
+        me.jobs_done += 1
+    return True
+
+
+def _attempt(job: Job) -> None:
+    """Work on a claimed job. Every way out settles the row, or leaves it to who owns it now."""
+    started = time.perf_counter()
+    outcome = "failed"
+    with Pulse(job, before_exit=lambda: _delete_claim(job)) as pulse:
+        try:
+            finished = _compute(job, pulse)
+            outcome = "completed" if insist(lambda: Job.objects.succeed(job, finished)) else "lost"
+        except Cancelled:
+            outcome = _interrupted(job, pulse)
+        except EngineError as error:
+            outcome = _failed(job, str(error), error.code, retry=error.retryable)
+        except ModelStoreError as error:
+            outcome = _failed(job, str(error), "model_not_available")
+        except _StorageError as error:
+            outcome = _failed(job, str(error), "storage_full")
+        except MemoryError:
+            outcome = _failed(job, "the worker ran out of memory", "out_of_memory", retry=True)
+        except Exception:  # the worker's edge: whatever happens, the row must learn of it
+            logger.exception("job broke job=%s", job.id)
+            outcome = _failed(job, "an internal error; the service's log has it under this job's id", "internal_error")
+    if outcome == "completed":
+        files.remove_strays(job.id, keep=job.token)
+    else:
+        _delete_claim(job)
+    logger.info("job %s job=%s worker=%s seconds=%.3f", outcome, job.id, job.worker, time.perf_counter() - started)
+
+
+def _compute(job: Job, pulse: Pulse) -> Finished:
+    options = job.job_options
+    limits = engine_limits()
+    seconds: dict[str, float] = {}
+    local = insist(lambda: weights_for(job.model, options.denoise_strength))
+
+    at = time.perf_counter()
+    try:
+        picture = decode(files.path_of(job.input_file), limits)
+    except FileNotFoundError as error:
+        raise EngineError("the uploaded picture is no longer there") from error
+    seconds["decode"] = time.perf_counter() - at
+    pulse.check()
+
+    machine = workplace.upscaler()
+    result, report = machine.upscale(
+        picture,
+        workplace.engine_weights(local),
+        UpscaleOptions(options.outscale, options.tile_size, options.tile_pad, _known(options.precision)),
+        pulse.on_tile,
+    )
+    presence.mine().used(local.name, len(machine.pool))
+    del picture
+    pulse.check()
+
+    at = time.perf_counter()
+    stored = _store(job, result, _provenance(report))
+    seconds["encode"] = time.perf_counter() - at
+    pulse.check()
+    report = replace(report, seconds={**report.seconds, **seconds})
+    return replace(stored, report=asdict(report) | {"seconds": dict(report.seconds)})
+
+
+def _store(job: Job, result: Picture, provenance: str) -> Finished:
+    """Write result and preview under names that carry the claim's token. :raises _StorageError:"""
+    assert job.token is not None
+    options = job.job_options
+    wanted = EncodeOptions(
+        format=_known(options.format) or "auto",
+        quality=options.quality,
+        lossless=bool(options.lossless),
+        strip_metadata=bool(options.strip_metadata),
+        provenance=provenance,
+    )
+    try:
+        part = files.part_of_result(job.id, job.token)
+        written = encode(result, part, wanted)
+        size, digest = part.stat().st_size, _sha256(part)
+        name = files.result_name(job.id, job.token, written)
+        files.keep(part, name)
+        preview = _store_preview(job, result)
+    except OSError as error:
+        # Pillow's encoders lose the number of an error while they write.
+        if error.errno in _FULL or error.errno is None:
+            raise _StorageError("the disk is full: the result could not be written") from error
+        raise _StorageError(f"the result could not be written: {error.strerror}") from error
+    return Finished(
+        result_file=name,
+        result_bytes=size,
+        result_format=written,
+        result_width=result.width,
+        result_height=result.height,
+        result_sha256=digest,
+        preview_file=preview,
+    )
+
+
+def _store_preview(job: Job, result: Picture) -> str:
+    assert job.token is not None
+    part = files.part_of_preview(job.id, job.token)
+    written = write_preview(result, part)
+    name = files.preview_name(job.id, job.token, written)
+    files.keep(part, name)
+    return name
+
+
+def _interrupted(job: Job, pulse: Pulse) -> str:
+    if pulse.reason is Reason.CANCELLED:
+        return "cancelled" if insist(lambda: Job.objects.give_up(job)) else "lost"
+    return pulse.reason.name.lower() if pulse.reason else "lost"
+
+
+def _failed(job: Job, error: str, code: str, *, retry: bool = False) -> str:
+    """End the job, or give it another attempt where that may end differently and attempts are left."""
+    if retry and job.attempts < settings.JOB_MAX_ATTEMPTS:
+
+        def again() -> bool:
+            with transaction.atomic():
+                released = Job.objects.release(job, counted=True, error=error, code=code)
+                if released:
+                    dispatch.ring()
+            return released
+
+        return "requeued" if insist(again) else "lost"
+    return "failed" if insist(lambda: Job.objects.fail(job, error, code)) else "lost"
+
+
+def _delete_claim(job: Job) -> None:
+    """Delete what this claim wrote, unless the row names it after all: an answer may be lost after its COMMIT."""
+    assert job.token is not None
+    accepted = insist(lambda: Job.objects.filter(pk=job.pk, result_file__contains=job.token.hex).exists())
+    if not accepted:
+        files.remove_claim(job.id, job.token)
+
+
+def _provenance(report: Report) -> str:
+    return f"{report.model} {report.scale:g}x, Real-ESRGAN upscaler {settings.UPSCALER_VERSION}"
+
+
+def _known(word: str | None) -> Any:
+    """A word that the serializer checked; the engine's Literal types are the same words."""
+    return word
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

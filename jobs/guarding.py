@@ -1,0 +1,76 @@
+"""The watch of a cluster's main process over its children: when they are stuck the cluster ends, to be started anew.
+
+What can get stuck cannot be mended from inside: a killed worker, pusher or monitor may have held a lock of a
+multiprocessing queue, which then stays locked for ever (queue-wide deafness). The supervisor starts a fresh cluster;
+the jobs come back by their leases.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from jobs import cluster
+from jobs.cluster import Cluster
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.5
+#: Ticks, not seconds: a main process that was frozen itself must not take its own sleep for the children's.
+_DEAF_TICKS = 20  # a task handed over and not read for 10 s
+_SILENT_TICKS = 120  # the pusher has not come round for 60 s
+_UNCOLLECTED = 20  # results that the monitor left lying
+_END_TICKS = 10  # a stopping cluster whose workers are gone for 5 s
+
+
+@dataclass
+class Guard:
+    """Looks at the shared numbers once per tick; ``look`` says what is wrong, or nothing."""
+
+    shared: Cluster
+    _waiting_for: tuple[int, int] = (0, 0)
+    _waiting_ticks: int = 0
+    _beat: int = 0
+    _silent_ticks: int = 0
+    _collected: int = 0
+    _lag: int = 0
+    _gone_ticks: int = 0
+
+    def look(self) -> str | None:
+        """Why the cluster has to be ended now; None while all is well."""
+        return self._deaf() or self._silent() or self._uncollected()
+
+    def nobody_left(self) -> bool:
+        """Whether a stopping cluster only waits for itself: its workers are gone, its queues are stuck."""
+        self._gone_ticks = 0 if self.shared.alive else self._gone_ticks + 1
+        return self._gone_ticks >= _END_TICKS
+
+    def _deaf(self) -> str | None:
+        now = (self.shared.memory.handed, self.shared.picked)
+        if self.shared.in_flight == 0 or now != self._waiting_for:
+            self._waiting_for, self._waiting_ticks = now, 0
+            return None
+        self._waiting_ticks += 1
+        return "no worker reads the local queue" if self._waiting_ticks >= _DEAF_TICKS else None
+
+    def _silent(self) -> str | None:
+        if self.shared.memory.beat != self._beat:
+            self._beat, self._silent_ticks = self.shared.memory.beat, 0
+            return None
+        self._silent_ticks += 1
+        return "the pusher is stuck" if self._silent_ticks >= _SILENT_TICKS else None
+
+    def _uncollected(self) -> str | None:
+        lag = self.shared.done - self.shared.memory.collected
+        if self.shared.memory.collected != self._collected:
+            # Results that died with a killed process are never collected: only what is added since counts.
+            self._collected, self._lag = self.shared.memory.collected, lag
+        return "nobody collects the workers' results" if lag - self._lag >= _UNCOLLECTED else None
+
+
+def ask_to_stop(shared: Cluster, now: float, grace: float) -> None:
+    """First signal: jobs may run for ``grace`` seconds more. Second signal: they are handed back now."""
+    if shared.memory.stop == cluster.RUNNING:
+        shared.memory.stop_at = now + grace
+        shared.memory.stop = cluster.STOPPING
+    else:
+        shared.memory.stop_at = min(shared.memory.stop_at, now)
+        shared.memory.stop = cluster.STOPPING_NOW

@@ -1,0 +1,63 @@
+"""`manage.py qcluster`: django-q2's command with our main process around it. Q_CLUSTER_NAME says which cluster."""
+
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django_q.cluster import Cluster as DjangoQCluster
+from django_q.conf import Conf
+
+from jobs import cluster, dispatch, guarding
+
+#: From the moment at which jobs are handed back to the end of a cluster that does not end by itself.
+_HAND_BACK_SECONDS = 4.5
+_EXIT_AGAIN = 1  # the supervisor starts a new one whatever the code; this one also tells people
+
+
+class Command(BaseCommand):
+    requires_system_checks = []  # they import every view; the web process makes them, workers start without
+    help = "Runs one cluster of workers: Q_CLUSTER_NAME=gpu (default) or Q_CLUSTER_NAME=io."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if Conf.CLUSTER_NAME not in (dispatch.GPU, dispatch.IO):
+            raise CommandError(f"Q_CLUSTER_NAME is {Conf.CLUSTER_NAME!r}; the clusters are {dispatch.GPU} and {dispatch.IO}")
+        shared = cluster.create(Conf.CLUSTER_NAME, int(Conf.WORKERS))
+        guard = guarding.Guard(shared)
+        q = DjangoQCluster()  # installs handlers of its own, which block inside the signal
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _on_signal)
+        q.start()
+        while q.sentinel.is_alive():
+            time.sleep(guarding.TICK_SECONDS)
+            if shared.memory.stop == cluster.RUNNING:
+                wrong = guard.look()
+                if wrong:
+                    self._end(q, f"{wrong}: the cluster {shared.name} ends, to be started anew", _EXIT_AGAIN)
+                continue
+            q.stop_event.set()
+            late = time.monotonic() > shared.memory.stop_at + _HAND_BACK_SECONDS
+            if late or guard.nobody_left():
+                self._end(q, f"the cluster {shared.name} stops without waiting any longer", 0)
+        if shared.memory.stop == cluster.RUNNING:
+            self.stderr.write(f"cluster {shared.name}: the sentinel died")
+            sys.exit(_EXIT_AGAIN)
+
+    def _end(self, q: DjangoQCluster, message: str, code: int) -> None:
+        """End everything at once: the kernel kills the workers with the sentinel (cluster.die_with_parent)."""
+        self.stderr.write(message)
+        self.stderr.flush()
+        os.kill(q.sentinel.pid, signal.SIGKILL)
+        q.sentinel.join(timeout=5)
+        os._exit(code)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    """Only notes what is wanted: a handler that waits, as django-q2's does, would be entered twice."""
+    shared = cluster.current()
+    if shared is not None:
+        guarding.ask_to_stop(shared, time.monotonic(), settings.STOP_GRACE_SECONDS)

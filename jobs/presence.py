@@ -1,0 +1,120 @@
+"""A worker process says that it lives: one row per process, written every few seconds by a thread of its own."""
+
+import logging
+import os
+import socket
+import threading
+import uuid
+
+import psutil
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.models.functions import Now
+
+from jobs.models.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+SAY_SECONDS = 5.0
+_MEMORABLE = 20  # names of models kept per worker
+
+
+class Presence:
+    """The row of this process. Attributes are set by the worker's main thread and written by the thread."""
+
+    def __init__(self, cluster: str) -> None:
+        self.host = socket.gethostname()
+        self.cluster = cluster
+        # The suffix tells two processes apart that had the same pid on hosts of the same name (containers).
+        self.id = f"{cluster}@{self.host[:60]}:{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.device = ""
+        self.device_name = ""
+        self.current_job: uuid.UUID | None = None
+        self.loaded_models: list[str] = []
+        self.jobs_done = 0
+        self._end = threading.Event()
+        self._known = False
+
+    def start(self) -> None:
+        """Write the row now and go on doing so."""
+        self.say()
+        threading.Thread(target=self._run, name="presence", daemon=True).start()
+
+    def used(self, model: str, room: int) -> None:
+        """The model's network is loaded and was used last; at most ``room`` are held."""
+        names = [name for name in self.loaded_models if name != model]
+        self.loaded_models = [*names, model][-max(1, min(room, _MEMORABLE)) :]
+
+    def say(self) -> None:
+        """Write the row; what the database refuses is said again soon."""
+        total, used = self._memory()
+        values = {
+            "cluster": self.cluster,
+            "host": self.host[:200],
+            "pid": os.getpid(),
+            "device": self.device[:50],
+            "device_name": self.device_name[:200],
+            "memory_total": total,
+            "memory_used": used,
+            "current_job": self.current_job,
+            "loaded_models": self.loaded_models,
+            "jobs_done": self.jobs_done,
+            "version": settings.UPSCALER_VERSION,
+            "seen_at": Now(),
+        }
+        try:
+            if not self._known or not Worker.objects.filter(pk=self.id).update(**values):
+                Worker.objects.bulk_create(
+                    [Worker(id=self.id, started_at=Now(), **values)],
+                    update_conflicts=True,
+                    unique_fields=["id"],
+                    update_fields=list(values),
+                )
+                self._known = True
+        except DatabaseError as error:
+            logger.warning("worker not heard worker=%s error=%s", self.id, error)
+            connection.close()
+
+    def leave(self) -> None:
+        """The worker ends in good order: its row goes."""
+        self._end.set()
+        try:
+            Worker.objects.filter(pk=self.id).delete()
+        except DatabaseError as error:
+            logger.warning("worker's row stays worker=%s error=%s", self.id, error)
+
+    def _run(self) -> None:
+        while not self._end.wait(SAY_SECONDS):
+            self.say()
+        connection.close()
+
+    def _memory(self) -> tuple[int | None, int | None]:
+        """Bytes of the device: total and used. Of the host for a CPU."""
+        if not self.device:
+            return None, None
+        if self.device.startswith("cuda"):
+            import torch  # noqa: PLC0415 - loaded already by the worker that computes here
+
+            free, total = torch.cuda.mem_get_info(torch.device(self.device))
+            return total, total - free
+        memory = psutil.virtual_memory()
+        return memory.total, memory.total - memory.available
+
+
+_presence: Presence | None = None
+
+
+def begin(cluster: str) -> Presence:
+    """Make this process's presence; once, after the fork."""
+    global _presence  # noqa: PLW0603 - one per process
+    _presence = Presence(cluster)
+    return _presence
+
+
+def mine() -> Presence:
+    """The presence of this process; a silent one where no worker was started (commands, tests)."""
+    global _presence  # noqa: PLW0603 - as above
+    if _presence is None or _presence.id.split(":")[-1].split("-")[0] != str(os.getpid()):
+        _presence = Presence("none")
+    return _presence

@@ -1,0 +1,64 @@
+"""What a worker process computes with: one pool of networks, made after the fork, kept for the process's life.
+
+Importing this imports torch: only workers and commands that compute do so.
+"""
+
+import logging
+import os
+
+import numpy as np
+from django.conf import settings
+from django.db import Error as DatabaseError
+
+from jobs import presence
+from jobs.engine.errors import EngineError
+from jobs.engine.pool import NetworkPool
+from jobs.engine.types import Frame, Picture, Runtime, Weights
+from jobs.engine.upscaler import Upscaler
+from modelstore.errors import ModelStoreError
+from modelstore.store import LocalWeights, weights_for
+
+logger = logging.getLogger(__name__)
+
+_upscaler: Upscaler | None = None
+_owner = 0
+
+
+def upscaler() -> Upscaler:
+    """This process's upscaler, with the operator's device, precision and backend."""
+    global _upscaler, _owner  # noqa: PLW0603 - networks are kept per process
+    if _upscaler is None or _owner != os.getpid():  # CUDA does not survive a fork
+        runtime = Runtime(settings.DEVICE, settings.PRECISION, settings.ENGINE_BACKEND)
+        _upscaler = Upscaler(NetworkPool(runtime, settings.MODEL_MEMORY_MB * 1_000_000))
+        _owner = os.getpid()
+    return _upscaler
+
+
+def engine_weights(local: LocalWeights) -> Weights:
+    """The store's verified files in the engine's words."""
+    return Weights(local.name, local.path, local.second, local.blend)
+
+
+def settle_in() -> None:
+    """Find out the device, load and warm WARM_MODELS: the first job must not wait for it.
+
+    A model that cannot be warmed is no reason not to work: jobs that name it will say why.
+    """
+    me = presence.mine()
+    machine = upscaler()
+    try:
+        place = machine.pool.place()
+        me.device, me.device_name = place.device, place.name
+        logger.info("worker computes worker=%s device=%s name=%s backend=%s precision=%s", me.id, place.device,
+                    place.name, place.backend, place.precision)  # fmt: skip
+    except EngineError:
+        logger.exception("worker cannot compute worker=%s", me.id)
+        return
+    tiny = Picture("png", (Frame(np.zeros((64, 64, 3), np.uint8)),))
+    for name in settings.WARM_MODELS:
+        try:
+            machine.upscale(tiny, engine_weights(weights_for(name)))
+            me.used(name, len(machine.pool))
+            logger.info("model warm model=%s worker=%s", name, me.id)
+        except (EngineError, ModelStoreError, DatabaseError) as error:
+            logger.warning("model not warmed model=%s error=%s", name, error)
