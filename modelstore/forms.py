@@ -5,7 +5,6 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.core.validators import RegexValidator
 
 from modelstore.names import NAME_PATTERN
@@ -24,7 +23,7 @@ class ImportForm(forms.Form):
     description = forms.CharField(max_length=300, required=False, widget=forms.TextInput(attrs={"size": 80}))
     licence = forms.CharField(max_length=100, required=False, help_text="Of the weights, for example CC-BY-4.0.")
 
-    def clean_file(self) -> "UploadedFile[Any]":  # noqa: UP037 - generic for the type checker only, not when it runs
+    def clean_file(self) -> Any:
         """Refuse by size before anything is copied."""
         file = self.cleaned_data["file"]
         if file.size is not None and file.size > settings.MAX_MODEL_UPLOAD_MB * 1_000_000:

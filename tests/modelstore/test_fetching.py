@@ -1,0 +1,233 @@
+"""From a waiting row to a verified file: the road of the io cluster and of the command."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django_q.models import OrmQ
+
+from modelstore import fetching, ordering
+from modelstore.models import Model
+from modelstore.states import State
+from tests.eventually import eventually
+from tests.modelstore import liar as lies
+from tests.modelstore.conftest import TestOfficial, make_official
+from tests.modelstore.liar import Liar
+
+
+def in_thread(work: Any) -> threading.Thread:
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def test_an_ordered_model_is_downloaded_verified_and_ready(official: TestOfficial, models_dir: Path) -> None:
+    ordering.order([official.name])
+    assert OrmQ.objects.count() == 1  # one ring
+    fetching.run_waiting()
+    row = official.row
+    assert (row.state, row.error, row.notes) == (State.READY, "", "")
+    assert row.source.endswith(official.github)
+    assert (models_dir / row.file_name).read_bytes() == official.content
+    assert row.ready_at is not None
+
+
+def test_the_wanted_provider_is_asked_first(official: TestOfficial, liar: Liar) -> None:
+    ordering.order([official.name], "huggingface")
+    fetching.run_waiting()
+    assert liar.asked(official.huggingface) == 1
+    assert liar.asked(official.github) == 0
+    assert official.row.state == State.READY
+
+
+def test_a_wrong_mirror_falls_to_the_next_source_and_says_so(official: TestOfficial) -> None:
+    official.on_huggingface(lies.other_bytes)
+    ordering.order([official.name], "huggingface")
+    fetching.run_waiting()
+    row = official.row
+    assert row.state == State.READY
+    assert row.notes.startswith("huggingface someone/models: wrong bytes")
+    assert row.source.endswith(official.github)
+
+
+def test_a_provider_that_does_not_have_the_model_is_named(official: TestOfficial) -> None:
+    Model.objects.filter(name=official.name).update(sources=[["github", f"v0/{official.name}.pth"]])
+    ordering.order([official.name], "huggingface")
+    fetching.run_waiting()
+    assert official.row.notes == "huggingface does not have this model"
+
+
+def test_when_every_source_fails_the_row_says_why_and_nothing_is_kept(official: TestOfficial, models_dir: Path) -> None:
+    official.on_github(lies.status(500))
+    official.on_huggingface(lies.login_page)
+    ordering.order([official.name])
+    fetching.run_waiting()
+    row = official.row
+    assert row.state == State.FAILED
+    assert row.error.startswith("github: HTTP 500; huggingface someone/models: wrong bytes: the server announces 26 bytes")
+    assert list(models_dir.iterdir()) == []
+
+
+def test_after_a_failure_it_can_be_ordered_again(official: TestOfficial) -> None:
+    official.on_github(lies.status(403))
+    official.on_huggingface(lies.status(403))
+    ordering.order([official.name])
+    fetching.run_waiting()
+    official.on_github(lies.good)
+    ordering.order([official.name])
+    fetching.run_waiting()
+    assert official.row.state == State.READY
+
+
+def test_a_model_that_is_here_makes_no_traffic(official: TestOfficial, liar: Liar) -> None:
+    ordering.order([official.name])
+    fetching.run_waiting()
+    seen = len(liar.requests)
+    ordering.order([official.name])
+    fetching.run_waiting()
+    assert len(liar.requests) == seen
+    assert ordering.outcome([official.name]).downloaded == [official.name]
+
+
+def test_a_genuine_file_that_lies_there_makes_no_traffic(official: TestOfficial, models_dir: Path, liar: Liar) -> None:
+    models_dir.mkdir()
+    (models_dir / f"{official.name}.pth").write_bytes(official.content)
+    ordering.order([official.name])
+    fetching.run_waiting()
+    assert official.row.state == State.READY
+    assert liar.requests == []
+
+
+def test_many_who_ask_share_one_download(official: TestOfficial, liar: Liar) -> None:
+    gate = threading.Event()
+    official.on_github(lies.gated(500, gate))
+    threads = [in_thread(lambda: ordering.order([official.name])) for _ in range(5)]
+    for thread in threads:
+        thread.join()
+    workers = [in_thread(fetching.run_waiting) for _ in range(5)]
+    eventually(lambda: liar.asked(official.github) >= 1)
+    ordering.order([official.name])
+    gate.set()
+    for worker in workers:
+        worker.join()
+    assert liar.asked(official.github) == 1
+    assert official.row.state == State.READY
+
+
+def test_several_models_are_downloaded_side_by_side(official: TestOfficial, liar: Liar) -> None:
+    """Two gated downloads: each waits until the other has begun, so one after the other would never end."""
+    other = make_official("test-official-two", official.content[:-1] + b"!", liar)
+    begun: dict[str, threading.Event] = {official.name: threading.Event(), other.name: threading.Event()}
+
+    def wait_for_the_other(mine: str, theirs: str) -> lies.Behaviour:
+        def behave(handler: lies.Handler, content: bytes) -> None:
+            begun[mine].set()
+            assert begun[theirs].wait(60)
+            lies.good(handler, content)
+
+        return behave
+
+    official.on_github(wait_for_the_other(official.name, other.name))
+    other.on_github(wait_for_the_other(other.name, official.name))
+    ordering.order([official.name, other.name])
+    workers = [in_thread(fetching.run_waiting) for _ in range(2)]
+    for worker in workers:
+        worker.join()
+    assert official.row.state == other.row.state == State.READY
+
+
+def test_progress_is_in_the_row_while_it_runs(official: TestOfficial) -> None:
+    gate = threading.Event()
+    half = len(official.content) // 2
+    official.on_github(lies.gated(half, gate))
+    ordering.order([official.name])
+    worker = in_thread(fetching.run_waiting)
+    try:
+        row = eventually(lambda: official.row if official.row.received_bytes == half else None)
+        assert row.state == State.DOWNLOADING
+        assert 48 <= row.percent <= 50
+    finally:
+        gate.set()
+        worker.join()
+    assert official.row.state == State.READY
+
+
+def test_a_cancelled_download_stops_and_stays_cancelled(official: TestOfficial, models_dir: Path) -> None:
+    gate = threading.Event()
+    official.on_github(lies.gated(500, gate))
+    ordering.order([official.name])
+    worker = in_thread(fetching.run_waiting)
+    eventually(lambda: official.row.received_bytes == 500)
+    assert Model.objects.cancel(official.name)
+    eventually(lambda: official.row.state == State.MISSING)
+    gate.set()
+    worker.join()
+    assert official.row.state == State.MISSING
+    assert not (models_dir / f"{official.name}.pth").exists()
+
+
+def test_a_full_disk_is_said(official: TestOfficial) -> None:
+    Model.objects.filter(name=official.name).update(size_bytes=10**17)
+    ordering.order([official.name])
+    fetching.run_waiting()
+    assert "the disk is full" in official.row.error
+
+
+def test_a_directory_that_cannot_be_made_is_said(official: TestOfficial, models_dir: Path) -> None:
+    models_dir.write_text("a file where the directory should be")
+    ordering.order([official.name])
+    fetching.run_waiting()
+    assert official.row.state == State.FAILED
+    assert "cannot be written" in official.row.error
+
+
+def test_a_stop_gives_the_row_back_and_rings(official: TestOfficial, models_dir: Path) -> None:
+    class Stop(BaseException):
+        """As django-q's TimeoutException and SystemExit: not an Exception."""
+
+    def stop(here: int) -> None:
+        if here:
+            raise Stop
+
+    claim = Model.objects.claim("worker", name=official.name)
+    assert claim is not None
+    with pytest.raises(Stop):
+        fetching.work_on(claim, on_progress=stop)
+    assert (official.row.state, official.row.attempts) == (State.REQUESTED, 0)
+    assert OrmQ.objects.count() == 1
+    fetching.run_waiting()
+    assert official.row.state == State.READY
+    assert [path.name for path in models_dir.iterdir()] == [f"{official.name}.pth"]
+
+
+def test_the_sweep_rings_for_a_lost_download(official: TestOfficial) -> None:
+    claim = Model.objects.claim("worker that dies", name=official.name)
+    assert claim is not None
+    assert fetching.sweep() == 0
+    assert OrmQ.objects.count() == 0
+    Model.objects.filter(pk=claim.pk).update(lease_until="2020-01-01T00:00Z")
+    assert fetching.sweep() == 1
+    assert OrmQ.objects.count() == 1
+    assert fetching.sweep() == 0
+    assert OrmQ.objects.count() == 1  # it does not ring again and again
+    fetching.run_waiting()
+    assert official.row.state == State.READY
+
+
+def test_the_doorbell_carries_nothing(official: TestOfficial) -> None:
+    ordering.order([official.name])
+    task = OrmQ.objects.get().task
+    assert (task["func"], task["args"], task["kwargs"], task["cluster"]) == (
+        "modelstore.worker.download_waiting",
+        (),
+        {},
+        "io",
+    )

@@ -1,0 +1,102 @@
+"""Deleting frees the disk, unless jobs need the model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelstore import fetching, importing, ordering, removal, store, usage
+from modelstore.errors import ModelFixed, ModelInUse, ModelNotReady, ModelUnknown
+from modelstore.models import Model
+from modelstore.states import State
+from tests.modelstore.conftest import TestOfficial
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
+    """What the room above would register: a count of unfinished jobs per model."""
+    counts: dict[str, int] = {}
+    monkeypatch.setattr(usage, "_counters", [])
+    usage.register(lambda name: counts.get(name, 0))
+    yield counts
+
+
+@pytest.fixture
+def ready(official: TestOfficial) -> TestOfficial:
+    ordering.order([official.name])
+    fetching.run_waiting()
+    return official
+
+
+def test_deleting_an_official_model_frees_the_disk_and_it_can_come_back(
+    ready: TestOfficial, models_dir: Path, jobs: dict[str, int]
+) -> None:
+    assert removal.delete(ready.name) == len(ready.content)
+    assert list(models_dir.iterdir()) == []
+    assert ready.row.state == State.MISSING
+    with pytest.raises(ModelNotReady):
+        store.require_usable(ready.name)
+    ordering.order([ready.name])
+    fetching.run_waiting()
+    assert store.require_usable(ready.name)
+
+
+def test_a_model_that_jobs_need_stays(ready: TestOfficial, models_dir: Path, jobs: dict[str, int]) -> None:
+    jobs[ready.name] = 2
+    with pytest.raises(ModelInUse, match="2 unfinished jobs need it"):
+        removal.delete(ready.name)
+    assert store.require_usable(ready.name)
+    assert ready.row.ready_at is not None
+    jobs[ready.name] = 0
+    removal.delete(ready.name)
+    assert list(models_dir.iterdir()) == []
+
+
+def test_a_partner_that_jobs_may_mix_in_stays(ready: TestOfficial, jobs: dict[str, int]) -> None:
+    Model.objects.filter(name="RealESRGAN_x2plus").update(denoise_partner=ready.name)
+    jobs["RealESRGAN_x2plus"] = 1
+    with pytest.raises(ModelInUse, match="1 unfinished job needs it"):
+        removal.delete(ready.name)
+
+
+def test_deleting_an_imported_model_removes_row_and_file(
+    official: TestOfficial, models_dir: Path, tiny_weights: Path, jobs: dict[str, int]
+) -> None:
+    importing.bring([tiny_weights.read_bytes()], "mine")
+    fetching.run_waiting()
+    assert removal.delete("mine") == tiny_weights.stat().st_size
+    assert not Model.objects.filter(name="mine").exists()
+    assert [path for path in models_dir.rglob("*") if path.is_file()] == []
+
+
+def test_deleting_a_waiting_upload_removes_its_file(
+    official: TestOfficial, models_dir: Path, tiny_weights: Path, jobs: dict[str, int]
+) -> None:
+    importing.bring([tiny_weights.read_bytes()], "mine")
+    removal.delete("mine")
+    assert [path for path in models_dir.rglob("*") if path.is_file()] == []
+
+
+def test_deleting_a_waiting_download_calls_it_off(official: TestOfficial, jobs: dict[str, int]) -> None:
+    ordering.order([official.name])
+    removal.delete(official.name)
+    fetching.run_waiting()
+    assert official.row.state == State.MISSING
+
+
+def test_what_a_broken_download_left_is_freed_too(official: TestOfficial, models_dir: Path, jobs: dict[str, int]) -> None:
+    models_dir.mkdir()
+    (models_dir / f"{official.name}.pth.abc.part").write_bytes(b"x" * 10)
+    assert removal.delete(official.name) == 10
+
+
+def test_the_bundled_model_stays(official: TestOfficial, jobs: dict[str, int]) -> None:
+    Model.objects.filter(name="bundled-compact-x4").delete()
+    Model.objects.create(name="bundled-compact-x4", origin="bundled")
+    with pytest.raises(ModelFixed):
+        removal.delete("bundled-compact-x4")
+
+
+def test_an_unknown_model_cannot_be_deleted(official: TestOfficial, jobs: dict[str, int]) -> None:
+    with pytest.raises(ModelUnknown):
+        removal.delete("../../etc/passwd")

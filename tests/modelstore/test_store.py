@@ -1,0 +1,205 @@
+"""From a name to verified weights on this host."""
+
+from pathlib import Path
+
+import pytest
+from django_q.models import OrmQ
+from pytest_django.fixtures import Settings
+
+from modelstore import fetching, ordering, store
+from modelstore.errors import DenoiseUnsupported, ModelNotReady, ModelUnknown
+from modelstore.models import Model
+from modelstore.states import State
+from tests.modelstore.conftest import TestOfficial, make_official
+from tests.modelstore.liar import Liar
+
+
+@pytest.fixture
+def ready(official: TestOfficial) -> TestOfficial:
+    ordering.order([official.name])
+    fetching.run_waiting()
+    OrmQ.objects.all().delete()
+    assert official.row.state == State.READY
+    return official
+
+
+@pytest.fixture
+def cache(settings: Settings, tmp_path: Path) -> Path:
+    """This host keeps copies of its own."""
+    directory = tmp_path / "cache"
+    settings.MODEL_CACHE_DIR = directory
+    return directory
+
+
+def test_an_unknown_model_is_unknown(official: TestOfficial) -> None:
+    for name in ("nobody", "../../etc/passwd", "", "x" * 10_000):
+        with pytest.raises(ModelUnknown, match="Model not found"):
+            store.require_usable(name)
+
+
+def test_a_missing_model_says_how_to_get_it(official: TestOfficial) -> None:
+    with pytest.raises(ModelNotReady) as refusal:
+        store.require_usable("RealESRGAN_x4plus")
+    assert not refusal.value.coming
+    text = str(refusal.value)
+    assert text.startswith(
+        "Model not available: RealESRGAN_x4plus. Download it first using /api/v1/models/download"
+    )
+
+
+def test_without_any_usable_model_the_offline_way_is_said_too(official: TestOfficial) -> None:
+    Model.objects.filter(state=State.READY).update(state=State.MISSING)
+    with pytest.raises(ModelNotReady, match="manage.py import_model RealESRGAN_x4plus.pth"):
+        store.require_usable("RealESRGAN_x4plus")
+
+
+def test_a_model_on_its_way_is_coming(official: TestOfficial) -> None:
+    ordering.order([official.name])
+    with pytest.raises(ModelNotReady, match="being downloaded") as refusal:
+        store.require_usable(official.name)
+    assert refusal.value.coming
+
+
+def test_a_ready_model_is_usable_where_it_lies(ready: TestOfficial, models_dir: Path) -> None:
+    assert store.require_usable(ready.name).scale == 2
+    weights = store.weights_for(ready.name)
+    assert weights == store.LocalWeights(
+        ready.name, models_dir / f"{ready.name}.pth", None, 1.0, 2, ready.row.sha256
+    )
+
+
+def test_a_host_with_a_cache_gets_its_own_verified_copy(ready: TestOfficial, models_dir: Path, cache: Path) -> None:
+    path = store.weights_for(ready.name).path
+    assert path.parent == cache
+    assert path.read_bytes() == ready.content
+    (models_dir / f"{ready.name}.pth").unlink()  # this host needs the shared storage no more
+    Model.objects.filter(name=ready.name)
+    assert path.read_bytes() == ready.content
+
+
+def test_a_corrupt_local_copy_is_replaced_from_the_shared_storage(ready: TestOfficial, cache: Path) -> None:
+    path = store.weights_for(ready.name).path
+    path.write_bytes(b"x" * len(ready.content))
+    assert store.weights_for(ready.name).path.read_bytes() == ready.content
+    path.write_bytes(b"short")
+    assert store.weights_for(ready.name).path.read_bytes() == ready.content
+    path.unlink()
+    assert store.weights_for(ready.name).path.read_bytes() == ready.content
+    assert ready.row.state == State.READY
+
+
+def test_a_file_that_did_not_change_is_not_read_again(ready: TestOfficial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at the counter of the real digest function: the second job must not cost another 67 MB of reading."""
+    from modelstore import verification
+
+    reads = []
+    true_digest = verification.digest_of
+    monkeypatch.setattr(verification, "digest_of", lambda path: (reads.append(path), true_digest(path))[1])
+    store.weights_for(ready.name)
+    first = len(reads)
+    store.weights_for(ready.name)
+    assert len(reads) == first
+    path = store.weights_for(ready.name).path
+    path.touch()
+    store.weights_for(ready.name)
+    assert len(reads) == first + 1
+
+
+@pytest.mark.parametrize("with_cache", [False, True])
+def test_a_corrupt_shared_file_is_fetched_again(
+    ready: TestOfficial, models_dir: Path, with_cache: bool, request: pytest.FixtureRequest
+) -> None:
+    if with_cache:
+        request.getfixturevalue("cache")
+    shared = models_dir / f"{ready.name}.pth"
+    shared.write_bytes(b"x" * len(ready.content))
+    with pytest.raises(ModelNotReady, match="fetched again") as refusal:
+        store.weights_for(ready.name)
+    assert refusal.value.coming
+    assert not shared.exists()
+    assert OrmQ.objects.count() == 1
+    fetching.run_waiting()
+    assert store.weights_for(ready.name).path.read_bytes() == ready.content
+
+
+def test_a_file_that_was_deleted_by_hand_is_noticed(ready: TestOfficial, models_dir: Path) -> None:
+    (models_dir / f"{ready.name}.pth").unlink()
+    assert not store.is_available(ready.row)
+    with pytest.raises(ModelNotReady, match="fetched again"):
+        store.require_usable(ready.name)
+    fetching.run_waiting()
+    assert store.require_usable(ready.name)
+
+
+def test_ordering_brings_back_a_file_that_was_deleted_by_hand(ready: TestOfficial, models_dir: Path) -> None:
+    (models_dir / f"{ready.name}.pth").unlink()
+    ordering.order([ready.name])
+    fetching.run_waiting()
+    assert store.is_available(ready.row)
+
+
+def test_verify_finds_a_rotten_file(ready: TestOfficial, models_dir: Path) -> None:
+    assert store.verify(ready.row)
+    path = models_dir / f"{ready.name}.pth"
+    status = path.stat()
+    content = bytearray(ready.content)
+    content[-1] ^= 1
+    with path.open("r+b") as file:
+        file.write(content)
+    import os
+
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as a disk does it: without a trace
+    assert store.weights_for(ready.name).path == path
+    assert not store.verify(ready.row)
+    assert ready.row.state == State.REQUESTED
+
+
+def test_a_damaged_imported_model_fails_with_advice(ready: TestOfficial, models_dir: Path) -> None:
+    Model.objects.filter(name=ready.name).update(origin="imported")
+    (models_dir / f"{ready.name}.pth").write_bytes(b"x" * len(ready.content))
+    with pytest.raises(ModelNotReady) as refusal:
+        store.weights_for(ready.name)
+    assert not refusal.value.coming
+    assert ready.row.state == State.FAILED
+    with pytest.raises(ModelNotReady, match="import it again"):
+        store.require_usable(ready.name)
+
+
+def test_a_denoise_strength_mixes_two_models(ready: TestOfficial, liar: Liar, models_dir: Path) -> None:
+    Model.objects.filter(name=ready.name).update(denoise_partner="test-partner")
+    partner = make_official("test-partner", ready.content[::-1], liar)
+    partner.on_github()
+    assert store.weights_for(ready.name, 1.0).second is None
+    with pytest.raises(ModelNotReady, match="test-partner"):
+        store.require_usable(ready.name, 0.5)
+    ordering.order([partner.name])
+    fetching.run_waiting()
+    weights = store.weights_for(ready.name, 0.25)
+    assert (weights.path, weights.second, weights.blend) == (
+        models_dir / f"{ready.name}.pth",
+        models_dir / "test-partner.pth",
+        0.25,
+    )
+
+
+def test_a_model_without_partner_has_no_denoise_strength(ready: TestOfficial) -> None:
+    with pytest.raises(DenoiseUnsupported):
+        store.require_usable(ready.name, 0.5)
+
+
+def test_any_usable_looks_at_the_disk(ready: TestOfficial, models_dir: Path) -> None:
+    Model.objects.exclude(name=ready.name).update(state=State.MISSING)
+    assert store.any_usable()
+    (models_dir / f"{ready.name}.pth").unlink()
+    assert not store.any_usable()
+
+
+def test_copies_of_forgotten_models_leave_the_cache(ready: TestOfficial, cache: Path) -> None:
+    cache.mkdir()
+    forgotten = cache / f"{'a' * 64}.pth"
+    forgotten.write_bytes(b"old")
+    stranger = cache / "not-ours.txt"
+    stranger.write_text("keep")
+    store.weights_for(ready.name)
+    assert not forgotten.exists()
+    assert stranger.exists()
