@@ -29,6 +29,11 @@ def resize(picture: Array, width: int, height: int, kernel: Image.Resampling = I
     return np.asarray(Image.fromarray(picture).resize((width, height), kernel))
 
 
+def aliased(picture: Array, width: int, height: int) -> Array:
+    """:returns: the picture at (height, width) with the stairs of a careless program: no low-pass before sampling."""
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
 def clean(picture: Array, scale: int, rng: np.random.Generator) -> Array:
     """Shrink by `scale` with one of the usual kernels, nothing else. Sides must be multiples of `scale`."""
     kernel = KERNELS[rng.choice(len(KERNELS), p=CLEAN_WEIGHTS)]
@@ -106,8 +111,10 @@ def damage(picture: Array, scale: int, rng: np.random.Generator) -> Array:
             small = noise(small, rng, high=8.0)
         if rng.random() < 0.5:
             small = jpeg(small, int(rng.integers(60, 96)))
-    kernel = KERNELS[rng.integers(len(KERNELS))]
-    small = resize(small, width // scale, height // scale, kernel)
+    if rng.random() < 0.1:
+        small = aliased(small, width // scale, height // scale)
+    else:
+        small = resize(small, width // scale, height // scale, KERNELS[rng.integers(len(KERNELS))])
     if rng.random() < 0.75:
         small = noise(small, rng)
     if rng.random() < 0.8:

@@ -42,6 +42,7 @@ def export(run: Run, output: Path, *, data: str = DATA) -> None:
     }
     part = output.with_name(output.name + ".part")
     save_file(tensors, part, metadata)
+    part.chmod(0o644)  # safetensors makes files that only their owner can read
     part.replace(output)
 
 

@@ -24,7 +24,7 @@ SCALE = 4
 class Recipe:
     """Everything that decides the result, stored in the checkpoint. A resumed run must agree on it."""
 
-    features: int = 64
+    features: int = 48
     convolutions: int = 16
     batch: int = 16
     patch: int = 32
@@ -126,11 +126,10 @@ def build(recipe: Recipe) -> SRVGGNetCompact:
         identity = torch.empty_like(hidden.weight)
         nn.init.dirac_(identity)
         hidden.weight.add_(identity)
-        nn.init.zeros_(hidden.bias if hidden.bias is not None else torch.empty(0))
-    for layer in network.body:
-        if isinstance(layer, nn.PReLU):
-            layer.weight.fill_(0.25)
-    nn.init.zeros_(convolutions[-1].weight)
+    for convolution in convolutions:
+        if convolution.bias is not None:
+            convolution.bias.zero_()
+    convolutions[-1].weight.zero_()
     return network
 
 

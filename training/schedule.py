@@ -25,7 +25,8 @@ class Budget:
         if self.steps is not None:
             parts.append(step / self.steps)
         if self.deadline is not None:
-            parts.append((now - self.started) / max(self.deadline - self.started, 1.0))
+            span = self.deadline - self.started
+            parts.append((now - self.started) / span if span > 0 else 1.0)
         return max(parts)
 
 
