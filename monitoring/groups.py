@@ -24,7 +24,6 @@ MANAGERS = (
     "jobs.view_apikey",
     "jobs.add_apikey",
     "jobs.change_apikey",
-    "jobs.delete_apikey",
     "modelstore.manage_model",
 )
 GROUPS = {"Viewers": VIEWERS, "Operators": OPERATORS, "Managers": MANAGERS}

@@ -66,7 +66,7 @@ class Device:
 
 def disk_usage_percent() -> float:
     """Use of the disk that holds the pictures."""
-    return round(psutil.disk_usage(str(_existing(Path(settings.MEDIA_ROOT)))).percent, 1)
+    return round(psutil.disk_usage(str(existing(Path(settings.MEDIA_ROOT)))).percent, 1)
 
 
 def models_dir_bytes() -> int:
@@ -129,7 +129,8 @@ def report() -> dict[str, Any]:
     }
 
 
-def _existing(directory: Path) -> Path:
+def existing(directory: Path) -> Path:
+    """Return the directory, or its nearest parent that exists: it is made at the first upload."""
     while not directory.exists():
         directory = directory.parent
     return directory

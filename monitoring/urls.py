@@ -1,8 +1,9 @@
 """Addresses of the monitoring room."""
 
+from django.contrib import admin
 from django.urls import path
 
-from monitoring import metrics, views
+from monitoring import metrics, operations, views
 
 urlpatterns = [
     path("api/v1/health", views.HealthView.as_view(), name="health"),
@@ -10,5 +11,6 @@ urlpatterns = [
     path("api/v1/health/ready", views.ReadyView.as_view(), name="health-ready"),
     path("api/v1/system", views.SystemView.as_view(), name="system"),
     path("api/v1/stats", views.StatsView.as_view(), name="stats"),
+    path("admin/operations/", admin.site.admin_view(operations.operations), name="operations"),
     path("metrics", metrics.metrics_view, name="metrics"),
 ]

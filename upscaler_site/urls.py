@@ -4,14 +4,23 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from upscaler_site import pages
+
+handler400 = "upscaler_site.error_pages.bad_request"
+handler403 = "upscaler_site.error_pages.permission_denied"
+handler404 = "upscaler_site.error_pages.not_found"
+handler500 = "upscaler_site.error_pages.server_error"
 
 urlpatterns = [
     path("", pages.index, name="page"),
     path("jsi18n", cache_control(max_age=3600)(JavaScriptCatalog.as_view()), name="jsi18n"),
+    path("", include("monitoring.urls")),  # before the admin: it has /admin/operations/, and the admin answers all of /admin/
     path("admin/", admin.site.urls),
+    path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
     path("api/v1/", include("modelstore.urls")),
     path("api/v1/", include("jobs.urls")),
-    path("", include("monitoring.urls")),
 ]

@@ -1,0 +1,66 @@
+"""Batches, read-only: their jobs and what was refused."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from jobs.admin import columns
+from jobs.admin.paging import BoundedPaginator
+from jobs.models import Batch
+from jobs.states import Status
+
+
+@admin.register(Batch)
+class BatchAdmin(admin.ModelAdmin[Batch]):
+    """One row per call of upscale-batch."""
+
+    list_display = ("id", "jobs", "refused", "api_key", "age")
+    list_select_related = ("api_key",)
+    list_per_page = 50
+    paginator = BoundedPaginator  # type: ignore[assignment]
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    fields = ("id", "jobs", "rejected_files", "api_key", "created_at")
+    readonly_fields = fields
+    sortable_by = ("age",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Batch | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Batch | None = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return Batch.objects.annotate(
+            **{f"{status}_jobs": Count("jobs", filter=Q(jobs__status=status)) for status in Status.values}
+        )
+
+    @admin.display(description=_("jobs"))
+    def jobs(self, batch: Any) -> SafeString:
+        counts = [(getattr(batch, f"{status}_jobs"), status, label) for status, label in Status.choices]
+        badges = format_html_join(
+            " ", "{} {}", ((columns.badge(status, str(label)), count) for count, status, label in counts if count)
+        )
+        return format_html('<a href="{}?q={}">{}</a>', reverse("admin:jobs_job_changelist"), batch.pk, badges or "–")
+
+    @admin.display(description=_("refused"))
+    def refused(self, batch: Batch) -> int:
+        return len(batch.rejected)
+
+    @admin.display(description=_("refused files"))
+    def rejected_files(self, batch: Batch) -> SafeString:
+        rows = ((entry.get("filename", "?"), entry.get("detail", "")) for entry in batch.rejected)
+        return format_html_join("", "<div><strong>{}</strong>: {}</div>", rows) or format_html("–")
+
+    @admin.display(description=_("age"), ordering="created_at")
+    def age(self, batch: Batch) -> SafeString | str:
+        return columns.age(batch.created_at)

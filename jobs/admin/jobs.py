@@ -1,0 +1,182 @@
+"""Jobs: the list and the detail page. Both read; what staff do goes through the same verbs as the API."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from jobs.admin import columns, deeds, details, pictures
+from jobs.admin.filters import AgeFilter, ApiKeyFilter, ModelFilter
+from jobs.admin.paging import BoundedPaginator
+from jobs.admin.search import find
+from jobs.models import Job, WebhookMessage
+
+#: What the list shows; the rest of the row (options, report) stays in the database.
+SHOWN = (
+    "id", "status", "priority", "model", "created_at", "finished_at", "processing_seconds", "attempts", "tiles_done",
+    "tiles_total", "input_width", "input_height", "result_width", "result_height", "input_name", "error_code",
+)  # fmt: skip
+
+
+@admin.register(Job)
+class JobAdmin(admin.ModelAdmin[Job]):
+    """Read-only but for its deeds: cancel, retry, delete with files, download."""
+
+    list_display = (
+        "picture", "short_id", "state", "progress", "model", "size", "seconds", "attempts", "age",
+    )  # fmt: skip
+    list_display_links = ("short_id",)
+    list_filter = ("status", AgeFilter, "priority", ModelFilter, ApiKeyFilter)
+    search_fields = ("id",)  # shows the box; jobs/admin/search.py decides what is found
+    search_help_text = _("Job, batch or request id, or part of a file's name (among the newest 100,000 jobs)")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at", "-id")
+    sortable_by = ("age",)
+    list_per_page = 50
+    list_max_show_all = 100
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    actions = ("cancel_jobs", "retry_jobs", "download_results", "delete_with_files")
+
+    # --- Who may do what
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.operate_job")
+
+    # --- The list
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
+        return Job.objects.order_by()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": _("Jobs"), **(extra_context or {})})
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changes = super().get_changelist_instance(request)
+        changes.result_list = (
+            changes.result_list.only(*SHOWN) if hasattr(changes.result_list, "only") else changes.result_list
+        )
+        return changes
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
+    ) -> tuple[QuerySet[Job], bool]:
+        return find(queryset, search_term), False
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)  # it would leave the files
+        return actions
+
+    @admin.display(description="")
+    def picture(self, job: Job) -> SafeString:
+        return columns.thumbnail(job)
+
+    @admin.display(description=_("job"))
+    def short_id(self, job: Job) -> str:
+        return str(job.pk)[:8]
+
+    @admin.display(description=_("state"))
+    def state(self, job: Job) -> SafeString:
+        return columns.badge(job.status, job.get_status_display())
+
+    @admin.display(description=_("progress"))
+    def progress(self, job: Job) -> SafeString | str:
+        return job.error_code or columns.progress(job)
+
+    @admin.display(description=_("size"))
+    def size(self, job: Job) -> str:
+        return columns.size(job)
+
+    @admin.display(description=_("took"))
+    def seconds(self, job: Job) -> str:
+        return columns.seconds(job.processing_seconds)
+
+    @admin.display(description=_("age"), ordering="created_at")
+    def age(self, job: Job) -> SafeString | str:
+        return columns.age(job.created_at)
+
+    # --- One job
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        own = [
+            path("<uuid:job_id>/<str:kind>/<str:size>.webp", wrap(self.rendition), name="jobs_job_rendition"),
+            path("<uuid:job_id>/<str:kind>/file", wrap(self.file), name="jobs_job_file"),
+            path("<uuid:job_id>/do/<str:deed>", wrap(self.deed), name="jobs_job_deed"),
+        ]
+        return own + super().get_urls()
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            return super().change_view(request, object_id, form_url, extra_context)
+        messages = WebhookMessage.objects.order_by("created_at").prefetch_related("attempts")
+        jobs = Job.objects.select_related("batch", "api_key").prefetch_related(Prefetch("webhooks", messages))
+        job = details.find(jobs, object_id)
+        if job is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Job %(id)s") % {"id": str(job.pk)[:8]},
+            "opts": self.opts,
+            "job": job,
+            "sections": details.sections(job),
+            "spans": details.spans(job),
+            "badge": columns.badge(job.status, job.get_status_display()),
+            "progress": columns.progress(job),
+            "may_operate": self.has_operate_permission(request),
+            "may_delete": self.has_delete_permission(request),
+            "deeds": deeds.open_to(job),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/jobs/job/detail.html", context)
+
+    def rendition(self, request: HttpRequest, job_id: Any, kind: str, size: str) -> HttpResponse:
+        """A small WebP of the input or the result."""
+        return pictures.rendition(request, self.has_view_permission(request), job_id, kind, size)
+
+    def file(self, request: HttpRequest, job_id: Any, kind: str) -> HttpResponse:
+        """The input or the result itself, to save."""
+        return pictures.original(request, self.has_view_permission(request), job_id, kind)
+
+    def deed(self, request: HttpRequest, job_id: Any, deed: str) -> HttpResponse:
+        """One button of the detail page."""
+        return deeds.do_one(self, request, job_id, deed)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django's own page would leave the files: the same address asks and deletes as the action does."""
+        return deeds.delete_page(self, request, Job.objects.filter(pk=details.key(object_id)))
+
+    # --- Actions on many
+
+    @admin.action(description=_("Cancel"), permissions=["operate"])
+    def cancel_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        deeds.cancel(self, request, queryset)
+
+    @admin.action(description=_("Retry"), permissions=["operate"])
+    def retry_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        deeds.retry(self, request, queryset)
+
+    @admin.action(description=_("Download results as ZIP"), permissions=["view"])
+    def download_results(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse | None:
+        return deeds.download(self, request, queryset)
+
+    @admin.action(description=_("Delete with files"), permissions=["delete"])
+    def delete_with_files(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse:
+        return deeds.delete_page(self, request, queryset)

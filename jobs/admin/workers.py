@@ -1,0 +1,68 @@
+"""Workers, read-only: the heartbeats of every cluster process."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+
+from jobs.admin import columns
+from jobs.models import Worker
+
+
+@admin.register(Worker)
+class WorkerAdmin(admin.ModelAdmin[Worker]):
+    """One row per process; it writes its row itself."""
+
+    list_display = (
+        "id",
+        "cluster",
+        "host",
+        "device_name",
+        "memory",
+        "job",
+        "models",
+        "jobs_done",
+        "version",
+        "heartbeat",
+    )
+    list_filter = ("cluster",)
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    fields = (
+        "id", "cluster", "host", "pid", "device", "device_name", "memory", "job", "models", "jobs_done", "version",
+        "started_at", "seen_at",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:
+        return False
+
+    @admin.display(description=_("memory"))
+    def memory(self, worker: Worker) -> str:
+        if worker.memory_total is None:
+            return "–"
+        return f"{columns.byte_size(worker.memory_used)} / {columns.byte_size(worker.memory_total)}"
+
+    @admin.display(description=_("job"))
+    def job(self, worker: Worker) -> SafeString | str:
+        if worker.current_job is None:
+            return _t("idle")
+        address = reverse("admin:jobs_job_change", args=[worker.current_job])
+        return format_html('<a href="{}">{}</a>', address, str(worker.current_job)[:8])
+
+    @admin.display(description=_("loaded models"))
+    def models(self, worker: Worker) -> str:
+        return ", ".join(worker.loaded_models) or "–"
+
+    @admin.display(description=_("heartbeat"), ordering="seen_at")
+    def heartbeat(self, worker: Worker) -> SafeString | str:
+        return columns.age(worker.seen_at)

@@ -1,0 +1,16 @@
+"""What the admin does not show: django-q's own pages.
+
+They unpickle whatever the queue's tables hold, and what they tell is told better by jobs, workers and Operations. All
+four must go: with only some of them unregistered, the rest answer with an error.
+"""
+
+from contextlib import suppress
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.exceptions import NotRegistered
+
+for _name in ("Schedule", "Success", "Failure", "OrmQ"):
+    # django_q registers some of them only with certain settings.
+    with suppress(NotRegistered):
+        admin.site.unregister(apps.get_model("django_q", _name))
