@@ -21,7 +21,6 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from jobs.client_address import client_address
 from jobs.models import Job, Worker
@@ -147,14 +146,14 @@ def _jobs() -> Iterator[Metric]:
     yield ended
     failures = CounterMetricFamily("upscaler_job_failures", "Failed jobs by reason", labels=["reason"])
     failed = figures.filter(status=Status.FAILED)
-    for row in failed.values("error_code").annotate(n=Sum("jobs")).order_by("error_code"):
-        failures.add_metric([row["error_code"] or "unknown"], row["n"])
+    for reason in failed.values("error_code").annotate(n=Sum("jobs")).order_by("error_code"):
+        failures.add_metric([reason["error_code"] or "unknown"], reason["n"])
     yield failures
     tiles = CounterMetricFamily("upscaler_tiles", "Tiles that were computed", labels=["model"])
     pixels = CounterMetricFamily("upscaler_input_pixels", "Input pixels of jobs that ran", labels=["model"])
-    for row in figures.values("model").annotate(t=Sum("tiles"), p=Sum("input_pixels")).order_by("model"):
-        tiles.add_metric([row["model"]], row["t"])
-        pixels.add_metric([row["model"]], row["p"])
+    for work in figures.values("model").annotate(t=Sum("tiles"), p=Sum("input_pixels")).order_by("model"):
+        tiles.add_metric([work["model"]], work["t"])
+        pixels.add_metric([work["model"]], work["p"])
     yield tiles
     yield pixels
     reused = figures.aggregate(n=Sum("reused", default=0))["n"]
@@ -196,5 +195,5 @@ def _models() -> Iterator[Metric]:
 
 def _cumulative(buckets: Iterable[int]) -> list[tuple[str, float]]:
     """Turn counts per bucket into Prometheus's form: how many were at most as long as each bound."""
-    bounds = [*(floatToGoString(bound) for bound in BUCKETS), "+Inf"]
+    bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
     return [(bound, float(n)) for bound, n in zip(bounds, accumulate(buckets), strict=True)]

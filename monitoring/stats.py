@@ -8,8 +8,9 @@ inference count as images but not into the average.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from jobs.states import Status
 from monitoring import ledger, requests
@@ -17,6 +18,8 @@ from monitoring.models import ALL_TIME, JobEnd, JobFigure, RequestFigure
 
 API = Q(route__startswith="api/v1/")
 MONITORING = Q(route__startswith="api/v1/health") | Q(route__in=["api/v1/system", "api/v1/stats"])
+
+_Row = tuple[str, int, int, int, float]
 
 
 @dataclass(frozen=True)
@@ -49,40 +52,50 @@ def totals() -> Totals:
         .exclude(MONITORING)
         .aggregate(all=Sum("count", default=0), failed=Sum("count", filter=Q(status__gte=400), default=0))
     )
-    by_status = {row["status"]: row for row in _figures()}
-    for row in _unfolded():
-        known = by_status.setdefault(row["status"], dict.fromkeys(("n", "reused_n", "timed_n", "seconds_n"), 0))
-        for name in ("n", "reused_n", "timed_n", "seconds_n"):
-            known[name] += row[name]
-    done = by_status.get(Status.COMPLETED, {})
-    timed = done.get("timed_n", 0)
+    jobs: dict[str, _Jobs] = {}
+    for status, number, reused, timed, seconds in [*_figures(), *_unfolded()]:
+        jobs[status] = jobs.get(status, _Jobs()).plus(number, reused, timed, seconds)
+    done = jobs.get(Status.COMPLETED, _Jobs())
     return Totals(
         requests=asked["all"],
         failed_requests=asked["failed"],
-        completed=done.get("n", 0),
-        failed=by_status.get(Status.FAILED, {}).get("n", 0),
-        cancelled=by_status.get(Status.CANCELLED, {}).get("n", 0),
-        reused=done.get("reused_n", 0),
-        average_processing_seconds=round(done["seconds_n"] / timed, 3) if timed else 0.0,
+        completed=done.number,
+        failed=jobs.get(Status.FAILED, _Jobs()).number,
+        cancelled=jobs.get(Status.CANCELLED, _Jobs()).number,
+        reused=done.reused,
+        average_processing_seconds=round(done.seconds / done.timed, 3) if done.timed else 0.0,
     )
 
 
-def _figures() -> list[dict[str, float]]:
+@dataclass(frozen=True)
+class _Jobs:
+    """Jobs of one outcome."""
+
+    number: int = 0
+    reused: int = 0
+    timed: int = 0
+    seconds: float = 0.0
+
+    def plus(self, number: int, reused: int, timed: int, seconds: float) -> "_Jobs":
+        return _Jobs(self.number + number, self.reused + reused, self.timed + timed, self.seconds + seconds)
+
+
+def _figures() -> "QuerySet[Any, _Row]":
     rows = (
         JobFigure.objects.filter(hour=ALL_TIME)
         .values("status")
-        .annotate(n=Sum("jobs"), reused_n=Sum("reused"), timed_n=Sum("timed"), seconds_n=Sum("seconds"))
+        .annotate(n=Sum("jobs"), r=Sum("reused"), t=Sum("timed"), s=Sum("seconds"))
     )
-    return list(rows)
+    return rows.values_list("status", "n", "r", "t", "s")
 
 
-def _unfolded() -> list[dict[str, float]]:
+def _unfolded() -> "QuerySet[Any, _Row]":
     """What another process is folding at this moment, or could not fold yet."""
     timed = Q(status=Status.COMPLETED, reused=False, processing_seconds__isnull=False)
     rows = JobEnd.objects.values("status").annotate(
         n=Count("id"),
-        reused_n=Count("id", filter=Q(reused=True)),
-        timed_n=Count("id", filter=timed),
-        seconds_n=Sum(F("processing_seconds"), filter=timed, default=0.0),
+        r=Count("id", filter=Q(reused=True)),
+        t=Count("id", filter=timed),
+        s=Sum("processing_seconds", filter=timed, default=0.0),
     )
-    return list(rows)
+    return rows.values_list("status", "n", "r", "t", "s")

@@ -23,7 +23,7 @@ class BatchAdmin(admin.ModelAdmin[Batch]):
     list_display = ("id", "jobs", "refused", "api_key", "age")
     list_select_related = ("api_key",)
     list_per_page = 50
-    paginator = BoundedPaginator  # type: ignore[assignment]
+    paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     fields = ("id", "jobs", "rejected_files", "api_key", "created_at")

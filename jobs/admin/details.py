@@ -32,17 +32,12 @@ class Span:
     share: int
 
 
-def key(object_id: str) -> uuid.UUID | None:
-    """The id in an address; None for what is none."""
+def only(jobs: QuerySet[Job], object_id: str) -> QuerySet[Job]:
+    """Return the job of an address; none for what is no id."""
     try:
-        return uuid.UUID(object_id)
+        return jobs.filter(pk=uuid.UUID(object_id))
     except ValueError:
-        return None
-
-
-def find(jobs: QuerySet[Job], object_id: str) -> Job | None:
-    """Return the job of an address."""
-    return jobs.filter(pk=key(object_id)).first()
+        return jobs.none()
 
 
 def sections(job: Job) -> list[Section]:

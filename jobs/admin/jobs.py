@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
@@ -126,9 +126,9 @@ class JobAdmin(admin.ModelAdmin[Job]):
             return super().change_view(request, object_id, form_url, extra_context)
         messages = WebhookMessage.objects.order_by("created_at").prefetch_related("attempts")
         jobs = Job.objects.select_related("batch", "api_key").prefetch_related(Prefetch("webhooks", messages))
-        job = details.find(jobs, object_id)
+        job = details.only(jobs, object_id).first()
         if job is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
+            return super().change_view(request, object_id, form_url, extra_context)  # says that there is none
         context = {
             **self.admin_site.each_context(request),
             "title": _("Job %(id)s") % {"id": str(job.pk)[:8]},
@@ -149,9 +149,9 @@ class JobAdmin(admin.ModelAdmin[Job]):
         """A small WebP of the input or the result."""
         return pictures.rendition(request, self.has_view_permission(request), job_id, kind, size)
 
-    def file(self, request: HttpRequest, job_id: Any, kind: str) -> HttpResponse:
+    def file(self, request: HttpRequest, job_id: Any, kind: str) -> FileResponse:
         """The input or the result itself, to save."""
-        return pictures.original(request, self.has_view_permission(request), job_id, kind)
+        return pictures.original(self.has_view_permission(request), job_id, kind)
 
     def deed(self, request: HttpRequest, job_id: Any, deed: str) -> HttpResponse:
         """One button of the detail page."""
@@ -161,7 +161,7 @@ class JobAdmin(admin.ModelAdmin[Job]):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Django's own page would leave the files: the same address asks and deletes as the action does."""
-        return deeds.delete_page(self, request, Job.objects.filter(pk=details.key(object_id)))
+        return deeds.delete_page(self, request, details.only(Job.objects.all(), object_id))
 
     # --- Actions on many
 

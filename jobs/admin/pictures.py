@@ -32,7 +32,7 @@ def rendition(request: HttpRequest, allowed: bool, job_id: Any, kind: str, size:
     return HttpResponse(body, content_type=renditions.CONTENT_TYPE, headers=headers)
 
 
-def original(request: HttpRequest, allowed: bool, job_id: Any, kind: str) -> HttpResponse:  # noqa: ARG001
+def original(allowed: bool, job_id: Any, kind: str) -> FileResponse:
     """Answer with the file itself, streamed, to be saved: staff's browser never shows an upload as a page."""
     job = _job(allowed, job_id, kind)
     try:
