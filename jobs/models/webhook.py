@@ -74,9 +74,14 @@ class WebhookMessageQuerySet(models.QuerySet["WebhookMessage"]):
         return bool(claimed.update(token=None, lease_until=None, next_attempt_at=Now() + delay))
 
     def end_all_to(self, url: str) -> int:
-        """The receiver at ``url`` answered 410: end what still waits for it. Returns how many."""
-        waiting = self.filter(url=url, state=DeliveryState.PENDING)
-        return waiting.update(state=DeliveryState.GONE, token=None, lease_until=None, finished_at=Now())
+        """The receiver at ``url`` answered 410: end what still waits for it. Returns how many.
+
+        What another run is delivering just now is left to its own answer; so two runs never wait for each other.
+        Needs an open transaction.
+        """
+        free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
+        waiting = self.filter(free, url=url, state=DeliveryState.PENDING).select_for_update(skip_locked=True)
+        return self.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(state=DeliveryState.GONE, token=None, lease_until=None, finished_at=Now())
 
     def replay(self, ids: "Iterable[uuid.UUID]") -> int:
         """Send ended messages once more, with the whole ladder ahead and the same webhook-id. Returns how many."""

@@ -1,18 +1,19 @@
 """A receiver, jobs as rows, and the settings that let webhooks reach loopback."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db.models.functions import Now
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
-from jobs.models import Job
 from tests.webhooks.receiver import Receiver, start_receiver, stop_receiver
+
+if TYPE_CHECKING:
+    from jobs.models import Job
 
 
 @pytest.fixture
-def receiver(settings: SettingsWrapper) -> Iterator[Receiver]:
+def receiver(settings: Settings) -> Iterator[Receiver]:
     """A running receiver; webhooks may reach it."""
     settings.WEBHOOK_ALLOW_PRIVATE = True
     settings.WEBHOOK_TIMEOUT_SECONDS = 10.0
@@ -22,8 +23,11 @@ def receiver(settings: SettingsWrapper) -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def make_job() -> Callable[..., Job]:
+def make_job() -> "Callable[..., Job]":
     """Writes a waiting job."""
+    from django.db.models.functions import Now
+
+    from jobs.models import Job  # this file is loaded before Django is set up
 
     def make(**fields: Any) -> Job:
         values: dict[str, Any] = {

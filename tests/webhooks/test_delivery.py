@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from jobs import keys
@@ -87,7 +87,7 @@ def test_jobs_of_a_key_are_signed_with_that_keys_own_secret(
 
 
 def test_during_a_rotation_old_and_new_secret_verify(
-    receiver: Receiver, tell: Callable[..., WebhookMessage], settings: SettingsWrapper
+    receiver: Receiver, tell: Callable[..., WebhookMessage], settings: Settings
 ) -> None:
     old = django_settings.WEBHOOK_SECRETS[0]
     new = "whsec_bmV3IHNlY3JldCBuZXcgc2VjcmV0IG5ldyBzZWNyZXQ="
@@ -149,7 +149,7 @@ def test_a_redirect_is_a_failure_and_is_not_followed(receiver: Receiver, tell: C
 
 @pytest.mark.parametrize("path", ["/stall", "/drip"])
 def test_a_receiver_that_stalls_or_drips_is_cut_off(
-    path: str, receiver: Receiver, tell: Callable[..., WebhookMessage], settings: SettingsWrapper
+    path: str, receiver: Receiver, tell: Callable[..., WebhookMessage], settings: Settings
 ) -> None:
     settings.WEBHOOK_TIMEOUT_SECONDS = 0.5
     message = tell(receiver.url(path))
@@ -313,7 +313,7 @@ def test_old_messages_are_forgotten_with_their_log_and_waiting_ones_kept(
 
 
 def test_a_private_target_is_refused_at_delivery_even_when_it_was_accepted(
-    receiver: Receiver, tell: Callable[..., WebhookMessage], settings: SettingsWrapper
+    receiver: Receiver, tell: Callable[..., WebhookMessage], settings: Settings
 ) -> None:
     message = tell(receiver.url())
     settings.WEBHOOK_ALLOW_PRIVATE = False

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from django.db import connection, transaction
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from jobs.models import ApiKey, Batch, Job, WebhookMessage
 from jobs.models.verbs import Finished
@@ -42,7 +42,7 @@ def run(job: Job, *, succeed: bool = True) -> None:
 
 @pytest.mark.django_db
 def test_a_completed_job_writes_one_message_with_links_and_figures(
-    make_job: Callable[..., Job], settings: SettingsWrapper
+    make_job: Callable[..., Job], settings: Settings
 ) -> None:
     settings.PUBLIC_URL = "https://up.example.org"
     job = make_job(webhook_url=URL)

@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=int, help="days until the key expires; never when not given")
         parser.add_argument("--quiet", action="store_true", help="print the key alone, for scripts")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_: Any, **options: Any) -> None:
         name = options["name"].strip()
         if not 1 <= len(name) <= 100:
             raise CommandError("the name must have 1 to 100 characters")

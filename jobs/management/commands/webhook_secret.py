@@ -15,7 +15,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--key", metavar="PREFIX", help="prefix of an API key, as the admin shows it")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_: Any, **options: Any) -> None:
         prefix = options["key"]
         api_key_id = None
         if prefix:
