@@ -18,7 +18,7 @@ def preference(header: str, longest_seconds: int) -> Preference:
     """Read the header.
 
     ``respond-async`` alone is no wait; together with ``wait=N`` it is N seconds and then the asynchronous answer
-    (section 4.3). Anything unknown or malformed is ignored; of a preference that is given twice the first counts (section 2).
+    (section 4.3). Anything unknown or malformed is ignored; of a preference given twice the first counts (section 2).
     """
     seen: dict[str, str] = {}
     for part in header.lower().split(","):

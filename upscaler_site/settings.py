@@ -4,6 +4,7 @@ Rooms read these as ``django.conf.settings.NAME``; names carry their units. The 
 variable, and a test holds the two together.
 """
 
+import warnings
 from pathlib import Path
 
 import django_stubs_ext
@@ -186,11 +187,13 @@ INSTALLED_APPS = [
     "monitoring",
 ]
 MIDDLEWARE = [
+    "upscaler_site.api_edge.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "monitoring.requests.CountRequests",
     "csp.middleware.CSPMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "upscaler_site.api_edge.ApiEdgeMiddleware",
     "jobs.throttle.RateLimitHeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -200,6 +203,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+CSRF_FAILURE_VIEW = "upscaler_site.error_pages.csrf_failure"
 ROOT_URLCONF = "upscaler_site.urls"
 WSGI_APPLICATION = "upscaler_site.wsgi.application"
 APPEND_SLASH = False
@@ -243,6 +247,9 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHand
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["upscaler_site.negotiation.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "upscaler_site.negotiation.FirstRenderer",
+    "URL_FORMAT_OVERRIDE": None,  # `format` is the picture's
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "jobs.access.KeyAuthentication",  # first: its WWW-Authenticate makes a 401 of a refusal without credentials
         "jobs.access.LinkAuthentication",
@@ -263,10 +270,18 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "LICENSE": {"name": "BSD-3-Clause"},
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PREPROCESSING_HOOKS": ["upscaler_site.schema.only_the_api"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "upscaler_site.schema.document_errors"],
+    "ENUM_NAME_OVERRIDES": {"JobStatus": "jobs.states.Status"},
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
 # What each value prevents is written in jobs/broker.py; `timeout` is only the outermost guard: a job's own limit is
 # JOB_TIMEOUT_SECONDS and is held by the worker itself.
+# django-q2 warns at each start of a missing `timeout`; ours is per job, and our broker delivers nothing a second time.
+warnings.filterwarnings("ignore", "Retry and timeout are misconfigured", UserWarning)
 Q_CLUSTER = {
     "name": "gpu",
     "orm": "default",

@@ -16,7 +16,9 @@ handler500 = "upscaler_site.error_pages.server_error"
 urlpatterns = [
     path("", pages.index, name="page"),
     path("jsi18n", cache_control(max_age=3600)(JavaScriptCatalog.as_view()), name="jsi18n"),
-    path("", include("monitoring.urls")),  # before the admin: it has /admin/operations/, and the admin answers all of /admin/
+    path(
+        "", include("monitoring.urls")
+    ),  # before the admin: it has /admin/operations/, and the admin answers all of /admin/
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),

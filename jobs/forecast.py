@@ -1,0 +1,64 @@
+"""When a job will end, told from what this installation measured. Never guessed: nothing measured, no forecast."""
+
+import time
+from collections.abc import Iterable
+from uuid import UUID
+
+from jobs import throughput
+from jobs.models import Job, Worker
+from jobs.states import Status
+from jobs.throughput import Throughput
+
+#: What was measured is asked again after so long: a list of jobs and a progress stream ask many times a second.
+_FRESH_SECONDS = 5.0
+_measured: dict[str, tuple[float, Throughput | None]] = {}
+
+
+class Forecast:
+    """Seconds left of some jobs, by at most two queries for all of them, and one per model in a few seconds."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._ahead: dict[UUID, float | None] = {}
+        if any(job.status == Status.QUEUED for job in jobs):
+            self._look_at_queue()
+
+    def seconds_left(self, job: Job) -> float | None:
+        """Seconds until the job ends; None when that is not known, or when it has ended."""
+        if job.status == Status.QUEUED:
+            left = self._ahead.get(job.id)
+        elif job.status == Status.PROCESSING:
+            left = _running(job)
+        else:
+            left = None
+        return None if left is None else round(left, 1)
+
+    def _look_at_queue(self) -> None:
+        """Walk the queue in the order in which it will be served, adding up what lies before each job."""
+        workers = max(1, Worker.objects.alive().exclude(device="").count())
+        sum_before: float | None = 0.0
+        columns = ("id", "model", "input_width", "input_height", "input_frames")
+        for job_id, model, width, height, frames in Job.objects.waiting().values_list(*columns):
+            speed = _speed(model)
+            own = speed.seconds(width * height * frames) if speed else None
+            known = sum_before is not None and own is not None
+            self._ahead[job_id] = (sum_before or 0.0) / workers + (own or 0.0) if known else None
+            sum_before = (sum_before or 0.0) + (own or 0.0) if known else None  # behind the unknown all is unknown
+
+
+def _running(job: Job) -> float | None:
+    speed = _speed(job.model)
+    if speed is None:
+        return None
+    done = job.tiles_done / job.tiles_total if job.tiles_total else 0.0
+    return speed.seconds(job.input_width * job.input_height * job.input_frames) * (1.0 - done)
+
+
+def _speed(model: str) -> Throughput | None:
+    now = time.monotonic()
+    at, speed = _measured.get(model, (0.0, None))
+    if model not in _measured or now - at > _FRESH_SECONDS:
+        speed = throughput.measured(model)
+        if len(_measured) > 200:  # names of models that are long gone
+            _measured.clear()
+        _measured[model] = (now, speed)
+    return speed

@@ -1,0 +1,65 @@
+"""Fields that are stricter than the framework's: what a caller mistypes is refused, not guessed."""
+
+import math
+import re
+from typing import Any
+
+from rest_framework import serializers
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+class WholeNumber(serializers.IntegerField):
+    """An integer. The framework's would also take 12.0, 1_0 and the digits of other scripts."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """Return the number, or refuse."""
+        if isinstance(data, str) and not _WHOLE.fullmatch(data):
+            self.fail("invalid")
+        if isinstance(data, bool | float):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class FiniteNumber(serializers.FloatField):
+    """A number. The framework's would also take NaN, which passes every bound, and 1_0."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """Return the number, or refuse."""
+        if isinstance(data, bool) or (isinstance(data, str) and "_" in data):
+            self.fail("invalid")
+        number = super().to_internal_value(data)
+        if not math.isfinite(number):
+            self.fail("invalid")
+        return number
+
+
+class Switch(serializers.BooleanField):
+    """true or false, also as 1 and 0: what forms and query strings send."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        """Return the switch's state, or refuse."""
+        if isinstance(data, bool):
+            return data
+        states = {
+            "true": True,
+            "1": True,
+            "on": True,
+            "yes": True,
+            "false": False,
+            "0": False,
+            "off": False,
+            "no": False,
+        }
+        if isinstance(data, str) and data.lower() in states:
+            return states[data.lower()]
+        self.fail("invalid", input=str(data)[:40])
+        raise AssertionError  # fail() raises
+
+
+class TextOrNull(serializers.CharField):
+    """Written out as null where the table has an empty text."""
+
+    def to_representation(self, value: Any) -> Any:
+        """Return the text, or None."""
+        return super().to_representation(value) or None

@@ -1,0 +1,142 @@
+"""Uploads are streamed to the disk, never held whole in memory, and cut off at MAX_UPLOAD_MB."""
+
+import errno
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.http import HttpRequest, QueryDict
+from django.utils.datastructures import MultiValueDict
+from django.utils.http import parse_header_parameters
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser, DataAndFiles, MultiPartParser
+
+from jobs.errors import StorageFull, UploadTooLarge
+
+#: Bytes of a multipart body that are not the pictures themselves: boundaries, part headers, fields.
+FORM_OVERHEAD_BYTES = 2_500_000
+_DISK_CHECK_BYTES = 16_000_000
+
+
+def too_large() -> UploadTooLarge:
+    """The guide's words."""
+    return UploadTooLarge(f"Upload file exceeds maximum size: {settings.MAX_UPLOAD_MB} MB")
+
+
+class BoundedUploadHandler(TemporaryFileUploadHandler):
+    """Writes one file after another to FILE_UPLOAD_TEMP_DIR.
+
+    A file beyond the limit ends the request at once; with ``spare_the_rest`` (a batch: one bad file must not sink it)
+    its surplus is read and dropped instead, and its ``size`` tells intake that it was too large.
+    """
+
+    def __init__(self, request: HttpRequest | None = None, *, spare_the_rest: bool = False) -> None:
+        super().__init__(request)
+        self.spare_the_rest = spare_the_rest
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        """Open the next temporary file."""
+        Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
+        _require_disk()
+        super().new_file(*args, **kwargs)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        """Write one piece. Raises UploadTooLarge or StorageFull, leaving no file."""
+        end = start + len(raw_data)
+        if end > settings.MAX_UPLOAD_BYTES:
+            if self.spare_the_rest:
+                return
+            self.file.close()  # which removes it
+            raise too_large()
+        try:
+            if start // _DISK_CHECK_BYTES != end // _DISK_CHECK_BYTES:
+                _require_disk()
+            self.file.write(raw_data)
+        except StorageFull:
+            self.file.close()
+            raise
+        except OSError as error:
+            self.file.close()
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull("The disk is full") from error
+            raise
+
+
+def _require_disk() -> None:
+    free = shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free
+    if free < settings.MIN_FREE_DISK_MB * 1_000_000:
+        raise StorageFull(
+            f"The disk has {free // 1_000_000} MB left; uploads must leave {settings.MIN_FREE_DISK_MB} MB"
+        )
+
+
+def _declared_length(context: Mapping[str, Any]) -> int:
+    try:
+        return int(context["request"].META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0
+
+
+class ImageFormParser(MultiPartParser):
+    """multipart/form-data with one picture. A Content-Length beyond the limit is refused before anything is read."""
+
+    spare_the_rest = False
+
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> DataAndFiles:  # type: ignore[type-arg]
+        """Return the fields and the files, which lie in FILE_UPLOAD_TEMP_DIR until the request ends."""
+        context = parser_context or {}
+        if not self.spare_the_rest and _declared_length(context) > settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD_BYTES:
+            raise too_large()
+        request = context["request"]
+        request.upload_handlers = [BoundedUploadHandler(request, spare_the_rest=self.spare_the_rest)]
+        return super().parse(stream, media_type, context)
+
+
+class BatchFormParser(ImageFormParser):
+    """multipart/form-data with many pictures, each of which has the limit for itself."""
+
+    spare_the_rest = True
+
+
+class RawImageParser(BaseParser):
+    """A body that is the picture itself (``Content-Type: image/…``); the options are in the query string.
+
+    The file's name is that of ``Content-Disposition: attachment; filename="…"`` where given.
+    """
+
+    media_type = "image/*"
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> DataAndFiles:  # type: ignore[type-arg]
+        """Return no fields and the file ``image``."""
+        context = parser_context or {}
+        declared = _declared_length(context)
+        if declared > settings.MAX_UPLOAD_BYTES:
+            raise too_large()
+        handler = BoundedUploadHandler(context["request"])
+        handler.new_file("image", _raw_name(context["request"], media_type or ""), media_type or "", declared)
+        received = 0
+        while piece := stream.read(handler.chunk_size):
+            handler.receive_data_chunk(piece, received)
+            received += len(piece)
+        if received < declared:
+            handler.file.close()
+            raise ParseError(f"The body ended after {received} of {declared} bytes")
+        upload = handler.file_complete(received)
+        return DataAndFiles(QueryDict(), MultiValueDict({"image": [upload]}))
+
+
+def _raw_name(request: Any, media_type: str) -> str:
+    _, parameters = parse_header_parameters(request.headers.get("Content-Disposition", ""))
+    name = parameters.get("filename", "").replace("\\", "/").rsplit("/", 1)[-1]
+    name = "".join(character for character in name if character.isprintable())
+    if name in ("", ".", ".."):
+        subtype = media_type.split(";", maxsplit=1)[0].rpartition("/")[2].strip()
+        name = f"image.{subtype}" if subtype.isalnum() and len(subtype) <= 10 else "image"
+    return name[-255:]

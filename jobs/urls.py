@@ -1,0 +1,26 @@
+"""Addresses of the jobs' endpoints, below /api/v1/. No trailing slashes: the guide has none."""
+
+from django.urls import path
+
+from jobs.views.batches import BatchViewSet
+from jobs.views.cleanup import CleanupViewSet
+from jobs.views.events import EventViewSet
+from jobs.views.jobs import JobsViewSet, JobViewSet
+from jobs.views.results import PictureViewSet
+from jobs.views.submit import SubmitBatchViewSet, SubmitViewSet
+
+urlpatterns = [
+    path("upscale", SubmitViewSet.as_view({"post": "upscale"}), name="upscale"),
+    path("upscale-batch", SubmitBatchViewSet.as_view({"post": "create"}), name="upscale-batch"),
+    path("jobs", JobsViewSet.as_view({"get": "list", "post": "create"}), name="jobs"),
+    path("jobs/<str:job_id>", JobViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="job"),
+    path("jobs/<str:job_id>/cancel", JobViewSet.as_view({"post": "cancel"}), name="job-cancel"),
+    path("jobs/<str:job_id>/retry", JobViewSet.as_view({"post": "retry"}), name="job-retry"),
+    path("jobs/<str:job_id>/result", PictureViewSet.as_view({"get": "result"}), name="job-result"),
+    path("jobs/<str:job_id>/preview", PictureViewSet.as_view({"get": "preview"}), name="job-preview"),
+    path("jobs/<str:job_id>/input", PictureViewSet.as_view({"get": "input"}), name="job-input"),
+    path("jobs/<str:job_id>/events", EventViewSet.as_view({"get": "stream"}), name="job-events"),
+    path("batches/<str:batch_id>", BatchViewSet.as_view({"get": "retrieve"}), name="batch"),
+    path("batches/<str:batch_id>/results", BatchViewSet.as_view({"get": "results"}), name="batch-results"),
+    path("cleanup", CleanupViewSet.as_view({"post": "create"}), name="cleanup"),
+]

@@ -1,0 +1,44 @@
+"""Batches: where they stand, and their results as one ZIP file."""
+
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs.batches import archive_of, state_of
+from jobs.errors import ResultNotFound
+from jobs.forecast import Forecast
+from jobs.serializers.batch import BatchSerializer
+from jobs.serializers.fields import Switch
+from jobs.states import Status
+from jobs.views import docs
+from jobs.views.base import ApiViewSet, find_batch
+
+
+class BatchViewSet(ApiViewSet):
+    """Batches that were submitted before."""
+
+    @docs.BATCH
+    def retrieve(self, request: Request, batch_id: str) -> Response:
+        """One batch with its jobs and counts."""
+        state = state_of(find_batch(request, batch_id))
+        return Response(BatchSerializer(state, context={"forecast": Forecast(state.jobs)}).data)
+
+    @docs.BATCH_RESULTS
+    def results(self, request: Request, batch_id: str) -> HttpResponseBase:
+        """The results so far (``partial=true``) or when all jobs have ended, as a ZIP file; 202 until then."""
+        state = state_of(find_batch(request, batch_id))
+        partial = Switch().run_validation(request.query_params.get("partial", "false"))
+        if state.status != "completed" and not partial:
+            shape = BatchSerializer(state, context={"forecast": Forecast(state.jobs)}).data
+            return Response({"detail": "Batch still processing", **shape}, status=202, headers={"Retry-After": "5"})
+        if not state.counts[Status.COMPLETED]:
+            raise ResultNotFound(f"Result not found: no picture of batch {state.batch.id} was upscaled")
+        archive = archive_of(state)
+        headers = {
+            "Content-Length": str(len(archive)),
+            "Content-Disposition": f'attachment; filename="upscaled-{state.batch.id}.zip"',
+            "Cache-Control": "no-store",  # with partial=true the next one has more in it
+        }
+        if request.method == "HEAD":
+            return HttpResponse(content_type="application/zip", headers=headers)
+        return StreamingHttpResponse(archive, content_type="application/zip", headers=headers)

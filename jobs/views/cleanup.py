@@ -1,0 +1,33 @@
+"""POST /cleanup: remove old jobs now."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs import retention
+from jobs.serializers.cleanup import CleanupQuery
+from jobs.views import docs
+from jobs.views.base import ApiViewSet
+
+
+class CleanupViewSet(ApiViewSet):
+    """The clean-up, on demand."""
+
+    required_scope = "manage"
+
+    @docs.CLEANUP
+    def create(self, request: Request) -> Response:
+        """Remove ended jobs and their files."""
+        query = CleanupQuery.read(request.query_params)
+        report = retention.cleanup(hours=query.hours, dry_run=query.dry_run)
+        verb = "Would clean up" if query.dry_run else "Cleaned up"
+        return Response(
+            {
+                "success": True,
+                "cleaned_jobs": report.jobs,
+                "message": f"{verb} {report.jobs} job directories older than {query.hours} hours",
+                "cleaned_files": report.files,
+                "freed_bytes": report.bytes,
+                "orphaned_files": report.orphans,
+                "dry_run": query.dry_run,
+            }
+        )

@@ -1,0 +1,77 @@
+"""Jobs: create, list, look, cancel, retry, delete."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs import afterlife, intake
+from jobs.forecast import Forecast
+from jobs.listing import page_of
+from jobs.serializers.job import JobSerializer, PlanSerializer
+from jobs.serializers.listing import ListQuery
+from jobs.states import LIVE, Priority, Status
+from jobs.views import docs, outcome
+from jobs.views.base import ApiViewSet, find_job, visible_jobs
+from jobs.views.form import PICTURE_PARSERS, SubmissionForm
+
+
+class JobsViewSet(ApiViewSet):
+    """All jobs, and new ones."""
+
+    parser_classes = PICTURE_PARSERS
+    throttle_scope = {"POST": "upscale", "*": "read"}
+
+    @docs.CREATE_JOB
+    def create(self, request: Request) -> Response:
+        """Accept a picture and answer at once."""
+        form = SubmissionForm(request, files_field="image", image_url=True)
+        submission = form.submission(Priority.ASYNC)
+        if form.dry_run:
+            return Response(PlanSerializer(intake.plan(form.picture(), submission)).data)
+        return outcome.accepted(intake.submit(form.picture(), submission))
+
+    @docs.LIST_JOBS
+    def list(self, request: Request) -> Response:
+        """List jobs, newest first."""
+        query = ListQuery.read(request.query_params)
+        page = page_of(visible_jobs(request), query.filters, limit=query.limit, cursor=query.cursor)
+        shapes = JobSerializer(page.jobs, many=True, context={"forecast": Forecast(page.jobs)}).data
+        body = {"total": page.total, "returned": len(shapes), "jobs": shapes, "next_cursor": page.next_cursor}
+        if page.next_cursor is None:
+            return Response(body)
+        following = request.query_params.copy()
+        following["cursor"] = page.next_cursor
+        return Response(body, headers={"Link": f'<{request.path}?{following.urlencode()}>; rel="next"'})
+
+
+class JobViewSet(ApiViewSet):
+    """One job that was submitted before."""
+
+    @docs.GET_JOB
+    def retrieve(self, request: Request, job_id: str) -> Response:
+        """One job, with its progress and the engine's report."""
+        job = find_job(request, job_id)
+        headers = {"Cache-Control": "no-store"}
+        if job.status in LIVE:
+            headers["Retry-After"] = str(outcome.retry_after(job))
+        return Response(outcome.detail(job), headers=headers)
+
+    @docs.CANCEL_JOB
+    def cancel(self, request: Request, job_id: str) -> Response:
+        """Cancel a waiting job at once, a running one between two tiles (202 until that has happened)."""
+        job = visible_jobs(request).cancel(find_job(request, job_id).id)
+        return Response(outcome.detail(job), status=200 if job.status == Status.CANCELLED else 202)
+
+    @docs.RETRY_JOB
+    def retry(self, request: Request, job_id: str) -> Response:
+        """Put a failed or cancelled job back into the queue."""
+        job = afterlife.retry(visible_jobs(request), find_job(request, job_id).id)
+        return outcome.accepted(job)
+
+    @docs.DELETE_JOB
+    def destroy(self, request: Request, job_id: str) -> Response:
+        """Cancel a live job; delete an ended one with its files."""
+        job = find_job(request, job_id)
+        if job.status in LIVE:
+            return self.cancel(request, job_id)
+        afterlife.delete(visible_jobs(request), job.id)
+        return Response(status=204)

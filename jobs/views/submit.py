@@ -1,0 +1,63 @@
+"""POST /upscale answers the picture; POST /upscale-batch tells where the pictures will be. POST /jobs: see jobs.py."""
+
+from contextlib import suppress
+
+from django.conf import settings
+from django.http import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import ValidationError
+
+from jobs import intake
+from jobs.errors import WaitersExceeded
+from jobs.serializers.batch import BatchAcceptedSerializer
+from jobs.serializers.job import PlanSerializer
+from jobs.states import TERMINAL, Priority
+from jobs.uploads import BatchFormParser
+from jobs.views import docs, outcome
+from jobs.views.base import ApiViewSet
+from jobs.views.form import PICTURE_PARSERS, SubmissionForm
+from modelstore.prefer import preference
+
+
+class SubmitViewSet(ApiViewSet):
+    """One picture in. The file is streamed to the disk before anything is decided."""
+
+    parser_classes = PICTURE_PARSERS
+    throttle_scope = "upscale"
+
+    @docs.UPSCALE
+    def upscale(self, request: Request) -> HttpResponseBase:
+        """Upscale a picture and answer it, or 202 when it takes longer than the caller or the service waits."""
+        form = SubmissionForm(request, files_field="image", image_url=True)
+        wish = preference(request.headers.get("Prefer", ""), settings.SYNC_WAIT_SECONDS)
+        submission = form.submission(Priority.SYNC if wish.wait_seconds else Priority.ASYNC)
+        if form.dry_run:
+            return Response(PlanSerializer(intake.plan(form.picture(), submission)).data)
+        job = intake.submit(form.picture(), submission)
+        with suppress(WaitersExceeded):  # nothing is lost: the job goes on, and the answer says where
+            job = intake.wait_for(job.id, wish.wait_seconds)
+        if job.status not in TERMINAL:
+            return outcome.accepted(job, preference_applied=wish.applied)
+        outcome.refuse_unfinished(job, blame_picture=True)
+        response = outcome.result(request, job)
+        if wish.applied:
+            response.headers["Preference-Applied"] = wish.applied
+        return response
+
+
+class SubmitBatchViewSet(ApiViewSet):
+    """Many pictures in."""
+
+    parser_classes = [BatchFormParser]
+    throttle_scope = "upscale"
+
+    @docs.CREATE_BATCH
+    def create(self, request: Request) -> Response:
+        """Accept many pictures. Those that cannot be upscaled are named in ``rejected`` and do not sink the rest."""
+        form = SubmissionForm(request, files_field="images", image_url=False)
+        if form.dry_run:
+            raise ValidationError({"dry_run": "Not for batches: ask for one picture at a time."})
+        batch = intake.submit_batch(form.pictures(), form.submission(Priority.BATCH))
+        shape = BatchAcceptedSerializer(batch).data
+        return Response(shape, status=202, headers={"Location": shape["status_url"], "Retry-After": "5"})

@@ -1,0 +1,66 @@
+"""Every error code with its status and an example of its words, for the API's description; a test compares them."""
+
+EXAMPLES: dict[str, tuple[int, str]] = {
+    "malformed_request": (400, "Multipart form parse error - Invalid boundary in multipart: None"),
+    "image_invalid": (400, "the file is not an image that we can read"),
+    "image_too_large": (400, "image is 30000x30000 px, 900000000 in all; the limit is 50000000"),
+    "format_unsupported": (400, "JPEG cannot hold the result: 70000 px is beyond its 65535"),
+    "denoise_unsupported": (400, "RealESRGAN_x4plus has no denoise strength"),
+    "image_url_failed": (400, "The picture could not be fetched: example.org does not answer"),
+    "batch_rejected": (400, "none of the 2 images can be upscaled"),
+    "not_authenticated": (401, "Authentication credentials were not provided."),
+    "permission_denied": (403, "This key does not allow that"),
+    "job_not_found": (404, "Job not found: invalid-job-id"),
+    "batch_not_found": (404, "Batch not found: invalid-batch-id"),
+    "result_not_found": (404, "Result not found: job 550e8400-e29b-41d4-a716-446655440000 was cancelled"),
+    "model_not_found": (404, "Model not found: RealESRGAN_x5"),
+    "job_state_conflict": (
+        409,
+        "Job 550e8400-e29b-41d4-a716-446655440000 is completed already and cannot be cancelled",
+    ),
+    "idempotency_key_in_progress": (409, "The first call with this Idempotency-Key is still being submitted"),
+    "model_in_use": (409, "RealESRGAN_x4plus cannot be deleted: 2 jobs need it"),
+    "model_fixed": (409, "The bundled model is part of the service"),
+    "length_required": (411, "Send the body with a Content-Length; chunked bodies are not read"),
+    "precondition_failed": (412, "The file is not the one that If-Match names"),
+    "upload_too_large": (413, "Upload file exceeds maximum size: 500 MB"),
+    "body_too_large": (413, "A body of this type may have at most 2500000 bytes"),
+    "unsupported_media_type": (415, 'Unsupported media type "text/plain" in request.'),
+    "range_not_satisfiable": (416, "The range lies beyond the file, which has 1234 bytes"),
+    "validation_error": (422, "tile_size: A valid integer is required."),
+    "idempotency_key_reused": (422, "This Idempotency-Key was used with another picture or other options"),
+    "webhook_url_refused": (422, "webhook_url: the address is private"),
+    "image_url_refused": (422, "image_url: the host example.org is not allowed here"),
+    "batch_too_large": (422, "a batch has 1 to 100 images, this one has 101"),
+    "throttled": (429, "Request was throttled. Expected available in 12 seconds."),
+    "internal_error": (500, "Internal server error. The log has the reason under request 6f1c2e7a"),
+    "job_failed": (500, "the worker died 3 times while it worked on this job"),
+    "out_of_memory": (500, "the device ran out of memory even at the smallest tile"),
+    "model_not_available": (
+        503,
+        "Model not available: RealESRGAN_x4plus. Download it first using /api/v1/models/download",
+    ),
+    "queue_full": (503, "1000 jobs wait already, the limit is 1000"),
+    "too_many_waiting": (503, "100 event streams are open already"),
+    "database_unavailable": (503, "The database does not answer; try again soon"),
+    "storage_full": (507, "The disk has 400 MB left; uploads must leave 500 MB"),
+}
+
+#: What any call may meet.
+ALWAYS = (
+    "malformed_request",
+    "not_authenticated",
+    "permission_denied",
+    "throttled",
+    "internal_error",
+    "database_unavailable",
+)
+#: What a call with a body may meet beside that.
+WITH_BODY = ["length_required", "body_too_large", "unsupported_media_type"]
+
+#: Errors of operations whose views do not name them.
+BY_OPERATION: dict[str, tuple[str, ...]] = {
+    "models_retrieve": ("model_not_found",),
+    "models_delete": ("model_not_found", "model_in_use", "model_fixed"),
+    "models_download": ("model_not_found", "validation_error", "storage_full"),
+}

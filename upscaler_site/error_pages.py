@@ -1,0 +1,57 @@
+"""Django's own answers for 400, 403, 404, 500 and refused CSRF tokens: JSON under /api/, pages for people elsewhere."""
+
+import logging
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.views import csrf, defaults
+
+from upscaler_site.errors import answer_for, plain_answer
+
+log = logging.getLogger(__name__)
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400, and what Django files under it (too many fields, refused host)."""
+    if not _is_api(request):
+        return defaults.bad_request(request, exception)
+    answer = answer_for(exception)
+    if answer is None:
+        return plain_answer(400, "bad_request", "Bad request")
+    return plain_answer(answer.status, answer.code, answer.detail or "Bad request")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403."""
+    if not _is_api(request):
+        return defaults.permission_denied(request, exception)
+    return plain_answer(403, "permission_denied", "Permission denied")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404: no such address."""
+    if not _is_api(request):
+        return defaults.page_not_found(request, exception)
+    shown = request.path if len(request.path) <= 200 else f"{request.path[:200]}…"
+    return plain_answer(404, "not_found", f"No such address: {shown}. The API is described at /api/docs")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500: our fault. The log has the traceback under the request's id."""
+    if not _is_api(request):
+        return defaults.server_error(request)
+    request_id = getattr(request, "request_id", "")
+    return plain_answer(
+        500, "internal_error", f"Internal server error. The log has the reason under request {request_id}"
+    )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "", **_: Any) -> HttpResponse:
+    """403: a form without its token."""
+    if not _is_api(request):
+        return csrf.csrf_failure(request, reason=reason)
+    return plain_answer(403, "csrf_failed", f"CSRF token refused: {reason}")

@@ -1,0 +1,124 @@
+"""The OpenAPI description: every operation documents its errors.
+
+Views name error codes (``x-errors``); here they become responses with the error shape and an example each. What any
+call may meet is added to all operations.
+"""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+from upscaler_site.error_examples import ALWAYS, BY_OPERATION, EXAMPLES, WITH_BODY
+
+ERROR = {
+    "type": "object",
+    "description": "Every error has this shape.",
+    "properties": {
+        "detail": {"type": "string", "description": "For people."},
+        "code": {"type": "string", "description": "For programs: stable."},
+        "errors": {
+            "type": "array",
+            "description": "What is wrong where: fields (422), or pictures of a batch (400).",
+            "items": {"type": "object", "additionalProperties": True},
+        },
+    },
+    "required": ["detail", "code"],
+}
+_METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def only_the_api(endpoints: list[Any], **_: Any) -> list[Any]:
+    """A pre-processing hook: what lies outside /api/v1/ is no part of the API.
+
+    drf-spectacular imports it before it looks at any view: so it also learns of the classes at the end of this file.
+    """
+    return [endpoint for endpoint in endpoints if endpoint[0].startswith("/api/v1/")]
+
+
+def document_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A post-processing hook of drf-spectacular."""
+    result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR
+    for path, item in result["paths"].items():
+        for method in _METHODS:
+            if method in item:
+                _document(path, method, item[method])
+    return result
+
+
+def _document(path: str, method: str, operation: dict[str, Any]) -> None:
+    if operation.get("security"):
+        operation["security"].append({})  # whether a key is needed is the operator's choice
+    codes = list(operation.pop("x-errors", BY_OPERATION.get(operation["operationId"], ())))
+    codes += [code for code in ALWAYS if not (path.startswith("/api/v1/health") and code in _NOT_FOR_PROBES)]
+    if method != "get":
+        codes += WITH_BODY
+    by_status: dict[str, dict[str, Any]] = {}
+    for code in dict.fromkeys(codes):
+        status, detail = EXAMPLES[code]
+        value: dict[str, Any] = {"detail": detail, "code": code}
+        if code == "validation_error":
+            value["errors"] = [{"field": "tile_size", "message": "A valid integer is required."}]
+        if code == "batch_rejected":
+            value["errors"] = [{"index": 0, "filename": "notes.txt", "detail": "not an image", "code": "image_invalid"}]
+        by_status.setdefault(str(status), {})[code] = {"value": value, "summary": code}
+    for number, examples in sorted(by_status.items()):
+        response = operation["responses"].setdefault(number, {})
+        shape = {"schema": {"$ref": "#/components/schemas/Error"}, "examples": examples}
+        if "content" not in response:  # a view that answers an error in a shape of its own has described it
+            response["content"] = {"application/json": shape}
+        response.setdefault("description", "")
+        response["description"] = response["description"] or ", ".join(examples)
+        if number in ("429", "503"):
+            response.setdefault("headers", {})["Retry-After"] = {
+                "schema": {"type": "integer"},
+                "description": "Seconds after which trying again makes sense, where that is known.",
+            }
+    operation["responses"] = dict(sorted(operation["responses"].items()))
+
+
+_NOT_FOR_PROBES = frozenset({"not_authenticated", "permission_denied", "throttled"})
+
+
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself by being a subclass
+    """API keys, in either header."""
+
+    target_class = "jobs.access.KeyAuthentication"
+    name = ["bearerKey", "headerKey"]
+
+    def get_security_definition(self, _auto_schema: Any) -> list[dict[str, Any]]:
+        """Return the two ways of sending a key."""
+        return [
+            {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An API key (`ups_…`), where the operator requires one.",
+            },
+            {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key in another header."},
+        ]
+
+
+class LinkScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Signed links."""
+
+    target_class = "jobs.access.LinkAuthentication"
+    name = "signedLink"
+
+    def get_security_definition(self, _auto_schema: Any) -> dict[str, Any]:
+        """Return the parameter that carries the signature."""
+        return {"type": "apiKey", "in": "query", "name": "signature", "description": "A link that the service signed."}
+
+
+class StaffScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The session of a staff member."""
+
+    target_class = "jobs.access.StaffAuthentication"
+    name = "staffSession"
+
+    def get_security_definition(self, _auto_schema: Any) -> dict[str, Any]:
+        """Return the cookie."""
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sessionid",
+            "description": "Staff who are logged into the admin.",
+        }
