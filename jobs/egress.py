@@ -25,6 +25,9 @@ import httpx
 from jobs.errors import TargetRefused
 
 MAX_URL_CHARACTERS = 2000
+# Special-purpose blocks (IANA registries) that ipaddress of older Pythons takes for global: protocol assignments
+# (with Teredo), and NAT64 for local use (RFC 8215).
+_SPECIAL = tuple(ipaddress.ip_network(block) for block in ("192.0.0.0/24", "2001::/23", "64:ff9b:1::/48"))
 _EMBEDS_IPV4 = ipaddress.IPv6Network("64:ff9b::/96")  # NAT64 (RFC 6052): the last 32 bits are an IPv4 address
 
 
@@ -60,6 +63,8 @@ def target_of(url: str) -> Target:
         raise TargetRefused("the URL must begin with http:// or https://")
     if not host:
         raise TargetRefused("the URL names no host")
+    if not 1 <= port <= 65_535:
+        raise TargetRefused("the URL is malformed: its port is not from 1 to 65535")
     if parsed.userinfo:
         raise TargetRefused("the URL must not contain a user name or password")  # they would end in logs and the admin
     # httpx percent-encodes the rest, which may lengthen it: what is stored must fit its column and index.
@@ -79,13 +84,15 @@ def is_public(address: str) -> bool:
     """Whether an IP address may be reached on behalf of any caller: global unicast, and so what it embeds."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        embedded = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        embedded = ip.ipv4_mapped or ip.sixtofour
         if ip in _EMBEDS_IPV4:
             embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if embedded is not None:
             return is_public(str(embedded))
         if ip.is_site_local:
             return False
+    if any(ip in block for block in _SPECIAL if block.version == ip.version):
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
