@@ -14,9 +14,9 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the cluster's signals, and make the directory in which Django's upload handler starts its files."""
-        from django_q import signals
+        from django_q import signals  # noqa: PLC0415 - needs the registry of apps
 
-        from jobs import cluster
+        from jobs import cluster  # noqa: PLC0415 - as above
 
         signals.post_spawn.connect(cluster.worker_started, dispatch_uid="jobs.worker_started")
         signals.pre_execute.connect(cluster.task_picked, dispatch_uid="jobs.task_picked")

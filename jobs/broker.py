@@ -35,7 +35,7 @@ _TAKE = """
 """
 
 
-class PostgresBroker(ORM):
+class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     """One instance per enqueueing call, and one per cluster: the latter is used by the pusher alone."""
 
     def __init__(self, list_key: str | None = None) -> None:
@@ -93,7 +93,7 @@ class PostgresBroker(ORM):
 
     def queue_size(self) -> int:
         """Tickets that nobody took yet."""
-        return OrmQ.objects.filter(key=self.list_key).count()
+        return int(OrmQ.objects.filter(key=self.list_key).count())
 
     def lock_size(self) -> int:
         """No ticket is ever locked for longer than its claim."""

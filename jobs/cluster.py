@@ -34,6 +34,7 @@ class _Slot(ctypes.Structure):
         ("busy", ctypes.c_int64),  # 1 from the moment a task is read until it is done
         ("picked", ctypes.c_int64),  # tasks read, by all holders of this slot
         ("done", ctypes.c_int64),
+        ("limit", ctypes.c_double),  # monotonic time at which main kills a worker that hangs; 0: nothing runs
     ]
 
 
@@ -70,8 +71,10 @@ class Cluster:
         try:
             for slot in self.memory.slots:
                 if not slot.pid or not _is_alive(slot.pid):
+                    slot.limit = 0.0
                     slot.pid, slot.busy = os.getpid(), 0
-                    return slot
+                    taken: _Slot = slot
+                    return taken
         finally:
             fcntl.lockf(self._slot_lock, fcntl.LOCK_UN)
         raise RuntimeError(f"cluster {self.name} has more than {MAX_WORKERS} workers")
@@ -111,7 +114,13 @@ class Cluster:
     @property
     def in_flight(self) -> int:
         """Tasks handed over that no worker has read."""
-        return max(0, self.memory.handed - self.picked)
+        return max(0, int(self.memory.handed) - self.picked)
+
+    def overdue(self, now: float) -> list[int]:
+        """Pids of workers whose job is beyond all limits: not even their own watch could end them."""
+        return [
+            int(slot.pid) for slot in self.memory.slots if slot.pid and 0 < slot.limit < now and _is_alive(slot.pid)
+        ]
 
 
 _current: Cluster | None = None
@@ -175,6 +184,12 @@ def result_collected(**_: Any) -> None:
     """Receive django-q2's post_execute: runs in the monitor."""
     if _current is not None:
         _current.memory.collected += 1
+
+
+def set_limit(at: float) -> None:
+    """Tell main until when this worker's job may run, in monotonic time; 0: nothing runs any more."""
+    if _slot is not None:
+        _slot.limit = at
 
 
 def must_stop() -> tuple[bool, bool]:

@@ -22,7 +22,7 @@ from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
 from jobs.insisting import insist
 from jobs.limits import engine_limits
 from jobs.models.job import Job
-from jobs.models.verbs import Finished
+from jobs.models.answers import Finished
 from jobs.previews import write_preview
 from jobs.pulse import Pulse, Reason
 from modelstore.errors import ModelStoreError
@@ -116,7 +116,10 @@ def _compute(job: Job, pulse: Pulse) -> Finished:
 
 
 def _store(job: Job, result: Picture, provenance: str) -> Finished:
-    """Write result and preview under names that carry the claim's token. :raises _StorageError:"""
+    """Write result and preview under names that carry the claim's token.
+
+    :raises _StorageError: the disk refused.
+    """
     assert job.token is not None
     options = job.job_options
     wanted = EncodeOptions(
@@ -182,9 +185,9 @@ def _failed(job: Job, error: str, code: str, *, retry: bool = False) -> str:
 def _delete_claim(job: Job) -> None:
     """Delete what this claim wrote, unless the row names it after all: an answer may be lost after its COMMIT."""
     assert job.token is not None
-    accepted = insist(lambda: Job.objects.filter(pk=job.pk, result_file__contains=job.token.hex).exists())
-    if not accepted:
-        files.remove_claim(job.id, job.token)
+    token = job.token
+    if not insist(lambda: Job.objects.filter(pk=job.pk, result_file__contains=token.hex).exists()):
+        files.remove_claim(job.id, token)
 
 
 def _provenance(report: Report) -> str:

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.files.base import File
 from django.core.files.storage import default_storage
 
 from jobs.errors import UploadTooLarge
 
 if TYPE_CHECKING:
+    from django.core.files.base import File
+
     from jobs.models.job import Job
 
 INPUTS, RESULTS, PREVIEWS = "inputs", "results", "previews"
@@ -210,7 +211,7 @@ def names_of(job: "Job") -> tuple[str, ...]:
     return tuple(name for name in (job.input_file, job.result_file, job.preview_file) if name)
 
 
-def open_input(job: "Job") -> File:
+def open_input(job: "Job") -> "File[bytes]":
     """The picture as it was uploaded. The caller closes it.
 
     :raises FileNotFoundError:
@@ -218,7 +219,7 @@ def open_input(job: "Job") -> File:
     return default_storage.open(job.input_file, "rb")
 
 
-def open_result(job: "Job") -> File:
+def open_result(job: "Job") -> "File[bytes]":
     """The accepted result. The caller closes it.
 
     :raises FileNotFoundError: there is none, or it was cleaned up meanwhile.
@@ -228,7 +229,7 @@ def open_result(job: "Job") -> File:
     return default_storage.open(job.result_file, "rb")
 
 
-def open_preview(job: "Job") -> File:
+def open_preview(job: "Job") -> "File[bytes]":
     """The small rendition of the result. The caller closes it.
 
     :raises FileNotFoundError: there is none.

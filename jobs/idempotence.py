@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LOCK_TIMEOUT = "5s"
 
 
-class Repeated(Exception):  # noqa: N818 - not an error: it carries the first call's row out of the transaction
+class Repeated(Exception):
     """The key is taken; the transaction that found this out was rolled back."""
 
 

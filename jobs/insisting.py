@@ -1,4 +1,4 @@
-"""What must reach the database does so through its restarts: hours of computing are not lost to one broken connection."""
+"""What must reach the database does so through its restarts: a broken connection does not cost an hour of computing."""
 
 import logging
 import time

@@ -265,4 +265,3 @@ def _name_of(upload: Any) -> str:
     """The caller's file name without directories, at most 255 characters; for the download's name only."""
     name = str(getattr(upload, "name", "") or "")
     return Path(name.replace("\\", "/")).name.replace("\x00", "")[:255]
-

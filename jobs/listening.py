@@ -5,10 +5,11 @@ import os
 import select
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 from django.db import connections
-from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import Error as DatabaseError
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class Listener:
 
     def __init__(self, channel: str) -> None:
         self._channel = channel
-        self._wrapper: DatabaseWrapper | None = None
+        self._wrapper: BaseDatabaseWrapper | None = None
         self._pause = _FIRST_PAUSE
         self._not_before = 0.0
 
@@ -50,16 +51,17 @@ class Listener:
             wrapper, self._wrapper = self._wrapper, None
             wrapper.close()
 
-    def _arrived(self, connection: "psycopg.Connection") -> list[str]:
+    def _arrived(self, connection: "psycopg.Connection[Any]") -> list[str]:
         connection.pgconn.consume_input()
         payloads = []
         while (notification := connection.pgconn.notifies()) is not None:
             payloads.append(notification.extra.decode())
         return payloads
 
-    def _connection(self) -> "psycopg.Connection | None":
+    def _connection(self) -> "psycopg.Connection[Any] | None":
         if self._wrapper is not None:
-            return self._wrapper.connection
+            found: psycopg.Connection[Any] = self._wrapper.connection
+            return found
         if time.monotonic() < self._not_before:
             return None
         wrapper = connections.create_connection("default")
@@ -75,7 +77,8 @@ class Listener:
         self._wrapper = wrapper
         self._pause = _FIRST_PAUSE
         logger.debug("listening channel=%s pid=%d", self._channel, os.getpid())
-        return wrapper.connection
+        made: psycopg.Connection[Any] = wrapper.connection
+        return made
 
     def _lost(self, error: Exception) -> None:
         logger.warning("not listening channel=%s error=%s again_in=%.1fs", self._channel, error, self._pause)

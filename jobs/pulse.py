@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
@@ -25,6 +26,8 @@ _TICK_SECONDS = 0.2
 _BEAT_SECONDS = 1.0
 #: A computing thread that was asked to leave gets so long before its process is ended.
 _LEAVE_SECONDS = 3.0
+#: So long after the hard limit the cluster's main process kills a worker that did not end itself.
+_KILL_SECONDS = 10.0
 
 
 class Reason(enum.Enum):
@@ -49,7 +52,9 @@ class Pulse:
         self._limit = time.monotonic() + hard_limit(job).total_seconds()
         self._thread = threading.Thread(target=self._run, name=f"pulse-{job.id}", daemon=True)
 
-    def __enter__(self) -> "Pulse":
+    def __enter__(self) -> Self:
+        # For the call of C that holds Python's lock for ever: then this process's own watch cannot run either.
+        cluster.set_limit(self._limit + _KILL_SECONDS)
         self._thread.start()
         return self
 
@@ -58,6 +63,7 @@ class Pulse:
     ) -> None:
         self._left.set()
         self._thread.join(timeout=30)
+        cluster.set_limit(0.0)
 
     def on_tile(self, done: int, total: int) -> None:
         """Note the progress. :raises Cancelled: the job is interrupted."""

@@ -12,9 +12,9 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from jobs import dispatch
+from jobs.models.answers import Reclaimed
 from jobs.models.chore import Chore
 from jobs.models.job import Job
-from jobs.models.verbs import Reclaimed
 from jobs.models.webhook import WebhookMessage
 from jobs.models.worker import Worker
 from jobs.states import Status

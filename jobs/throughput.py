@@ -23,7 +23,7 @@ class Throughput:
 
 
 def measured(model: str, device: str | None = None) -> Throughput | None:
-    """From the most recent completed jobs of the model (on ``device``, or on whatever worked last); None without any."""
+    """From the recent completed jobs of the model, on ``device`` or on whatever worked last; None without any."""
     rows = Job.objects.filter(status=Status.COMPLETED, model=model, reused_from=None, processing_seconds__gt=0)
     recent = list(
         rows.order_by("-finished_at").values_list(
@@ -38,7 +38,7 @@ def measured(model: str, device: str | None = None) -> Throughput | None:
         return None
     infer = [float(row[0].get("seconds", {}).get("infer", row[1])) for row in same]
     pixels = sum(width * height * frames for _, _, width, height, frames in same)
-    fixed = sorted(max(0.0, row[1] - seconds) for row, seconds in zip(same, infer, strict=True))
+    fixed = sorted(max(0.0, (row[1] or 0.0) - seconds) for row, seconds in zip(same, infer, strict=True))
     return Throughput(
         pixels_per_second=pixels / max(sum(infer), 1e-6),
         fixed_seconds=fixed[len(fixed) // 2],

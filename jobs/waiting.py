@@ -1,7 +1,7 @@
 """The waiting room of a web process: one thread listens to the database for everybody who waits for a job.
 
-A waiter registers first and looks at the row afterwards; a change between the two finds it registered. A notification is
-a hint that may be lost, so the room looks at every awaited row once a second anyway, with one query for all. Waiters
+A waiter registers first and looks at the row afterwards; a change between the two finds it registered. A notification
+is a hint that may be lost, so the room looks at every awaited row once a second anyway, with one query for all. Waiters
 hold no database connection. The thread is started by the first waiter, which is after the web server forked.
 """
 

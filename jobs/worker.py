@@ -6,16 +6,17 @@ They never raise: django-q2 would keep the failure as a pickle, and a row of our
 import logging
 from multiprocessing import util
 
+from jobs import dispatch, presence, retention
+from jobs.webhooks import delivery
+
 logger = logging.getLogger(__name__)
 
 
 def started(cluster: str) -> None:
     """Prepare a worker process, after the fork and before its first task."""
-    from jobs import dispatch, presence
-
     me = presence.begin(cluster)
     if cluster == dispatch.GPU:
-        from jobs import workplace
+        from jobs import workplace  # noqa: PLC0415 - imports torch, which the `io` cluster never does
 
         workplace.settle_in()
     me.start()
@@ -24,7 +25,7 @@ def started(cluster: str) -> None:
 
 def run_next() -> None:
     """Work on the best waiting job, if one waits."""
-    from jobs import execution
+    from jobs import execution  # noqa: PLC0415 - as above
 
     try:
         execution.run_next()
@@ -34,8 +35,6 @@ def run_next() -> None:
 
 def deliver_webhooks() -> None:
     """Deliver the webhooks that are due."""
-    from jobs.webhooks import delivery
-
     try:
         delivery.deliver_due()
     except Exception:  # as above
@@ -44,8 +43,6 @@ def deliver_webhooks() -> None:
 
 def cleanup() -> None:
     """Remove what is older than its time."""
-    from jobs import retention
-
     try:
         retention.cleanup()
     except Exception:  # as above

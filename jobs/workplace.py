@@ -5,6 +5,7 @@ Importing this imports torch: only workers and commands that compute do so.
 
 import logging
 import os
+from typing import cast
 
 import numpy as np
 from django.conf import settings
@@ -13,7 +14,7 @@ from django.db import Error as DatabaseError
 from jobs import presence
 from jobs.engine.errors import EngineError
 from jobs.engine.pool import NetworkPool
-from jobs.engine.types import Frame, Picture, Runtime, Weights
+from jobs.engine.types import Backend, Frame, Picture, Precision, Runtime, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.errors import ModelStoreError
 from modelstore.store import LocalWeights, weights_for
@@ -28,7 +29,8 @@ def upscaler() -> Upscaler:
     """This process's upscaler, with the operator's device, precision and backend."""
     global _upscaler, _owner  # noqa: PLW0603 - networks are kept per process
     if _upscaler is None or _owner != os.getpid():  # CUDA does not survive a fork
-        runtime = Runtime(settings.DEVICE, settings.PRECISION, settings.ENGINE_BACKEND)
+        precision, backend = cast("Precision", settings.PRECISION), cast("Backend", settings.ENGINE_BACKEND)
+        runtime = Runtime(settings.DEVICE, precision, backend)
         _upscaler = Upscaler(NetworkPool(runtime, settings.MODEL_MEMORY_MB * 1_000_000))
         _owner = os.getpid()
     return _upscaler

@@ -1,4 +1,7 @@
-"""IdempotencyKey: a call that may be repeated without being done twice (IETF draft-ietf-httpapi-idempotency-key-header)."""
+"""IdempotencyKey: a call that may be repeated without being done twice.
+
+After the IETF's draft-ietf-httpapi-idempotency-key-header.
+"""
 
 from django.db import models
 from django.db.models import Q

@@ -1,4 +1,4 @@
-"""Job: the row is the job. Its life is told in jobs/states.py; its verbs live on the queryset in jobs/models/verbs.py."""
+"""Job: the row is the job. Its life is told in jobs/states.py; its verbs stand in jobs/models/verbs.py."""
 
 import uuid
 
@@ -39,7 +39,9 @@ class Job(models.Model):
     input_frames = models.PositiveIntegerField(default=1)
 
     # The result
-    result_file = models.CharField(max_length=200, blank=True)  # carries the token, so that a stale worker cannot overwrite it
+    result_file = models.CharField(
+        max_length=200, blank=True
+    )  # carries the token, so that a stale worker cannot overwrite it
     preview_file = models.CharField(max_length=200, blank=True)  # a small rendition for pages
     result_bytes = models.BigIntegerField(null=True, blank=True)
     result_format = models.CharField(max_length=16, blank=True)
@@ -86,7 +88,12 @@ class Job(models.Model):
             models.CheckConstraint(condition=Q(status__in=sorted(Status)), name="job_status_known"),
             models.CheckConstraint(
                 condition=(
-                    Q(status=Status.PROCESSING, token__isnull=False, lease_until__isnull=False, started_at__isnull=False)
+                    Q(
+                        status=Status.PROCESSING,
+                        token__isnull=False,
+                        lease_until__isnull=False,
+                        started_at__isnull=False,
+                    )
                     | (~Q(status=Status.PROCESSING) & Q(token__isnull=True, lease_until__isnull=True))
                 ),
                 name="job_processing_has_lease",

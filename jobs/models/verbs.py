@@ -6,7 +6,6 @@ webhook outbox in its own transaction: a listener never hears of a change that w
 """
 
 import uuid
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +15,7 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Extract, Greatest, Least, Now
 
 from jobs.errors import JobNotFound, JobStateConflict
+from jobs.models.answers import Beat, Finished, Reclaimed
 from jobs.states import LIVE, RETRYABLE, TERMINAL, Status
 from jobs.webhooks import outbox
 
@@ -28,37 +28,6 @@ CHANNEL = "job_events"
 
 #: What a job that nobody works on has in common.
 _FREE: dict[str, Any] = {"token": None, "lease_until": None, "deadline": None}
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What an accepted attempt leaves behind. File names are those of the default storage."""
-
-    result_file: str
-    result_bytes: int
-    result_format: str
-    result_width: int
-    result_height: int
-    result_sha256: str
-    preview_file: str = ""
-    report: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Beat:
-    """The answer to a heartbeat. ``held`` is False when the claim is lost or the hard limit has passed."""
-
-    held: bool
-    cancel: bool
-
-
-@dataclass(frozen=True)
-class Reclaimed:
-    """What the sweep did with jobs whose worker fell silent."""
-
-    requeued: int = 0
-    failed: int = 0
-    cancelled: int = 0
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -228,7 +197,9 @@ class JobQuerySet(models.QuerySet["Job"]):
             return Status.FAILED
         if job.attempts >= settings.JOB_MAX_ATTEMPTS:
             times = "once" if job.attempts == 1 else f"{job.attempts} times"
-            self._end(held, job.pk, Status.FAILED, f"the worker died {times} while it worked on this job", "worker_lost")
+            self._end(
+                held, job.pk, Status.FAILED, f"the worker died {times} while it worked on this job", "worker_lost"
+            )
             return Status.FAILED
         held.update(status=Status.QUEUED, worker="", **_FREE)
         self._changed(job.pk)
@@ -283,9 +254,7 @@ def tell(job_id: object) -> None:
 def hard_limit(job: "Job") -> timedelta:
     """How long one attempt may take."""
     megapixels = job.input_width * job.input_height * job.input_frames / 1e6
-    return timedelta(
-        seconds=settings.JOB_TIMEOUT_SECONDS + settings.JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL * megapixels
-    )
+    return timedelta(seconds=settings.JOB_TIMEOUT_SECONDS + settings.JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL * megapixels)
 
 
 def timeout_message(job: "Job") -> str:

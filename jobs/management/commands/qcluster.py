@@ -23,9 +23,11 @@ class Command(BaseCommand):
     requires_system_checks = []  # they import every view; the web process makes them, workers start without
     help = "Runs one cluster of workers: Q_CLUSTER_NAME=gpu (default) or Q_CLUSTER_NAME=io."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **_options: Any) -> None:
         if Conf.CLUSTER_NAME not in (dispatch.GPU, dispatch.IO):
-            raise CommandError(f"Q_CLUSTER_NAME is {Conf.CLUSTER_NAME!r}; the clusters are {dispatch.GPU} and {dispatch.IO}")
+            raise CommandError(
+                f"Q_CLUSTER_NAME is {Conf.CLUSTER_NAME!r}; the clusters are {dispatch.GPU} and {dispatch.IO}"
+            )
         shared = cluster.create(Conf.CLUSTER_NAME, int(Conf.WORKERS))
         guard = guarding.Guard(shared)
         q = DjangoQCluster()  # installs handlers of its own, which block inside the signal
@@ -34,6 +36,9 @@ class Command(BaseCommand):
         q.start()
         while q.sentinel.is_alive():
             time.sleep(guarding.TICK_SECONDS)
+            for pid in shared.overdue(time.monotonic()):
+                self.stderr.write(f"worker {pid} hangs beyond its job's limit: it is killed")
+                os.kill(pid, signal.SIGKILL)
             if shared.memory.stop == cluster.RUNNING:
                 wrong = guard.look()
                 if wrong:
@@ -56,7 +61,7 @@ class Command(BaseCommand):
         os._exit(code)
 
 
-def _on_signal(number: int, frame: FrameType | None) -> None:
+def _on_signal(_number: int, _frame: FrameType | None) -> None:
     """Only notes what is wanted: a handler that waits, as django-q2's does, would be entered twice."""
     shared = cluster.current()
     if shared is not None:

@@ -1,0 +1,158 @@
+"""Removes what is older than its time: ended jobs with their files, files without a job, what else is left behind.
+
+One function for the command, the API, the admin and the service's own schedule. Rows go first, in chunks, then their
+files: a process that is killed in between leaves files that nothing names, which the next clean-up finds, and never a
+job that the API offers without its picture. Waiting and running jobs are never touched.
+"""
+
+import logging
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
+
+from jobs import files
+from jobs.models.batch import Batch
+from jobs.models.idempotency import IdempotencyKey
+from jobs.models.job import Job
+from jobs.models.rate import RateBucket
+from jobs.models.webhook import WebhookMessage
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 500
+#: Younger files may belong to a row that is not committed yet, or to a result that is being written.
+ORPHAN_SECONDS = 3600.0
+_WEBHOOK_LOG_DAYS = 7
+
+
+@dataclass(frozen=True)
+class CleanupReport:
+    """What was removed, or with a dry run would be."""
+
+    jobs: int = 0
+    files: int = 0  # of those jobs
+    bytes: int = 0  # freed by all files together
+    orphans: int = 0  # files that belonged to no job
+
+
+def cleanup(
+    hours: float | None = None, *, dry_run: bool = False, orphan_seconds: float = ORPHAN_SECONDS
+) -> CleanupReport:
+    """Remove jobs that ended more than ``hours`` ago (None: RESULT_TTL_HOURS), and orphaned files.
+
+    :raises ValueError: ``hours`` is negative or no finite number.
+    """
+    hours = settings.RESULT_TTL_HOURS if hours is None else hours
+    if not 0 <= hours < 1_000_000:
+        raise ValueError(f"hours is {hours}; it must not be negative, nor more than a century")
+    age = timedelta(hours=hours)
+    started = time.monotonic()
+    jobs, removed, freed = (_count_jobs if dry_run else _remove_jobs)(age)
+    orphans, orphaned_bytes = _remove_orphans(orphan_seconds, dry_run=dry_run)
+    if not dry_run:
+        _forget(age)
+    report = CleanupReport(jobs, removed, freed + orphaned_bytes, orphans)
+    logger.info(
+        "clean-up jobs=%d files=%d bytes=%d orphans=%d hours=%g dry_run=%s seconds=%.2f",
+        report.jobs, report.files, report.bytes, report.orphans, hours, dry_run, time.monotonic() - started,
+    )  # fmt: skip
+    return report
+
+
+def _remove_jobs(age: timedelta) -> tuple[int, int, int]:
+    jobs = removed = freed = 0
+    while True:
+        with transaction.atomic():
+            # Locked, so that a retry cannot put a job back into the queue while it loses its picture.
+            old = Job.objects.ended().filter(finished_at__lte=Now() - age).order_by("finished_at")
+            rows = list(old.select_for_update(skip_locked=True, of=("self",))[:CHUNK])
+            Job.objects.filter(pk__in=[job.pk for job in rows]).delete()
+        names = [name for job in rows for name in files.names_of(job)]
+        jobs += len(rows)
+        removed += len(names)
+        freed += files.remove(names)
+        for job in rows:
+            files.remove_strays(job.pk, keep=None)
+        if len(rows) < CHUNK:
+            return jobs, removed, freed
+
+
+def _count_jobs(age: timedelta) -> tuple[int, int, int]:
+    jobs = found = size = 0
+    old = Job.objects.ended().filter(finished_at__lte=Now() - age)
+    for job in old.only("input_file", "result_file", "preview_file").iterator(chunk_size=CHUNK):
+        jobs += 1
+        for name in files.names_of(job):
+            try:
+                size += files.path_of(name).stat().st_size
+                found += 1
+            except FileNotFoundError:
+                continue
+    return jobs, found, size
+
+
+def _remove_orphans(seconds: float, *, dry_run: bool) -> tuple[int, int]:
+    """Delete files in the jobs' directories that no row names. Returns how many, and their bytes."""
+    count = size = 0
+    before = time.time() - seconds
+    for chunk in _chunks(before):
+        named = _named({job_id for job_id in map(files.job_id_of, chunk) if job_id is not None})
+        for name in chunk:
+            if name in named:
+                continue
+            path = files.path_of(name)
+            try:
+                size += path.stat().st_size
+                if not dry_run:
+                    path.unlink()
+                count += 1
+            except FileNotFoundError:
+                continue
+    return count, size
+
+
+def _chunks(before: float) -> Iterator[list[str]]:
+    """Storage names of files that were last touched before that time, CHUNK at a time.
+
+    By the time of the inode's change: a hard link to an old result, or a renamed upload, is as young as its name.
+    """
+    root = files.path_of("")
+    names: list[str] = []
+    for kind in (*files.KINDS, Path(settings.FILE_UPLOAD_TEMP_DIR).name):
+        for directory, _, entries in os.walk(root / kind):
+            for entry in entries:
+                path = Path(directory, entry)
+                try:
+                    if path.lstat().st_ctime > before:
+                        continue
+                except FileNotFoundError:
+                    continue
+                names.append(path.relative_to(root).as_posix())
+                if len(names) == CHUNK:
+                    yield names
+                    names = []
+    if names:
+        yield names
+
+
+def _named(job_ids: set[uuid.UUID]) -> set[str]:
+    rows = Job.objects.filter(pk__in=job_ids).values_list("input_file", "result_file", "preview_file")
+    return {name for row in rows for name in row if name}
+
+
+def _forget(age: timedelta) -> None:
+    """Rows that only served the jobs: batches without jobs, expired keys, old deliveries, idle rate limits."""
+    has_jobs = Exists(Job.objects.filter(batch=OuterRef("pk")))
+    Batch.objects.filter(~has_jobs, created_at__lte=Now() - age).delete()
+    IdempotencyKey.objects.filter(created_at__lte=Now() - timedelta(hours=settings.IDEMPOTENCY_TTL_HOURS)).delete()
+    WebhookMessage.objects.forget(timedelta(days=_WEBHOOK_LOG_DAYS))
+    RateBucket.objects.forget()
