@@ -12,10 +12,8 @@ from PIL import Image, ImageFile
 from jobs.engine import color, metadata
 from jobs.engine.errors import FormatUnsupported, ImageRejected
 from jobs.engine.opening import BROKEN_FILE, open_image
-from jobs.engine.probe import check, describe
+from jobs.engine.probe import avif_depth, check, describe
 from jobs.engine.types import Frame, Header, Limits, Metadata, Picture
-
-_ORIENTATION = 0x0112
 
 
 def decode(path: Path, limits: Limits) -> Picture:
@@ -47,12 +45,20 @@ def _decode(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
     if header.frames > 1:
         return _frames(name, image, header)
     loaded_meta = metadata.read(image)
-    orientation = 1 if name in ("tiff", "heic") else int(image.getexif().get(_ORIENTATION) or 1)
+    orientation = metadata.orientation(name, image)
     if name == "heic" and header.bits == 16:
         pixels, alpha = _deep_heic(path)
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
-    elif (name == "png" or (name == "tiff" and header.bits == 16)) and _opencv_reads(image):
+    elif (name == "png" or (name in ("tiff", "avif") and header.bits == 16)) and _opencv_reads(image):
         pixels, alpha = _opencv(path, header)
+        if name == "avif":
+            pixels, alpha = (
+                _widened(pixels, avif_depth(image)),
+                None if alpha is None else _widened(alpha, avif_depth(image)),
+            )
+        key = image.info.get("transparency")
+        if alpha is None and isinstance(key, int):  # OpenCV heeds a transparent colour in RGB files only
+            alpha = np.where(pixels[:, :, 0] == key, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
     else:
         image.load()
@@ -105,6 +111,12 @@ def _check_png(data: NDArray[np.uint8]) -> None:
     raise ImageRejected("the PNG file is broken or truncated")
 
 
+def _widened(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
+    """10 or 12 bit values over the full range of 16."""
+    full = (1 << depth) - 1
+    return ((pixels.astype(np.uint32) * 65535 + full // 2) // full).astype(np.uint16)
+
+
 def _deep_heic(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """10 and 12 bit HEIC, scaled to 16 bit."""
     import pillow_heif  # noqa: PLC0415 - a native library that few jobs need
@@ -122,7 +134,7 @@ def _frames(name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
     if header.bits == 16:
         raise FormatUnsupported(f"a {name.upper()} of {header.frames} frames with 16 bit per channel is not supported")
     meta = metadata.read(image, loop=None if name == "tiff" else _plays(name, image))
-    orientation = 1 if name in ("tiff", "heic") else int(image.getexif().get(_ORIENTATION) or 1)
+    orientation = metadata.orientation(name, image)
     first = 1 if name == "png" and image.info.get("default_image") else 0
     arrays, durations, icc = [], [], meta.icc
     for index in range(first, first + header.frames):

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
 
 from jobs.engine import exif as exif_block
 from jobs.engine import png, tiff
-from jobs.engine.errors import EngineError
+from jobs.engine.errors import EngineError, FormatUnsupported
 from jobs.engine.output import Written, choose
 from jobs.engine.types import EncodeOptions, Frame, Metadata, Picture
 
@@ -34,9 +35,11 @@ def encode(picture: Picture, path: Path, options: EncodeOptions | None = None) -
                 tiff.write(file, picture.frames, meta, provenance)
         elif name == "png" and len(picture.frames) == 1:
             _write(path, png.still(picture.frames[0], meta, provenance))
+        elif name == "avif" and options.lossless:
+            _write(path, [_lossless_avif(picture, meta, provenance)])
         else:
             _pillow(picture, path, name, meta, provenance, options)
-    except (ValueError, SystemError, OverflowError) as error:
+    except (ValueError, SystemError, OverflowError, cv2.error) as error:
         raise EngineError(f"the result could not be written as {name.upper()}: {error}") from error
     return name
 
@@ -115,6 +118,7 @@ def _still_or_moving(meta: Metadata, provenance: str | None, options: EncodeOpti
     # These formats have no place for a comment, so the line of provenance becomes an EXIF entry.
     exif = exif_block.with_software(meta.exif, provenance) if provenance else meta.exif
     if exif:
+        exif = exif_block.without_orientation(exif) if name == "avif" else exif
         settings["exif"] = b"Exif\0\0" + exif
     if meta.xmp:
         settings["xmp"] = meta.xmp
@@ -125,12 +129,36 @@ def _still_or_moving(meta: Metadata, provenance: str | None, options: EncodeOpti
         else:
             settings["method"] = 2
     else:
-        settings |= {"quality": 100 if options.lossless else options.quality or _QUALITY["avif"], "speed": 8}
-        if options.lossless:
-            settings |= {"subsampling": "4:4:4", "advanced": {"matrix_coefficients": "identity"}}
-        elif settings["quality"] >= 90:
+        settings |= {"quality": options.quality or _QUALITY["avif"], "speed": 8}
+        if settings["quality"] >= 90:
             settings["subsampling"] = "4:4:4"
     return settings
+
+
+def _lossless_avif(picture: Picture, meta: Metadata, provenance: str | None) -> memoryview:
+    """By OpenCV, which stores RGB as it is at quality 100; Pillow turns it into YCbCr first and loses the last bits."""
+    if len(picture.frames) > 1:
+        raise FormatUnsupported(
+            "AVIF is written lossless for still pictures only; webp and png can hold this animation"
+        )
+    exif = exif_block.with_software(meta.exif, provenance) if provenance else meta.exif
+    parts = (
+        (cv2.IMAGE_METADATA_EXIF, exif),
+        (cv2.IMAGE_METADATA_XMP, meta.xmp),
+        (cv2.IMAGE_METADATA_ICCP, meta.icc),
+    )
+    there = [(kind, np.frombuffer(content, np.uint8)) for kind, content in parts if content]
+    done, data = cv2.imencodeWithMetadata(
+        ".avif",
+        png.interleaved(picture.frames[0]),
+        [kind for kind, _ in there],
+        [content for _, content in there],
+        [cv2.IMWRITE_AVIF_QUALITY, 100, cv2.IMWRITE_AVIF_SPEED, 8],
+    )
+    if not done:
+        raise EngineError("the AVIF encoder failed")
+    view: memoryview = data.reshape(-1).data
+    return view
 
 
 def _animated_png(meta: Metadata, provenance: str | None) -> dict[str, Any]:

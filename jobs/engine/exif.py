@@ -8,6 +8,7 @@ import re
 import struct
 from collections.abc import Iterator
 
+_EMPTY = b"II*\0\x08\0\0\0\0\0\0\0\0\0"
 _PREFIX = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _EXIF_DIRECTORY = 0x8769
@@ -38,29 +39,50 @@ def resized(exif: bytes, width: int, height: int) -> bytes:
     return bytes(data)
 
 
-def with_software(exif: bytes | None, line: str) -> bytes:
-    """The same block, or a new one, with a ProcessingSoftware entry. A camera's own Software entry is left alone.
+def orientation(exif: bytes) -> int:
+    """1 to 8; 1 where the block names none or cannot be read."""
+    data = bytearray(body(exif))
+    order = _order(data)
+    for at, tag in _entries(data, _first(data)):
+        if tag == _ORIENTATION:
+            value = int(struct.unpack_from(f"{order}H", data, at + 8)[0])
+            return value if 1 <= value <= 8 else 1
+    return 1
 
-    The first directory is written anew at the end of the block; everything else keeps its place.
-    """
-    data = bytearray(body(exif)) if exif else bytearray(b"II*\0\x08\0\0\0\0\0\0\0\0\0")
+
+def readable(exif: bytes) -> bool:
+    """Whether there is a first directory; a block without one would only break the programs that read our result."""
+    data = body(exif)
+    first = _first(data)
+    order = _order(data)
+    return bool(first) and first + 2 + 12 * struct.unpack_from(f"{order}H", data, first)[0] <= len(data)
+
+
+def without_orientation(exif: bytes) -> bytes:
+    """The same block without that entry: some encoders write a block anew, with losses, when they find it."""
+    return _with_first_directory(bytearray(body(exif)), drop=_ORIENTATION)
+
+
+def with_software(exif: bytes | None, line: str) -> bytes:
+    """The same block, or a new one, with a ProcessingSoftware entry. A camera's own Software entry is left alone."""
+    data = bytearray(body(exif)) if exif and readable(exif) else bytearray(_EMPTY)
+    order = _order(data)
+    text = line.encode("ascii", "replace").ljust(4, b"\0") + b"\0"  # five bytes or more never fit into the entry itself
+    data += b"\0" * (len(data) % 2)
+    entry = struct.pack(f"{order}HHII", _PROCESSING_SOFTWARE, _ASCII, len(text), len(data))
+    return _with_first_directory(data + text, drop=_PROCESSING_SOFTWARE, add=entry)
+
+
+def _with_first_directory(data: bytearray, *, drop: int, add: bytes | None = None) -> bytes:
+    """The first directory written anew at the end of the block; everything else keeps its place."""
     order = _order(data)
     first = _first(data)
-    if not order or not first:
-        return with_software(None, line)
-    entries = [bytes(data[at : at + 12]) for at, tag in _entries(data, first) if tag != _PROCESSING_SOFTWARE]
+    entries = [bytes(data[at : at + 12]) for at, tag in _entries(data, first) if tag != drop]
+    if add:
+        entries.append(add)
+    entries.sort(key=lambda entry: int(struct.unpack_from(f"{order}H", entry)[0]))
     following = _next(data, first)
-    text = line.encode("ascii", "replace") + b"\0"
-    if len(text) < 4:
-        text = text.ljust(4, b"\0")
-    if len(data) % 2:
-        data += b"\0"
-    place = len(data)
-    data += text + b"\0" * (len(text) % 2)
-    entries.append(struct.pack(f"{order}HHII", _PROCESSING_SOFTWARE, _ASCII, len(text), place))
-    if len(text) == 4:
-        entries[-1] = struct.pack(f"{order}HHI", _PROCESSING_SOFTWARE, _ASCII, 4) + text
-    entries.sort(key=lambda entry: struct.unpack_from(f"{order}H", entry)[0])
+    data += b"\0" * (len(data) % 2)
     struct.pack_into(f"{order}I", data, 4, len(data))
     data += struct.pack(f"{order}H", len(entries)) + b"".join(entries) + struct.pack(f"{order}I", following)
     return bytes(data)

@@ -5,7 +5,8 @@ from typing import Any
 
 from PIL import Image
 
-from jobs.engine.exif import body, upright, upright_xmp
+from jobs.engine import exif as exif_block
+from jobs.engine.exif import readable, upright, upright_xmp
 from jobs.engine.types import Metadata
 
 _IPTC_RESOURCE = 0x0404  # Photoshop image resource: IPTC-NAA record
@@ -16,18 +17,33 @@ _SPACES = {1: b"GRAY", 3: b"RGB "}
 def read(image: Image.Image, *, loop: int | None = None) -> Metadata:
     """Everything beside the pixels, before any of them was decoded or converted; the profile is not yet checked."""
     info: dict[Any, Any] = image.info
-    exif = info.get("exif")
     xmp = info.get("xmp")
     if isinstance(xmp, str):
         xmp = xmp.encode()
     return Metadata(
         icc=info.get("icc_profile") or None,
-        exif=_exif(image, exif),
+        exif=_exif(image, _raw_exif(image)),
         xmp=upright_xmp(xmp) if xmp else None,
         iptc=_iptc(image),
         dpi=_dpi(info.get("dpi")),
         loop=loop,
     )
+
+
+def orientation(name: str, image: Image.Image) -> int:
+    """How stored pixels must be turned, 1 to 8. Pillow turns TIFF itself, and libheif HEIC."""
+    raw = None if name in ("tiff", "heic") else _raw_exif(image)
+    return exif_block.orientation(raw) if raw else 1
+
+
+def _raw_exif(image: Image.Image) -> bytes | None:
+    raw = image.info.get("exif")
+    if raw is None and "Raw profile type exif" in image.info:  # PNG files of old ImageMagick versions
+        try:
+            raw = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[3:]))
+        except (ValueError, AttributeError):
+            return None
+    return raw if isinstance(raw, bytes) and raw else None
 
 
 def fitting_profile(icc: bytes | None, channels: int) -> bytes | None:
@@ -49,9 +65,9 @@ def _exif(image: Image.Image, raw: Any) -> bytes | None:
             if nested:
                 kept.get_ifd(directory).update(nested)
         raw = kept.tobytes() if len(kept) or kept.get_ifd(0x8769) or kept.get_ifd(0x8825) else None
-    if not isinstance(raw, bytes) or not raw:
+    if not isinstance(raw, bytes) or not readable(raw):
         return None
-    return upright(body(raw))
+    return upright(raw)
 
 
 def _iptc(image: Image.Image) -> bytes | None:

@@ -82,6 +82,8 @@ def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
     try:
         return name, _plugin(name)(file, str(path))
     except BROKEN_FILE as error:
+        if "unknown pixel mode" in str(error) or "unknown data organization" in str(error):
+            raise FormatUnsupported(f"the {name.upper()} file holds pixels of a kind that we do not read") from error
         raise ImageRejected(f"the file looks like {name.upper()} but its header is broken") from error
 
 

@@ -19,15 +19,39 @@ _AFTER_HEADER = 8 + 25  # signature and IHDR
 
 def still(frame: Frame, meta: Metadata, provenance: str | None) -> list[bytes | memoryview]:
     """The file in pieces, to be written one after another; the pixels are not copied to put chunks before them."""
-    done, data = cv2.imencode(".png", interleaved(frame))
-    if not done:
-        raise EngineError("the PNG encoder failed")
-    whole = data.reshape(-1).data
+    if frame.alpha is not None and frame.color.shape[2] == 1:
+        whole = memoryview(_gray_with_alpha(frame.color[:, :, 0], frame.alpha))
+    else:
+        done, data = cv2.imencode(".png", interleaved(frame))
+        if not done:
+            raise EngineError("the PNG encoder failed")
+        whole = data.reshape(-1).data
     return [bytes(whole[:_AFTER_HEADER]), *chunks(meta, provenance), whole[_AFTER_HEADER:]]
 
 
+def _gray_with_alpha(gray: NDArray[Any], alpha: NDArray[Any]) -> bytes:
+    """Colour type 4, which OpenCV reads but does not write: rows as differences to the row above (filter 2)."""
+    height, width = gray.shape
+    pixels = np.stack((gray, alpha), axis=2)
+    size = pixels.itemsize
+    rows = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder(">"))).view(np.uint8).reshape(height, -1)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = 2
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8 * size, 4, 0, 0, 0)
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            _chunk(b"IHDR", header),
+            _chunk(b"IDAT", zlib.compress(filtered.data)),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
 def interleaved(frame: Frame) -> NDArray[Any]:
-    """As OpenCV wants it: gray (H, W), BGR or BGRA."""
+    """As OpenCV wants it: gray (H, W), BGR or BGRA; gray with alpha becomes BGRA."""
     color, alpha = frame.color, frame.alpha
     if color.shape[2] == 1 and alpha is None:
         return color[:, :, 0]

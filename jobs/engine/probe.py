@@ -5,12 +5,12 @@ from pathlib import Path
 from PIL import ImageFile
 
 from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
+from jobs.engine.metadata import orientation
 from jobs.engine.opening import BROKEN_FILE, open_image
 from jobs.engine.types import Header, Limits
 
 #: EXIF orientations that swap width and height.
 _TURNED = (5, 6, 7, 8)
-_ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258
 _SAMPLE_FORMAT = 339
 
@@ -68,21 +68,22 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
     mode = image.mode
     bits = 8
     if name == "png":
-        bits = png_depth(image)
+        bits = _header_byte(image, 24)
     elif name == "tiff":
         bits = _tiff_bits(image)
+    elif name == "avif":
+        bits = avif_depth(image)
     elif name == "heic":
-        bits = 16 if int(image.info.get("bit_depth", 8)) > 8 else 8
-    # Pillow already turns TIFF (and reports the turned size); libheif turns HEIC and resets the tag.
-    if name not in ("tiff", "heic") and image.getexif().get(_ORIENTATION) in _TURNED:
+        bits = int(image.info.get("bit_depth", 8))
+    if orientation(name, image) in _TURNED:
         width, height = height, width
     return Header(
         format=name,
         width=width,
         height=height,
         frames=count_frames(name, image, limits.max_frames),
-        bits=16 if bits == 16 else 8,
-        gray=mode in ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"),
+        bits=16 if bits > 8 else 8,
+        gray=png_is_gray(image) if name == "png" else mode in ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"),
         alpha=mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info,
     )
 
@@ -108,15 +109,37 @@ def count_frames(name: str, image: ImageFile.ImageFile, limit: int) -> int:
     return max(count, 1)
 
 
-def png_depth(image: ImageFile.ImageFile) -> int:
-    """Bits per channel from IHDR (PNG specification, 11.2.1): byte 24 of the file."""
+def png_is_gray(image: ImageFile.ImageFile) -> bool:
+    """From the colour type, byte 25: Pillow opens gray with alpha of 16 bit as RGBA."""
+    return _header_byte(image, 25) in (0, 4)
+
+
+def _header_byte(image: ImageFile.ImageFile, index: int) -> int:
+    """One byte of a PNG's IHDR, which stands at a fixed place (PNG specification, 11.2.1)."""
     file = image.fp
     if file is None:
         raise ValueError("the file is closed")
     position = file.tell()
-    file.seek(24)
-    depth = file.read(1)[0]
+    file.seek(index)
+    byte = file.read(1)[0]
     file.seek(position)
+    return byte
+
+
+def avif_depth(image: ImageFile.ImageFile) -> int:
+    """8, 10 or 12, from the codec configuration (AV1-ISOBMFF, 2.3.3): two flags in the third byte of ``av1C``."""
+    file = image.fp
+    if file is None:
+        raise ValueError("the file is closed")
+    position = file.tell()
+    file.seek(0)
+    head = file.read(1 << 16)
+    file.seek(position)
+    depth, at = 8, head.find(b"av1C")
+    while 0 <= at < len(head) - 6:
+        flags = head[at + 6]
+        depth = max(depth, 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8)
+        at = head.find(b"av1C", at + 4)
     return depth
 
 

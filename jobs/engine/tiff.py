@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from jobs.engine.types import Frame, Metadata
 
 _STRIP_BYTES = 1 << 20
+_STRIP_OFFSETS = 273
 _SHORT, _LONG, _BYTE, _UNDEFINED = 3, 4, 1, 7
 
 
@@ -29,7 +30,7 @@ def write(file: BinaryIO, frames: tuple[Frame, ...], meta: Metadata, provenance:
         if file.tell() % 2:
             file.write(b"\0")
         at = file.tell()
-        body = directory.tobytes(at - start)
+        body = _with_offsets(directory.tobytes(at - start), at - start, offsets)
         file.write(body)
         end = file.tell()
         file.seek(pointer)
@@ -37,6 +38,17 @@ def write(file: BinaryIO, frames: tuple[Frame, ...], meta: Metadata, provenance:
         # The directory's last four bytes name the next one; they follow its twelve bytes per entry.
         pointer = at + 2 + 12 * struct.unpack_from("<H", body)[0]
         file.seek(end)
+
+
+def _with_offsets(body: bytes, at: int, offsets: list[int]) -> bytes:
+    """Pillow takes strip offsets as counted from the directory's end and moves them; ours are true already."""
+    patched = bytearray(body)
+    for entry in range(2, 2 + 12 * struct.unpack_from("<H", body)[0], 12):
+        tag, _, count = struct.unpack_from("<HHI", body, entry)
+        if tag == _STRIP_OFFSETS:
+            place = entry + 8 if count == 1 else struct.unpack_from("<I", body, entry + 8)[0] - at
+            struct.pack_into(f"<{count}I", patched, place, *offsets)
+    return bytes(patched)
 
 
 def _strips(file: BinaryIO, frame: Frame, start: int) -> tuple[list[int], list[int], int]:
