@@ -16,7 +16,7 @@ class JobsConfig(AppConfig):
         """Connect the cluster's signals, and make the directory in which Django's upload handler starts its files."""
         from django_q import signals  # noqa: PLC0415 - needs the registry of apps
 
-        from jobs import cluster  # noqa: PLC0415 - as above
+        from jobs import checks, cluster  # noqa: F401, PLC0415 - as above; importing registers the checks
 
         signals.post_spawn.connect(cluster.worker_started, dispatch_uid="jobs.worker_started")
         signals.pre_execute.connect(cluster.task_picked, dispatch_uid="jobs.task_picked")

@@ -16,10 +16,10 @@ MAX_AGE = timedelta(hours=24)
 _SALT = "jobs.links"
 
 
-def sign(path: str, key: ApiKey, *, seconds: int = 3600) -> str:
-    """``path`` with a signature that is good for GET and HEAD of this path, as ``key``, for so long."""
-    until = int((datetime.now(UTC) + min(timedelta(seconds=seconds), MAX_AGE)).timestamp())
-    return f"{path}?{PARAMETER}={until}.{key.prefix}.{_signature(path, key.prefix, until)}"
+def sign(path: str, key: ApiKey, *, until: datetime) -> str:
+    """``path`` with a signature that is good for GET and HEAD of this path, as ``key``, until then (whole seconds)."""
+    moment = int(min(until, datetime.now(UTC) + MAX_AGE).timestamp())
+    return f"{path}?{PARAMETER}={moment}.{key.prefix}.{_signature(path, key.prefix, moment)}"
 
 
 def verify(path: str, text: str) -> ApiKey | None:

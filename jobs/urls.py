@@ -6,6 +6,7 @@ from jobs.views.batches import BatchViewSet
 from jobs.views.cleanup import CleanupViewSet
 from jobs.views.events import EventViewSet
 from jobs.views.jobs import JobsViewSet, JobViewSet
+from jobs.views.links import LinkViewSet
 from jobs.views.results import PictureViewSet
 from jobs.views.submit import SubmitBatchViewSet, SubmitViewSet
 
@@ -20,6 +21,7 @@ urlpatterns = [
     path("jobs/<str:job_id>/preview", PictureViewSet.as_view({"get": "preview"}), name="job-preview"),
     path("jobs/<str:job_id>/input", PictureViewSet.as_view({"get": "input"}), name="job-input"),
     path("jobs/<str:job_id>/events", EventViewSet.as_view({"get": "stream"}), name="job-events"),
+    path("jobs/<str:job_id>/links", LinkViewSet.as_view({"post": "create"}), name="job-links"),
     path("batches/<str:batch_id>", BatchViewSet.as_view({"get": "retrieve"}), name="batch"),
     path("batches/<str:batch_id>/results", BatchViewSet.as_view({"get": "results"}), name="batch-results"),
     path("cleanup", CleanupViewSet.as_view({"post": "create"}), name="cleanup"),

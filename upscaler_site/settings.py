@@ -150,6 +150,8 @@ REQUIRE_MANAGE_KEY = env.flag("REQUIRE_MANAGE_KEY", False, help="Downloads and c
 RATE_LIMIT_UPSCALE = env.rate("RATE_LIMIT_UPSCALE", help="Submissions per key or address, such as 60/minute; none is no limit")
 RATE_LIMIT_READ = env.rate("RATE_LIMIT_READ", help="Other calls per key or address, such as 600/minute; none is no limit")
 
+SILENCED_SYSTEM_CHECKS = env.words("SILENCED_SYSTEM_CHECKS", help="Warnings of manage.py check that do not apply here, such as jobs.W002")
+
 # --- Webhooks ---------------------------------------------------------------------------------------------------------
 WEBHOOK_SECRETS = webhook_secrets_for(
     DATA_DIR,
