@@ -21,8 +21,8 @@ from jobs.engine.errors import Cancelled, EngineError
 from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
 from jobs.insisting import insist
 from jobs.limits import engine_limits
-from jobs.models.job import Job
 from jobs.models.answers import Finished
+from jobs.models.job import Job
 from jobs.previews import write_preview
 from jobs.pulse import Pulse, Reason
 from modelstore.errors import ModelStoreError
