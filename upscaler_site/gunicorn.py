@@ -30,6 +30,7 @@ logconfig_dict = settings.LOGGING | {
     "loggers": settings.LOGGING["loggers"]
     | {
         "gunicorn.error": {"handlers": ["stderr"], "level": settings.LOG_LEVEL, "propagate": False},
-        "gunicorn.access": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        # Given a dictionary, gunicorn logs requests whatever `accesslog` says.
+        "gunicorn.access": {"handlers": ["stderr"] if settings.ACCESS_LOG else [], "level": "INFO", "propagate": False},
     }
 }

@@ -10,8 +10,11 @@ import pwd
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
+
+END_SECONDS = 10
 
 
 def as_user(name: str | None) -> dict[str, Any]:
@@ -24,6 +27,7 @@ def as_user(name: str | None) -> dict[str, Any]:
 
 def stop(command: list[str], system_user: str | None) -> None:
     """Stop the server: connections are cut, the data is checkpointed; where that takes too long, it recovers next time."""
+    server = _server_pid(Path(command[command.index("-D") + 1]))
     for mode in ("fast", "immediate"):
         done = subprocess.run(
             [*command, mode],
@@ -35,7 +39,32 @@ def stop(command: list[str], system_user: str | None) -> None:
             **as_user(system_user),
         )
         if done.returncode == 0:
-            return
+            break
+    # pg_ctl waits for the pid file to go, which the server removes shortly before it ends.
+    limit = time.monotonic() + END_SECONDS
+    while server is not None and _runs(server) and time.monotonic() < limit:
+        time.sleep(0.01)
+
+
+def _server_pid(data: Path) -> int | None:
+    try:
+        return int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+
+
+def _runs(pid: int) -> bool:
+    """Whether the process is there and no zombie, which nobody may reap where this container has no init."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return not Path("/proc/self").exists()
 
 
 def main(users_lock: str, guard_lock: str, system_user: str, *command: str) -> None:

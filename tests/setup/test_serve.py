@@ -1,0 +1,155 @@
+"""The whole service starts with one command, survives losses, and leaves nothing behind when it is told to stop."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.eventually import eventually
+from tests.service import REPOSITORY, Service, StartService
+
+#: Issue: everything is gone within 15 s. The machine that runs the tests may be busy with much else.
+STOP_SECONDS = 60
+
+
+def everything_runs(service: Service) -> bool:
+    """Web server and both clusters are there, each with its children."""
+    mains = service.cluster_mains("gpu") + service.cluster_mains("io")
+    return len(mains) == 2 and all(len(main.children(recursive=True)) >= 3 for main in mains)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_top_process_stops_everything(start_service: StartService, number: signal.Signals) -> None:
+    service = start_service()
+    eventually(lambda: everything_runs(service), seconds=120)
+    assert service.stop(number, seconds=STOP_SECONDS) == 0
+    assert f"is ready:  http://localhost:{service.port}/" in service.output()
+
+
+def test_a_signal_to_the_whole_group_stops_everything(start_service: StartService) -> None:
+    service = start_service()
+    eventually(lambda: everything_runs(service), seconds=120)
+    assert service.process is not None
+    os.killpg(service.process.pid, signal.SIGTERM)
+    assert service.process.wait(STOP_SECONDS) == 0
+    assert service.processes() == []
+
+
+def test_a_signal_while_it_starts_stops_it_too(start_service: StartService) -> None:
+    service = start_service(wait=False)
+    eventually(lambda: len(service.processes()) > 1, seconds=120, every=0.01)
+    service.stop(signal.SIGINT, seconds=STOP_SECONDS)
+
+
+def test_a_second_signal_does_not_wait_for_anybody(start_service: StartService) -> None:
+    service = start_service(STOP_GRACE_SECONDS="3000")
+    eventually(lambda: everything_runs(service), seconds=120)
+    for main in service.cluster_mains("gpu"):
+        main.suspend()  # it will not stop by itself
+    assert service.process is not None
+    service.process.send_signal(signal.SIGTERM)
+    eventually(lambda: "Stopping" in service.output())
+    service.stop(signal.SIGTERM, seconds=STOP_SECONDS)
+
+
+def test_a_killed_service_is_cleared_away_by_the_kernel_and_the_next_start(start_service: StartService) -> None:
+    service = start_service()
+    eventually(lambda: everything_runs(service), seconds=120)
+    old = service.processes()
+    assert service.process is not None
+    service.process.kill()
+    service.process.wait()
+    service.start()
+    still_there = {p.pid for p in old if p.is_running() and p.status() != psutil.STATUS_ZOMBIE}
+    assert not still_there & {process.pid for process in service.processes() if "postgres" not in process.name()}
+    eventually(lambda: everything_runs(service), seconds=120)
+    service.stop(seconds=STOP_SECONDS)
+
+
+@pytest.mark.parametrize("queue", ["gpu", "io"])
+def test_a_killed_cluster_comes_back_without_orphans(start_service: StartService, queue: str) -> None:
+    service = start_service()
+    eventually(lambda: everything_runs(service), seconds=120)
+    (main,) = service.cluster_mains(queue)
+    family = [main, *main.children(recursive=True)]
+    main.kill()
+    eventually(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family))
+    eventually(lambda: everything_runs(service), seconds=120)
+    service.stop(seconds=STOP_SECONDS)
+
+
+def test_a_killed_web_server_comes_back(start_service: StartService) -> None:
+    service = start_service()
+    (master,) = [p for p in service.processes() if "gunicorn" in p.cmdline() and "upscaler_site.launcher" in p.parent().cmdline()]
+    master.kill()
+    eventually(lambda: not master.is_running() or master.status() == psutil.STATUS_ZOMBIE)
+    eventually(service.answers, seconds=120)
+    service.stop(seconds=STOP_SECONDS)
+
+
+def test_a_port_in_use_is_said_at_once(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = serve(tmp_path, PORT=str(port))
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert f"PORT={port + 1} make run" in done.stderr
+    assert not (tmp_path / "data" / "postgres").exists()
+
+
+def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path) -> None:
+    done = serve(tmp_path, MAX_UPLOAD_MB="lots")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == "Error: MAX_UPLOAD_MB is 'lots'; it must be a whole number"
+
+
+def test_a_second_service_on_the_same_data_is_refused(service: Service) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "upscaler_site.serve"],
+        cwd=REPOSITORY,
+        env=service.environment | {"PORT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "already runs" in done.stderr
+    assert httpx.get(f"{service.base_url}/api/v1/health/live", timeout=60).status_code == 200
+
+
+def test_a_lone_command_starts_the_database_and_stops_it_again(tmp_path: Path) -> None:
+    lone = Service(tmp_path / "data")
+    lone.manage("migrate", "--verbosity=0")
+    assert "bundled-compact-x4" in lone.manage("shell", "-c", LIST_MODELS).stdout
+    assert lone.processes() == []
+
+
+def test_a_command_works_beside_the_running_service(service: Service) -> None:
+    assert "tiny-x2" in service.manage("shell", "-c", LIST_MODELS).stdout
+    assert httpx.get(f"{service.base_url}/api/v1/health/live", timeout=60).status_code == 200
+
+
+LIST_MODELS = "from modelstore.models import Model; print(*Model.objects.values_list('name', flat=True))"
+
+
+def serve(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the service to its end, which is expected to come at once."""
+    template = Service(tmp_path / "data", environment)
+    return subprocess.run(
+        [sys.executable, "-m", "upscaler_site.serve"],
+        cwd=REPOSITORY,
+        env=template.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
