@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from modelstore import importing, ordering, removal, store, usage
-from modelstore.errors import ModelStoreError
+from modelstore.errors import ModelStoreError, WeightsDamaged
 from modelstore.forms import ImportForm
 from modelstore.models import Model
 from modelstore.places import size_on_disk
@@ -28,33 +28,31 @@ else:  # the class takes no parameter when it runs
 _OPERATE, _MANAGE = "modelstore.operate_model", "modelstore.manage_model"
 
 
+# The admin writes the first letter of a message large, so none of these begins with a name.
 def _download(model: Model) -> str:
     if model.origin != Origin.OFFICIAL:
-        return f"{model.name} is not one of the official models and cannot be downloaded"
+        return f"Only official models can be downloaded; {model.name} is {model.get_origin_display()}"
     if model.state == State.READY and store.is_available(model):
-        return f"{model.name} is here already"
+        return f"Already here: {model.name}"
     ordering.order([model.name])
-    return f"{model.name} is asked for"
+    return f"Asked for {model.name}"
 
 
 def _cancel(model: Model) -> str:
-    return (
-        f"{model.name}: the download was called off"
-        if Model.objects.cancel(model.name)
-        else f"{model.name} is not on its way"
-    )
+    return f"{'Called off' if Model.objects.cancel(model.name) else 'Not on its way'}: {model.name}"
 
 
 def _verify(model: Model) -> str:
     if model.state != State.READY:
-        return f"{model.name} is not here"
+        return f"Not here: {model.name}"
     if store.verify(model):
-        return f"{model.name} is genuine"
-    return f"{model.name} is DAMAGED" + ("; it is being fetched again" if model.origin == Origin.OFFICIAL else "")
+        return f"Genuine: {model.name}"
+    again = "; it is being fetched again" if model.origin == Origin.OFFICIAL else ""
+    raise WeightsDamaged(f"the file of {model.name} is damaged{again}")
 
 
 def _delete(model: Model) -> str:
-    return f"{model.name} was deleted, {filesizeformat(removal.delete(model.name))} are free again"
+    return f"Deleted {model.name}: {filesizeformat(removal.delete(model.name))} are free again"
 
 
 #: Address → (deed, permission, label).
@@ -188,7 +186,7 @@ class ModelAdmin(_Base):
             try:
                 self.message_user(request, act(model), messages.SUCCESS)
             except ModelStoreError as error:
-                self.message_user(request, str(error), messages.ERROR)
+                self.message_user(request, f"Attention: {error}", messages.ERROR)
 
     # --- Pages --------------------------------------------------------------------------------------------------------
     def get_urls(self) -> list[URLPattern]:
@@ -259,8 +257,8 @@ class ModelAdmin(_Base):
             except ModelStoreError as error:
                 form.add_error(None, str(error))
             else:
-                known = "known as an official file" if model.state == State.READY else "received; it is being examined"
-                self.message_user(request, f"{model.name}: {known}", messages.SUCCESS)
+                done = "Imported the official" if model.state == State.READY else "Received and now examining"
+                self.message_user(request, f"{done} {model.name}", messages.SUCCESS)
                 return HttpResponseRedirect(reverse("admin:modelstore_model_change", args=[model.pk]))
         context = {**self.admin_site.each_context(request), "form": form, "opts": self.opts, "title": "Import a model"}
         return TemplateResponse(request, "admin/modelstore/model/import.html", context)

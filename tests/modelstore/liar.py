@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
 
 #: How one request is answered; gets the handler and the true content.
 Behaviour = Callable[["Handler", bytes], None]
@@ -69,7 +70,7 @@ class Liar:
         self._server = LiarServer()
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
-    def __enter__(self) -> "Liar":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -72,7 +72,9 @@ def test_when_every_source_fails_the_row_says_why_and_nothing_is_kept(official: 
     fetching.run_waiting()
     row = official.row
     assert row.state == State.FAILED
-    assert row.error.startswith("github: HTTP 500; huggingface someone/models: wrong bytes: the server announces 26 bytes")
+    assert row.error.startswith(
+        "github: HTTP 500; huggingface someone/models: wrong bytes: the server announces 26 bytes"
+    )
     assert list(models_dir.iterdir()) == []
 
 
@@ -151,7 +153,8 @@ def test_progress_is_in_the_row_while_it_runs(official: TestOfficial) -> None:
     ordering.order([official.name])
     worker = in_thread(fetching.run_waiting)
     try:
-        row = eventually(lambda: official.row if official.row.received_bytes == half else None)
+        eventually(lambda: official.row.received_bytes == half)
+        row = official.row
         assert row.state == State.DOWNLOADING
         assert 48 <= row.percent <= 50
     finally:

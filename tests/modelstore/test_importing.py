@@ -67,7 +67,7 @@ def test_the_official_file_is_known_whatever_it_is_called(models_dir: Path, tmp_
 
 
 def test_an_official_name_takes_only_the_official_bytes(models_dir: Path, tiny_weights: Path) -> None:
-    with pytest.raises(CommandError, match="not the official RealESRGAN_x4plus.*67040989 bytes"):
+    with pytest.raises(CommandError, match=r"not the official RealESRGAN_x4plus.*67040989 bytes"):
         import_command(tiny_weights, "--name", "RealESRGAN_x4plus")
     assert Model.objects.get(name="RealESRGAN_x4plus").state == State.MISSING
     assert everything_below(models_dir) == []

@@ -1,6 +1,5 @@
 """Deleting frees the disk, unless jobs need the model."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,12 @@ from tests.modelstore.conftest import TestOfficial
 
 
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
+def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """What the room above would register: a count of unfinished jobs per model."""
     counts: dict[str, int] = {}
     monkeypatch.setattr(usage, "_counters", [])
     usage.register(lambda name: counts.get(name, 0))
-    yield counts
+    return counts
 
 
 @pytest.fixture
@@ -84,7 +83,9 @@ def test_deleting_a_waiting_download_calls_it_off(official: TestOfficial, jobs: 
     assert official.row.state == State.MISSING
 
 
-def test_what_a_broken_download_left_is_freed_too(official: TestOfficial, models_dir: Path, jobs: dict[str, int]) -> None:
+def test_what_a_broken_download_left_is_freed_too(
+    official: TestOfficial, models_dir: Path, jobs: dict[str, int]
+) -> None:
     models_dir.mkdir()
     (models_dir / f"{official.name}.pth.abc.part").write_bytes(b"x" * 10)
     assert removal.delete(official.name) == 10

@@ -42,14 +42,12 @@ def test_a_missing_model_says_how_to_get_it(official: TestOfficial) -> None:
         store.require_usable("RealESRGAN_x4plus")
     assert not refusal.value.coming
     text = str(refusal.value)
-    assert text.startswith(
-        "Model not available: RealESRGAN_x4plus. Download it first using /api/v1/models/download"
-    )
+    assert text.startswith("Model not available: RealESRGAN_x4plus. Download it first using /api/v1/models/download")
 
 
 def test_without_any_usable_model_the_offline_way_is_said_too(official: TestOfficial) -> None:
     Model.objects.filter(state=State.READY).update(state=State.MISSING)
-    with pytest.raises(ModelNotReady, match="manage.py import_model RealESRGAN_x4plus.pth"):
+    with pytest.raises(ModelNotReady, match=r"manage\.py import_model RealESRGAN_x4plus\.pth"):
         store.require_usable("RealESRGAN_x4plus")
 
 
@@ -63,9 +61,7 @@ def test_a_model_on_its_way_is_coming(official: TestOfficial) -> None:
 def test_a_ready_model_is_usable_where_it_lies(ready: TestOfficial, models_dir: Path) -> None:
     assert store.require_usable(ready.name).scale == 2
     weights = store.weights_for(ready.name)
-    assert weights == store.LocalWeights(
-        ready.name, models_dir / f"{ready.name}.pth", None, 1.0, 2, ready.row.sha256
-    )
+    assert weights == store.LocalWeights(ready.name, models_dir / f"{ready.name}.pth", None, 1.0, 2, ready.row.sha256)
 
 
 def test_a_host_with_a_cache_gets_its_own_verified_copy(ready: TestOfficial, models_dir: Path, cache: Path) -> None:
@@ -92,9 +88,14 @@ def test_a_file_that_did_not_change_is_not_read_again(ready: TestOfficial, monke
     """A look at the counter of the real digest function: the second job must not cost another 67 MB of reading."""
     from modelstore import verification
 
-    reads = []
+    reads: list[Path] = []
     true_digest = verification.digest_of
-    monkeypatch.setattr(verification, "digest_of", lambda path: (reads.append(path), true_digest(path))[1])
+
+    def counted(path: Path) -> str:
+        reads.append(path)
+        return true_digest(path)
+
+    monkeypatch.setattr(verification, "digest_of", counted)
     store.weights_for(ready.name)
     first = len(reads)
     store.weights_for(ready.name)
