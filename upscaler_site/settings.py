@@ -12,6 +12,7 @@ from corsheaders.defaults import default_headers
 from csp.constants import SELF
 
 from upscaler_site import env
+from upscaler_site.api_description import DESCRIPTION
 from upscaler_site.database import database_from
 from upscaler_site.log import logging_from
 from upscaler_site.secret import secret_key_for, webhook_secrets_for
@@ -265,7 +266,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Real-ESRGAN API",
-    "DESCRIPTION": "Self-hosted image upscaling with the Real-ESRGAN models.",
+    "DESCRIPTION": DESCRIPTION,
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

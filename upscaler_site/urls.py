@@ -4,9 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularRedocView, SpectacularSwaggerView
 
-from upscaler_site import pages
+from upscaler_site import api_pages, pages
 
 handler400 = "upscaler_site.error_pages.bad_request"
 handler403 = "upscaler_site.error_pages.permission_denied"
@@ -20,9 +19,9 @@ urlpatterns = [
         "", include("monitoring.urls")
     ),  # before the admin: it has /admin/operations/, and the admin answers all of /admin/
     path("admin/", admin.site.urls),
-    path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("api/redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    path("api/schema", api_pages.schema, name="schema"),
+    path("api/docs", api_pages.swagger, name="docs"),
+    path("api/redoc", api_pages.redoc, name="redoc"),
     path("api/v1/", include("modelstore.urls")),
     path("api/v1/", include("jobs.urls")),
 ]

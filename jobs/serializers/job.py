@@ -65,9 +65,12 @@ class JobSerializer(serializers.Serializer[Job]):
 
     @extend_schema_field(ProgressSerializer)
     def get_progress(self, job: Job) -> dict[str, Any]:
-        """Tiles of the running attempt."""
-        fraction = job.tiles_done / job.tiles_total if job.tiles_total else None
-        return {"tiles_done": job.tiles_done, "tiles_total": job.tiles_total, "fraction": fraction}
+        """Tiles of the running attempt; of a completed job all, also when it was too quick for a heartbeat."""
+        done, total = job.tiles_done, job.tiles_total
+        if job.status == Status.COMPLETED:
+            total = total or job.report.get("tiles") or 1
+            done = total
+        return {"tiles_done": done, "tiles_total": total, "fraction": done / total if total else None}
 
     @extend_schema_field(serializers.FloatField(allow_null=True))
     def get_eta_seconds(self, job: Job) -> float | None:

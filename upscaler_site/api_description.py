@@ -1,0 +1,58 @@
+"""The introduction of the API's description: what holds for every call, and decisions where the guide is silent."""
+
+DESCRIPTION = """\
+Self-hosted image upscaling with the Real-ESRGAN models.
+
+## Quick start
+```
+curl -X POST http://localhost:8000/api/v1/upscale -F 'image=@input.jpg' -o output.jpg
+```
+`POST /upscale` waits and answers the picture. `POST /jobs` answers at once; follow the job by its `status_url` or,
+live, by its
+`events_url`, and fetch its `result_url`. All take the same priority queue: who waits comes first, then jobs, then
+batches.
+
+## What holds everywhere
+* Times are ISO 8601 in UTC. Ids are UUIDs in their usual form.
+* Every answer carries `X-Request-ID`: yours, if you sent one, else a new one. The service's log lines carry it too.
+* Unknown and repeated parameters are refused: a mistyped `tilesize` must not silently cost you an hour.
+* API keys (`Authorization: Bearer …` or `X-API-Key: …`) are needed only where the operator says so. With keys
+  required, a
+  caller sees its own jobs only, and those of others are "not found".
+* `Idempotency-Key` on a submission: the same key with the same picture and parameters answers the first call's
+  job; with others 422;
+  while the first call is still being submitted 409.
+* `Prefer: respond-async` and `Prefer: wait=N` (RFC 7240) on `POST /upscale`.
+
+## Errors
+`{"detail": "for people", "code": "for_programs"}`; with 422, `errors` says what is wrong with which field.
+
+| Status | Meaning |
+|---|---|
+| 400 | The request fits the schema but cannot be done with this picture; or it cannot be read at all |
+| 401, 403 | A key is missing or wrong; or it may not do that |
+| 404 | No such job, batch, result, model or address |
+| 409 | The job is not in a state that allows it |
+| 411 | A body without `Content-Length` |
+| 413 | Too many bytes |
+| 415 | A content type that is not read here |
+| 422 | The request does not fit the schema |
+| 429 | Too many calls; see `Retry-After` |
+| 500 | The job failed (its result is answered by its reason), or an error of ours |
+| 503 | The model's weights are not here (`model_not_available`), too many jobs wait (`queue_full`), … |
+| 507 | The disk is full |
+
+## Decisions
+* Submissions that are answered before their result is there get **202** with `Location` and `Retry-After`.
+* `GET /jobs/{id}/result`: 202 while the job is not done; 500 with the reason when it failed; 404 when it was
+  cancelled, or its
+  result was cleaned up.
+* A picture that turns out to be broken is 400 for who waits in `POST /upscale`, and 500 for who later asks for its
+  result.
+* `completed_at` is when the job ended, however it ended.
+* `total` of a list is exact. Pages follow each other by `cursor`; jobs that are created meanwhile neither repeat
+  nor hide one.
+* `POST /cleanup` looks at when jobs ended; live jobs are never touched. `hours` defaults to the operator's
+  `RESULT_TTL_HOURS`, 24.
+* Clean-up by the service itself happens in the background: download results within that time.
+"""
