@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from jobs.views.archive import ArchiveViewSet
 from jobs.views.batches import BatchViewSet
 from jobs.views.cleanup import CleanupViewSet
 from jobs.views.events import EventViewSet
@@ -14,6 +15,7 @@ urlpatterns = [
     path("upscale", SubmitViewSet.as_view({"post": "upscale"}), name="upscale"),
     path("upscale-batch", SubmitBatchViewSet.as_view({"post": "create"}), name="upscale-batch"),
     path("jobs", JobsViewSet.as_view({"get": "list", "post": "create"}), name="jobs"),
+    path("jobs/archive", ArchiveViewSet.as_view({"get": "retrieve"}), name="jobs-archive"),
     path("jobs/<str:job_id>", JobViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="job"),
     path("jobs/<str:job_id>/cancel", JobViewSet.as_view({"post": "cancel"}), name="job-cancel"),
     path("jobs/<str:job_id>/retry", JobViewSet.as_view({"post": "retry"}), name="job-retry"),

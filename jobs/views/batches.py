@@ -1,6 +1,6 @@
 """Batches: where they stand, and their results as one ZIP file."""
 
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -11,6 +11,7 @@ from jobs.serializers.batch import BatchSerializer
 from jobs.serializers.fields import Switch
 from jobs.states import Status
 from jobs.views import docs
+from jobs.views.archive import send_archive
 from jobs.views.base import ApiViewSet, find_batch
 
 
@@ -33,12 +34,4 @@ class BatchViewSet(ApiViewSet):
             return Response({"detail": "Batch still processing", **shape}, status=202, headers={"Retry-After": "5"})
         if not state.counts[Status.COMPLETED]:
             raise ResultNotFound(f"Result not found: no picture of batch {state.batch.id} was upscaled")
-        archive = archive_of(state)
-        headers = {
-            "Content-Length": str(len(archive)),
-            "Content-Disposition": f'attachment; filename="upscaled-{state.batch.id}.zip"',
-            "Cache-Control": "no-store",  # with partial=true the next one has more in it
-        }
-        if request.method == "HEAD":
-            return HttpResponse(content_type="application/zip", headers=headers)
-        return StreamingHttpResponse(archive, content_type="application/zip", headers=headers)
+        return send_archive(request, archive_of(state), name=f"upscaled-{state.batch.id}.zip")

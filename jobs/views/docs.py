@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRequest, OpenApiResponse, extend_schema
 
+from jobs.serializers.archive import ArchiveQuerySerializer
 from jobs.serializers.batch import BatchAcceptedSerializer, BatchSerializer
 from jobs.serializers.cleanup import CleanupQuerySerializer, CleanupReportSerializer
 from jobs.serializers.forms import BatchFormSerializer, ImageFormSerializer, ImageUrlSerializer
@@ -308,6 +309,15 @@ BATCH_RESULTS = _operation(
         (200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "The results"),
         202: _json(BatchSerializer, "Still processing", {"detail": "Batch still processing", **example.BATCH}, "202"),
     },
+)
+ARCHIVE = _operation(
+    "jobs_archive",
+    "Jobs",
+    ("validation_error", "job_not_found", "result_not_found"),
+    summary="Download the results of several jobs as one ZIP file",
+    description="Jobs that are not completed are left out; 404 when none is.",
+    parameters=[ArchiveQuerySerializer],
+    responses={(200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "The results")},
 )
 CLEANUP = _operation(
     "cleanup",

@@ -134,7 +134,7 @@ async function compare(card) {
   viewer.showModal();
   try {
     const [before, after] = await Promise.all([
-      card.localUrl ?? pictureUrl(`/jobs/${card.id}/preview?of=input`),
+      card.localUrl ?? pictureUrl(`/jobs/${card.id}/input`),
       pictureUrl(`/jobs/${card.id}/preview`),
     ]);
     viewer.querySelector("before-after").show({
