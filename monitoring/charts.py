@@ -10,7 +10,7 @@ from jobs.states import Status
 from monitoring.buckets import empty, quantile
 from monitoring.models import JobFigure, SpanFigure
 
-WIDTH, HEIGHT = 640, 200
+WIDTH, HEIGHT = 440, 190
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 8, 24
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
@@ -160,7 +160,7 @@ def _nice(value: float, *, whole: bool = False) -> float:
 
 def _x_ticks(steps: Sequence[datetime], period: Period) -> list[Tick]:
     width = PLOT_WIDTH / len(steps)
-    every = max(1, len(steps) // 6)
+    every = max(1, len(steps) // 5)
     shape = "%H:%M" if period.name == "day" else "%d %b"
     return [
         Tick(_r(LEFT + (index + 0.5) * width), step.strftime(shape))

@@ -3,10 +3,10 @@
 Is everything running, how long is the queue, how full is the disk; and clean-up.
 """
 
-import shutil
 from pathlib import Path
 from typing import Any
 
+import psutil
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
@@ -91,7 +91,7 @@ def _state(period: charts.Period) -> dict[str, Any]:
         "findings": health.readiness(),
         "queue": [(priority.label, by_priority.get(priority.value, 0)) for priority in reversed(Priority)],
         "queued": sum(by_priority.values()),
-        "oldest": columns.seconds(waiting.oldest_wait_seconds()),
+        "oldest": columns.seconds(waiting.oldest_wait_seconds() if by_priority else None),
         "processing": Job.objects.filter(status=Status.PROCESSING).count(),
         "workers": [_worker(worker, worker.pk in alive) for worker in workers],
         "alive": len(alive),
@@ -132,8 +132,8 @@ def _disks() -> list[dict[str, Any]]:
         if device in disks:
             disks[device]["labels"].append(label)
             continue
-        usage = shutil.disk_usage(path)
-        percent = round(100 * usage.used / usage.total)
+        usage = psutil.disk_usage(str(path))  # its percentage leaves out what only root may use, as df does
+        percent = round(usage.percent)
         disks[device] = {
             "labels": [label],
             "free": columns.byte_size(usage.free),

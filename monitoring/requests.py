@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import Resolver404, resolve
 
 from monitoring.buckets import bucket_of, empty
 from monitoring.models import ALL_TIME
@@ -134,11 +135,19 @@ class CountRequests:
         """Answer and count."""
         started = time.monotonic()
         response = self.get_response(request)
-        match = request.resolver_match
-        counter.note(
-            request.method or "OTHER",
-            match.route if match is not None else "(no route)",
-            response.status_code,
-            time.monotonic() - started,
-        )
+        counter.note(request.method or "OTHER", route_of(request), response.status_code, time.monotonic() - started)
         return response
+
+
+def route_of(request: HttpRequest) -> str:
+    """Return the pattern that the request's path matches: at most as many as there are patterns.
+
+    A middleware may have answered before the path was resolved; such a refusal counts where it was aimed at.
+    """
+    match = request.resolver_match
+    if match is None:
+        try:
+            match = resolve(request.path_info)
+        except Resolver404:
+            return "api/v1/(no route)" if request.path_info.startswith("/api/v1/") else "(no route)"
+    return match.route

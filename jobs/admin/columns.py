@@ -42,12 +42,12 @@ def progress(job: Job) -> SafeString | str:
     return DASH
 
 
-def size(job: Job) -> str:
+def size(job: Job) -> SafeString:
     """Input and result in pixels."""
-    text = f"{job.input_width}×{job.input_height}"
+    shown = format_html("{}×{}", job.input_width, job.input_height)
     if job.result_width and job.result_height:
-        text += f" → {job.result_width}×{job.result_height}"
-    return text
+        shown = format_html("{}<br>→ {}×{}", shown, job.result_width, job.result_height)
+    return shown
 
 
 def seconds(value: float | None) -> str:

@@ -7,6 +7,7 @@ from django.db.models import Prefetch, QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -15,6 +16,7 @@ from jobs.admin.filters import AgeFilter, ApiKeyFilter, ModelFilter
 from jobs.admin.paging import BoundedPaginator
 from jobs.admin.search import find
 from jobs.models import Job, WebhookMessage
+from jobs.states import Status
 
 #: What the list shows; the rest of the row (options, report) stays in the database.
 SHOWN = (
@@ -27,9 +29,7 @@ SHOWN = (
 class JobAdmin(admin.ModelAdmin[Job]):
     """Read-only but for its deeds: cancel, retry, delete with files, download."""
 
-    list_display = (
-        "picture", "short_id", "state", "progress", "model", "size", "seconds", "attempts", "age",
-    )  # fmt: skip
+    list_display = ("picture", "short_id", "state", "model", "size", "seconds", "attempts", "age")
     list_display_links = ("short_id",)
     list_filter = ("status", AgeFilter, "priority", ModelFilter, ApiKeyFilter)
     search_fields = ("id",)  # shows the box; jobs/admin/search.py decides what is found
@@ -90,14 +90,14 @@ class JobAdmin(admin.ModelAdmin[Job]):
 
     @admin.display(description=_("state"))
     def state(self, job: Job) -> SafeString:
-        return columns.badge(job.status, job.get_status_display())
-
-    @admin.display(description=_("progress"))
-    def progress(self, job: Job) -> SafeString | str:
-        return job.error_code or columns.progress(job)
+        shown = columns.badge(job.status, job.get_status_display())
+        more: SafeString | str = job.error_code if job.status == Status.FAILED else ""
+        if job.status == Status.PROCESSING:
+            more = columns.progress(job)
+        return format_html("{}<div class=more>{}</div>", shown, more) if more else shown
 
     @admin.display(description=_("size"))
-    def size(self, job: Job) -> str:
+    def size(self, job: Job) -> SafeString:
         return columns.size(job)
 
     @admin.display(description=_("took"))

@@ -16,18 +16,7 @@ from jobs.models import Worker
 class WorkerAdmin(admin.ModelAdmin[Worker]):
     """One row per process; it writes its row itself."""
 
-    list_display = (
-        "id",
-        "cluster",
-        "host",
-        "device_name",
-        "memory",
-        "job",
-        "models",
-        "jobs_done",
-        "version",
-        "heartbeat",
-    )
+    list_display = ("id", "device_name", "memory", "job", "models", "jobs_done", "heartbeat")
     list_filter = ("cluster",)
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
