@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from modelstore.networks.spec import NetworkSpec
+
 
 class Provider(StrEnum):
     """Who serves the files. The base address of each is a setting, so that an air-gapped site can point to its own."""
@@ -26,8 +28,7 @@ class CatalogEntry:
     """One official model. ``paths`` are relative to the provider's base address, the best one first."""
 
     name: str
-    architecture: str  # as in modelstore.networks.spec
-    scale: int
+    network: NetworkSpec  # what checkpoint.inspect finds in the file; a test holds the two together
     description: str
     size_bytes: int
     sha256: str
@@ -37,9 +38,21 @@ class CatalogEntry:
     homepage: str = "https://github.com/xinntao/Real-ESRGAN"
 
     @property
+    def scale(self) -> int:
+        """How many times larger the network makes a picture."""
+        return self.network.scale
+
+    @property
     def file_name(self) -> str:
         """The name of the file in the models directory: a constant of this module, never a caller's text."""
         return f"{self.name}.pth"
+
+
+_RRDB_23_X4 = NetworkSpec("rrdbnet", 4, 3, 64, 23, 32, 1, 349, 35.853696, 16697987)
+_RRDB_23_X2 = NetworkSpec("rrdbnet", 2, 3, 64, 23, 32, 2, 698, 8.966016, 16703171)
+_RRDB_6_X4 = NetworkSpec("rrdbnet", 4, 3, 64, 6, 32, 1, 94, 11.412864, 4467779)
+_SRVGG_16_X4 = NetworkSpec("srvggnet", 4, 3, 64, 16, 0, 1, 18, 1.2384, 621424)
+_SRVGG_32_X4 = NetworkSpec("srvggnet", 4, 3, 64, 32, 0, 1, 34, 2.418048, 1213296)
 
 
 def _entry(
@@ -48,18 +61,16 @@ def _entry(
     size_bytes: int,
     sha256: str,
     *,
+    network: NetworkSpec,
     mirrors: tuple[str, ...],
     description: str,
-    architecture: str = "rrdbnet",
-    scale: int = 4,
     denoise_partner: str = "",
 ) -> CatalogEntry:
     """:param mirrors: ``repository:path`` on Hugging Face; ``datasets/`` stands before a repository of that kind."""
     huggingface = tuple(f"{repository}/resolve/main/{path}" for repository, path in (m.split(":") for m in mirrors))
     return CatalogEntry(
         name=name,
-        architecture=architecture,
-        scale=scale,
+        network=network,
         description=description,
         size_bytes=size_bytes,
         sha256=sha256,
@@ -76,6 +87,7 @@ _ENTRIES = (
         "v0.1.0",
         67040989,
         "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
+        network=_RRDB_23_X4,
         description="4x upscaling (general purpose)",
         mirrors=(
             "lllyasviel/Annotators:RealESRGAN_x4plus.pth",
@@ -89,6 +101,7 @@ _ENTRIES = (
         "v0.1.1",
         67040989,
         "a820b9bde89a874d7599d545567308ce6c128fc8754a53208eda016d40aa81df",
+        network=_RRDB_23_X4,
         description="4x upscaling without adversarial training: smoother, invents less",
         mirrors=("xingren23/comfyflow-models:upscale_models/RealESRNet_x4plus.pth",),
     ),
@@ -97,8 +110,8 @@ _ENTRIES = (
         "v0.2.1",
         67061725,
         "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
+        network=_RRDB_23_X2,
         description="2x upscaling",
-        scale=2,
         mirrors=(
             "dtarnow/UPscaler:RealESRGAN_x2plus.pth",
             "LykosAI/Upscalers:RealESRGAN/RealESRGAN_x2plus.pth",
@@ -109,6 +122,7 @@ _ENTRIES = (
         "v0.2.2.4",
         17938799,
         "f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da",
+        network=_RRDB_6_X4,
         description="4x upscaling of anime illustrations",
         mirrors=("LykosAI/Upscalers:RealESRGAN/RealESRGAN_x4plus_anime_6B.pth",),
     ),
@@ -117,8 +131,8 @@ _ENTRIES = (
         "v0.2.5.0",
         2504012,
         "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
+        network=_SRVGG_16_X4,
         description="4x upscaling of anime video frames (small and fast)",
-        architecture="srvggnet",
         mirrors=(),
     ),
     _entry(
@@ -126,8 +140,8 @@ _ENTRIES = (
         "v0.2.5.0",
         4885111,
         "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
+        network=_SRVGG_32_X4,
         description="4x upscaling (general purpose, small and fast, with denoise strength)",
-        architecture="srvggnet",
         denoise_partner="realesr-general-wdn-x4v3",
         mirrors=(
             "clavidk/realesr-general-x4v3:realesr-general-x4v3.pth",
@@ -140,8 +154,8 @@ _ENTRIES = (
         "v0.2.5.0",
         4885111,
         "1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
+        network=_SRVGG_32_X4,
         description="4x upscaling (general purpose, keeps more of the noise); partner of realesr-general-x4v3",
-        architecture="srvggnet",
         mirrors=("datasets/Kizi-Art/Upscale:realesr-general-wdn-x4v3.pth",),
     ),
 )
@@ -158,7 +172,6 @@ def by_digest(sha256: str) -> CatalogEntry | None:
 # --- The model that comes with the service ----------------------------------------------------------------------------
 BUNDLED_NAME = "bundled-compact-x4"
 BUNDLED_FILE = f"{BUNDLED_NAME}.safetensors"
-BUNDLED_ARCHITECTURE = "srvggnet"
 BUNDLED_SCALE = 4
 BUNDLED_DESCRIPTION = "4x upscaling (small and fast; comes with the service, needs no download)"
 BUNDLED_LICENCE = "BSD-3-Clause"

@@ -5,11 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
+from pytest_django.fixtures import Settings
 
-from modelstore import catalog, registration
+from modelstore import catalog, registration, store
 from modelstore.errors import NameRefused
 from modelstore.models import Model
 from modelstore.names import checked
+from modelstore.places import bundled_file
 
 
 def test_all_seven_official_models_are_pinned() -> None:
@@ -35,6 +37,49 @@ def test_the_genuine_file_is_the_one_that_is_pinned(real_weights: Path) -> None:
     assert real_weights.stat().st_size == entry.size_bytes
     assert hashlib.sha256(real_weights.read_bytes()).hexdigest() == entry.sha256
     assert catalog.by_digest(entry.sha256) is entry
+
+
+@pytest.mark.parametrize("name", catalog.OFFICIAL)
+def test_the_network_of_the_catalogue_is_the_one_that_its_tensors_show(name: str) -> None:
+    import torch
+
+    from modelstore.networks.deduce import build, deduce
+
+    network = catalog.OFFICIAL[name].network
+    with torch.device("meta"):
+        assert deduce(build(network).state_dict()) == network
+
+
+def test_the_genuine_file_holds_the_network_of_the_catalogue(real_weights: Path) -> None:
+    from modelstore.networks.checkpoint import inspect
+
+    assert inspect(real_weights) == catalog.OFFICIAL["realesr-animevideov3"].network
+
+
+def test_the_network_of_the_bundled_file_is_the_one_that_its_tensors_show() -> None:
+    from modelstore.networks.checkpoint import inspect
+
+    spec = registration.compact_network(bundled_file())
+    assert inspect(bundled_file()) == spec
+    assert spec.scale == catalog.BUNDLED_SCALE
+
+
+@pytest.mark.django_db
+def test_the_bundled_model_is_usable_from_the_first_start_where_it_lies(models_dir: Path) -> None:
+    weights = store.weights_for(catalog.BUNDLED_NAME)
+    assert weights.path == bundled_file()
+    assert weights.scale == 4
+    assert not models_dir.exists()
+    assert store.require_usable(catalog.BUNDLED_NAME).licence == "BSD-3-Clause"
+    assert store.any_usable()
+
+
+@pytest.mark.django_db
+def test_a_host_with_a_cache_does_not_copy_the_bundled_model(
+    models_dir: Path, settings: Settings, tmp_path: Path
+) -> None:
+    settings.MODEL_CACHE_DIR = tmp_path / "cache"
+    assert store.weights_for(catalog.BUNDLED_NAME).path == bundled_file()
 
 
 @pytest.mark.parametrize(
