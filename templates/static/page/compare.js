@@ -25,6 +25,9 @@ export class BeforeAfter extends HTMLElement {
     this.line = this.querySelector(".ba-line");
     this.range = this.querySelector("input[type=range]");
     this.level = this.querySelector(".ba-level");
+    const missing = this.querySelector(".ba-missing");
+    this.before.addEventListener("load", () => (missing.hidden = true));
+    this.before.addEventListener("error", () => (missing.hidden = false));
     this.range.addEventListener("input", () => this.#split());
     this.frame.addEventListener("wheel", (event) => this.#onWheel(event), { passive: false });
     this.frame.addEventListener("pointerdown", (event) => this.#onDown(event));
