@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urljoin
 
 import httpcore
@@ -26,7 +27,7 @@ def is_enabled() -> bool:
     return bool(settings.IMAGE_URL_HOSTS)
 
 
-def fetch(url: str) -> UploadedFile:
+def fetch(url: str) -> UploadedFile[Any]:
     """Fetch ``url`` into a temporary file, which is removed when it is closed, and return it like an upload.
 
     Raises ImageUrlRefused (not allowed), ImageUrlFailed (no good answer in time), UploadTooLarge and StorageFull.
@@ -88,11 +89,11 @@ def _answer(target: egress.Target, deadline: float) -> Iterator[httpcore.Respons
     except httpcore.TimeoutException:
         limit = settings.IMAGE_URL_TIMEOUT_SECONDS
         raise ImageUrlFailed(f"image_url: {target.host} took longer than {limit:g} s") from None
-    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as failure:
+    except (httpcore.NetworkError, httpcore.ProtocolError) as failure:
         raise ImageUrlFailed(f"image_url: {target.host} cannot be read: {type(failure).__name__}") from failure
 
 
-def _save(answer: httpcore.Response, target: egress.Target) -> UploadedFile:
+def _save(answer: httpcore.Response, target: egress.Target) -> UploadedFile[Any]:
     """Stream the answer to where uploads go, under the limits of uploads."""
     length = _header(answer, b"content-length")
     if length.isdecimal() and int(length) > settings.MAX_UPLOAD_BYTES:
@@ -109,7 +110,10 @@ def _save(answer: httpcore.Response, target: egress.Target) -> UploadedFile:
     except BaseException:
         handler.file.close()  # which removes it
         raise
-    return handler.file_complete(size)
+    upload = handler.file_complete(size)
+    if upload is None:  # Django's signature allows it; this handler always has a file
+        raise ImageUrlFailed("image_url: nothing was received")
+    return upload
 
 
 def _header(answer: httpcore.Response, name: bytes) -> str:

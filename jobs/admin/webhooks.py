@@ -49,7 +49,7 @@ class WebhookMessageAdmin(admin.ModelAdmin[WebhookMessage]):
     ordering = ("-created_at", "-id")
     sortable_by = ()
     list_per_page = 50
-    paginator = BoundedPaginator  # type: ignore[assignment]
+    paginator = BoundedPaginator
     show_full_result_count = False
     actions = ("replay",)
     inlines = (AttemptInline,)

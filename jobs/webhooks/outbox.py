@@ -1,6 +1,7 @@
 """Writes messages into the outbox, in the transaction of the event that they tell."""
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count
@@ -38,8 +39,8 @@ def enqueue(job: "Job") -> None:
         if _wants(job, event):
             at = job.finished_at if job.status in TERMINAL else job.started_at
             _write(job, event, job_body(event, job, at or timezone.now()))
-        if job.batch_id and job.status in TERMINAL and _wants(job, Event.BATCH_COMPLETED):
-            _batch_ended(job)
+        if job.batch_id is not None and job.status in TERMINAL and _wants(job, Event.BATCH_COMPLETED):
+            _batch_ended(job, job.batch_id)
 
 
 def enqueue_progress(job: "Job", tiles_before: int) -> None:
@@ -54,13 +55,13 @@ def _wants(job: "Job", event: Event) -> bool:
     return event in (job.webhook_events or DEFAULT_EVENTS)
 
 
-def _batch_ended(job: "Job") -> None:
+def _batch_ended(job: "Job", batch_id: UUID) -> None:
     """Write batch.completed when ``job`` was the last live one.
 
     The lock on the batch's row puts jobs that end at the same moment in a line: without it each would still see the
     other as live, and nobody would tell the end.
     """
-    batch = Batch.objects.select_for_update().get(pk=job.batch_id)
+    batch = Batch.objects.select_for_update().get(pk=batch_id)
     counts = dict(batch.jobs.order_by().values_list("status").annotate(Count("pk")))
     if not any(counts.get(status) for status in LIVE):
         at = job.finished_at or timezone.now()
