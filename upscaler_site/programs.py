@@ -9,8 +9,8 @@ from pathlib import Path
 from upscaler_site import processes
 
 #: Seconds beyond STOP_GRACE_SECONDS before a program is killed; each layer waits a little longer than the one below.
-LAUNCHER_MARGIN = 2
-SUPERVISOR_MARGIN = 3
+LAUNCHER_MARGIN = 3
+SUPERVISOR_MARGIN = 4
 
 
 @dataclass(frozen=True)
