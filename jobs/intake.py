@@ -3,6 +3,7 @@
 The API, the page and the commands all come through here. Nothing here imports torch.
 """
 
+import logging
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,8 @@ from jobs.states import TERMINAL, Priority, Status
 from jobs.waiting import hub
 from modelstore.models import Model
 from modelstore.store import require_usable
+
+logger = logging.getLogger(__name__)
 
 _Created = TypeVar("_Created", Job, Batch)
 
@@ -94,6 +97,10 @@ def submit(upload: Any, submission: Submission) -> Job:
                     dispatch.ring()
         except idempotence.Repeated:
             return _first(submission, fingerprint, Job)
+    logger.info(
+        "job accepted job=%s model=%s priority=%s pixels=%d request=%s",
+        job.id, job.model, submission.priority.name.lower(), picture.header.pixels, submission.request_id,
+    )  # fmt: skip
     return job
 
 
@@ -130,6 +137,10 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
                 dispatch.ring(sum(job.status == Status.QUEUED for job in jobs))
         except idempotence.Repeated:
             return _first(submission, fingerprint, Batch)
+    logger.info(
+        "batch accepted batch=%s jobs=%d rejected=%d model=%s request=%s",
+        batch.id, len(jobs), len(rejected), model.name, submission.request_id,
+    )  # fmt: skip
     return batch
 
 

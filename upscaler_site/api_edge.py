@@ -3,15 +3,12 @@
 import re
 import uuid
 from collections.abc import Callable
-from contextvars import ContextVar
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from upscaler_site.errors import plain_answer
-
-#: The id of the request that this thread works on, "" outside of one; the log's formatter reads it.
-current_request_id: ContextVar[str] = ContextVar("current_request_id", default="")
+from upscaler_site.request_id import current_request_id
 
 _GOOD_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _STREAMED = ("multipart/", "image/")  # read piece by piece, under their own limits

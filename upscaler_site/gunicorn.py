@@ -25,7 +25,7 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH1
 control_socket_disable = True
 forwarded_allow_ips = "*" if settings.TRUSTED_PROXIES else "127.0.0.1,::1"
 accesslog = "-" if settings.ACCESS_LOG else None
-access_log_format = '%({x-forwarded-for}i)s %(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms'
+access_log_format = '%({x-forwarded-for}i)s %(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms request=%({x-request-id}o)s'
 logconfig_dict = settings.LOGGING | {
     "loggers": settings.LOGGING["loggers"]
     | {

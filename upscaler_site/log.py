@@ -1,8 +1,5 @@
 """The logging configuration: one line per event on standard error, as text or as JSON."""
 
-import json
-import logging
-from datetime import UTC, datetime
 from typing import Any
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -11,7 +8,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 def logging_from(log_format: str, level: str) -> dict[str, Any]:
     """Return Django's LOGGING dictionary. ``log_format`` is "text" or "json"; ``level`` is a name of logging's.
 
-    The formatters are named, not imported: they know requests, and settings are read before anything of Django's is.
+    The formatter is named, not imported: settings are read before anything else of ours is needed.
     """
     formatter = {"text": "upscaler_site.log_lines.TextLines", "json": "upscaler_site.log_lines.JsonLines"}[log_format]
     return {
@@ -27,20 +24,3 @@ def logging_from(log_format: str, level: str) -> dict[str, Any]:
             "httpx": {"handlers": ["stderr"], "level": max(level, "WARNING", key=LEVELS.index), "propagate": False},
         },
     }
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time, level, logger, message, process, and what a traceback says, if there is one."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its line break."""
-        entry = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            "process": record.process,
-        }
-        if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
