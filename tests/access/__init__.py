@@ -1,0 +1,1 @@
+"""Keys, scopes, links, limits, CORS."""

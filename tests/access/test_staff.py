@@ -1,0 +1,74 @@
+"""A staff member's session counts as a caller where keys are required, so that the web page stays usable."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.middleware.csrf import get_token
+from django.test import Client, RequestFactory
+from pytest_django.fixtures import Settings
+
+from jobs.models import Job
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def browser(settings: Settings) -> Client:
+    """A browser: it keeps cookies, and Django checks CSRF as in earnest."""
+    settings.REQUIRE_API_KEY = True
+    return Client(enforce_csrf_checks=True)
+
+
+def log_in(browser: Client, *, is_staff: bool = False) -> User:
+    user = User.objects.create_user("ann", is_staff=is_staff)
+    browser.force_login(user)
+    return user
+
+
+def csrf(browser: Client) -> dict[str, str]:
+    """What the page's JavaScript sends: the token beside the cookie."""
+    request = RequestFactory().get("/")
+    token = get_token(request)
+    browser.cookies["csrftoken"] = request.META["CSRF_COOKIE"]
+    return {"X-CSRFToken": token}
+
+
+def test_staff_may_use_the_api_and_see_all_jobs(browser: Client, make_job: Callable[..., Job]) -> None:
+    log_in(browser, is_staff=True)
+    job = make_job()
+    assert browser.get("/api/v1/jobs").json()["total"] == 1
+    assert browser.post(f"/api/v1/jobs/{job.pk}/cancel", headers=csrf(browser)).status_code == 200
+
+
+def test_a_foreign_pages_form_cannot_use_the_session(browser: Client, make_job: Callable[..., Job]) -> None:
+    log_in(browser, is_staff=True)
+    job = make_job()
+    refused = browser.post(f"/api/v1/jobs/{job.pk}/cancel")
+    assert refused.status_code == 403
+    assert "CSRF" in refused.json()["detail"]
+    job.refresh_from_db()
+    assert job.status == "queued"
+
+
+def test_who_is_not_staff_or_no_longer_active_is_nobody(browser: Client) -> None:
+    user = log_in(browser)
+    assert browser.get("/api/v1/jobs").status_code == 401
+    user.is_staff, user.is_active = True, False
+    user.save()
+    assert browser.get("/api/v1/jobs").status_code == 401
+
+
+def test_managing_needs_the_staff_members_permission(browser: Client) -> None:
+    user = log_in(browser, is_staff=True)
+    headers = csrf(browser)
+    assert browser.post("/api/v1/cleanup?dry_run=true", headers=headers).status_code == 403
+    user.user_permissions.add(Permission.objects.get(codename="cleanup_job"))
+    assert browser.post("/api/v1/cleanup?dry_run=true", headers=headers).status_code == 200
+
+
+def test_a_session_changes_nothing_where_no_key_is_required(browser: Client, settings: Settings) -> None:
+    """No CSRF token is asked for then: the page's calls and a script's are the same."""
+    settings.REQUIRE_API_KEY = False
+    log_in(browser, is_staff=True)
+    assert browser.post("/api/v1/cleanup?dry_run=true").status_code == 200
