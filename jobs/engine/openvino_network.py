@@ -1,5 +1,6 @@
 """The OpenVINO backend: the fastest that we measured on CPUs. Conversions of pixels are compiled into the graph."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -75,7 +76,9 @@ class OpenVinoNetwork:
         kind = torch.uint8 if source == "uint8" else torch.float32
         side = 8 * self.spec.unshuffle
         example = torch.zeros((1, side, side, channels), dtype=kind)
-        with torch.inference_mode():
+        with torch.inference_mode(), warnings.catch_warnings():
+            # Tracing tells, thrice, that it is old and that it fixes our branches, which is what we want of it.
+            warnings.simplefilter("ignore")
             model = openvino.convert_model(
                 graph,
                 example_input=example,

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from jobs.engine import reference_imports
-from jobs.engine.errors import OutOfMemory, WeightsRejected
+from jobs.engine.errors import ImageRejected, OutOfMemory, WeightsRejected
 from jobs.engine.estimate import BORDER, choose_tile
 from jobs.engine.passes import LARGEST_SCALE, SMALLEST_SCALE
 from jobs.engine.pool import NetworkPool
@@ -40,6 +40,10 @@ def upscale(
 
     :raises DeviceUnavailable: when the package is not installed. :raises WeightsRejected: when it cannot load the file.
     """
+    if min(picture.width, picture.height) <= BORDER:
+        raise ImageRejected(
+            f"the image is {picture.width}×{picture.height} px; the reference backend needs more than {BORDER} px a side"
+        )
     place = pool.place(options.precision)
     started = time.perf_counter()
     spec, engine = _engine(weights, place.device, half=place.precision == "fp16")

@@ -1,0 +1,110 @@
+"""Parity with the original package, run for real. Skipped, with the way to get it, where it is not installed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.engine import reference_imports
+from jobs.engine.codec import decode
+from jobs.engine.errors import Cancelled, WeightsRejected
+from jobs.engine.types import UpscaleOptions, Weights
+from modelstore.networks.rrdbnet import RRDBNet
+from tests.engine.conftest import LIMITS, difference, photo, picture, save_network, seeded, upscaler
+
+pytestmark = pytest.mark.skipif(
+    not reference_imports.available(), reason=f"no realesrgan package: {reference_imports.HOW_TO_INSTALL}"
+)
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+@pytest.mark.parametrize("scale", [1, 2, 4])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_dense_networks_equal_the_reference(tmp_path: Path, backend: Any, scale: int, bits: int) -> None:
+    weights = save_network(
+        tmp_path / "n.pth", seeded(lambda: RRDBNet(features=16, growth=8, blocks=2, unshuffle=4 // scale))
+    )
+    for width, height in ((37, 29), (40, 32)):
+        shot = picture(photo(width, height, bits=bits))
+        theirs, report = upscaler("reference").upscale(shot, weights)
+        ours, _ = upscaler(backend).upscale(shot, weights, UpscaleOptions(precision="fp32"))
+        assert report.backend == "reference"
+        assert difference(ours.frames[0].color, theirs.frames[0].color) <= (1 if bits == 8 else 8)
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+@pytest.mark.parametrize(
+    "name", ["0014.jpg", "0030.jpg", "ADE_val_00000114.jpg", "wolf_gray.jpg", "00003.png", "00017_gray.png"]
+)
+def test_real_pictures_through_genuine_weights_equal_the_reference(
+    shared_dir: Path, real_weights: Path, backend: Any, name: str
+) -> None:
+    shot = decode(shared_dir / "images" / name, LIMITS)
+    weights = Weights("realesr-animevideov3", real_weights)
+    theirs, _ = upscaler("reference").upscale(shot, weights, UpscaleOptions(tile_size=0))
+    ours, _ = upscaler(backend).upscale(shot, weights, UpscaleOptions(precision="fp32"))
+    assert difference(ours.frames[0].color, theirs.frames[0].color) <= 1
+    assert np.mean(ours.frames[0].color != theirs.frames[0].color) < 1e-3
+
+
+def test_alpha_equals_the_reference_and_colour_does_where_it_is_visible(shared_dir: Path, real_weights: Path) -> None:
+    """The reference mixes hidden colours into edges; far from them both are the same."""
+    shot = decode(shared_dir / "images" / "tree_alpha_16bit.png", LIMITS)
+    weights = Weights("realesr-animevideov3", real_weights)
+    theirs = upscaler("reference").upscale(shot, weights, UpscaleOptions(tile_size=0))[0].frames[0]
+    ours = upscaler().upscale(shot, weights, UpscaleOptions(precision="fp32"))[0].frames[0]
+    source = shot.frames[0].alpha
+    assert ours.alpha is not None
+    assert theirs.alpha is not None
+    assert source is not None
+    assert np.abs(ours.alpha.astype(int) - theirs.alpha.astype(int)).max() <= 257  # one step of 8 bit: noise removed
+    visible = source > 0
+    reach = 18  # the network's receptive radius
+    inner = np.zeros_like(visible)
+    for y in range(reach, visible.shape[0] - reach):
+        for x in range(reach, visible.shape[1] - reach):
+            inner[y, x] = visible[y - reach : y + reach + 1, x - reach : x + reach + 1].all()
+    where = np.kron(inner, np.ones((4, 4), bool))
+    if where.any():
+        assert np.abs(ours.color.astype(int) - theirs.color.astype(int))[where].max() <= 8
+
+
+def test_the_reference_counts_tiles_and_stops_when_told(tmp_path: Path) -> None:
+    weights = save_network(tmp_path / "n.pth", seeded(lambda: RRDBNet(features=8, growth=4, blocks=1)))
+    alpha = photo(60, 50, channels=1, seed=3)[:, :, 0]
+    seen: list[tuple[int, int]] = []
+    _, report = upscaler("reference").upscale(
+        picture(photo(60, 50), alpha), weights, UpscaleOptions(tile_size=32), lambda d, t: seen.append((d, t))
+    )
+    assert seen == [(index + 1, 12) for index in range(12)]
+    assert report.tiles == 12
+
+    def stop(done: int, total: int) -> None:
+        raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        upscaler("reference").upscale(picture(photo(60, 50)), weights, UpscaleOptions(tile_size=32), stop)
+
+
+def test_the_reference_says_what_it_does_worse(tmp_path: Path) -> None:
+    weights = save_network(tmp_path / "n.pth", seeded(lambda: RRDBNet(features=8, growth=4, blocks=1)))
+    dark = (photo(20, 20) // 2).astype(np.uint16)
+    _, report = upscaler("reference").upscale(picture(dark), weights, UpscaleOptions(outscale=6.0))
+    assert any("8-bit" in note for note in report.notes)
+    assert any("interpolates" in note for note in report.notes)
+
+
+def test_what_the_reference_cannot_load_is_refused(compact: Weights, tmp_path: Path) -> None:
+    (tmp_path / "n.pth").write_bytes(b"junk")
+    with pytest.raises(WeightsRejected):
+        upscaler("reference").upscale(picture(photo(20, 20)), Weights("n", tmp_path / "n.pth"))
+
+
+@pytest.mark.parametrize("outscale", [1.5, 2.0, 4.0])
+def test_sizes_are_the_references(compact: Weights, outscale: float) -> None:
+    for width, height in ((33, 21), (11, 13)):
+        shot = picture(photo(width, height))
+        theirs, _ = upscaler("reference").upscale(shot, compact, UpscaleOptions(outscale=outscale))
+        ours, _ = upscaler().upscale(shot, compact, UpscaleOptions(outscale=outscale))
+        assert (ours.width, ours.height) == (theirs.width, theirs.height)
