@@ -133,10 +133,14 @@ class Service:
         except subprocess.TimeoutExpired:
             self.kill()
             pytest.fail(f"the service did not stop within {seconds} s:\n{self.output()[-5000:]}")
-        left = [f"{process.pid} {' '.join(process.cmdline())}" for process in self.processes()]
+        left = [str(process.as_dict(["pid", "ppid", "status", "create_time", "cmdline"])) for process in self.processes()]
         self.kill()
-        assert left == [], f"left running: {left}"
+        assert left == [], f"left running: {left}\n{self.output()[-3000:]}\n{self._database_log()}"
         return code
+
+    def _database_log(self) -> str:
+        log = self.data_dir / "postgres" / "server.log"
+        return log.read_text(errors="replace")[-2000:] if log.exists() else ""
 
     def kill(self) -> None:
         """End whatever is left, without ado."""

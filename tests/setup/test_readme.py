@@ -1,0 +1,55 @@
+"""The README says what is true: its table of variables, its addresses, its commands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from django.core.management import get_commands
+from django.urls import Resolver404, resolve
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+SCRIPT = "from upscaler_site.configuration_table import README, in_readme, table; print(table() == in_readme(README.read_text()))"
+
+
+def test_the_configuration_table_lists_every_variable_with_its_default() -> None:
+    """In a process of its own, whose environment leaves every default as it is."""
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True", "run: python -m upscaler_site.configuration_table"
+
+
+def test_every_address_in_the_readme_exists() -> None:
+    text = README.replace("`…/", "`/api/v1/")
+    paths = {re.sub(r"\{\w+\}", "x", path).rstrip(".") for path in re.findall(r"(?:(?<![\w.])|localhost:8000)(/(?:api|admin|metrics)[\w/{}-]*)", text)}
+    assert {"/api/v1/upscale", "/api/docs", "/metrics", "/admin/"} <= paths
+    unknown = []
+    for path in sorted(paths):
+        try:
+            resolve(path)
+        except Resolver404:
+            if not re.search(rf"`…{re.escape(path.removeprefix('/api/v1'))}", README):
+                unknown.append(path)
+    assert unknown == []
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    named = set(re.findall(r"manage\.py (\w+)", README))
+    assert {"upscale", "createsuperuser", "import_model"} <= named
+    assert named - set(get_commands()) == set()
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    targets = set(re.findall(r"`?make (run|test|setup|check|\w+)\b(?=[`\s:)]| ARGS)", README)) & set(re.findall(r"^make (\w+)", README, re.M))
+    makefile = (REPOSITORY / "Makefile").read_text()
+    assert {"run", "test"} <= targets
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert "modelstore/bundled/README.md" in links
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+    assert (REPOSITORY / "samples" / "sample.png").is_file()
