@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
-from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 from django.http import HttpRequest, QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.http import parse_header_parameters
@@ -38,10 +39,17 @@ class BoundedUploadHandler(TemporaryFileUploadHandler):
         self.spare_the_rest = spare_the_rest
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
-        """Open the next temporary file."""
+        """Open the next temporary file. Its name on the disk owes nothing to the caller's, which may be too long."""
         Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
         _require_disk()
-        super().new_file(*args, **kwargs)
+        FileUploadHandler.new_file(self, *args, **kwargs)
+        self.file = TemporaryUploadedFile("image", self.content_type, 0, self.charset, self.content_type_extra)
+        self.file.name = self.file_name
+
+    def abandon(self) -> None:
+        """Remove the file that is being received, if any: the request broke off."""
+        if hasattr(self, "file"):
+            self.file.close()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Write one piece. Raises UploadTooLarge or StorageFull, leaving no file."""
@@ -49,20 +57,28 @@ class BoundedUploadHandler(TemporaryFileUploadHandler):
         if end > settings.MAX_UPLOAD_BYTES:
             if self.spare_the_rest:
                 return
-            self.file.close()  # which removes it
+            self.abandon()
             raise too_large()
         try:
             if start // _DISK_CHECK_BYTES != end // _DISK_CHECK_BYTES:
                 _require_disk()
             self.file.write(raw_data)
         except StorageFull:
-            self.file.close()
+            self.abandon()
             raise
         except OSError as error:
-            self.file.close()
+            self.abandon()
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StorageFull("The disk is full") from error
             raise
+
+
+def close_with(request: Any, upload: UploadedFile[Any]) -> None:
+    """Have the temporary file removed when the request ends, as Django does it for forms only."""
+    django_request = request._request  # noqa: SLF001 - DRF's own way to Django's request
+    if not isinstance(getattr(django_request, "_files", None), MultiValueDict):
+        django_request._files = MultiValueDict()  # noqa: SLF001 - what HttpRequest.close() closes
+    django_request._files.appendlist("", upload)  # noqa: SLF001
 
 
 def _require_disk() -> None:
@@ -93,8 +109,13 @@ class ImageFormParser(MultiPartParser):
         if not self.spare_the_rest and _declared_length(context) > settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD_BYTES:
             raise too_large()
         request = context["request"]
-        request.upload_handlers = [BoundedUploadHandler(request, spare_the_rest=self.spare_the_rest)]
-        return super().parse(stream, media_type, context)
+        handler = BoundedUploadHandler(request, spare_the_rest=self.spare_the_rest)
+        request.upload_handlers = [handler]
+        try:
+            return super().parse(stream, media_type, context)
+        except BaseException:
+            handler.abandon()
+            raise
 
 
 class BatchFormParser(ImageFormParser):
@@ -122,13 +143,18 @@ class RawImageParser(BaseParser):
         handler = BoundedUploadHandler(context["request"])
         handler.new_file("image", _raw_name(context["request"], media_type or ""), media_type or "", declared)
         received = 0
-        while piece := stream.read(handler.chunk_size):
-            handler.receive_data_chunk(piece, received)
-            received += len(piece)
-        if received < declared:
-            handler.file.close()
-            raise ParseError(f"The body ended after {received} of {declared} bytes")
+        try:
+            while piece := stream.read(handler.chunk_size):
+                handler.receive_data_chunk(piece, received)
+                received += len(piece)
+            if received < declared:
+                raise ParseError(f"The body ended after {received} of {declared} bytes")
+        except BaseException:
+            handler.abandon()
+            raise
         upload = handler.file_complete(received)
+        assert upload is not None  # handlers may return None where another handler made the file
+        close_with(context["request"], upload)
         return DataAndFiles(QueryDict(), MultiValueDict({"image": [upload]}))
 
 

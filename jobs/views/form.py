@@ -15,7 +15,7 @@ from jobs.intake import Submission
 from jobs.serializers.fields import Switch
 from jobs.serializers.submission import SubmissionSerializer, merged
 from jobs.states import Priority
-from jobs.uploads import ImageFormParser, RawImageParser
+from jobs.uploads import ImageFormParser, RawImageParser, close_with
 from jobs.webhooks.subscription import accept
 
 #: A form with a file, the picture alone, or JSON that names an image_url.
@@ -66,7 +66,9 @@ class SubmissionForm:
         if len(sent) > 1 or (sent and url):
             raise serializers.ValidationError({self.files_field: "Give one picture, as a file or as image_url."})
         if url:
-            return fetch.fetch(url)
+            fetched = fetch.fetch(url)
+            close_with(self.request, fetched)
+            return fetched
         return self.pictures()[0]
 
     def pictures(self) -> list[UploadedFile[Any]]:
