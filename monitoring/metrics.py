@@ -35,6 +35,9 @@ from monitoring.system import devices
 
 log = logging.getLogger(__name__)
 
+#: The /64 around ::1; nothing in it can be reached from outside.
+LOOPBACK_6 = ipaddress.ip_network("::/64")
+
 
 @require_safe
 def metrics_view(request: HttpRequest) -> HttpResponse:
@@ -58,7 +61,10 @@ def allowed(request: HttpRequest) -> bool:
     if not settings.TRUSTED_PROXIES and ("X-Forwarded-For" in request.headers or "Forwarded" in request.headers):
         return False
     address = client_address(request)
-    return bool(address) and ipaddress.ip_network(address).is_private  # loopback is private too
+    if not address:
+        return False
+    network = ipaddress.ip_network(address)  # an IPv6 caller's /64
+    return network.is_private or network == LOOPBACK_6
 
 
 class ServiceCollector(Collector):

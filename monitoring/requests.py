@@ -74,6 +74,11 @@ class RequestCounter:
         if restart:
             self.start_flushing()
 
+    def forget(self) -> None:
+        """Drop what was not written yet."""
+        with self._lock:
+            self._sums = {}
+
     def flush(self) -> None:
         """Add the counts to the database. Where it does not answer they are kept for the next time."""
         with self._flush_lock:

@@ -43,7 +43,7 @@ class WorkerSerializer(serializers.Serializer[None]):
     host = serializers.CharField()
     device = serializers.CharField(help_text='"cpu", "cuda:0" …; empty: it does not compute')
     device_name = serializers.CharField()
-    current_job = serializers.CharField(allow_null=True, help_text="The job at work on")
+    busy = serializers.BooleanField(help_text="Holds a job")
     loaded_models = serializers.ListField(child=serializers.CharField())
     started_at = serializers.DateTimeField()
     seen_at = serializers.DateTimeField(help_text="Last heartbeat")

@@ -59,7 +59,7 @@ SYSTEM_EXAMPLE = {
             "host": "gpu-1",
             "device": "cuda:0",
             "device_name": "NVIDIA L4",
-            "current_job": "550e8400-e29b-41d4-a716-446655440000",
+            "busy": True,
             "loaded_models": ["RealESRGAN_x4plus"],
             "started_at": "2025-02-16T09:30:00Z",
             "seen_at": "2025-02-16T10:30:04Z",
@@ -252,14 +252,14 @@ class StatsView(APIView):
 
 
 def _worker(worker: Worker) -> dict[str, Any]:
-    """Only what helps a reader: no process id, no path."""
+    """Only what helps a reader: no process id, no path, and no id of somebody else's job."""
     return {
         "id": str(worker.pk),
         "cluster": worker.cluster,
         "host": worker.host,
         "device": worker.device,
         "device_name": worker.device_name,
-        "current_job": str(worker.current_job) if worker.current_job else None,
+        "busy": worker.current_job is not None,
         "loaded_models": list(worker.loaded_models),
         "started_at": worker.started_at,
         "seen_at": worker.seen_at,

@@ -1,0 +1,120 @@
+"""Health: live asks the process, ready asks everything that a picture needs, and says what is missing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from modelstore.models import Model
+from tests.jobs.conftest import write_model
+from tests.monitoring import made
+
+
+def ready(client: Client) -> tuple[int, dict[str, Any], dict[str, tuple[bool, str]]]:
+    answer = client.get("/api/v1/health/ready")
+    assert answer["Cache-Control"] == "no-store"
+    body = answer.json()
+    return answer.status_code, body, {check["name"]: (check["ok"], check["detail"]) for check in body["checks"]}
+
+
+def test_health_and_liveness_ask_neither_database_nor_disk(client: Client) -> None:
+    # Without the mark django_db every question to the database would fail this test.
+    body = client.get("/api/v1/health").json()
+    assert body["status"] == "ok"
+    assert body["message"] == "Real-ESRGAN API is running"
+    assert type(body["uptime_seconds"]) is float
+    assert body["version"]
+    assert client.get("/api/v1/health/live").json() == {"alive": True}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["health", "health/live", "health/ready", "system", "stats"])
+def test_no_address_has_a_trailing_slash(client: Client, path: str) -> None:
+    assert client.get(f"/api/v1/{path}/").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_whole_service_is_ready(client: Client, data_dir: Path, tiny_weights: Path) -> None:
+    Model.objects.all().delete()
+    write_model(data_dir, tiny_weights)
+    made.worker()
+    status, body, checks = ready(client)
+    assert (status, body["ready"]) == (200, True)
+    assert all(ok for ok, _ in checks.values())
+    assert checks["model"] == (True, "1 usable model")
+    assert "detail" not in body
+
+
+@pytest.mark.django_db
+def test_each_missing_piece_is_named(client: Client, data_dir: Path) -> None:
+    Model.objects.all().delete()
+    made.worker("io")
+    made.worker("gpu", silent_seconds=3600)
+    status, body, checks = ready(client)
+    assert (status, body["ready"], body["code"]) == (503, False, "not_ready")
+    assert checks["database"][0]
+    assert checks["storage"][0]
+    assert not checks["worker"][0]
+    assert "the last was seen at" in checks["worker"][1]
+    assert not checks["model"][0]
+    assert "/api/v1/models/download" in checks["model"][1]
+    assert checks["worker"][1] in body["detail"]
+    assert checks["model"][1] in body["detail"]
+
+
+@pytest.mark.django_db
+def test_a_service_without_any_worker_says_what_to_start(client: Client, data_dir: Path) -> None:
+    assert "start the cluster gpu" in ready(client)[2]["worker"][1]
+
+
+@pytest.mark.django_db
+def test_storage_that_cannot_be_written_is_not_ready(client: Client, data_dir: Path, settings: Settings) -> None:
+    blocked = data_dir / "a-file"
+    blocked.write_text("no directory")
+    settings.MEDIA_ROOT = blocked / "files"
+    ok, detail = ready(client)[2]["storage"]
+    assert not ok
+    assert detail.startswith("cannot write: ")
+    assert str(data_dir) not in detail
+
+
+@pytest.mark.django_db
+def test_a_full_disk_is_not_ready(client: Client, data_dir: Path, settings: Settings) -> None:
+    settings.MIN_FREE_DISK_MB = 10**12
+    ok, detail = ready(client)[2]["storage"]
+    assert not ok
+    assert "uploads must leave" in detail
+
+
+@pytest.mark.django_db
+def test_asking_leaves_no_file(client: Client, data_dir: Path) -> None:
+    ready(client)
+    assert [path for path in (data_dir / "files").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.django_db
+def test_a_database_that_does_not_answer_is_a_503_and_not_a_500(client: Client, data_dir: Path) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("server closed the connection to host=secret-host")
+
+    with connection.execute_wrapper(away):
+        status, body, checks = ready(client)
+    assert status == 503
+    assert not checks["database"][0]
+    assert checks["worker"] == checks["model"] == (False, "unknown: the database does not answer")
+    assert "secret-host" not in str(body)
+
+
+def test_health_loads_no_torch() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, django; django.setup(); from monitoring import urls, operations, metrics\n"
+        "bad = {'torch', 'cv2', 'openvino'} & set(sys.modules); sys.exit(str(bad) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
