@@ -19,7 +19,7 @@ from training import pictures
 from training.degrade import Array
 from training.run import SCALE, Recipe, Run
 from training.schedule import Budget, next_time, rate
-from training.validate import cases, mean_gain, scores
+from training.validate import Watch, cases
 
 CHECKPOINT = "run.pt"
 LOG = "log.jsonl"
@@ -87,8 +87,9 @@ class Session:
         kept, held = pictures.split(pictures.names(options.pictures), options.holdout, options.seed)
         self.library: list[Array] = [pictures.read(options.pictures / name) for name in kept]
         held_out = {name: pictures.read(options.pictures / name) for name in held}
-        self.clean = cases(held_out, SCALE, damaged=False)
-        self.damaged = cases(held_out, SCALE, damaged=True)
+        self.held = list(held_out.values())
+        self.clean = Watch(cases(held_out, SCALE, damaged=False))
+        self.damaged = Watch(cases(held_out, SCALE, damaged=True))
         self.run, self.budget = begin(options)
         self.losses: list[float] = []
         self.stopping = False
@@ -122,8 +123,8 @@ class Session:
             "seconds": round(now - self.budget.started, 1),
             "loss": round(sum(self.losses) / max(len(self.losses), 1), 6),
             "rate": round(rate(self.run.step, self.budget.progress(self.run.step, now)), 4),
-            "clean_gain_db": round(mean_gain(scores(self.run.average, self.clean)), 4),
-            "damaged_gain_db": round(mean_gain(scores(self.run.average, self.damaged)), 4),
+            "clean_gain_db": round(self.clean.gain(self.run.average), 4),
+            "damaged_gain_db": round(self.damaged.gain(self.run.average), 4),
         }
         self.losses.clear()
         with (self.folder / LOG).open("a") as log:

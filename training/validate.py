@@ -76,3 +76,15 @@ def scores(network: nn.Module, wanted: list[Case]) -> list[Score]:
 def mean_gain(found: list[Score]) -> float:
     """:returns: the mean over pictures of the network's luma PSNR minus bicubic's, in dB."""
     return float(np.mean([score.psnr - score.bicubic_psnr for score in found]))
+
+
+class Watch:
+    """The mean gain again and again during a run: the same figure as `mean_gain`, without what costs time."""
+
+    def __init__(self, wanted: list[Case]) -> None:
+        self._cases = wanted
+        self._bicubic = float(np.mean([psnr(case.bicubic, case.large) for case in wanted]))
+
+    def gain(self, network: nn.Module) -> float:
+        """:returns: the mean over pictures of the network's luma PSNR minus bicubic's, in dB."""
+        return float(np.mean([psnr(enlarge(network, case.small), case.large) for case in self._cases])) - self._bicubic

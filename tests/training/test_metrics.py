@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+import torch
 
+from modelstore.networks.srvgg import SRVGGNetCompact
+from training.degrade import Array
 from training.metrics import luma, psnr, ssim
+from training.validate import Watch, cases, mean_gain, scores
 
 
 def test_luma_runs_from_16_to_235() -> None:
@@ -36,3 +40,10 @@ def test_ssim_of_two_flat_pictures_follows_the_formula() -> None:
     dark, light = np.full((40, 40, 3), 0, np.uint8), np.full((40, 40, 3), 255, np.uint8)
     c1 = (0.01 * 255) ** 2
     assert ssim(dark, light) == pytest.approx((2 * 16 * 235 + c1) / (16**2 + 235**2 + c1), abs=1e-6)
+
+
+def test_the_watch_of_a_run_tells_what_the_evaluation_tells(library: list[Array]) -> None:
+    torch.manual_seed(1)
+    network = SRVGGNetCompact(features=8, convolutions=1)
+    wanted = cases({str(index): picture for index, picture in enumerate(library)}, 4, damaged=True)
+    assert Watch(wanted).gain(network) == pytest.approx(mean_gain(scores(network, wanted)))

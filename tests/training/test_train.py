@@ -84,7 +84,7 @@ def test_a_run_whose_time_is_up_takes_no_step(folder: Path, tmp_path: Path) -> N
 
 def test_held_out_pictures_are_not_in_the_training_library(folder: Path, tmp_path: Path) -> None:
     session = train.Session(train.parse(arguments(folder, tmp_path, "--steps", "1")))
-    held = {case.large.tobytes() for case in session.clean}
+    held = {picture.tobytes() for picture in session.held}
     assert len(held) == 2
     assert len(session.library) == 4
     assert not held & {picture.tobytes() for picture in session.library}
