@@ -112,7 +112,8 @@ def _compute(job: Job, pulse: Pulse) -> Finished:
     seconds["encode"] = time.perf_counter() - at
     pulse.check()
     report = replace(report, seconds={**report.seconds, **seconds})
-    return replace(stored, report=asdict(report) | {"seconds": dict(report.seconds)})
+    accounted = asdict(report) | {"seconds": dict(report.seconds)}
+    return replace(stored, tiles_done=report.tiles, tiles_total=report.tiles, report=accounted)
 
 
 def _store(job: Job, result: Picture, provenance: str) -> Finished:

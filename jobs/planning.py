@@ -1,7 +1,6 @@
 """What a submission would cost, said before anything is created: a dry run. Pure arithmetic and one query."""
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 from jobs import throughput
 from jobs.engine.estimate import estimate
@@ -13,16 +12,6 @@ from jobs.options import JobOptions
 from jobs.states import Status
 from modelstore.models import Model
 from modelstore.networks.spec import NetworkSpec
-
-#: The networks of the official files, as modelstore.networks.checkpoint deduces them; a test holds the two together.
-_RRDB_23 = {"architecture": "rrdbnet", "channels": 3, "features": 64, "blocks": 23, "growth": 32}
-_SRVGG = {"architecture": "srvggnet", "channels": 3, "features": 64, "growth": 0, "unshuffle": 1, "scale": 4}
-_OFFICIAL: dict[str, dict[str, Any]] = {
-    "RealESRGAN_x4plus": _RRDB_23
-    | {"scale": 4, "unshuffle": 1, "receptive_radius": 349, "mflop_per_pixel": 35.872128, "parameters": 16697987},
-    "RealESRGAN_x2plus": _RRDB_23
-    | {"scale": 2, "unshuffle": 2, "receptive_radius": 699, "mflop_per_pixel": 8.975808, "parameters": 16703171},
-}
 
 
 @dataclass(frozen=True)
@@ -80,8 +69,7 @@ def make_plan(header: Header, model: Model, options: JobOptions) -> Plan:
 
 def spec_of(model: Model) -> NetworkSpec | None:
     """The model's network; None when its tensors were never looked at."""
-    facts = model.network if "receptive_radius" in model.network else _OFFICIAL.get(model.name)
-    if not facts:
+    if "receptive_radius" not in model.network:
         return None
     known = {field.name for field in fields(NetworkSpec)}
-    return NetworkSpec(**{name: value for name, value in facts.items() if name in known})
+    return NetworkSpec(**{name: value for name, value in model.network.items() if name in known})

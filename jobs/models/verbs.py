@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import F, Q, Value
-from django.db.models.functions import Extract, Greatest, Least, Now
+from django.db.models.functions import Extract, Least, Now
 
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models.answers import Beat, Finished, Reclaimed
@@ -91,7 +91,6 @@ class JobQuerySet(models.QuerySet["Job"]):
                 status=Status.COMPLETED,
                 finished_at=Now(),
                 processing_seconds=_seconds_since_start(),
-                tiles_done=Greatest(F("tiles_done"), F("tiles_total")),
                 cancel_requested=False,
                 **vars(finished),
                 **_FREE,

@@ -1,0 +1,40 @@
+"""Breaks the computing process when it reads a picture of a certain width."""
+
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig
+
+POISON, HANGS, HANGS_WITH_GIL, SLOW = 13, 14, 15, 17
+SLOW_SECONDS = 3.0
+
+
+class RigConfig(AppConfig):
+    name = "tests.jobs.rig"
+
+    def ready(self) -> None:
+        from jobs.engine import decoding
+
+        decode = decoding.decode
+
+        def rigged(path: Path, limits: Any) -> Any:
+            picture = decode(path, limits)
+            if picture.width == POISON:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if picture.width == HANGS:
+                ctypes.CDLL(None).sleep(10_000)
+            if picture.width == HANGS_WITH_GIL:
+                ctypes.PyDLL(None).sleep(10_000)
+            if picture.width == SLOW:
+                time.sleep(SLOW_SECONDS)
+            return picture
+
+        decoding.decode = rigged  # type: ignore[assignment]
+        if os.environ.get("RIG_DIE_BEFORE_FILES"):
+            from jobs import files
+
+            files.remove = lambda names: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment,return-value]

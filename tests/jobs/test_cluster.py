@@ -1,0 +1,159 @@
+"""Real clusters: a ticket becomes a result; priorities, cancellation, stopping."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from jobs import files, intake
+from jobs.models import Job, Worker
+from jobs.states import Priority, Status
+from tests.eventually import eventually
+from tests.jobs.conftest import StartCluster, picture, stored_files
+from tests.jobs.rig.apps import SLOW
+
+Submit = Callable[..., Job]
+
+
+def ended(job: Job, seconds: float = 120) -> Job:
+    """The job after its end."""
+
+    def look() -> Job | None:
+        found = Job.objects.get(pk=job.pk)
+        return found if found.finished_at else None
+
+    found = eventually(look, seconds=seconds, say=f"the end of job {job.pk}")
+    assert found is not None
+    return found
+
+
+def test_a_submitted_picture_comes_back_twice_as_large(
+    start_cluster: StartCluster, submit: Submit, data_dir: Path
+) -> None:
+    cluster = start_cluster()
+    job = intake.wait_for(submit(24, 16).id, 120)
+    assert job.status == Status.COMPLETED, job.error
+    with files.open_result(job) as file:
+        assert Image.open(file).size == (48, 32)
+    assert job.result_bytes == files.path_of(job.result_file).stat().st_size
+    assert job.report["model"] == "tiny-x2"
+    assert job.report["tiles"] == job.tiles_done == job.tiles_total == 1
+    assert set(job.report["seconds"]) == {"load", "decode", "infer", "encode"}
+    assert job.processing_seconds is not None
+    assert stored_files(data_dir) == sorted([job.input_file, job.result_file, job.preview_file])
+    worker = Worker.objects.get()
+    assert worker.id == job.worker
+    assert worker.device == "cpu"
+    eventually(lambda: Worker.objects.get().loaded_models == ["tiny-x2"], seconds=30)
+    cluster.terminate()
+    assert cluster.wait() == 0
+    assert cluster.members() == []
+    assert not Worker.objects.exists()
+
+
+def test_sync_goes_before_async_before_batch_and_first_come_first_served_inside(
+    start_cluster: StartCluster, submit: Submit
+) -> None:
+    batch = [submit(seed=i, priority=Priority.BATCH) for i in range(3)]
+    later = [submit(seed=10 + i) for i in range(2)]
+    sync = submit(seed=20, priority=Priority.SYNC)
+    start_cluster()
+    for job in batch:
+        ended(job)
+    order = list(Job.objects.order_by("started_at").values_list("pk", flat=True))
+    assert order == [sync.pk, *(job.pk for job in later), *(job.pk for job in batch)]
+
+
+def test_a_sync_request_behind_a_batch_waits_for_the_running_job_only(
+    start_cluster: StartCluster, submit: Submit
+) -> None:
+    start_cluster()
+    batch = [submit(SLOW, 16, seed=i, priority=Priority.BATCH) for i in range(6)]
+    eventually(lambda: Job.objects.filter(status=Status.PROCESSING).exists(), seconds=60)
+    sync = submit(24, 16, seed=50, priority=Priority.SYNC)
+    done = intake.wait_for(sync.id, 120)
+    assert done.status == Status.COMPLETED
+    assert done.started_at is not None
+    assert Job.objects.filter(pk__in=[job.pk for job in batch], started_at__lt=done.started_at).count() == 1
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_never_runs(start_cluster: StartCluster, submit: Submit) -> None:
+    waiting, other = submit(), submit(seed=2)
+    assert Job.objects.cancel(waiting.pk).status == Status.CANCELLED
+    start_cluster()
+    assert ended(other).status == Status.COMPLETED
+    assert Job.objects.get(pk=waiting.pk).started_at is None
+
+
+def test_a_running_job_is_cancelled_between_tiles_and_leaves_no_file(
+    start_cluster: StartCluster, submit: Submit, data_dir: Path
+) -> None:
+    start_cluster()
+    job = submit(3000, 2000, tile_size=32, tile_pad=8)
+    eventually(lambda: Job.objects.get(pk=job.pk).tiles_done > 0, seconds=60, say="a first tile")
+    Job.objects.cancel(job.pk)
+    assert ended(job, 30).status == Status.CANCELLED
+    eventually(lambda: stored_files(data_dir) == [job.input_file], seconds=30)
+    with_retry = Job.objects.retry(job.pk)
+    assert (with_retry.status, with_retry.attempts, with_retry.cancel_requested) == (Status.QUEUED, 0, False)
+
+
+def test_sigterm_lets_a_short_job_finish(start_cluster: StartCluster, submit: Submit) -> None:
+    cluster = start_cluster(STOP_GRACE_SECONDS="60")
+    job = submit(SLOW, 16)
+    eventually(lambda: Job.objects.get(pk=job.pk).status == Status.PROCESSING, seconds=60)
+    cluster.terminate()
+    assert cluster.wait(120) == 0
+    assert Job.objects.get(pk=job.pk).status == Status.COMPLETED
+
+
+def test_sigterm_hands_a_long_job_back_within_the_grace_and_costs_no_attempt(
+    start_cluster: StartCluster, submit: Submit, data_dir: Path
+) -> None:
+    cluster = start_cluster(STOP_GRACE_SECONDS="1")
+    job = submit(3000, 2000, tile_size=32, tile_pad=8)
+    eventually(lambda: Job.objects.get(pk=job.pk).tiles_done > 0, seconds=60, say="a first tile")
+    cluster.terminate()
+    assert cluster.wait(60) == 0
+    back = Job.objects.get(pk=job.pk)
+    assert (back.status, back.attempts, back.token) == (Status.QUEUED, 0, None)
+    assert stored_files(data_dir) == [job.input_file]
+    assert cluster.members() == []
+
+
+def test_a_second_sigterm_hands_the_job_back_now(start_cluster: StartCluster, submit: Submit) -> None:
+    cluster = start_cluster(STOP_GRACE_SECONDS="3600")
+    job = submit(3000, 2000, tile_size=32, tile_pad=8)
+    eventually(lambda: Job.objects.get(pk=job.pk).tiles_done > 0, seconds=60, say="a first tile")
+    cluster.terminate()
+    eventually(lambda: "stopping cluster processes" in cluster.output(), seconds=60)
+    assert Job.objects.get(pk=job.pk).status == Status.PROCESSING
+    cluster.terminate()
+    assert cluster.wait(60) == 0
+    assert Job.objects.get(pk=job.pk).status == Status.QUEUED
+
+
+def test_sigterm_to_the_whole_group_stops_in_order(start_cluster: StartCluster, submit: Submit) -> None:
+    import os
+
+    cluster = start_cluster(STOP_GRACE_SECONDS="60")
+    job = submit(SLOW, 16)
+    eventually(lambda: Job.objects.get(pk=job.pk).status == Status.PROCESSING, seconds=60)
+    os.killpg(cluster.process.pid, signal.SIGTERM)
+    assert cluster.wait(120) == 0
+    assert Job.objects.get(pk=job.pk).status == Status.COMPLETED
+
+
+@pytest.mark.usefixtures("model")
+def test_two_clusters_share_a_batch_evenly(
+    start_cluster: StartCluster, make_submission: Callable[..., intake.Submission]
+) -> None:
+    start_cluster()
+    start_cluster()
+    uploads = [picture(SLOW, 16, seed=i) for i in range(4)]
+    batch = intake.submit_batch(uploads, make_submission())
+    eventually(lambda: batch.jobs.filter(status=Status.COMPLETED).count() == 4, seconds=120)
+    per_worker = [batch.jobs.filter(worker=worker).count() for worker in set(batch.jobs.values_list("worker", flat=True))]
+    assert sorted(per_worker) == [2, 2]

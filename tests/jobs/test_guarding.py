@@ -1,0 +1,76 @@
+"""The main process's watch, by its numbers alone."""
+
+import os
+
+from jobs import cluster, guarding
+from jobs.cluster import Cluster
+from jobs.guarding import Guard
+
+
+def test_a_cluster_at_rest_or_at_work_is_left_alone() -> None:
+    shared = Cluster("gpu", 1)
+    guard = Guard(shared)
+    slot = shared.take_slot()
+    for _ in range(500):
+        shared.memory.beat += 1
+        shared.memory.handed += 1
+        slot.picked += 1
+        slot.done += 1
+        shared.memory.collected += 1
+        assert guard.look() is None
+
+
+def test_a_task_that_nobody_reads_for_ten_seconds_ends_it() -> None:
+    shared = Cluster("gpu", 1)
+    guard = Guard(shared)
+    shared.memory.handed = 1
+    looks = []
+    for _ in range(22):
+        shared.memory.beat += 1
+        looks.append(guard.look())
+    assert looks[:20] == [None] * 20
+    assert looks[21] == "no worker reads the local queue"
+
+
+def test_a_silent_pusher_ends_it() -> None:
+    guard = Guard(Cluster("gpu", 1))
+    looks = [guard.look() for _ in range(121)]
+    assert looks[118] is None
+    assert looks[120] == "the pusher is stuck"
+
+
+def test_results_that_nobody_collects_end_it_but_those_that_died_with_a_process_do_not() -> None:
+    shared = Cluster("gpu", 1)
+    guard, slot = Guard(shared), shared.take_slot()
+    for _ in range(100):
+        shared.memory.beat += 1
+        slot.done += 2
+        shared.memory.collected += 1  # every other result was lost with its process
+        assert guard.look() is None
+    for _ in range(20):
+        shared.memory.beat += 1
+        slot.done += 1
+        wrong = guard.look()
+    assert wrong == "nobody collects the workers' results"
+
+
+def test_a_dead_workers_slot_is_taken_over() -> None:
+    shared = Cluster("gpu", 1)
+    pid = os.fork()
+    if pid == 0:
+        slot = shared.take_slot()
+        slot.picked = 5
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert shared.alive == 0
+    assert shared.take_slot().picked == 5
+    assert (shared.alive, shared.idle) == (1, 1)
+    assert shared.memory.slots[1].pid == 0
+
+
+def test_the_second_request_to_stop_means_now() -> None:
+    shared = Cluster("gpu", 1)
+    guarding.ask_to_stop(shared, 100.0, 10.0)
+    assert (shared.memory.stop, shared.memory.stop_at) == (cluster.STOPPING, 110.0)
+    guarding.ask_to_stop(shared, 101.0, 10.0)
+    assert (shared.memory.stop, shared.memory.stop_at) == (cluster.STOPPING_NOW, 101.0)

@@ -1,0 +1,140 @@
+"""The waiting room: nobody misses the end, nobody holds a connection, nobody leaks a thread."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from django.db import connection
+from pytest_django.fixtures import Settings
+
+from jobs import intake
+from jobs.errors import JobNotFound, WaitersExceeded
+from jobs.models import Job
+from jobs.states import Status
+from jobs.waiting import Hub, hub
+from tests.eventually import eventually
+from tests.jobs.conftest import database_url
+
+Submit = Callable[..., Job]
+
+
+def test_a_waiter_hears_of_the_end(submit: Submit) -> None:
+    job = submit()
+    found: list[Job] = []
+
+    def wait() -> None:
+        found.append(intake.wait_for(job.pk, 60))
+        connection.close()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    eventually(lambda: hub.count == 1, seconds=30)
+    Job.objects.cancel(job.pk)
+    thread.join(60)
+    assert found[0].status == Status.CANCELLED
+    assert hub.count == 0
+
+
+def test_an_end_before_the_wait_is_seen_at_once(submit: Submit) -> None:
+    job = submit()
+    Job.objects.cancel(job.pk)
+    assert intake.wait_for(job.pk, 0).status == Status.CANCELLED
+
+
+def test_when_time_is_up_the_job_is_returned_as_it_is(submit: Submit) -> None:
+    assert intake.wait_for(submit().pk, 0.05).status == Status.QUEUED
+    assert hub.count == 0
+
+
+def test_an_end_that_nobody_told_is_seen_all_the_same(submit: Submit) -> None:
+    job = submit()
+    found: list[Job] = []
+    thread = threading.Thread(target=lambda: (found.append(intake.wait_for(job.pk, 60)), connection.close()))
+    thread.start()
+    eventually(lambda: hub.count == 1, seconds=30)
+    Job.objects.filter(pk=job.pk).delete()
+    thread.join(60)
+    assert not thread.is_alive()  # it raised JobNotFound, in its own thread
+
+
+def test_a_job_that_never_was_is_not_waited_for(model: object) -> None:
+    import uuid
+
+    with pytest.raises(JobNotFound):
+        intake.wait_for(uuid.uuid4(), 60)
+
+
+def test_beyond_the_limit_nobody_waits(submit: Submit, settings: Settings) -> None:
+    settings.MAX_WAITING_REQUESTS = 2
+    job = submit()
+    with hub.subscribe(job.pk), hub.subscribe(job.pk):
+        with pytest.raises(WaitersExceeded, match="2 requests wait"):
+            intake.wait_for(job.pk, 60)
+    assert hub.count == 0
+
+
+def test_progress_rings_for_those_who_want_it_and_not_for_those_who_wait_for_the_end(submit: Submit) -> None:
+    submit()
+    job = Job.objects.claim("w")
+    assert job is not None
+    with hub.subscribe(job.pk) as progress, hub.subscribe(job.pk, only_end=True) as end:
+        eventually(lambda: progress.wait(1), seconds=30)  # the first look
+        Job.objects.heartbeat(job, tiles_done=1, tiles_total=9)
+        assert progress.wait(30)
+        assert not end.wait(0)
+        Job.objects.fail(job, "broken", "broken")
+        assert progress.wait(30)
+        assert end.wait(30)
+
+
+def test_two_hundred_waiters_hold_one_connection_and_all_hear(submit: Submit, settings: Settings) -> None:
+    settings.MAX_WAITING_REQUESTS = 200
+    job = submit()
+    ended: list[str] = []
+
+    def wait() -> None:
+        ended.append(intake.wait_for(job.pk, 120).status)
+        connection.close()
+
+    threads = [threading.Thread(target=wait) for _ in range(200)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: hub.count == 200, seconds=60)
+    with psycopg.connect(database_url(), autocommit=True) as other:
+
+        def connections() -> int:
+            row = other.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).fetchone()
+            assert row
+            return int(row[0])
+
+        # The test's own, the hub's two (one to listen, one to look), and none per waiter.
+        eventually(lambda: connections() <= 3, seconds=60)
+    Job.objects.cancel(job.pk)
+    for thread in threads:
+        thread.join(120)
+    assert ended == ["cancelled"] * 200
+    assert hub.count == 0
+
+
+def test_a_broken_connection_is_replaced(submit: Submit) -> None:
+    with psycopg.connect(database_url(), autocommit=True) as other:
+        job = submit()
+        with hub.subscribe(job.pk, only_end=True) as waiter:
+            kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+            eventually(lambda: (other.execute(kill).fetchone() or (0,))[0] >= 1, seconds=30)
+            eventually(lambda: (other.execute(kill.replace("pg_terminate_backend(pid)", "*")).fetchone() or (0,))[0], seconds=30)
+            Job.objects.cancel(job.pk)
+            assert waiter.wait(30)
+
+
+def test_a_forked_process_starts_with_an_empty_room() -> None:
+    room = Hub()
+    room._count, room._pid = 7, room._pid + 1
+    started = time.monotonic()
+    with room.subscribe(__import__("uuid").uuid4()):
+        assert room.count == 1
+    assert time.monotonic() >= started
