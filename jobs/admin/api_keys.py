@@ -82,9 +82,8 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
             "text": obj.issued_text,  # type: ignore[attr-defined]
             "webhook_secret": secrets_for(obj.pk)[0],
         }
-        return TemplateResponse(
-            request, "admin/jobs/apikey/issued.html", context, headers={"Cache-Control": "no-store"}
-        )
+        # The admin marks all its pages no-store: the key stays in no cache.
+        return TemplateResponse(request, "admin/jobs/apikey/issued.html", context)
 
     @admin.action(description=_("Revoke"), permissions=["change"])
     def revoke_keys(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
