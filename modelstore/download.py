@@ -88,7 +88,6 @@ def fetch(
             received += new_bytes
             on_progress(part.length)
             if stopped.is_set():
-                part.flush()
                 raise DownloadStopped("the download was stopped")
             if time.monotonic() > deadline:
                 raise AnswerTransient(f"not finished within {bounds.total_seconds:g} s")
@@ -108,7 +107,6 @@ def fetch(
             logger.warning("download source failed file=%s %s", destination.name, notes[-1])
             if time.monotonic() > deadline:
                 break
-        part.flush()
         if part.length == 0:
             part.discard()
     raise DownloadFailed(notes or ["there is no source for this model"])
@@ -152,6 +150,5 @@ def _fetch_from(
             pause = failure.retry_after
             if pause is None:
                 pause = bounds.first_pause_seconds * 2**fruitless * random.uniform(0.75, 1.25)  # noqa: S311 (no secret)
-            part.flush()
             if stopped.wait(min(pause, MAX_PAUSE_SECONDS, remaining)):
                 raise DownloadStopped("the download was stopped") from failure

@@ -50,8 +50,9 @@ class Part:
             path.unlink(missing_ok=True)
 
     def write(self, block: bytes) -> None:
-        """Append."""
+        """Append, and hand it to the system at once: a successor finds it even when this process is killed."""
         self._file.write(block)
+        self._file.flush()
         self._hash.update(block)
         self.length += len(block)
 
@@ -63,10 +64,6 @@ class Part:
         self.length = 0
         self.inherited = 0
 
-    def flush(self) -> None:
-        """Hand what was written to the system, so that a successor finds it."""
-        self._file.flush()
-
     @property
     def sha256(self) -> str:
         """The digest of what is written so far."""
@@ -74,7 +71,6 @@ class Part:
 
     def accept(self) -> None:
         """Make the file durable and give it its final name, in one step for everybody who looks."""
-        self._file.flush()
         os.fsync(self._file.fileno())
         self.path.replace(self.destination)
         sync_directory(self.destination.parent)
