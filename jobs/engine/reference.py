@@ -42,7 +42,7 @@ def upscale(
     """
     if min(picture.width, picture.height) <= BORDER:
         raise ImageRejected(
-            f"the image is {picture.width}×{picture.height} px; the reference backend needs more than {BORDER} px a side"
+            f"the image is {picture.width}×{picture.height} px; the reference needs more than {BORDER} px a side"
         )
     place = pool.place(options.precision)
     started = time.perf_counter()
