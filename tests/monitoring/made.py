@@ -116,10 +116,15 @@ def worker(cluster: str = "gpu", *, silent_seconds: float = 0, **fields: Any) ->
 
 def write(name: str, size: tuple[int, int], color: str) -> int:
     """Put a PNG into the storage; returns its bytes."""
-    from jobs import files as storage
-
     file = io.BytesIO()
     Image.new("RGB", size, color).save(file, "PNG")
-    with storage.new_file(name) as path:
-        path.write_bytes(file.getvalue())
-    return len(file.getvalue())
+    return put(name, file.getvalue())
+
+
+def put(name: str, content: bytes) -> int:
+    """Put bytes into the storage under a name; returns how many."""
+    from jobs import files as storage
+
+    path = storage.path_of(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.write_bytes(content)

@@ -1,0 +1,1 @@
+"""Tests of the admin: what staff see, and what they may do."""

@@ -1,0 +1,93 @@
+"""Log lines: one per event, with the ids that join a request to its job."""
+
+import json
+import logging
+import logging.config
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from upscaler_site.log import logging_from
+from upscaler_site.log_lines import JsonLines, TextLines
+from upscaler_site.request_id import current_request_id
+
+
+@pytest.fixture
+def in_request() -> Iterator[str]:
+    token = current_request_id.set("req-1")
+    yield "req-1"
+    current_request_id.reset(token)
+
+
+def record(message: str, *args: object, name: str = "jobs.execution", **more: Any) -> logging.LogRecord:
+    made = logging.LogRecord(name, logging.INFO, "x.py", 1, message, args, None)
+    made.__dict__.update(more)
+    return made
+
+
+def as_json(*args: Any, **more: Any) -> dict[str, Any]:
+    line = JsonLines().format(record(*args, **more))
+    assert "\n" not in line
+    parsed: dict[str, Any] = json.loads(line)
+    return parsed
+
+
+def test_pairs_become_keys_and_numbers_numbers() -> None:
+    line = as_json("job completed job=%s worker=%s seconds=%.3f tiles=%d", "6f0c", "gpu@a:1", 1.2042, 12)
+    assert line["event"] == "job completed"
+    assert (line["job"], line["worker"], line["seconds"], line["tiles"]) == ("6f0c", "gpu@a:1", 1.204, 12)
+    assert (line["level"], line["logger"]) == ("info", "jobs.execution")
+    assert line["time"].endswith("Z")
+
+
+def test_a_value_may_have_blanks() -> None:
+    line = as_json("worker computes name=%s backend=%s", "Intel(R) Xeon(R) Processor", "torch")
+    assert (line["name"], line["backend"]) == ("Intel(R) Xeon(R) Processor", "torch")
+
+
+def test_an_id_of_digits_stays_an_exact_number_or_a_text() -> None:
+    assert as_json("x id=%s", "12345678901234567890")["id"] == "12345678901234567890"
+
+
+def test_the_lines_own_keys_cannot_be_forged() -> None:
+    line = as_json("odd level=%s logger=%s event=%s", "forged", "forged", "forged")
+    assert (line["level"], line["logger"], line["event"]) == ("info", "jobs.execution", "odd")
+
+
+def test_the_request_is_named_inside_of_one_only(in_request: str) -> None:
+    assert as_json("hello")["request"] == in_request
+    assert as_json("job accepted request=%s", "other")["request"] == "other"
+    assert TextLines().format(record("hello")).endswith("hello request=req-1")
+    assert TextLines().format(record("a request=b")).endswith("a request=b")
+
+
+def test_outside_of_a_request_none_is_named() -> None:
+    assert "request" not in as_json("hello")
+    assert TextLines().format(record("hello")).endswith("INFO jobs.execution hello")
+
+
+def test_an_exception_stays_on_its_line() -> None:
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        line = as_json("job broke job=%s", "1f", exc_info=sys.exc_info())
+    assert "ValueError: two\nlines" in line["exception"]
+    assert line["job"] == "1f"
+
+
+def test_an_access_line_has_its_pieces() -> None:
+    pieces = {"m": "GET", "U": "/x=1 level=2", "s": "200", "B": 12, "M": 3, "h": "::1", "{x-request-id}o": "r-7"}
+    entry = record("access", name="gunicorn.access")
+    entry.msg, entry.args = '"%(m)s %(U)s" %(s)s', pieces  # type: ignore[assignment]
+    line = json.loads(JsonLines().format(entry))
+    assert (line["method"], line["path"], line["status"], line["request"]) == ("GET", "/x=1 level=2", 200, "r-7")
+    assert line["level"] == "info"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_the_configuration_is_accepted_by_logging(log_format: str) -> None:
+    config = logging_from(log_format, "INFO")
+    formatter = logging.config.DictConfigurator(config).configure_formatter(config["formatters"]["line"])  # type: ignore[attr-defined]
+    assert formatter.format(record("hello"))
