@@ -23,7 +23,9 @@ def api(service: Service) -> Iterator[httpx.Client]:
         yield client
 
 
-def picture(width: int = 12, height: int = 9, file_format: str = "PNG", *, color: tuple[int, int, int] = (200, 80, 20)) -> bytes:
+def picture(
+    width: int = 12, height: int = 9, file_format: str = "PNG", *, color: tuple[int, int, int] = (200, 80, 20)
+) -> bytes:
     """A small picture with something in it."""
     image = Image.new("RGB", (width, height), color)
     image.putpixel((width // 2, height // 2), (0, 0, 255))
