@@ -33,7 +33,8 @@ def in_readme(text: str) -> str:
 def main() -> None:
     """Write the table into the README."""
     text = README.read_text(encoding="utf-8")
-    README.write_text(text.replace(in_readme(text), table()), encoding="utf-8")
+    held = f"{BEGIN}\n{in_readme(text)}\n{END}"  # with its marks: a short text would be found elsewhere, too
+    README.write_text(text.replace(held, f"{BEGIN}\n{table()}\n{END}"), encoding="utf-8")
 
 
 if __name__ == "__main__":
