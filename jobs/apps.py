@@ -16,10 +16,13 @@ class JobsConfig(AppConfig):
         """Connect the cluster's signals, and make the directory in which Django's upload handler starts its files."""
         from django_q import signals  # noqa: PLC0415 - needs the registry of apps
 
-        from jobs import checks, cluster  # noqa: F401, PLC0415 - as above; importing registers the checks
+        from jobs import checks, cluster, model_use  # noqa: F401, PLC0415 - as above; importing registers the checks
+        from modelstore import usage  # noqa: PLC0415 - as above
 
         signals.post_spawn.connect(cluster.worker_started, dispatch_uid="jobs.worker_started")
         signals.pre_execute.connect(cluster.task_picked, dispatch_uid="jobs.task_picked")
         signals.post_execute_in_worker.connect(cluster.task_done, dispatch_uid="jobs.task_done")
         signals.post_execute.connect(cluster.result_collected, dispatch_uid="jobs.result_collected")
+        usage.register(model_use.unfinished_jobs)
+        usage.register_loaded(model_use.loaded_in)
         Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,6 @@ class LoadedIn:
 
     worker: str
     device: str
-    megabytes: float | None = None
 
 
 #: The workers that hold the model of this name.

@@ -51,6 +51,43 @@ def test_a_model_that_jobs_need_stays(ready: TestOfficial, models_dir: Path, job
     assert list(models_dir.iterdir()) == []
 
 
+def test_an_unfinished_job_keeps_its_model(ready: TestOfficial) -> None:
+    """With the real jobs table, as the jobs room registers itself."""
+    from django.utils import timezone
+
+    from jobs.models import Job
+    from jobs.states import Status
+
+    now = timezone.now()
+    job = Job.objects.create(
+        model=ready.name,
+        input_file="inputs/x",
+        input_sha256="a" * 64,
+        input_bytes=1,
+        input_format="png",
+        input_width=1,
+        input_height=1,
+        created_at=now,
+        queued_at=now,
+    )
+    with pytest.raises(ModelInUse, match="1 unfinished job needs it"):
+        removal.delete(ready.name)
+    Job.objects.filter(pk=job.pk).update(status=Status.CANCELLED, finished_at=now)
+    assert removal.delete(ready.name) == len(ready.content)
+
+
+def test_the_admin_tells_where_a_network_is_loaded(ready: TestOfficial) -> None:
+    from django.utils import timezone
+
+    from jobs.models import Worker
+
+    now = timezone.now()
+    common = {"cluster": "gpu", "host": "a", "pid": 1, "started_at": now, "seen_at": now}
+    Worker.objects.create(id="gpu@a:1", device="cuda:0", loaded_models=["other", ready.name], **common)
+    Worker.objects.create(id="gpu@b:1", device="cuda:0", loaded_models=["other"], **common)
+    assert usage.loaded_in(ready.name) == [usage.LoadedIn("gpu@a:1", "cuda:0")]
+
+
 def test_a_partner_that_jobs_may_mix_in_stays(ready: TestOfficial, jobs: dict[str, int]) -> None:
     Model.objects.filter(name="RealESRGAN_x2plus").update(denoise_partner=ready.name)
     jobs["RealESRGAN_x2plus"] = 1
