@@ -8,7 +8,7 @@ from django.db import DatabaseError
 
 from jobs.engine.types import Weights
 from modelstore import catalog
-from modelstore.errors import DenoiseUnsupported, ModelNotReady, ModelUnknown
+from modelstore.errors import DenoiseUnsupported, ModelNotReady, ModelStoreError
 from modelstore.places import bundled_file
 from modelstore.store import weights_for
 from modelstore.verification import is_genuine
@@ -24,11 +24,22 @@ class Chosen:
     scale: int | None
 
 
+class UnknownHere(ModelStoreError):
+    """The name is none that is known without the service's database, and that cannot be asked."""
+
+    def __init__(self, model: str) -> None:
+        known = ", ".join([catalog.BUNDLED_NAME, *catalog.OFFICIAL])
+        super().__init__(
+            f"Model not found: {model}. Without the service's database, which cannot be asked here, these are known: "
+            f"{known}; and the path of any .pth or .safetensors file"
+        )
+
+
 def choose(model: str, denoise_strength: float | None) -> Chosen:
     """The weights that ``model`` names: a path to a weights file, or the name of a model.
 
     :param denoise_strength: for models that are published as a pair: 1 is the model alone, 0 its partner alone.
-    :raises ModelUnknown, ModelNotReady, DenoiseUnsupported: the message says what can be done.
+    :raises ModelStoreError: there is no such model, its file is not here, or it has no denoise strength; the message says what can be done.
     """
     path = Path(model)
     if path.suffix.lower() in _WEIGHTS_SUFFIXES:
@@ -74,9 +85,5 @@ def _imported(model: str, denoise_strength: float | None) -> Chosen:
     try:
         local = weights_for(model, denoise_strength)
     except DatabaseError as error:
-        known = ", ".join([catalog.BUNDLED_NAME, *catalog.OFFICIAL])
-        raise ModelUnknown(
-            f"{model} (without the service's database these are known: {known}, and paths of weights files; "
-            f"the database says: {str(error).splitlines()[0]})"
-        ) from error
+        raise UnknownHere(model) from error
     return Chosen(Weights(local.name, local.path, local.second, local.blend), local.scale)
