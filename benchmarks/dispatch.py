@@ -133,7 +133,8 @@ def measure_claims(rows: int) -> tuple[float, float]:
             worker, tiles_done, cancel_requested, error, error_code, webhook_url, webhook_events)
         SELECT gen_random_uuid(), %s, 10, '', 'tiny', '{}', md5(n::text), 'inputs/' || n, '', md5(n::text), 1, 'png',
             1, 1, 1, CASE WHEN %s = 'completed' THEN 'results/' || n ELSE '' END, '', 'png', '', '{}', now(), now(),
-            CASE WHEN %s = 'completed' THEN now() END, 1, '', 0, false, '', '', '', '[]' FROM generate_series(1, %s) AS n
+            CASE WHEN %s = 'completed' THEN now() END, 1, '', 0, false, '', '', '', '[]'
+        FROM generate_series(1, %s) AS n
     """
     with connection.cursor() as cursor:
         for status, count in ((Status.COMPLETED, rows), (Status.QUEUED, 200)):
@@ -177,7 +178,7 @@ def main() -> None:
             for what in found["own"]:
                 own, stock = found["own"][what], found["stock"][what]
                 print(f"{what:24}{own:10.2f}{stock:10.2f}{own / stock:12.2f}")
-            print(f"{arguments.starts} starts, {arguments.idle:g} s idle, {arguments.tasks} tasks at once; one worker each")
+            print(f"{arguments.starts} starts, {arguments.idle:g} s idle, {arguments.tasks} tasks at once, one worker")
             if arguments.rows:
                 middle, high = measure_claims(arguments.rows)
                 print(f"claim among {arguments.rows} finished jobs: median {middle:.2f} ms, p95 {high:.2f} ms")

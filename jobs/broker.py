@@ -51,7 +51,6 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         hang: here it is ignored, and the main process alone decides.
         """
         if cluster.current() is not None:
-            cluster.die_with_parent()
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         return True
 
@@ -101,7 +100,6 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
 
     def _begin(self, shared: cluster.Cluster) -> None:
         """First call in a pusher process, which may be the successor of one that was killed with a ticket in hand."""
-        cluster.die_with_parent()
         self._pid = os.getpid()
         self._listener = Listener(CHANNEL)
         shared.memory.handed = shared.picked

@@ -139,18 +139,28 @@ def current() -> Cluster | None:
     return _current
 
 
-def die_with_parent() -> None:
-    """Let the kernel end this process when its parent dies, so that a killed main process leaves no orphans behind.
+def let_children_die_with_us() -> None:
+    """Make the kernel end every process that is forked from here on when its parent dies, however it dies.
 
-    Where the kernel cannot (macOS), a thread looks at the parent twice a second.
+    Otherwise a killed main process would leave workers behind that compute, and a monitor that waits for ever. Where
+    the kernel cannot do it (macOS), a thread of the child looks at its parent twice a second.
     """
-    parent = os.getppid()
+    parent = 0
+
+    def before() -> None:
+        nonlocal parent
+        parent = os.getpid()
+
+    os.register_at_fork(before=before, after_in_child=lambda: _die_with(parent))
+
+
+def _die_with(parent: int) -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
     else:
         threading.Thread(target=_watch_parent, args=(parent,), name="parent-watch", daemon=True).start()
-    if os.getppid() != parent or parent == 1:  # it died before we asked
+    if os.getppid() != parent:  # it died before we asked
         os._exit(1)
 
 
@@ -159,7 +169,6 @@ def worker_started(**_: Any) -> None:
     global _slot  # noqa: PLW0603 - one worker per process
     if _current is None:
         return
-    die_with_parent()
     import_string("jobs.worker.started")(_current.name)
     _slot = _current.take_slot()
     _current.wake_pusher()

@@ -4,7 +4,6 @@ Nothing long happens in a transaction. The result gets its name on the disk befo
 not name in the end is deleted by who wrote it.
 """
 
-import errno
 import hashlib
 import logging
 import time
@@ -29,8 +28,6 @@ from modelstore.errors import ModelStoreError
 from modelstore.store import weights_for
 
 logger = logging.getLogger(__name__)
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class _StorageError(Exception):
@@ -139,7 +136,7 @@ def _store(job: Job, result: Picture, provenance: str) -> Finished:
         preview = _store_preview(job, result)
     except OSError as error:
         # Pillow's encoders lose the number of an error while they write.
-        if error.errno in _FULL or error.errno is None:
+        if error.errno in files.FULL or error.errno is None:
             raise _StorageError("the disk is full: the result could not be written") from error
         raise _StorageError(f"the result could not be written: {error.strerror}") from error
     return Finished(

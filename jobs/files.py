@@ -4,6 +4,7 @@ A file is written as ``name.part``, flushed to the disk, then renamed: a name wi
 carry the claim's token in their name, so a worker that lost its job can never overwrite the accepted result.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -31,6 +32,8 @@ PART = ".part"
 
 #: File suffix of each format that the engine writes or reads.
 SUFFIXES = {"jpeg": "jpg", "tiff": "tif"}
+#: What a disk says when nothing more goes onto it, or into this user's share of it.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK = 1 << 20
 _MODE = 0o640
 

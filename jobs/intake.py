@@ -28,6 +28,7 @@ from jobs.errors import (
     ImageTooManyPixels,
     JobError,
     JobNotFound,
+    StorageFull,
 )
 from jobs.files import Staged
 from jobs.limits import engine_limits
@@ -80,7 +81,7 @@ def submit(upload: Any, submission: Submission) -> Job:
     :raises JobError: one of jobs/errors.py; :raises ModelStoreError: the model is unknown or has no weights here.
         Then no row and no file stays.
     """
-    with files.staged(upload) as staged:
+    with _disk_that_may_be_full(), files.staged(upload) as staged:
         fingerprint = idempotence.fingerprint_of(submission, "job", [staged.sha256])
         first = idempotence.first_call(submission, fingerprint)
         if isinstance(first, Job):
@@ -111,7 +112,7 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
     """
     if not uploads or len(uploads) > settings.MAX_BATCH_IMAGES:
         raise BatchTooLarge(f"a batch has 1 to {settings.MAX_BATCH_IMAGES} images, this one has {len(uploads)}")
-    with ExitStack() as stack:
+    with _disk_that_may_be_full(), ExitStack() as stack:
         staged: list[Staged | JobError] = []
         for upload in uploads:
             try:
@@ -146,7 +147,7 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
 
 def plan(upload: Any, submission: Submission) -> Plan:
     """What a submission would do and cost. Checks all that `submit` checks about picture and model, creates nothing."""
-    with files.staged(upload) as staged:
+    with _disk_that_may_be_full(), files.staged(upload) as staged:
         model = _usable(submission)
         picture = _examine(staged, _name_of(upload), submission, model)
         return make_plan(picture.header, model, submission.options)
@@ -251,6 +252,17 @@ def _create(
     job.refresh_from_db()
     reuse.announce(job)
     return job
+
+
+@contextmanager
+def _disk_that_may_be_full() -> Iterator[None]:
+    """:raises StorageFull: the disk filled up while the picture was written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in files.FULL:
+            raise StorageFull("the disk is full: the picture could not be stored") from error
+        raise
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from jobs import dispatch
+from jobs import dispatch, files
 from jobs.models.answers import Reclaimed
 from jobs.models.chore import Chore
 from jobs.models.job import Job
@@ -54,7 +54,10 @@ def sweep() -> Reclaimed:
             dispatch.ring_cleanup()
         if Chore.objects.take_turn("silent workers", timedelta(minutes=10)):
             Worker.objects.forget_silent()
-    if found != Reclaimed():
+    for job_id, token in found.claims:
+        # A worker that is frozen rather than dead finds its files gone, and that the job is no longer its own.
+        files.remove_claim(job_id, token)
+    if found.claims:
         logger.warning(
             "lost jobs found requeued=%d failed=%d cancelled=%d", found.requeued, found.failed, found.cancelled
         )

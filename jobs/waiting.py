@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from jobs import sweeping
 from jobs.errors import WaitersExceeded
 from jobs.listening import Listener
 from jobs.models.job import Job
@@ -115,6 +116,7 @@ class Hub:
                 if now - last_look >= LOOK_SECONDS:
                     last_look = now
                     self._look(awaited)
+                    _sweep()
                 else:
                     self._look(awaited & heard)
         finally:
@@ -144,6 +146,15 @@ class Hub:
                     if over or (seen != waiter.seen and not waiter.only_end):
                         waiter.seen = seen
                         waiter.ring()
+
+
+def _sweep() -> None:
+    """Who waits has an interest in what was lost: the clusters' own sweeps may be down with them."""
+    try:
+        sweeping.sweep_if_due()
+    except DatabaseError as error:
+        logger.warning("no sweep error=%s", error)
+        connection.close()
 
 
 def _uuids(payloads: Iterable[str]) -> set[uuid.UUID]:

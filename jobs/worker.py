@@ -4,23 +4,50 @@ They never raise: django-q2 would keep the failure as a pickle, and a row of our
 """
 
 import logging
+import os
+import signal
+import threading
+import time
 from multiprocessing import util
+from types import FrameType
 
-from jobs import dispatch, presence, retention
+from jobs import cluster, dispatch, presence, retention
 from jobs.webhooks import delivery
 
 logger = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 0.5
 
-def started(cluster: str) -> None:
+
+def started(name: str) -> None:
     """Prepare a worker process, after the fork and before its first task."""
-    me = presence.begin(cluster)
-    if cluster == dispatch.GPU:
+    me = presence.begin(name)
+    if name == dispatch.GPU:
         from jobs import workplace  # noqa: PLC0415 - imports torch, which the `io` cluster never does
 
         workplace.settle_in()
+    else:
+        _leave_when_told()
     me.start()
     util.Finalize(None, me.leave, exitpriority=100)
+
+
+def _leave_when_told() -> None:
+    """End a task that still runs when the stopping cluster's grace is over.
+
+    Downloads and deliveries have no watch as jobs have; SystemExit lets them give their row back on the way out.
+    """
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit("the cluster stops")
+
+    def watch() -> None:
+        while not cluster.must_stop()[1]:
+            time.sleep(_LOOK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, leave)
+    threading.Thread(target=watch, name="stop-watch", daemon=True).start()
 
 
 def run_next() -> None:
@@ -28,7 +55,10 @@ def run_next() -> None:
     from jobs import execution  # noqa: PLC0415 - as above
 
     try:
-        execution.run_next()
+        if cluster.must_stop()[0]:  # somebody else answers this doorbell
+            dispatch.ring()
+        else:
+            execution.run_next()
     except Exception:  # nobody above could do anything about it
         logger.exception("worker: no job could be worked on")
 

@@ -1,5 +1,6 @@
 """What the verbs of a job are given and what they answer."""
 
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,3 +36,4 @@ class Reclaimed:
     requeued: int = 0
     failed: int = 0
     cancelled: int = 0
+    claims: tuple[tuple[uuid.UUID, uuid.UUID], ...] = field(default=(), compare=False)  # (job, its lost token)

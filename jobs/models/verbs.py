@@ -176,12 +176,14 @@ class JobQuerySet(models.QuerySet["Job"]):
         The attempt counts: a picture that kills its worker each time fails after JOB_MAX_ATTEMPTS. The caller rings.
         """
         counts = {Status.QUEUED: 0, Status.FAILED: 0, Status.CANCELLED: 0}
+        claims: list[tuple[uuid.UUID, uuid.UUID]] = []
         for pk, token in list(self._lost().values_list("pk", "token")):
             with transaction.atomic():
                 job = self._lost().filter(pk=pk, token=token).select_for_update(skip_locked=True, of=("self",)).first()
-                if job is not None:
+                if job is not None and token is not None:
                     counts[self._reclaim(job)] += 1
-        return Reclaimed(counts[Status.QUEUED], counts[Status.FAILED], counts[Status.CANCELLED])
+                    claims.append((pk, token))
+        return Reclaimed(counts[Status.QUEUED], counts[Status.FAILED], counts[Status.CANCELLED], tuple(claims))
 
     def _lost(self) -> Self:
         return self.filter(status=Status.PROCESSING, lease_until__lt=Now())

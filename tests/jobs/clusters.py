@@ -89,7 +89,9 @@ class RunningCluster:
     def wait_ready(self, workers: int = 1) -> "RunningCluster":
         """Until its workers have loaded what they compute with."""
         eventually(
-            lambda: self.output().count("worker computes") >= workers, seconds=240, say=f"start of {self.log.read_text()}"
+            lambda: self.output().count("worker computes") >= workers,
+            seconds=240,
+            say=f"start of {self.log.read_text()}",
         )
         return self
 

@@ -118,7 +118,9 @@ def database_url() -> str:
 
     values = connection.settings_dict
     host = quote(str(values["HOST"]), safe="")
-    login = f"{values['USER']}:{quote(values.get('PASSWORD') or '', safe='')}" if values.get("PASSWORD") else values["USER"]
+    login = (
+        f"{values['USER']}:{quote(values.get('PASSWORD') or '', safe='')}" if values.get("PASSWORD") else values["USER"]
+    )
     port = f"&port={values['PORT']}" if values.get("PORT") else ""
     return f"postgresql://{login}@/{values['NAME']}?host={host}{port}"
 

@@ -155,5 +155,7 @@ def test_two_clusters_share_a_batch_evenly(
     uploads = [picture(SLOW, 16, seed=i) for i in range(4)]
     batch = intake.submit_batch(uploads, make_submission())
     eventually(lambda: batch.jobs.filter(status=Status.COMPLETED).count() == 4, seconds=120)
-    per_worker = [batch.jobs.filter(worker=worker).count() for worker in set(batch.jobs.values_list("worker", flat=True))]
+    per_worker = [
+        batch.jobs.filter(worker=worker).count() for worker in set(batch.jobs.values_list("worker", flat=True))
+    ]
     assert sorted(per_worker) == [2, 2]

@@ -38,7 +38,9 @@ def huge_png() -> Any:
 
     header = struct.pack(">IIBBBBB", 30000, 30000, 1, 0, 0, 0, 0)
     content = zlib.compress(b"\0" * (3751 * 8000), 9)
-    return text(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b""), "bomb.png")
+    return text(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b""), "bomb.png"
+    )
 
 
 def test_an_accepted_picture_has_row_file_and_ticket(make_submission: Make, data_dir: Path) -> None:
@@ -237,7 +239,9 @@ def test_callers_do_not_meet_each_others_keys(make_submission: Make) -> None:
 def complete(job: Job) -> Job:
     """As a worker would, with a result of five bytes."""
     claimed = Job.objects.claim("w")
-    assert claimed is not None and claimed.pk == job.pk and claimed.token
+    assert claimed is not None
+    assert claimed.pk == job.pk
+    assert claimed.token
     names = [files.result_name(job.pk, claimed.token, "png"), files.preview_name(job.pk, claimed.token, "jpeg")]
     for name in names:
         files.path_of(name).parent.mkdir(parents=True, exist_ok=True)
@@ -326,14 +330,17 @@ def test_a_repeated_batch_is_one_batch(make_submission: Make) -> None:
 def test_a_plan_says_what_it_would_cost_and_creates_nothing(make_submission: Make, data_dir: Path) -> None:
     plan = intake.plan(picture(100, 50), make_submission(tile_size=50, tile_pad=4))
     assert (plan.width, plan.height, plan.output_width, plan.output_height, plan.scale) == (100, 50, 200, 100, 2.0)
-    assert plan.tiles is not None and plan.tiles >= 2
-    assert plan.memory_bytes is not None and plan.memory_bytes > 200 * 100 * 3
+    assert plan.tiles is not None
+    assert plan.tiles >= 2
+    assert plan.memory_bytes is not None
+    assert plan.memory_bytes > 200 * 100 * 3
     assert plan.seconds is None  # nothing was measured yet
     assert not Job.objects.exists()
     assert stored_files(data_dir) == []
     complete(intake.submit(picture(), make_submission()))
     measured = intake.plan(picture(), make_submission()).seconds
-    assert measured is not None and measured >= 0
+    assert measured is not None
+    assert measured >= 0
 
 
 @pytest.mark.parametrize(

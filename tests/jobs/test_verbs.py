@@ -2,7 +2,6 @@
 
 import threading
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -58,7 +57,9 @@ def test_a_claim_sets_token_lease_deadline_and_counts_the_attempt(settings: Sett
     job = claimed(input_width=1000, input_height=100)
     assert (job.status, job.attempts, job.worker) == (Status.PROCESSING, 1, "w")
     assert job.token is not None
-    assert job.started_at and job.lease_until and job.deadline
+    assert job.started_at
+    assert job.lease_until
+    assert job.deadline
     assert job.lease_until - job.started_at == timedelta(seconds=30)
     assert job.deadline - job.started_at == timedelta(seconds=200)
 
@@ -95,7 +96,9 @@ def test_a_heartbeat_extends_the_lease_and_publishes_progress() -> None:
     assert Job.objects.heartbeat(job, tiles_done=3, tiles_total=7) == Beat(held=True, cancel=False)
     found = Job.objects.get()
     assert (found.tiles_done, found.tiles_total) == (3, 7)
-    assert found.lease_until and job.lease_until and found.lease_until > job.lease_until
+    assert found.lease_until
+    assert job.lease_until
+    assert found.lease_until > job.lease_until
 
 
 def test_a_heartbeat_never_extends_beyond_the_hard_limit(settings: Settings) -> None:
@@ -113,7 +116,8 @@ def test_success_is_accepted_once_and_says_yes_again_to_the_same_claim() -> None
     assert Job.objects.succeed(job, FINISHED) is True
     found = Job.objects.get()
     assert (found.status, found.token, found.lease_until, found.tiles_done) == (Status.COMPLETED, None, None, 1)
-    assert found.processing_seconds is not None and 0 <= found.processing_seconds < 60
+    assert found.processing_seconds is not None
+    assert 0 <= found.processing_seconds < 60
     assert Job.objects.succeed(job, FINISHED) is True  # the answer of the first COMMIT was lost
     assert Job.objects.get().finished_at == found.finished_at
 
@@ -164,7 +168,8 @@ def test_a_lost_job_that_was_to_be_cancelled_is_cancelled() -> None:
 def test_a_job_that_is_handed_back_keeps_its_place_and_its_attempts() -> None:
     first, second = make(), make()
     job = Job.objects.claim("w")
-    assert job is not None and job.pk == first.pk
+    assert job is not None
+    assert job.pk == first.pk
     assert Job.objects.release(job, counted=False)
     again = Job.objects.claim("w")
     assert again is not None

@@ -29,6 +29,7 @@ class Command(BaseCommand):
                 f"Q_CLUSTER_NAME is {Conf.CLUSTER_NAME!r}; the clusters are {dispatch.GPU} and {dispatch.IO}"
             )
         shared = cluster.create(Conf.CLUSTER_NAME, int(Conf.WORKERS))
+        cluster.let_children_die_with_us()
         guard = guarding.Guard(shared)
         q = DjangoQCluster()  # installs handlers of its own, which block inside the signal
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,7 +54,7 @@ class Command(BaseCommand):
             sys.exit(_EXIT_AGAIN)
 
     def _end(self, q: DjangoQCluster, message: str, code: int) -> None:
-        """End everything at once: the kernel kills the workers with the sentinel (cluster.die_with_parent)."""
+        """End everything at once: the kernel kills the workers with the sentinel (cluster.let_children_die_with_us)."""
         self.stderr.write(message)
         self.stderr.flush()
         os.kill(q.sentinel.pid, signal.SIGKILL)

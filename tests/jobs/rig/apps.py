@@ -33,7 +33,7 @@ class RigConfig(AppConfig):
                 time.sleep(SLOW_SECONDS)
             return picture
 
-        decoding.decode = rigged  # type: ignore[assignment]
+        decoding.decode = rigged
         if os.environ.get("RIG_DIE_BEFORE_FILES"):
             from jobs import files
 
