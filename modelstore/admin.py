@@ -82,17 +82,7 @@ def possible_deeds(model: Model) -> list[str]:
 class ModelAdmin(_Base):
     """Reads; the deeds act. Rows are made by the catalogue and by imports, never by typing."""
 
-    list_display = (
-        "name",
-        "state_badge",
-        "progress",
-        "size",
-        "scale",
-        "architecture",
-        "origin",
-        "licence",
-        "verified_at",
-    )
+    list_display = ("name", "state_badge", "progress", "size", "scale", "origin", "licence")
     list_filter = ("state", "origin", "architecture", "scale")
     search_fields = ("name", "description", "sha256")
     actions = ("download_models", "cancel_downloads", "verify_models", "delete_models")

@@ -18,7 +18,7 @@ class DirectoryInfo:
     path: Path
     total_bytes: int
     model_count: int
-    free_bytes: int | None  # None: the directory does not exist yet
+    free_bytes: int  # of that disk, even where the directory does not exist yet
 
 
 def directory_info() -> DirectoryInfo:
@@ -26,5 +26,5 @@ def directory_info() -> DirectoryInfo:
     path = Path(settings.MODELS_DIR)
     sizes = [size_on_disk(model) for model in Model.objects.exclude(origin=Origin.BUNDLED)]
     present = [size for size in sizes if size is not None]
-    free = shutil.disk_usage(path).free if path.is_dir() else None
-    return DirectoryInfo(path, sum(present), len(present), free)
+    existing = next(place for place in (path, *path.parents) if place.is_dir())
+    return DirectoryInfo(path, sum(present), len(present), shutil.disk_usage(existing).free)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import transaction
 
-from modelstore import dispatch, importing, verification
+from modelstore import dispatch, importing, quarantine, verification
 from modelstore.catalog import DEFAULT_PROVIDER, Provider
 from modelstore.download import Bounds, Source, fetch
 from modelstore.errors import DownloadFailed, DownloadStopped, ImportRefused
@@ -32,6 +32,7 @@ def run_waiting() -> None:
     """Work on waiting rows until none waits, or enough others work."""
     while (model := Model.objects.claim(worker_name(), at_most=SIDE_BY_SIDE)) is not None:
         work_on(model)
+    quarantine.remove_leftovers()
 
 
 def sweep() -> int:

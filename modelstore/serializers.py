@@ -157,4 +157,4 @@ class ModelsInfoSerializer(serializers.Serializer[Any]):
     total_size_mb = serializers.FloatField()
     model_count = serializers.IntegerField()
     total_size_bytes = serializers.IntegerField()
-    free_bytes = serializers.IntegerField(allow_null=True, help_text="free space of that disk")
+    free_bytes = serializers.IntegerField(help_text="free space of that disk")

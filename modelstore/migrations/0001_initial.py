@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('licence', models.CharField(blank=True, max_length=100)),
                 ('homepage', models.CharField(blank=True, max_length=300)),
                 ('denoise_partner', models.CharField(blank=True, help_text='mixed in for a denoise strength below 1', max_length=100)),
-                ('network', models.JSONField(blank=True, default=dict, help_text="what was deduced from an imported file's tensors")),
+                ('network', models.JSONField(blank=True, default=dict, help_text="what its tensors show: see modelstore.networks.spec")),
                 ('file_name', models.CharField(blank=True, help_text='inside the models directory; made by the service', max_length=150)),
                 ('size_bytes', models.BigIntegerField(default=0, help_text='of the accepted or awaited file')),
                 ('sha256', models.CharField(blank=True, help_text='empty: an upload that was not accepted yet', max_length=64)),
