@@ -28,7 +28,7 @@ def picture(rng: random.Random, file_format: str = "PNG") -> bytes:
     """A small valid picture."""
     out = io.BytesIO()
     size = (rng.randint(1, 24), rng.randint(1, 24))
-    Image.new("RGB", size, tuple(rng.randbytes(3))).save(out, file_format)  # type: ignore[arg-type]
+    Image.new("RGB", size, tuple(rng.randbytes(3))).save(out, file_format)
     return out.getvalue()
 
 

@@ -70,7 +70,7 @@ def judge(call: Call, status: int, kind: str, body: bytes, findings: Findings) -
         return
     try:
         shape = json.loads(body)
-        good = isinstance(shape["detail"], str) and shape["detail"] and isinstance(shape["code"], str) and shape["code"]
+        good = all(isinstance(shape[name], str) and shape[name] for name in ("detail", "code"))
         good = good and (shape["code"] != "validation_error" or isinstance(shape.get("errors", []), list))
     except (ValueError, KeyError, TypeError):
         good = False

@@ -31,7 +31,7 @@ class BoundedUploadHandler(TemporaryFileUploadHandler):
     """Writes one file after another to FILE_UPLOAD_TEMP_DIR.
 
     A file beyond the limit ends the request at once; with ``spare_the_rest`` (a batch: one bad file must not sink it)
-    its surplus is read and dropped instead, and its ``size`` tells intake that it was too large.
+    its surplus is read and dropped instead, all but one byte, which tells intake that it was too large.
     """
 
     def __init__(self, request: HttpRequest | None = None, *, spare_the_rest: bool = False) -> None:
@@ -55,10 +55,10 @@ class BoundedUploadHandler(TemporaryFileUploadHandler):
         """Write one piece. Raises UploadTooLarge or StorageFull, leaving no file."""
         end = start + len(raw_data)
         if end > settings.MAX_UPLOAD_BYTES:
-            if self.spare_the_rest:
-                return
-            self.abandon()
-            raise too_large()
+            if not self.spare_the_rest:
+                self.abandon()
+                raise too_large()
+            raw_data = raw_data[: max(0, settings.MAX_UPLOAD_BYTES + 1 - start)]
         try:
             if start // _DISK_CHECK_BYTES != end // _DISK_CHECK_BYTES:
                 _require_disk()

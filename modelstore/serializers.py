@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from modelstore import store
@@ -104,6 +104,7 @@ class ModelSerializer(serializers.Serializer[Any]):
         return shape
 
 
+@extend_schema_serializer(many=False)  # the view is a list, its answer an object
 class ModelListSerializer(serializers.Serializer[Any]):
     """All models."""
 

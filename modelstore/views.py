@@ -50,6 +50,46 @@ _OUTCOME = OpenApiExample(
 )
 
 
+_MODEL = {
+    "name": "RealESRGAN_x2plus",
+    "scale": 2,
+    "description": "2x upscaling",
+    "available": True,
+    "size_mb": 64.0,
+    "size_bytes": 67061725,
+    "status": "ready",
+    "origin": "official",
+    "architecture": "rrdbnet",
+    "licence": "BSD-3-Clause",
+    "homepage": "https://github.com/xinntao/Real-ESRGAN",
+    "sha256": "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
+    "supports_denoise_strength": False,
+    "denoise_partner": "",
+    "download": None,
+    "source": "github",
+    "notes": "",
+    "error": None,
+    "limits": {
+        "max_input_pixels": 50000000,
+        "max_output_pixels": 400000000,
+        "max_side": 30000,
+        "max_upload_bytes": 500000000,
+    },
+}
+_LIST = {"available_models": [_MODEL], "total_models": 1, "local_models": 1}
+_INFO = {
+    "models_directory": "/data/models",
+    "total_size_mb": 64.0,
+    "model_count": 1,
+    "total_size_bytes": 67061725,
+    "free_bytes": 81234567890,
+}
+
+
+def _example(shape: dict[str, Any]) -> list[OpenApiExample]:
+    return [OpenApiExample("One model", shape, response_only=True, status_codes=["200"])]
+
+
 class ModelViewSet(ViewSet):
     """Models: list, look at, bring, remove."""
 
@@ -60,14 +100,20 @@ class ModelViewSet(ViewSet):
         """What an API key must allow: changing what everybody uses is management."""
         return "manage" if self.action in ("download", "destroy") else "upscale"
 
-    @extend_schema(operation_id="models_list", tags=["Models"], responses=ModelListSerializer)
+    @extend_schema(operation_id="models_list", tags=["Models"], responses=ModelListSerializer, examples=_example(_LIST))
     def list(self, request: Request) -> Response:  # noqa: ARG002
         """List all models, those that can be downloaded included."""
         shapes = ModelSerializer(Model.objects.listed(), many=True).data
         local = sum(shape["available"] for shape in shapes)
         return Response({"available_models": shapes, "total_models": len(shapes), "local_models": local})
 
-    @extend_schema(operation_id="models_retrieve", tags=["Models"], parameters=[_NAME], responses=ModelSerializer)
+    @extend_schema(
+        operation_id="models_retrieve",
+        tags=["Models"],
+        parameters=[_NAME],
+        responses=ModelSerializer,
+        examples=_example(_MODEL),
+    )
     def retrieve(self, request: Request, name: str) -> Response:  # noqa: ARG002
         """One model, with the progress of its download."""
         model = Model.objects.listed().filter(name=name).first()
@@ -118,7 +164,9 @@ class ModelsInfoViewSet(ViewSet):
     required_scope: str | None = "upscale"
     throttle_scope: str | None = "read"
 
-    @extend_schema(operation_id="models_info", tags=["Models"], responses=ModelsInfoSerializer)
+    @extend_schema(
+        operation_id="models_info", tags=["Models"], responses=ModelsInfoSerializer, examples=_example(_INFO)
+    )
     def retrieve(self, request: Request) -> Response:  # noqa: ARG002
         """Where models are kept and how much space they take. The bundled model is part of the program: not counted."""
         info = directory_info()

@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.request import RawPostDataException
 
 from upscaler_site.errors import plain_answer
 from upscaler_site.request_id import current_request_id
 
 _GOOD_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _STREAMED = ("multipart/", "image/")  # read piece by piece, under their own limits
+#: A refused body of up to so many bytes is read to its end.
+_DISCARD_BYTES = 32_000_000
 _BODYLESS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
@@ -47,12 +50,11 @@ class ApiEdgeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer the request, or refuse it."""
         if request.path_info.startswith("/api/"):
-            # JSON and forms are UTF-8. Django would believe any charset that Python knows, and "charset=base64" or
-            # "charset=utf-16" then breaks the parsing even of the query string.
-            request.encoding = "utf-8"
             refusal = self._refusal(request)
-            if refusal is not None:
-                return refusal
+            response = self.get_response(request) if refusal is None else refusal
+            if response.status_code >= 400:
+                _discard_body(request)
+            return response
         return self.get_response(request)
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
@@ -73,3 +75,20 @@ class ApiEdgeMiddleware:
             # Such a body is held in memory as a whole.
             return plain_answer(413, "body_too_large", f"A body of this type may have at most {limit} bytes")
         return None
+
+
+def _discard_body(request: HttpRequest) -> None:
+    """Read the rest of a refused body, where it is not too much.
+
+    The client learns that the connection stays open, and sends its next call on it: what is left of this body must be
+    gone by then, or the web server closes the connection under that call. A client that waits for "100 Continue"
+    (Expect) has not sent it.
+    """
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isdecimal() or int(length) > _DISCARD_BYTES or "Expect" in request.headers:
+        return
+    try:
+        while request.read(64 * 1024):
+            pass
+    except (OSError, RawPostDataException):  # the client is gone, or somebody read the body as a whole
+        return

@@ -28,6 +28,8 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "unsupported_media_type": (415, 'Unsupported media type "text/plain" in request.'),
     "range_not_satisfiable": (416, "The range lies beyond the file, which has 1234 bytes"),
     "validation_error": (422, "tile_size: A valid integer is required."),
+    "too_many_fields": (422, "The form has too many fields"),
+    "too_many_files": (422, "The form has too many files"),
     "idempotency_key_reused": (422, "This Idempotency-Key was used with another picture or other options"),
     "webhook_url_refused": (422, "webhook_url: the address is private"),
     "image_url_refused": (422, "image_url: the host example.org is not allowed here"),

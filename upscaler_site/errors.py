@@ -86,8 +86,8 @@ ANSWERS: dict[type[Exception], Answer] = {
     BadRequest: Answer(400, "bad_request", "Bad request"),
     UnreadablePostError: Answer(400, "bad_request", "The request's body ended before it was complete"),
     RequestDataTooBig: Answer(413, "body_too_large", "The form's fields (without the files) are too large together"),
-    TooManyFieldsSent: Answer(422, "validation_error", "The form has too many fields"),
-    TooManyFiles: Answer(422, "validation_error", "The form has too many files"),
+    TooManyFieldsSent: Answer(422, "too_many_fields", "The form has too many fields"),
+    TooManyFiles: Answer(422, "too_many_files", "The form has too many files"),
     OperationalError: Answer(503, "database_unavailable", "The database does not answer; try again soon", 5),
     InterfaceError: Answer(503, "database_unavailable", "The database does not answer; try again soon", 5),
 }

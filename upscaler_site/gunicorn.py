@@ -4,23 +4,29 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
 
-from django.conf import settings  # noqa: E402 - it reads the variable above
+from django.conf import settings
 
 #: Threads beyond the waiting requests: health checks, status, the page, uploads in progress.
 SPARE_THREADS = 16
 
-bind = f"[{settings.LISTEN_ADDRESS}]:{settings.PORT}" if ":" in settings.LISTEN_ADDRESS else f"{settings.LISTEN_ADDRESS}:{settings.PORT}"
+bind = (
+    f"[{settings.LISTEN_ADDRESS}]:{settings.PORT}"
+    if ":" in settings.LISTEN_ADDRESS
+    else f"{settings.LISTEN_ADDRESS}:{settings.PORT}"
+)
 workers = settings.WEB_WORKERS
-# A synchronous request holds its thread while a worker upscales. Threads are made on demand, so a high limit costs nothing
-# while idle; beyond it new connections wait in the backlog.
+# A synchronous request holds its thread while a worker upscales. Threads are made on demand, so a high limit costs
+# nothing while idle; beyond it new connections wait in the backlog.
 worker_class = "gthread"
 threads = settings.MAX_WAITING_REQUESTS + SPARE_THREADS
 worker_connections = threads + 200
 keepalive = 15
+# The most that gunicorn offers: an address that names a hundred jobs, or a cursor and filters, has room.
+limit_request_line = 8190
 # This guards the process, not a request: a thread may take an upload of any length while the main thread reports.
 timeout = 60
 graceful_timeout = settings.STOP_GRACE_SECONDS
-# Health of the process is told by touching a file: in memory, because a busy disk can stall it for longer than `timeout`.
+# A process says that it lives by touching a file: in memory, because a busy disk can stall it beyond `timeout`.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108 - gunicorn's own default style
 control_socket_disable = True
 forwarded_allow_ips = "*" if settings.TRUSTED_PROXIES else "127.0.0.1,::1"

@@ -73,6 +73,8 @@ def _document(path: str, method: str, operation: dict[str, Any]) -> None:
                 "schema": {"type": "integer"},
                 "description": "Seconds after which trying again makes sense, where that is known.",
             }
+    for response in operation["responses"].values():
+        response["description"] = response.get("description") or operation.get("summary") or "The answer"
     operation["responses"] = dict(sorted(operation["responses"].items()))
 
 

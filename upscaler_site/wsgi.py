@@ -2,11 +2,14 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
-application = get_wsgi_application()
+django.setup(set_prefix=False)
 
-from monitoring.requests import counter  # noqa: E402 - it needs Django set up
+from monitoring.requests import counter  # noqa: E402 - these need Django set up
+from upscaler_site.wsgi_handler import Handler  # noqa: E402
+
+application = Handler()
 
 counter.start_flushing()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from django.http import QueryDict
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from jobs.listing import CursorInvalid, Filters, decode_cursor
@@ -61,6 +62,7 @@ class ListQuery:
         return cls(Filters(**given), limit, cursor)
 
 
+@extend_schema_serializer(many=False)  # the view is a list, its answer an object
 class JobListSerializer(serializers.Serializer[Any]):
     """One page of jobs, newest first."""
 

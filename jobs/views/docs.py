@@ -20,7 +20,8 @@ from jobs.views import examples as example
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 SUBMISSION_ERRORS = (
-    *("validation_error", "malformed_request", "unsupported_media_type", "length_required", "upload_too_large"),
+    *("validation_error", "malformed_request", "too_many_fields", "too_many_files"),
+    *("unsupported_media_type", "length_required", "upload_too_large"),
     *("image_invalid", "image_too_large", "format_unsupported", "denoise_unsupported"),
     *("model_not_found", "model_not_available", "queue_full", "storage_full"),
     *("idempotency_key_reused", "idempotency_key_in_progress", "webhook_url_refused"),

@@ -34,7 +34,8 @@ class JobsViewSet(ApiViewSet):
         """List jobs, newest first."""
         query = ListQuery.read(request.query_params)
         page = page_of(visible_jobs(request), query.filters, limit=query.limit, cursor=query.cursor)
-        shapes = JobSerializer(page.jobs, many=True, context={"forecast": Forecast(page.jobs)}).data
+        context = {"forecast": Forecast(page.jobs)}
+        shapes = JobSerializer(page.jobs, many=True, context=context).data  # type: ignore[arg-type]  # a list with many
         body = {"total": page.total, "returned": len(shapes), "jobs": shapes, "next_cursor": page.next_cursor}
         if page.next_cursor is None:
             return Response(body)

@@ -28,8 +28,8 @@ def huge_png(width: int, height: int) -> bytes:
 
 
 def post(api: httpx.Client, path: str, content: bytes | None, **form: Any) -> httpx.Response:
-    files = {"image": ("a.png", content)} if content is not None else {"": ("", b"")}
-    return api.post(path, files=files, data={"model": TINY_MODEL, **form})
+    fields: dict[str, Any] = {name: (None, value) for name, value in {"model": TINY_MODEL, **form}.items()}
+    return api.post(path, files=fields if content is None else {**fields, "image": ("a.png", content)})
 
 
 @pytest.mark.parametrize("path", ["/upscale", "/jobs"])
@@ -99,9 +99,9 @@ def test_nobody_guesses_which_of_two_values_was_meant(api: httpx.Client, nothing
 
 def test_huge_numbers_of_fields_and_files(api: httpx.Client, nothing_left: Left) -> None:
     fields = {f"field{number}": "x" for number in range(1000)}
-    assert is_error(post(api, "/jobs", picture(), **fields), 422, "validation_error")
+    assert is_error(post(api, "/jobs", picture(), **fields), 422, "too_many_fields")
     files = [("images", (f"{number}.png", b"x")) for number in range(300)]
-    assert is_error(api.post("/upscale-batch", files=files), 422, "validation_error")
+    assert is_error(api.post("/upscale-batch", files=files), 422, "too_many_files")
 
 
 def test_a_batch_of_one_more_than_allowed(api: httpx.Client, nothing_left: Left) -> None:
@@ -148,8 +148,8 @@ def test_json_with_sharp_edges(api: httpx.Client, body: bytes) -> None:
         "../../../etc/passwd",
         "..\\..\\x.png",
         "ä😀.png",
-        "a" * 3000 + ".png",
-        "x." + "b" * 3000,
+        "a" * 700 + ".png",
+        "x." + "b" * 700,
         "-rf",
         "a;b=c.png",
         'a"b.png',
@@ -182,7 +182,8 @@ def test_a_charset_of_the_callers_choice_breaks_nothing(api: httpx.Client) -> No
         assert response.status_code == 200, response.text
 
 
-def test_generated_bad_calls(service: Service, nothing_left: Left) -> None:
-    """A few hundred of what benchmarks/fuzz_api.py sends by the thousand; the fixture is for files in uploads only."""
+def test_generated_bad_calls(service: Service) -> None:
+    """A few hundred of what benchmarks/fuzz_api.py sends by the thousand."""
     findings = run(service.base_url, TINY_MODEL, count=390, seed=5)
     assert findings.problems == []
+    assert list((service.data_dir / "files" / "uploads").iterdir()) == [], "temporary files were left behind"

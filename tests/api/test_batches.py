@@ -78,7 +78,7 @@ def test_what_does_not_exist(api: httpx.Client) -> None:
 def test_no_files_at_all(api: httpx.Client) -> None:
     assert is_error(api.post("/upscale-batch", files={"image": picture()}), 422, "validation_error")
     assert is_error(
-        api.post("/upscale-batch", content=b"", headers={"Content-Type": "application/json"}),
+        api.post("/upscale-batch", content=b"{}", headers={"Content-Type": "application/json"}),
         415,
         "unsupported_media_type",
     )

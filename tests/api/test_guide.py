@@ -288,15 +288,12 @@ def curl_examples(shared_dir: Path) -> list[str]:
     """Every command of the guide's reference part that begins with curl."""
     text = guide(shared_dir, "Synchronous Upscaling", "Error Handling\nError Response Format")
     joined = re.sub(r"\\\n", " ", text)
-    commands, lines = [], joined.split("\n")
-    for number, line in enumerate(lines):
-        if not line.startswith("curl "):
-            continue
-        command = line
-        while command.count("'") % 2:  # a JSON body over several lines
-            number += 1
-            command += "\n" + lines[number]
-        commands.append(command)
+    commands: list[str] = []
+    for line in joined.split("\n"):
+        if commands and commands[-1].count("'") % 2:  # a JSON body over several lines
+            commands[-1] += "\n" + line
+        elif line.startswith("curl "):
+            commands.append(line)
     return commands
 
 
@@ -306,11 +303,11 @@ def test_the_guides_curl_examples_run(service: Service, api: httpx.Client, share
     done = api.post("/upscale", files={"image": ("a.jpg", picture(file_format="JPEG"))}, data={"model": TINY_MODEL})
     commands = curl_examples(shared_dir)
     assert len(commands) == 13
-    for command in commands:
-        command = adapted(command, service).replace("550e8400-e29b-41d4-a716-446655440000", done.headers["X-Job-ID"])
+    for example in commands:
+        command = adapted(example, service).replace("550e8400-e29b-41d4-a716-446655440000", done.headers["X-Job-ID"])
         # The guide downloads official models from elsewhere; the tests have no elsewhere.
-        command = re.sub(rf'"RealESRGAN_\w+", |, "{TINY_MODEL}_anime_6B"', "", command)
-        run_bash(command.replace("curl ", "curl -fsS ", 1), tmp_path)
+        offline = re.sub(rf'"RealESRGAN_\w+", |, "{TINY_MODEL}_anime_6B"', "", command)
+        run_bash(offline.replace("curl ", "curl -fsS ", 1), tmp_path)
     for name in ("output.jpg", "upscaled.jpg"):
         assert (tmp_path / name).read_bytes().startswith(b"\xff\xd8"), name
 

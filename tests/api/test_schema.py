@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import jsonschema
+import jsonschema_rs
 import pytest
 from django.core.management import call_command
-from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.exceptions import ValidationError
 
 from tests.service import Service
 from upscaler_site.error_examples import EXAMPLES
@@ -23,8 +23,12 @@ def schema(service: Service) -> dict[str, Any]:
 
 
 def operations(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    return [(f"{method.upper()} {path}", found) for path, item in schema["paths"].items() for method, found in item.items()
-            if method in ("get", "post", "delete", "put", "patch")]  # fmt: skip
+    return [
+        (f"{method.upper()} {path}", found)
+        for path, item in schema["paths"].items()
+        for method, found in item.items()
+        if method in ("get", "post", "delete", "put", "patch")
+    ]
 
 
 def test_it_is_valid_and_made_without_a_warning(tmp_path: Path) -> None:
@@ -36,12 +40,14 @@ def test_it_is_valid_and_made_without_a_warning(tmp_path: Path) -> None:
 
 
 def test_every_address_of_the_guide_is_described(schema: dict[str, Any]) -> None:
-    paths = """POST /upscale|POST /upscale-batch|POST /jobs|GET /jobs|GET /jobs/{job_id}|GET /jobs/{job_id}/result|GET /models|
-    POST /models/download|GET /models/{name}|GET /models-info|GET /health|GET /health/ready|GET /health/live|GET /system|GET /stats|
-    POST /cleanup|GET /jobs/{job_id}/events|POST /jobs/{job_id}/cancel|POST /jobs/{job_id}/retry|DELETE /jobs/{job_id}|
-    GET /batches/{batch_id}|GET /batches/{batch_id}/results"""
+    paths = """
+        POST /upscale, POST /upscale-batch, POST /jobs, GET /jobs, GET /jobs/{job_id}, GET /jobs/{job_id}/result,
+        GET /models, POST /models/download, GET /models/{name}, GET /models-info, GET /health, GET /health/ready,
+        GET /health/live, GET /system, GET /stats, POST /cleanup, GET /jobs/{job_id}/events, POST /jobs/{job_id}/cancel,
+        POST /jobs/{job_id}/retry, DELETE /jobs/{job_id}, GET /batches/{batch_id}, GET /batches/{batch_id}/results
+    """
     described = {name.replace("/api/v1", "") for name, _ in operations(schema)}
-    assert {path.strip() for path in paths.split("|")} <= described
+    assert {path.strip() for path in paths.split(",")} <= described
 
 
 def test_every_operation_has_an_example_and_documents_its_errors(schema: dict[str, Any]) -> None:
@@ -72,8 +78,8 @@ def test_the_examples_fit_their_schemas(schema: dict[str, Any]) -> None:
             for example in content.get("examples", {}).values():
                 resolver = {**content["schema"], "components": schema["components"]}
                 try:
-                    jsonschema.validate(example["value"], resolver)
-                except jsonschema.ValidationError as error:
+                    jsonschema_rs.validate(resolver, example["value"])
+                except jsonschema_rs.ValidationError as error:
                     pytest.fail(f"{name} {status}: {error.message}")
                 checked += 1
     assert checked > 100
@@ -100,7 +106,6 @@ def test_the_pages_load_nothing_from_elsewhere(service: Service, page: str) -> N
 def test_nested_messages_become_a_flat_list() -> None:
     error = ValidationError({"a": ["x"], "b": {"c": ["y", "z"]}, "d": [{"e": ["w"]}], "non_field_errors": ["v"]})
     assert isinstance(error.detail, dict)
-    assert isinstance(error.detail["a"][0], ErrorDetail)
     assert flatten(error.detail) == [
         {"field": "a", "message": "x"},
         {"field": "b.c", "message": "y"},
