@@ -70,7 +70,7 @@ class Cluster:
         fcntl.lockf(self._slot_lock, fcntl.LOCK_EX)
         try:
             for slot in self.memory.slots:
-                if not slot.pid or not _is_alive(slot.pid):
+                if not slot.pid or not is_alive(slot.pid):
                     slot.limit = 0.0
                     slot.pid, slot.busy = os.getpid(), 0
                     taken: _Slot = slot
@@ -92,14 +92,26 @@ class Cluster:
                 pass
 
     @property
-    def idle(self) -> int:
+    def idle_pids(self) -> frozenset[int]:
         """Workers that wait for a task."""
-        return sum(1 for slot in self.memory.slots if slot.pid and not slot.busy and _is_alive(slot.pid))
+        return frozenset(
+            int(slot.pid) for slot in self.memory.slots if slot.pid and not slot.busy and is_alive(slot.pid)
+        )
+
+    @property
+    def idle(self) -> int:
+        """How many wait for a task."""
+        return len(self.idle_pids)
+
+    @property
+    def busy(self) -> int:
+        """Workers that work on a task."""
+        return sum(1 for slot in self.memory.slots if slot.pid and slot.busy and is_alive(slot.pid))
 
     @property
     def alive(self) -> int:
         """Workers that run."""
-        return sum(1 for slot in self.memory.slots if slot.pid and _is_alive(slot.pid))
+        return sum(1 for slot in self.memory.slots if slot.pid and is_alive(slot.pid))
 
     @property
     def picked(self) -> int:
@@ -118,9 +130,7 @@ class Cluster:
 
     def overdue(self, now: float) -> list[int]:
         """Pids of workers whose job is beyond all limits: not even their own watch could end them."""
-        return [
-            int(slot.pid) for slot in self.memory.slots if slot.pid and 0 < slot.limit < now and _is_alive(slot.pid)
-        ]
+        return [int(slot.pid) for slot in self.memory.slots if slot.pid and 0 < slot.limit < now and is_alive(slot.pid)]
 
 
 _current: Cluster | None = None
@@ -209,7 +219,8 @@ def must_stop() -> tuple[bool, bool]:
     return True, now
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process; a dead one counts until its parent has noticed."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

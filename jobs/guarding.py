@@ -33,15 +33,27 @@ class Guard:
     _collected: int = 0
     _lag: int = 0
     _gone_ticks: int = 0
+    _idle: frozenset[int] = frozenset()
 
     def look(self) -> str | None:
         """Why the cluster has to be ended now; None while all is well."""
-        return self._deaf() or self._silent() or self._uncollected()
+        return self._deaf() or self._silent() or self._uncollected() or self._orphaned_lock()
 
     def nobody_left(self) -> bool:
         """Whether a stopping cluster only waits for itself: its workers are gone, its queues are stuck."""
         self._gone_ticks = 0 if self.shared.alive else self._gone_ticks + 1
         return self._gone_ticks >= _END_TICKS
+
+    def _orphaned_lock(self) -> str | None:
+        """An idle worker that dies has most likely kept the lock of the queue that it was waiting at.
+
+        Seen while nobody works, this need not wait until the next job finds out.
+        """
+        before, self._idle = self._idle, self.shared.idle_pids
+        if self.shared.busy:
+            return None
+        died = [pid for pid in before if not cluster.is_alive(pid)]
+        return f"the idle worker {died[0]} was killed" if died else None
 
     def _deaf(self) -> str | None:
         now = (self.shared.memory.handed, self.shared.picked)

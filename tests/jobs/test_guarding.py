@@ -1,6 +1,9 @@
 """The main process's watch, by its numbers alone."""
 
 import os
+import signal
+
+import pytest
 
 from jobs import cluster, guarding
 from jobs.cluster import Cluster
@@ -66,6 +69,43 @@ def test_a_dead_workers_slot_is_taken_over() -> None:
     assert shared.take_slot().picked == 5
     assert (shared.alive, shared.idle) == (1, 1)
     assert shared.memory.slots[1].pid == 0
+
+
+def _child(shared: Cluster, *, busy: bool) -> int:
+    """A process that has taken a slot and waits; its pid."""
+    ready, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        shared.take_slot().busy = int(busy)
+        os.write(tell, b"x")
+        signal.pause()
+    os.read(ready, 1)
+    return pid
+
+
+@pytest.mark.parametrize("other_works", [False, True])
+def test_an_idle_workers_death_ends_it_unless_another_works(other_works: bool) -> None:
+    shared = Cluster("gpu", 2)
+    guard = Guard(shared)
+    idle, other = _child(shared, busy=False), _child(shared, busy=other_works)
+    try:
+        assert guard.look() is None
+        os.kill(idle, signal.SIGKILL)
+        os.waitpid(idle, 0)
+        assert guard.look() == (None if other_works else f"the idle worker {idle} was killed")
+    finally:
+        os.kill(other, signal.SIGKILL)
+        os.waitpid(other, 0)
+
+
+def test_a_busy_workers_death_is_its_sentinels_business() -> None:
+    shared = Cluster("gpu", 1)
+    guard = Guard(shared)
+    busy = _child(shared, busy=True)
+    assert guard.look() is None
+    os.kill(busy, signal.SIGKILL)
+    os.waitpid(busy, 0)
+    assert guard.look() is None
 
 
 def test_the_second_request_to_stop_means_now() -> None:
