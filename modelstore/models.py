@@ -183,7 +183,9 @@ class Model(models.Model):
     licence = models.CharField(max_length=100, blank=True)
     homepage = models.CharField(max_length=300, blank=True)
     denoise_partner = models.CharField(max_length=100, blank=True, help_text="mixed in for a denoise strength below 1")
-    network = models.JSONField(default=dict, blank=True, help_text="what its tensors show: see modelstore.networks.spec")
+    network = models.JSONField(
+        default=dict, blank=True, help_text="what its tensors show: see modelstore.networks.spec"
+    )
 
     file_name = models.CharField(
         max_length=150, blank=True, help_text="inside the models directory; made by the service"
