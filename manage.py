@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line. Where DATABASE_URL is unset, a command starts the embedded Postgres or joins the running one."""
+"""Django's command line. Where DATABASE_URL is unset, a command starts or joins the embedded Postgres."""
 
 import os
 import sys

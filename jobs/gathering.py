@@ -7,7 +7,10 @@ from pathlib import Path
 
 #: Names that pictures have; a file named on the command line is taken whatever it is called.
 PICTURE_SUFFIXES = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .webp .tif .tiff .bmp .dib .gif .avif .heic .heif .hif".split()
+    [
+        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff"),
+        *(".bmp", ".dib", ".gif", ".avif", ".heic", ".heif", ".hif"),
+    ]
 )
 
 #: The usual suffix of each format that can be written, then others that mean the same.
@@ -26,7 +29,7 @@ class GatheringError(Exception):
 
 @dataclass(frozen=True)
 class Item:
-    """One picture to be upscaled; ``folder`` is where it stood below the directory that was named, so the tree is kept."""
+    """One picture to be upscaled; ``folder`` is where it stood below the directory that was named: the tree is kept."""
 
     source: Path
     folder: Path
@@ -64,7 +67,9 @@ def _pictures_below(directory: Path, output: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(directory):
         here = Path(folder)
         # A results directory that is the input directory itself is allowed: names differ, or the file is kept as it is.
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and (here / name).resolve() != left_out)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and (here / name).resolve() != left_out
+        )
         yield from (
             here / name
             for name in sorted(files)
@@ -90,7 +95,9 @@ def result_name(template: str, *, stem: str, model: str, scale: float) -> str:
     try:
         name = template.format(stem=stem, model=model, scale=f"{scale:g}")
     except (KeyError, IndexError, ValueError, AttributeError) as error:
-        raise GatheringError(f"--name {template!r}: only {{stem}}, {{model}} and {{scale}} can stand in braces") from error
+        raise GatheringError(
+            f"--name {template!r}: only {{stem}}, {{model}} and {{scale}} can stand in braces"
+        ) from error
     if not name or name in (".", "..") or "/" in name or os.sep in name or "\0" in name:
         raise GatheringError(f"--name {template!r} gives {name!r}, which is not a file name")
     return name

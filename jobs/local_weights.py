@@ -39,7 +39,8 @@ def choose(model: str, denoise_strength: float | None) -> Chosen:
     """The weights that ``model`` names: a path to a weights file, or the name of a model.
 
     :param denoise_strength: for models that are published as a pair: 1 is the model alone, 0 its partner alone.
-    :raises ModelStoreError: there is no such model, its file is not here, or it has no denoise strength; the message says what can be done.
+    :raises ModelStoreError: there is no such model, its file is not here, or it has no denoise strength; the message
+        says what can be done.
     """
     path = Path(model)
     if path.suffix.lower() in _WEIGHTS_SUFFIXES:
@@ -75,8 +76,9 @@ def _verified(entry: catalog.CatalogEntry) -> Path:
         state = "is not the official one" if path.exists() else "is not here"
         raise ModelNotReady(
             entry.name,
-            f"Its file {path} {state}. Get it with `python manage.py download_models {entry.name}`, or bring it and run "
-            f"`python manage.py import_model {entry.file_name}`; or use --model {catalog.BUNDLED_NAME}, which needs none",
+            f"Its file {path} {state}. Get it with `python manage.py download_models {entry.name}`, or bring it and "
+            f"run `python manage.py import_model {entry.file_name}`; or use "
+            f"--model {catalog.BUNDLED_NAME}, which needs none",
         )
     return path
 

@@ -133,7 +133,9 @@ class Service:
         except subprocess.TimeoutExpired:
             self.kill()
             pytest.fail(f"the service did not stop within {seconds} s:\n{self.output()[-5000:]}")
-        left = [str(process.as_dict(["pid", "ppid", "status", "create_time", "cmdline"])) for process in self.processes()]
+        left = [
+            str(process.as_dict(["pid", "ppid", "status", "create_time", "cmdline"])) for process in self.processes()
+        ]
         self.kill()
         assert left == [], f"left running: {left}\n{self.output()[-3000:]}\n{self._database_log()}"
         return code
@@ -161,7 +163,7 @@ StartService = Callable[..., Service]
 
 @pytest.fixture
 def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartService]:
-    """A function that starts a service with environment variables of your choice: ``start_service(MAX_UPLOAD_MB="1")``."""
+    """A function that starts a service with variables of your choice: ``start_service(MAX_UPLOAD_MB="1")``."""
     started: list[Service] = []
 
     def start(*, wait: bool = True, data_dir: Path | None = None, **environment: str) -> Service:
@@ -190,7 +192,7 @@ def own_service(start_service: StartService, tiny_weights: Path) -> Service:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Iterator[Service]:
-    """One service for all tests that only use it; it has the tiny ×2 model. Do not kill parts of it: see own_service."""
+    """One service for all tests that only use it; it has the tiny ×2 model. Kill no part of it: see own_service."""
     running = Service(tmp_path_factory.mktemp("shared-service") / "data")
     try:
         running.start()

@@ -1,9 +1,8 @@
-"""The README's configuration table, made from the settings themselves: ``python -m upscaler_site.configuration_table``."""
+"""The README's table of settings, made from the settings: ``python -m upscaler_site.configuration_table``."""
 
 import importlib
 import os
 import re
-import sys
 from pathlib import Path
 
 from upscaler_site import env
@@ -39,4 +38,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
-    sys.exit(main())
+    main()

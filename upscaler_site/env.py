@@ -5,6 +5,7 @@ become a silent default in production. Every reader also accepts ``NAME_FILE``, 
 as container secrets are mounted.
 """
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -64,7 +65,9 @@ def integer(name: str, default: int, *, help: str, minimum: int | None = None, m
     return number
 
 
-def number(name: str, default: float, *, help: str, minimum: float | None = None, maximum: float | None = None) -> float:
+def number(
+    name: str, default: float, *, help: str, minimum: float | None = None, maximum: float | None = None
+) -> float:
     """Read a finite number within bounds (both included)."""
     value = _raw(name, default, help)
     if value is None:
@@ -73,7 +76,7 @@ def number(name: str, default: float, *, help: str, minimum: float | None = None
         result = float(value)
     except ValueError:
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be a number") from None
-    if result != result or result in (float("inf"), float("-inf")):
+    if not math.isfinite(result):
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be a finite number")
     _check_bounds(name, result, minimum, maximum)
     return result
@@ -112,7 +115,7 @@ def rate(name: str, *, help: str) -> tuple[int, int] | None:
 
 
 def directory(name: str, default: Path, *, help: str, shown: str = "") -> Path:
-    """Read the path of a directory, made absolute. It is created on first use, not here. ``shown``: default in the docs."""
+    """Read the path of a directory, made absolute. Created on first use, not here. ``shown``: default in the docs."""
     value = _raw(name, shown or default, help)
     return (Path(value).expanduser() if value is not None else default).absolute()
 

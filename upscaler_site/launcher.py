@@ -84,7 +84,7 @@ class Launcher:
                 return
             psutil.wait_procs(left, timeout=0.5)
 
-    def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
+    def _asked_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
 
 

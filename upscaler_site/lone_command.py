@@ -9,7 +9,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from upscaler_site.database import database_from
-from upscaler_site.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, exists_in, is_wanted
+from upscaler_site.embedded_postgres import EmbeddedPostgres, exists_in, is_wanted
+from upscaler_site.postgres_cluster import EmbeddedPostgresError
 
 #: Commands that ask the database nothing.
 WITHOUT_DATABASE = {
@@ -22,7 +23,7 @@ DATABASE_IF_THERE = {"upscale"}
 
 
 def database_for(argv: Sequence[str], stack: ExitStack) -> None:
-    """Point settings and DATABASE_URL at the embedded Postgres until ``stack`` ends, where ``argv``'s command needs it."""
+    """Point settings and DATABASE_URL at the embedded Postgres until ``stack`` ends, where the command needs it."""
     command = next((word for word in argv[1:] if not word.startswith("-")), "help")
     if not is_wanted() or command in WITHOUT_DATABASE or {"--help", "-h", "--version"} & set(argv[1:]):
         return

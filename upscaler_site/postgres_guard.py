@@ -26,7 +26,7 @@ def as_user(name: str | None) -> dict[str, Any]:
 
 
 def stop(command: list[str], system_user: str | None) -> None:
-    """Stop the server: connections are cut, the data is checkpointed; where that takes too long, it recovers next time."""
+    """Stop the server: connections are cut, data is checkpointed; where that takes too long, it recovers next time."""
     server = _server_pid(Path(command[command.index("-D") + 1]))
     for mode in ("fast", "immediate"):
         done = subprocess.run(

@@ -24,7 +24,14 @@ class Program:
 
 def web() -> Program:
     """The web server."""
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:upscaler_site.gunicorn", "upscaler_site.wsgi:application"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--config",
+        "python:upscaler_site.gunicorn",
+        "upscaler_site.wsgi:application",
+    ]
     return Program("web", command)
 
 
@@ -50,8 +57,8 @@ def configuration(programs: Sequence[Program], *, run_dir: Path, base_dir: Path,
     """Return supervisord.conf: everything restarts whenever it ends, all are told to stop at once.
 
     One group, because supervisord stops group after group, and three graces in a row would be too long. No exit code
-    counts as expected, so that every end is logged as a warning. A program that keeps failing is tried again for ever, with
-    growing pauses. There is no control socket: the service is steered by signals alone.
+    counts as expected, so that every end is logged as a warning. A program that keeps failing is tried again for
+    ever, with growing pauses. There is no control socket: the service is steered by signals alone.
     """
     lines = [
         "[supervisord]",

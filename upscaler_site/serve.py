@@ -1,7 +1,7 @@
 """``python -m upscaler_site.serve``: the whole service in the foreground; ``--only gpu`` one part of it.
 
-This process prepares (database, tables, static files), runs supervisord below itself and passes its output on. When it is
-told to stop it stops everything, the embedded Postgres included, and looks again that no process of the service is left.
+This process prepares (database, tables, static files), runs supervisord below itself and passes its output on. When it
+is told to stop it stops everything, the embedded Postgres included, and sees that no process of the service is left.
 """
 
 import argparse
@@ -25,8 +25,9 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
 from upscaler_site import gpus, processes, programs
-from upscaler_site.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, is_wanted
+from upscaler_site.embedded_postgres import EmbeddedPostgres, is_wanted
 from upscaler_site.lone_command import use
+from upscaler_site.postgres_cluster import EmbeddedPostgresError
 from upscaler_site.welcome import announce
 
 PARTS = ("web", "gpu", "io")
@@ -49,6 +50,10 @@ class Service:
         self.mark: Path | None = None
         self.signals = 0
 
+    def stopping(self) -> bool:
+        """Whether a signal came."""
+        return self.signals > 0
+
     def run(self) -> int:
         """Serve until told to stop; return the exit code: 0 where that was asked for."""
         with ExitStack() as stack:
@@ -63,14 +68,14 @@ class Service:
                 signal.signal(number, self._asked_to_stop)
             if "web" in self.parts:
                 self._prepare()
-            if self.signals:
+            if self.stopping():
                 return 0
             try:
                 self._start(run_dir)
                 self._relay()
             finally:
                 self._end()
-        if self.signals:
+        if self.stopping():
             return 0
         say("The supervisor ended by itself; everything else was stopped.")
         return 1
@@ -89,8 +94,8 @@ class Service:
         except BlockingIOError:
             lock.seek(0)
             raise CannotServe(
-                f"a service already runs on {settings.DATA_DIR} ({lock.read().strip()}). Stop it, or give this one its own "
-                "data: UPSCALER_DATA_DIR=… PORT=… make run"
+                f"a service already runs on {settings.DATA_DIR} ({lock.read().strip()}). Stop it, or give this one "
+                "its own data: UPSCALER_DATA_DIR=… PORT=… make run"
             ) from None
         lock.truncate(0)
         lock.write(f"pid {os.getpid()}, port {settings.PORT}")
@@ -107,7 +112,8 @@ class Service:
                 probe.bind((address, port))
             except OSError as error:
                 raise CannotServe(
-                    f"cannot listen on {address}:{port}: {error.strerror or error}. Choose another port: PORT={port + 1} make run"
+                    f"cannot listen on {address}:{port}: {error.strerror or error}. "
+                    f"Choose another port: PORT={port + 1} make run"
                 ) from error
 
     def _prepare(self) -> None:
@@ -155,7 +161,7 @@ class Service:
         """Pass on what the programs print until the supervisor has ended."""
         if self.supervisor is None or self.supervisor.stdout is None:
             return
-        if self.signals:  # it came while the supervisor was being started
+        if self.stopping():  # it came while the supervisor was being started
             self.supervisor.terminate()
         while chunk := os.read(self.supervisor.stdout.fileno(), 65_536):
             # Whoever read our output may have gone; the service does not end for that.
@@ -164,10 +170,10 @@ class Service:
                 sys.stdout.buffer.flush()
         self.supervisor.wait()
 
-    def _asked_to_stop(self, number: int, frame: FrameType | None) -> None:
+    def _asked_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         """Begin to stop. Asked again, or when time is up, kill what is left."""
         self.signals += 1
-        if self.supervisor is None:
+        if self.supervisor is None or self.mark is None:
             return
         if self.signals == 1:
             say("Stopping …" if self.parts == PARTS else f"Stopping {', '.join(self.parts)} …")

@@ -32,37 +32,74 @@ MODELS_DIR = env.directory(
     "MODELS_DIR", DATA_DIR / "models", shown="UPSCALER_DATA_DIR/models", help="Weights of the models, shared by hosts"
 )
 MODEL_CACHE_DIR = env.directory(
-    "MODEL_CACHE_DIR", MODELS_DIR, shown="MODELS_DIR", help="This host's own verified copies, where MODELS_DIR is a network disk"
+    "MODEL_CACHE_DIR",
+    MODELS_DIR,
+    shown="MODELS_DIR",
+    help="This host's own verified copies, where MODELS_DIR is a network disk",
 )
 MEDIA_ROOT = env.directory(
-    "FILES_DIR", DATA_DIR / "files", shown="UPSCALER_DATA_DIR/files", help="Uploaded pictures and results, shared by hosts"
+    "FILES_DIR",
+    DATA_DIR / "files",
+    shown="UPSCALER_DATA_DIR/files",
+    help="Uploaded pictures and results, shared by hosts",
 )
 MEDIA_URL = ""  # files are never served by name: only through the API, by job
 FILE_UPLOAD_TEMP_DIR = str(MEDIA_ROOT / "uploads")
 
 # --- Web --------------------------------------------------------------------------------------------------------------
 DEBUG = env.flag("DEBUG", False, help="Django's debug pages; never in production")
-SECRET_KEY = secret_key_for(DATA_DIR, env.text("SECRET_KEY", help="Signs sessions; made and kept in the data directory if unset"))
+SECRET_KEY = secret_key_for(
+    DATA_DIR, env.text("SECRET_KEY", help="Signs sessions; made and kept in the data directory if unset")
+)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["*"], help="Host names that the service answers to")
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", help="Origins such as https://up.example.org that may post forms")
+CSRF_TRUSTED_ORIGINS = env.words(
+    "CSRF_TRUSTED_ORIGINS", help="Origins such as https://up.example.org that may post forms"
+)
 PUBLIC_URL = env.text("PUBLIC_URL", help="Address under which users reach the service; used in webhooks").rstrip("/")
-HTTPS_ONLY = env.flag("HTTPS_ONLY", False, help="Redirect to HTTPS, secure cookies, HSTS; the proxy must set X-Forwarded-Proto")
-TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0, minimum=0, maximum=10, help="Reverse proxies in front, whose X-Forwarded-For is believed")
+HTTPS_ONLY = env.flag(
+    "HTTPS_ONLY", False, help="Redirect to HTTPS, secure cookies, HSTS; the proxy must set X-Forwarded-Proto"
+)
+TRUSTED_PROXIES = env.integer(
+    "TRUSTED_PROXIES", 0, minimum=0, maximum=10, help="Reverse proxies in front, whose X-Forwarded-For is believed"
+)
 CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS", help="Origins whose pages may call the API, or *")
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ALLOWED_ORIGINS
 CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ALLOWED_ORIGINS
 CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOW_CREDENTIALS = False  # another site's page acts by its own key, never by a staff member's session
-CORS_ALLOW_HEADERS = [*default_headers, "x-api-key", "x-request-id", "idempotency-key", "prefer", "range", "last-event-id"]
-CORS_EXPOSE_HEADERS = [
-    "Content-Disposition", "Content-Range", "ETag", "Idempotency-Replayed", "Location", "Preference-Applied", "RateLimit",
-    "RateLimit-Policy", "Retry-After", "X-Processing-Time", "X-Request-ID",
+CORS_ALLOW_HEADERS = [
+    *default_headers,
+    "x-api-key",
+    "x-request-id",
+    "idempotency-key",
+    "prefer",
+    "range",
+    "last-event-id",
 ]
-LISTEN_ADDRESS = env.text("LISTEN_ADDRESS", "127.0.0.1", help="Address that the web server listens on; 0.0.0.0: every network of this host")
+CORS_EXPOSE_HEADERS = [
+    "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    "Idempotency-Replayed",
+    "Location",
+    "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Processing-Time",
+    "X-Request-ID",
+]
+LISTEN_ADDRESS = env.text(
+    "LISTEN_ADDRESS", "127.0.0.1", help="Address that the web server listens on; 0.0.0.0: every network of this host"
+)
 PORT = env.integer("PORT", 8000, minimum=1, maximum=65_535, help="Port that the web server listens on")
 WEB_WORKERS = env.integer("WEB_WORKERS", 1, minimum=1, maximum=64, help="Web server processes")
 MAX_WAITING_REQUESTS = env.integer(
-    "MAX_WAITING_REQUESTS", 200, minimum=1, maximum=2000, help="Requests per web process that may wait for a job; beyond: 202"
+    "MAX_WAITING_REQUESTS",
+    200,
+    minimum=1,
+    maximum=2000,
+    help="Requests per web process that may wait for a job; beyond: 202",
 )
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -90,18 +127,30 @@ if HTTPS_ONLY:
     CSRF_COOKIE_SECURE = True
 
 # --- Inputs and limits ------------------------------------------------------------------------------------------------
-MAX_UPLOAD_MB = env.integer("MAX_UPLOAD_MB", 500, minimum=1, maximum=100_000, help="Largest upload, in MB of 1,000,000 bytes")
+MAX_UPLOAD_MB = env.integer(
+    "MAX_UPLOAD_MB", 500, minimum=1, maximum=100_000, help="Largest upload, in MB of 1,000,000 bytes"
+)
 MAX_UPLOAD_BYTES = MAX_UPLOAD_MB * 1_000_000
 MAX_BATCH_IMAGES = env.integer("MAX_BATCH_IMAGES", 100, minimum=1, maximum=1000, help="Pictures in one batch")
 MAX_INPUT_PIXELS = env.integer("MAX_INPUT_PIXELS", 50_000_000, minimum=1, help="Largest input, all frames together")
 MAX_OUTPUT_PIXELS = env.integer("MAX_OUTPUT_PIXELS", 400_000_000, minimum=1, help="Largest output, all frames together")
-MAX_IMAGE_SIDE = env.integer("MAX_IMAGE_SIDE", 30_000, minimum=16, maximum=65_535, help="Longest side of an input, in pixels")
+MAX_IMAGE_SIDE = env.integer(
+    "MAX_IMAGE_SIDE", 30_000, minimum=16, maximum=65_535, help="Longest side of an input, in pixels"
+)
 MAX_FRAMES = env.integer("MAX_FRAMES", 200, minimum=1, help="Frames of an animation")
 MAX_QUEUED_JOBS = env.integer("MAX_QUEUED_JOBS", 1000, minimum=1, help="Waiting jobs; beyond: 503 with Retry-After")
-MAX_STORAGE_GB = env.number("MAX_STORAGE_GB", 0, minimum=0, help="Disk for pictures, in GB of 1e9 bytes; 0 is no limit; beyond: 507")
-MIN_FREE_DISK_MB = env.integer("MIN_FREE_DISK_MB", 500, minimum=0, help="Free disk that uploads must leave; beyond: 507")
-IMAGE_URL_HOSTS = env.words("IMAGE_URL_HOSTS", help="Hosts that image_url may name, such as img.example.org or *.example.org; none: off")
-IMAGE_URL_TIMEOUT_SECONDS = env.number("IMAGE_URL_TIMEOUT_SECONDS", 30, minimum=0.1, maximum=600, help="Longest fetch of an image_url")
+MAX_STORAGE_GB = env.number(
+    "MAX_STORAGE_GB", 0, minimum=0, help="Disk for pictures, in GB of 1e9 bytes; 0 is no limit; beyond: 507"
+)
+MIN_FREE_DISK_MB = env.integer(
+    "MIN_FREE_DISK_MB", 500, minimum=0, help="Free disk that uploads must leave; beyond: 507"
+)
+IMAGE_URL_HOSTS = env.words(
+    "IMAGE_URL_HOSTS", help="Hosts that image_url may name, such as img.example.org or *.example.org; none: off"
+)
+IMAGE_URL_TIMEOUT_SECONDS = env.number(
+    "IMAGE_URL_TIMEOUT_SECONDS", 30, minimum=0.1, maximum=600, help="Longest fetch of an image_url"
+)
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000  # bodies that are not files; files are streamed and bounded by MAX_UPLOAD_MB
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
@@ -110,63 +159,114 @@ FILE_UPLOAD_PERMISSIONS = 0o640
 
 # --- Jobs -------------------------------------------------------------------------------------------------------------
 DEFAULT_MODEL = env.text("DEFAULT_MODEL", "RealESRGAN_x4plus", help="Model of requests that name none")
-SYNC_WAIT_SECONDS = env.integer("SYNC_WAIT_SECONDS", 300, minimum=1, maximum=3600, help="Longest wait of POST /upscale; then 202")
-JOB_LEASE_SECONDS = env.integer("JOB_LEASE_SECONDS", 30, minimum=5, maximum=600, help="A worker silent for so long has lost its job")
+SYNC_WAIT_SECONDS = env.integer(
+    "SYNC_WAIT_SECONDS", 300, minimum=1, maximum=3600, help="Longest wait of POST /upscale; then 202"
+)
+JOB_LEASE_SECONDS = env.integer(
+    "JOB_LEASE_SECONDS", 30, minimum=5, maximum=600, help="A worker silent for so long has lost its job"
+)
 JOB_MAX_ATTEMPTS = env.integer("JOB_MAX_ATTEMPTS", 3, minimum=1, maximum=10, help="Attempts of a job whose worker dies")
 JOB_TIMEOUT_SECONDS = env.integer("JOB_TIMEOUT_SECONDS", 600, minimum=1, help="Hard time limit of a job, plus the next")
 JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL = env.integer(
     "JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL", 600, minimum=0, help="Hard time limit, added per input megapixel"
 )
 RESULT_TTL_HOURS = env.integer("RESULT_TTL_HOURS", 24, minimum=1, help="Age at which clean-up removes a finished job")
-CLEANUP_INTERVAL_MINUTES = env.integer("CLEANUP_INTERVAL_MINUTES", 60, minimum=0, help="Time between clean-ups by the service itself; 0 is never")
+CLEANUP_INTERVAL_MINUTES = env.integer(
+    "CLEANUP_INTERVAL_MINUTES", 60, minimum=0, help="Time between clean-ups by the service itself; 0 is never"
+)
 SWEEP_SECONDS = env.number("SWEEP_SECONDS", 5, minimum=0.5, maximum=300, help="Time between looks for lost jobs")
 REUSE_RESULTS = env.flag("REUSE_RESULTS", False, help="Answer the same bytes and options from an existing result")
-IDEMPOTENCY_TTL_HOURS = env.integer("IDEMPOTENCY_TTL_HOURS", 24, minimum=1, help="How long an Idempotency-Key is remembered")
-STOP_GRACE_SECONDS = env.integer("STOP_GRACE_SECONDS", 10, minimum=1, maximum=3600, help="Time a stopping worker gives its job")
+IDEMPOTENCY_TTL_HOURS = env.integer(
+    "IDEMPOTENCY_TTL_HOURS", 24, minimum=1, help="How long an Idempotency-Key is remembered"
+)
+STOP_GRACE_SECONDS = env.integer(
+    "STOP_GRACE_SECONDS", 10, minimum=1, maximum=3600, help="Time a stopping worker gives its job"
+)
 
 # --- Inference --------------------------------------------------------------------------------------------------------
 DEVICE = env.text("DEVICE", "auto", help="auto, cpu, cuda or cuda:N")
 PRECISION = env.text("PRECISION", "auto", choices=["auto", "fp32", "bf16", "fp16"], help="Number format of inference")
 ENGINE_BACKEND = env.text(
-    "ENGINE_BACKEND", "auto", choices=["auto", "torch", "openvino", "reference"], help="What computes; auto picks the fastest here"
+    "ENGINE_BACKEND",
+    "auto",
+    choices=["auto", "torch", "openvino", "reference"],
+    help="What computes; auto picks the fastest here",
 )
-MODEL_MEMORY_MB = env.integer("MODEL_MEMORY_MB", 2000, minimum=100, help="Memory for loaded networks per worker; the least recently used leaves")
+MODEL_MEMORY_MB = env.integer(
+    "MODEL_MEMORY_MB", 2000, minimum=100, help="Memory for loaded networks per worker; the least recently used leaves"
+)
 WARM_MODELS = env.words("WARM_MODELS", help="Models loaded when a worker starts")
-GPU_WORKERS = env.integer("GPU_WORKERS", 0, minimum=0, maximum=64, help="Inference processes of this host; 0: one per GPU, one on a CPU")
+GPU_WORKERS = env.integer(
+    "GPU_WORKERS", 0, minimum=0, maximum=64, help="Inference processes of this host; 0: one per GPU, one on a CPU"
+)
 
 # --- Models -----------------------------------------------------------------------------------------------------------
 MODEL_GITHUB_URL = env.text(
-    "MODEL_GITHUB_URL", "https://github.com/xinntao/Real-ESRGAN/releases/download", help="Base address of provider github"
+    "MODEL_GITHUB_URL",
+    "https://github.com/xinntao/Real-ESRGAN/releases/download",
+    help="Base address of provider github",
 ).rstrip("/")
-MODEL_HUGGINGFACE_URL = env.text("MODEL_HUGGINGFACE_URL", "https://huggingface.co", help="Base address of provider huggingface").rstrip("/")
-MODEL_DOWNLOAD_TIMEOUT_SECONDS = env.integer("MODEL_DOWNLOAD_TIMEOUT_SECONDS", 1800, minimum=1, help="Longest download of one model")
-MODEL_DOWNLOAD_STALL_SECONDS = env.integer("MODEL_DOWNLOAD_STALL_SECONDS", 30, minimum=1, help="A download silent for so long is broken off and resumed")
-MODEL_DOWNLOAD_WAIT_SECONDS = env.integer("MODEL_DOWNLOAD_WAIT_SECONDS", 600, minimum=1, help="Longest wait of POST /models/download")
-MODEL_DOWNLOAD_RETRIES = env.integer("MODEL_DOWNLOAD_RETRIES", 3, minimum=0, maximum=20, help="Further tries per source")
-MAX_MODEL_UPLOAD_MB = env.integer("MAX_MODEL_UPLOAD_MB", 1000, minimum=1, help="Largest file of an imported model, in MB")
+MODEL_HUGGINGFACE_URL = env.text(
+    "MODEL_HUGGINGFACE_URL", "https://huggingface.co", help="Base address of provider huggingface"
+).rstrip("/")
+MODEL_DOWNLOAD_TIMEOUT_SECONDS = env.integer(
+    "MODEL_DOWNLOAD_TIMEOUT_SECONDS", 1800, minimum=1, help="Longest download of one model"
+)
+MODEL_DOWNLOAD_STALL_SECONDS = env.integer(
+    "MODEL_DOWNLOAD_STALL_SECONDS", 30, minimum=1, help="A download silent for so long is broken off and resumed"
+)
+MODEL_DOWNLOAD_WAIT_SECONDS = env.integer(
+    "MODEL_DOWNLOAD_WAIT_SECONDS", 600, minimum=1, help="Longest wait of POST /models/download"
+)
+MODEL_DOWNLOAD_RETRIES = env.integer(
+    "MODEL_DOWNLOAD_RETRIES", 3, minimum=0, maximum=20, help="Further tries per source"
+)
+MAX_MODEL_UPLOAD_MB = env.integer(
+    "MAX_MODEL_UPLOAD_MB", 1000, minimum=1, help="Largest file of an imported model, in MB"
+)
 
 # --- Access -----------------------------------------------------------------------------------------------------------
 REQUIRE_API_KEY = env.flag("REQUIRE_API_KEY", False, help="Every API call needs a key; callers see their own jobs only")
-REQUIRE_MANAGE_KEY = env.flag("REQUIRE_MANAGE_KEY", False, help="Downloads and clean-up by API need a key of scope manage")
-RATE_LIMIT_UPSCALE = env.rate("RATE_LIMIT_UPSCALE", help="Submissions per key or address, such as 60/minute; none is no limit")
-RATE_LIMIT_READ = env.rate("RATE_LIMIT_READ", help="Other calls per key or address, such as 600/minute; none is no limit")
+REQUIRE_MANAGE_KEY = env.flag(
+    "REQUIRE_MANAGE_KEY", False, help="Downloads and clean-up by API need a key of scope manage"
+)
+RATE_LIMIT_UPSCALE = env.rate(
+    "RATE_LIMIT_UPSCALE", help="Submissions per key or address, such as 60/minute; none is no limit"
+)
+RATE_LIMIT_READ = env.rate(
+    "RATE_LIMIT_READ", help="Other calls per key or address, such as 600/minute; none is no limit"
+)
 
-SILENCED_SYSTEM_CHECKS = env.words("SILENCED_SYSTEM_CHECKS", help="Warnings of manage.py check that do not apply here, such as jobs.W002")
+SILENCED_SYSTEM_CHECKS = env.words(
+    "SILENCED_SYSTEM_CHECKS", help="Warnings of manage.py check that do not apply here, such as jobs.W002"
+)
 
 # --- Webhooks ---------------------------------------------------------------------------------------------------------
 WEBHOOK_SECRETS = webhook_secrets_for(
     DATA_DIR,
-    env.words("WEBHOOK_SECRET", help="whsec_ and base64: signs webhooks; old ones after a comma; made and kept in the data directory if unset"),
+    env.words(
+        "WEBHOOK_SECRET",
+        help="whsec_ and base64: signs webhooks; old ones after a comma; made and kept in the data directory if unset",
+    ),
 )
-WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", False, help="Webhooks and image_url may reach private and loopback addresses")
-WEBHOOK_TIMEOUT_SECONDS = env.number("WEBHOOK_TIMEOUT_SECONDS", 15, minimum=0.1, maximum=120, help="Longest wait for a webhook's receiver")
+WEBHOOK_ALLOW_PRIVATE = env.flag(
+    "WEBHOOK_ALLOW_PRIVATE", False, help="Webhooks and image_url may reach private and loopback addresses"
+)
+WEBHOOK_TIMEOUT_SECONDS = env.number(
+    "WEBHOOK_TIMEOUT_SECONDS", 15, minimum=0.1, maximum=120, help="Longest wait for a webhook's receiver"
+)
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
 LOG_FORMAT = env.text("LOG_FORMAT", "text", choices=["text", "json"], help="Form of the log lines on standard error")
-LOG_LEVEL = env.text("LOG_LEVEL", "INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"], help="Least severity that is logged")
+LOG_LEVEL = env.text(
+    "LOG_LEVEL", "INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"], help="Least severity that is logged"
+)
 ACCESS_LOG = env.flag("ACCESS_LOG", False, help="One log line per HTTP request")
 METRICS_ACCESS = env.text(
-    "METRICS_ACCESS", "private", choices=["private", "open", "closed"], help="Who may read /metrics: private addresses, all, nobody"
+    "METRICS_ACCESS",
+    "private",
+    choices=["private", "open", "closed"],
+    help="Who may read /metrics: private addresses, all, nobody",
 )
 METRICS_TOKEN = env.text("METRICS_TOKEN", help="Bearer token that /metrics asks for; decides alone when set")
 
@@ -233,7 +333,12 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
 ]
 LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "templates" / "locale"]

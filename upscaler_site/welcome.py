@@ -14,7 +14,7 @@ TEXT = """
 
   The page               {url}
   First picture          curl -F image=@samples/sample.png -F model={bundled} {url}api/v1/upscale -o upscaled.png
-  Official models        curl -X POST {url}api/v1/models/download -H 'Content-Type: application/json' -d '{{"models": ["RealESRGAN_x4plus"]}}'
+  Official models        .venv/bin/python manage.py download_models RealESRGAN_x4plus
                          or, from a file:  .venv/bin/python manage.py import_model RealESRGAN_x4plus.pth
   API documentation      {url}api/docs
   Admin                  {url}admin/  after  .venv/bin/python manage.py createsuperuser
@@ -54,5 +54,8 @@ def _answers() -> bool:
 def _print() -> None:
     host = "localhost" if _local_host() in ("127.0.0.1", "::1") else settings.LISTEN_ADDRESS
     url = f"{settings.PUBLIC_URL}/" if settings.PUBLIC_URL else f"http://{host}:{settings.PORT}/"
-    data = os.path.relpath(settings.DATA_DIR) if settings.DATA_DIR.is_relative_to(settings.BASE_DIR) else settings.DATA_DIR
-    print(TEXT.format(version=settings.UPSCALER_VERSION, url=url, bundled=BUNDLED, data=data), file=sys.stderr, flush=True)  # noqa: T201
+    data = (
+        os.path.relpath(settings.DATA_DIR) if settings.DATA_DIR.is_relative_to(settings.BASE_DIR) else settings.DATA_DIR
+    )
+    text = TEXT.format(version=settings.UPSCALER_VERSION, url=url, bundled=BUNDLED, data=data)
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - for the person at the terminal

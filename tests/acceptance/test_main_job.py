@@ -128,7 +128,9 @@ def assert_resembles(result: Image.Image, source: Path) -> None:
     """Seen from afar the two are the same: the result is not black, not turned, not mirrored, not another picture."""
     afar = (20, 20)
     with Image.open(source) as image:
-        difference = pixels(result.resize(afar, Image.Resampling.BOX)) - pixels(image.resize(afar, Image.Resampling.BOX))
+        difference = pixels(result.resize(afar, Image.Resampling.BOX)) - pixels(
+            image.resize(afar, Image.Resampling.BOX)
+        )
     assert np.abs(difference).mean() < 10
 
 
@@ -161,13 +163,17 @@ def reference_result(rgb: NDArray[Any], weights: Path) -> NDArray[Any]:
     return np.asarray(output[:, :, ::-1], dtype=np.int16)
 
 
-def test_a_job_whose_worker_is_killed_in_its_middle_completes_all_the_same(anime_service: Service, shared_dir: Path) -> None:
+def test_a_job_whose_worker_is_killed_in_its_middle_completes_all_the_same(
+    anime_service: Service, shared_dir: Path
+) -> None:
     with Image.open(shared_dir / "images" / "OST_009.png") as image:
         large = BytesIO()
         image.convert("RGB").resize((1000, 750)).save(large, "PNG")
     with anime_service.client() as client:
         created = client.post(
-            "/api/v1/jobs", files={"image": large.getvalue()}, data={"model": MODEL, "tile_size": "128", "format": "jpeg"}
+            "/api/v1/jobs",
+            files={"image": large.getvalue()},
+            data={"model": MODEL, "tile_size": "128", "format": "jpeg"},
         )
         assert created.status_code in (200, 201, 202), created.text
         url = created.json()["status_url"]

@@ -12,11 +12,17 @@ import psycopg
 import pytest
 
 from tests.eventually import eventually
-from upscaler_site.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, Places
+from upscaler_site.embedded_postgres import EmbeddedPostgres
+from upscaler_site.postgres_cluster import EmbeddedPostgresError, Places
 
-HOLD = "import sys; from pathlib import Path; from upscaler_site.embedded_postgres import EmbeddedPostgres\n" + (
-    "server = EmbeddedPostgres(Path(sys.argv[1])); print(server.acquire(), flush=True); sys.stdin.read(); server.release()"
-)
+HOLD = """import sys
+from pathlib import Path
+from upscaler_site.embedded_postgres import EmbeddedPostgres
+server = EmbeddedPostgres(Path(sys.argv[1]))
+print(server.acquire(), flush=True)
+sys.stdin.read()
+server.release()
+"""
 
 
 def processes_of(data_dir: Path) -> list[psutil.Process]:
@@ -118,7 +124,9 @@ def test_a_forked_child_does_not_end_its_parents_server(data_dir: Path) -> None:
 
 def test_many_first_users_at_once_share_one_server(data_dir: Path) -> None:
     processes = [
-        subprocess.Popen([sys.executable, "-c", HOLD, str(data_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(data_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(4)
     ]
     urls = set()

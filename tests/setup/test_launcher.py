@@ -153,7 +153,9 @@ def members(directory: Path, program: str) -> list[psutil.Process]:
     return [p for p in processes.of_service(directory, program) if "upscaler_site.launcher" not in p.cmdline()]
 
 
-def test_the_supervisor_stops_all_families_and_leaves_nothing(supervisor: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_the_supervisor_stops_all_families_and_leaves_nothing(
+    supervisor: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     assert members(tmp_path, "one")[0].environ()["SAYS"] == "100%, yes"
     supervisor.terminate()
     supervisor.communicate(timeout=60)

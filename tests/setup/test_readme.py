@@ -11,18 +11,25 @@ from django.urls import Resolver404, resolve
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-SCRIPT = "from upscaler_site.configuration_table import README, in_readme, table; print(table() == in_readme(README.read_text()))"
+SCRIPT = """from upscaler_site.configuration_table import README, in_readme, table
+print(table() == in_readme(README.read_text()))
+"""
 
 
 def test_the_configuration_table_lists_every_variable_with_its_default() -> None:
     """In a process of its own, whose environment leaves every default as it is."""
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
-    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "True", "run: python -m upscaler_site.configuration_table"
 
 
 def test_every_address_in_the_readme_exists() -> None:
-    paths = {re.sub(r"\{\w+\}", "x", path).rstrip(".") for path in re.findall(r"(?:(?<![\w.])|localhost:8000)(/(?:api|admin|metrics)[\w/{}-]*)", README)}
+    paths = {
+        re.sub(r"\{\w+\}", "x", path).rstrip(".")
+        for path in re.findall(r"(?:(?<![\w.])|localhost:8000)(/(?:api|admin|metrics)[\w/{}-]*)", README)
+    }
     assert {"/api/v1/upscale", "/api/docs", "/metrics", "/admin/"} <= paths
     unknown = []
     for path in sorted(paths):
@@ -40,7 +47,9 @@ def test_every_command_in_the_readme_exists() -> None:
 
 
 def test_every_make_target_in_the_readme_exists() -> None:
-    targets = set(re.findall(r"`?make (run|test|setup|check|\w+)\b(?=[`\s:)]| ARGS)", README)) & set(re.findall(r"^make (\w+)", README, re.M))
+    targets = set(re.findall(r"`?make (run|test|setup|check|\w+)\b(?=[`\s:)]| ARGS)", README)) & set(
+        re.findall(r"^make (\w+)", README, re.MULTILINE)
+    )
     makefile = (REPOSITORY / "Makefile").read_text()
     assert {"run", "test"} <= targets
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)

@@ -40,10 +40,10 @@ class Tally:
 
 class Command(BaseCommand):
     help = (
-        "Upscale pictures without the web service. Directories are taken with everything below them, and the results keep "
-        "the tree. A picture that fails is reported and the others go on; the exit code is then 1."
+        "Upscale pictures without the web service. Directories are taken with everything below them, and the results "
+        "keep the tree. A picture that fails is reported and the others go on; the exit code is then 1."
     )
-    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own declaration
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="picture or directory")
@@ -60,23 +60,37 @@ class Command(BaseCommand):
             help="enlargement, 1 to 16 (default: the model's own)",
         )  # fmt: skip
         parser.add_argument("--tile-size", type=_tile_size, metavar="PX", help="32 to 2048 input pixels; 0: no tiles")
-        parser.add_argument("--tile-pad", type=_within(int, 0, 128), metavar="PX", help="surroundings of a tile, 0 to 128")
+        parser.add_argument(
+            "--tile-pad", type=_within(int, 0, 128), metavar="PX", help="surroundings of a tile, 0 to 128"
+        )
         parser.add_argument(
             "--denoise-strength", type=_within(float, 0, 1), metavar="N",
             help="0 (keep noise) to 1, for models published as a pair, such as realesr-general-x4v3",
         )  # fmt: skip
-        parser.add_argument("-f", "--format", choices=list(gathering.SUFFIXES), help="default: as the input, if it can hold the result")
-        parser.add_argument("--quality", type=_within(int, 1, 100), metavar="N", help="of jpeg, webp and avif, 1 to 100")
+        parser.add_argument(
+            "-f", "--format", choices=list(gathering.SUFFIXES), help="default: as the input, if it can hold the result"
+        )
+        parser.add_argument(
+            "--quality", type=_within(int, 1, 100), metavar="N", help="of jpeg, webp and avif, 1 to 100"
+        )
         parser.add_argument("--lossless", action="store_true", help="for webp and avif")
-        parser.add_argument("--strip-metadata", action="store_true", help="keep no EXIF, XMP or IPTC; the colour profile stays")
+        parser.add_argument(
+            "--strip-metadata", action="store_true", help="keep no EXIF, XMP or IPTC; the colour profile stays"
+        )
         parser.add_argument(
             "--name", default=DEFAULT_NAME, metavar="TEMPLATE",
-            help="name of results without suffix, of {stem}, {model} and {scale} (default: %(default)s)".replace("%(default)s", DEFAULT_NAME),
+            help="name of results without suffix, of {stem}, {model} and {scale} (default: %(default)s)",
         )  # fmt: skip
-        parser.add_argument("--overwrite", action="store_true", help="replace results that exist; otherwise they are kept")
-        parser.add_argument("--device", default=settings.DEVICE, help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+        parser.add_argument(
+            "--overwrite", action="store_true", help="replace results that exist; otherwise they are kept"
+        )
+        parser.add_argument(
+            "--device", default=settings.DEVICE, help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+        )
         parser.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], default=settings.PRECISION)
-        parser.add_argument("--backend", choices=["auto", "torch", "openvino", "reference"], default=settings.ENGINE_BACKEND)
+        parser.add_argument(
+            "--backend", choices=["auto", "torch", "openvino", "reference"], default=settings.ENGINE_BACKEND
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         to_file = self._is_file(options)
@@ -108,13 +122,19 @@ class Command(BaseCommand):
         """Whether -o names a file; it does for a single picture and a name with a picture's suffix."""
         target: Path = options["output"]
         single = len(options["inputs"]) == 1 and not options["inputs"][0].is_dir()
-        if target.is_dir() or not target.suffix or (not single and target.suffix.lower() not in gathering.PICTURE_SUFFIXES):
+        if (
+            target.is_dir()
+            or not target.suffix
+            or (not single and target.suffix.lower() not in gathering.PICTURE_SUFFIXES)
+        ):
             return False
         if not single:
             raise CommandError(f"{target} looks like a file, but several pictures need a directory")
         asked = gathering.format_of(target)
         if asked is None:
-            raise CommandError(f"{target.suffix} cannot be written: choose one of .png, .jpg, .webp, .avif, .tif, or a directory")
+            raise CommandError(
+                f"{target.suffix} cannot be written: choose one of .png, .jpg, .webp, .avif, .tif, or a directory"
+            )
         if options["format"] not in (None, asked):
             raise CommandError(f"{target} is a name for {asked}, but --format says {options['format']}")
         options["format"] = asked
@@ -192,9 +212,7 @@ class _Run:
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         provenance = f"{self.weights.name} x{report.scale:g}, upscaler {settings.UPSCALER_VERSION}"
         try:
-            written = codec.encode(
-                result, part, EncodeOptions(**{**self.encoding.__dict__, "provenance": provenance})
-            )
+            written = codec.encode(result, part, EncodeOptions(**{**self.encoding.__dict__, "provenance": provenance}))
             if self.to_file and written != gathering.format_of(target):
                 raise FormatUnsupported(f"the result is {written}, which {target.name} does not say")
             part.replace(target)
@@ -203,8 +221,8 @@ class _Run:
                 part.unlink()
         notes = f" ({'; '.join(report.notes)})" if report.notes else ""
         return (
-            f"{header.width}×{header.height} → {result.width}×{result.height} px, {time.perf_counter() - started:.1f} s, "
-            f"{report.device} {report.precision}{notes}"
+            f"{header.width}×{header.height} → {result.width}×{result.height} px, "
+            f"{time.perf_counter() - started:.1f} s, {report.device} {report.precision}{notes}"
         )
 
 
@@ -218,7 +236,7 @@ def _moves(bar: "tqdm[Any]") -> Callable[[int, int], None]:
 
 def _outline(header: Header, width: int, height: int) -> Picture:
     """The result's properties without its pixels: one pixel seen everywhere."""
-    dtype = np.uint16 if header.bits == 16 else np.uint8
+    dtype: Any = np.uint16 if header.bits == 16 else np.uint8
     color = np.broadcast_to(np.zeros((1, 1, 1), dtype), (height, width, 1 if header.gray else 3))
     alpha = np.broadcast_to(np.zeros((1, 1), dtype), (height, width)) if header.alpha else None
     animated = header.frames > 1 and header.format != "tiff"

@@ -1,4 +1,4 @@
-"""``manage.py worker_health gpu``: exit code 0 while this host has a living worker of that cluster; for container probes."""
+"""``manage.py worker_health gpu``: 0 while this host has a living worker of that cluster; for container probes."""
 
 import socket
 from argparse import ArgumentParser
@@ -11,7 +11,7 @@ from jobs.models.worker import Worker
 
 class Command(BaseCommand):
     help = "Say which workers of one cluster live on this host; the exit code is 1 when there is none."
-    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own declaration
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("cluster", choices=["gpu", "io"])
