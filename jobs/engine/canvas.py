@@ -40,24 +40,44 @@ class Canvas:
         self._band: NDArray[Any] = np.empty((0, self.native_width, channels), self.block_dtype)
         self._band_top = 0
         self._written = 0
+        self._seam: _Seam | None = None
 
-    def put(self, x: int, y: int, block: NDArray[Any]) -> None:
-        """:param x, y: where the block begins, in network-output pixels; parts beyond the plane are cut off."""
+    def put(self, x: int, y: int, block: NDArray[Any], *, fade_left: int = 0, fade_top: int = 0) -> None:
+        """Place a block whose first columns fade over the block on its left, and its first rows over those above.
+
+        The rows that fade wait until their row of tiles is complete: fading block by block would leave an edge in the
+        corners, where four of them meet.
+
+        :param x, y: where the block begins, in network-output pixels; parts beyond the plane are cut off.
+        """
         height = min(block.shape[0], self.native_height - y)
         width = min(block.shape[1], self.native_width - x)
+        fade_top = min(fade_top, height)
+        if fade_top:
+            if self._seam is None:
+                self._seam = _Seam(y, np.zeros((fade_top, self.native_width, self.result.shape[2]), self.block_dtype))
+            _fade(self._seam.rows[:, x : x + width], block[:fade_top, :width], fade_left)
+            self._seam.there[x : x + width] = True
+        under = self._rows(y + fade_top, y + height)
+        _fade(under[:, x : x + width], block[fade_top:height, :width], fade_left)
+
+    def _rows(self, top: int, bottom: int) -> NDArray[Any]:
+        """A view of rows of the plane as the network makes it, in the result itself or in the band."""
         if not self.resizing:
-            self.result[y : y + height, x : x + width] = block[:height, :width]
-            return
-        bottom = y + height - self._band_top
-        if bottom > self._band.shape[0]:
-            grown = np.empty((bottom, *self._band.shape[1:]), self.block_dtype)
+            return self.result[top:bottom]
+        if bottom - self._band_top > self._band.shape[0]:
+            grown = np.empty((bottom - self._band_top, *self._band.shape[1:]), self.block_dtype)
             grown[: self._band.shape[0]] = self._band
             self._band = grown
-        top = y - self._band_top
-        self._band[top : top + height, x : x + width] = block[:height, :width]
+        return self._band[top - self._band_top : bottom - self._band_top]
 
     def finish_rows(self, bottom: int) -> None:
         """All rows above ``bottom`` (network-output pixels) are complete: resample what can be."""
+        if self._seam is not None:
+            seam, self._seam = self._seam, None
+            under = self._rows(seam.top, seam.top + len(seam.rows))
+            weights = _ramp(len(seam.rows))[:, np.newaxis] * seam.there[np.newaxis, :]
+            _mix(under, seam.rows, weights)
         if not self.resizing:
             return
         bottom = min(bottom, self.native_height)
@@ -92,3 +112,32 @@ class Canvas:
             resized = np.asarray(plane.resize((self.width, rows), Image.Resampling.LANCZOS, box=box))
             out = np.rint(np.clip(resized * scale, 0.0, self._full[self.result.dtype.name]))
             self.result[top : top + rows, :, channel] = out
+
+
+class _Seam:
+    """Rows that will fade over those above them, and which of their columns are there already."""
+
+    def __init__(self, top: int, rows: NDArray[Any]) -> None:
+        self.top = top
+        self.rows = rows
+        self.there = np.zeros(rows.shape[1], np.float32)
+
+
+def _fade(under: NDArray[Any], block: NDArray[Any], left: int) -> None:
+    """Write ``block`` over ``under``, from weight 0 to 1 over its first ``left`` columns.
+
+    Where both agree nothing changes, whatever the weight; so exact tiles stay exact.
+    """
+    left = min(left, block.shape[1])
+    if left:
+        _mix(under[:, :left], block[:, :left], _ramp(left)[np.newaxis, :].repeat(len(block), axis=0))
+    under[:, left:] = block[:, left:]
+
+
+def _ramp(length: int) -> NDArray[Any]:
+    return (np.arange(length, dtype=np.float32) + np.float32(0.5)) / np.float32(max(length, 1))
+
+
+def _mix(under: NDArray[Any], block: NDArray[Any], weights: NDArray[Any]) -> None:
+    mixed = under + (block.astype(np.float32) - under) * weights[:, :, np.newaxis]
+    under[:] = mixed if under.dtype == np.float32 else np.rint(mixed)

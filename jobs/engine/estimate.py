@@ -13,6 +13,8 @@ BORDER = 10
 
 #: Padding of RRDBNet tiles, input pixels; its receptive radius (349) would be many times the tile. See RESULTS.md.
 RRDB_PAD = 24
+#: And so far do such tiles fade into each other, at most half the padding: what is left of a seam becomes a slope.
+RRDB_OVERLAP = 8
 
 #: Tiles that give the best throughput: (side without padding) per kind of device and network.
 PREFERRED_TILE = {
@@ -148,6 +150,7 @@ def plan_plane(
         tile=tile_size,
         pad=pad,
         align=spec.unshuffle,
+        overlap=RRDB_OVERLAP * spec.unshuffle if spec.architecture == "rrdbnet" and pad < spec.exact_padding else 0,
         full_width=-(-(width + BORDER) // spec.unshuffle) * spec.unshuffle,
         full_height=-(-(height + BORDER) // spec.unshuffle) * spec.unshuffle,
     )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 SMALLEST_SCALE = 1.0
 LARGEST_SCALE = 16.0
+#: Up to this factor the network's output is enlarged by interpolation instead of another pass.
+ENLARGED_AT_MOST = 1.5
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,18 @@ class Passes:
 def plan_passes(width: int, height: int, network_scale: int, outscale: float | None) -> Passes:
     """:param outscale: the enlargement asked for, 1 to 16; None is the network's own.
 
-    A scale up to the network's own takes one pass and is reduced. A larger one repeats the network until it is reached
-    and is reduced from there, because a network's detail beats interpolation. A network of scale 1 (a restorer) never
-    grows; there the rest is interpolated.
+    A scale up to the network's own takes one pass and is reduced. One up to `ENLARGED_AT_MOST` times larger is
+    interpolated: another pass through an x4 network costs 17 times as much, and measured on photographs (see
+    benchmarks/RESULTS.md) it moves the result away from the original, since it sharpens what the first pass invented.
+    Beyond that interpolation is visibly soft, so the network is repeated until the scale is reached, and the result
+    reduced from there. A network of scale 1 (a restorer) never grows; there the rest is interpolated.
     """
     scale = float(network_scale) if outscale is None else float(outscale)
     if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
         raise ValueError(f"a scale of {scale:g}; {SMALLEST_SCALE:g} to {LARGEST_SCALE:g} are possible")
     inputs = [(width, height)]
     reached = network_scale
-    while network_scale > 1 and reached < scale:
+    while network_scale > 1 and reached * ENLARGED_AT_MOST < scale:
         inputs.append((width * reached, height * reached))
         reached *= network_scale
     # The reference takes int(size * scale); the nudge keeps 100 * 2.3 = 229.999... from becoming 229.

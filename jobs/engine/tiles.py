@@ -21,6 +21,8 @@ class Tile:
     window_y: int
     window_width: int
     window_height: int
+    #: Pixels by which the result reaches over its left, top, right and bottom neighbour, to fade into it.
+    overlap: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
     def inset_x(self) -> int:
@@ -63,6 +65,7 @@ def plan(
     align: int = 1,
     full_width: int | None = None,
     full_height: int | None = None,
+    overlap: int = 0,
 ) -> Plan:
     """Cut a plane into even tiles of at most ``tile`` pixels a side, each seen with ``pad`` pixels around it.
 
@@ -70,6 +73,7 @@ def plan(
     plane, gives one tile without padding.
 
     :param align: width, height and all windows are multiples of this (the network's unshuffle factor).
+    :param overlap: how far neighbours reach into each other to hide the seam; at most half the padding is used.
     :param full_width: pixels that exist for windows to see, where the plane was padded on its right; default: width.
     """
     full_width = full_width or width
@@ -81,6 +85,7 @@ def plan(
     columns = _cuts(width, tile, align)
     lines = _cuts(height, tile, align)
     pad = -(-pad // align) * align
+    overlap = min(overlap, pad // 2, min(right - left for left, right in columns + lines) // 2)
     # One window size per axis: the longest piece and its padding, or the whole axis.
     window_width = _window_size(columns, pad, align, full_width)
     window_height = _window_size(lines, pad, align, full_height)
@@ -95,6 +100,12 @@ def plan(
                 window_y=_window(top, pad, window_height, full_height),
                 window_width=window_width,
                 window_height=window_height,
+                overlap=(
+                    overlap if left > 0 else 0,
+                    overlap if top > 0 else 0,
+                    overlap if right < width else 0,
+                    overlap if bottom < height else 0,
+                ),
             )
             for left, right in columns
         )

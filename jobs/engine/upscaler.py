@@ -150,7 +150,8 @@ class Upscaler:
                 remaining = self._tiles(run, padded, remaining, canvas)
                 if remaining:
                     remaining = self._halve(run, remaining, padded)
-            canvas.finish_rows((row[0].y + row[0].height) * spec.scale)
+            # Rows that the next row of tiles fades into are not finished yet.
+            canvas.finish_rows((row[0].y + row[0].height - row[0].overlap[3]) * spec.scale)
 
     def _tiles(self, run: _Run, padded: Array, tiles: list[Tile], canvas: Canvas) -> list[Tile]:
         """Runs tiles until all are done or memory ends. :returns: those that are not done."""
@@ -165,7 +166,15 @@ class Upscaler:
                 return tiles[finished:]
             if not block.finite:
                 block = self._redo(run, windows[finished])
-            canvas.put(tiles[finished].x * scale, tiles[finished].y * scale, block.pixels)
+            tile = tiles[finished]
+            left, top, _, _ = tile.overlap
+            canvas.put(
+                (tile.x - left) * scale,
+                (tile.y - top) * scale,
+                block.pixels,
+                fade_left=2 * left * scale,
+                fade_top=2 * top * scale,
+            )
             finished += 1
             run.finished()
         return []
@@ -210,14 +219,15 @@ def with_border(plane: Array, align: int) -> Array:
 
 
 def _window(padded: Array, tile: Tile, scale: int, dtype: np.dtype[Any]) -> Window:
+    left, top, right, bottom = tile.overlap
     return Window(
         pixels=padded[
             tile.window_y : tile.window_y + tile.window_height, tile.window_x : tile.window_x + tile.window_width
         ],
-        top=tile.inset_y * scale,
-        left=tile.inset_x * scale,
-        height=tile.height * scale,
-        width=tile.width * scale,
+        top=(tile.inset_y - top) * scale,
+        left=(tile.inset_x - left) * scale,
+        height=(top + tile.height + bottom) * scale,
+        width=(left + tile.width + right) * scale,
         dtype=dtype,
     )
 

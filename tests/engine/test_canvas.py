@@ -72,3 +72,45 @@ def test_resampling_holds_only_a_band_of_rows(ratio: float) -> None:
         canvas.finish_rows(top + 64)
         seen.append(canvas._band.shape[0])
     assert max(seen) < 200
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    width=st.integers(2, 150),
+    height=st.integers(2, 150),
+    tile=st.integers(20, 64),
+    overlap=st.integers(0, 12),
+    ratio=st.sampled_from([0.5, 1.0, 1.7]),
+)
+def test_fading_changes_nothing_where_tiles_agree(
+    width: int, height: int, tile: int, overlap: int, ratio: float
+) -> None:
+    source = photo(width, height)
+    target = (max(1, int(width * ratio)), max(1, int(height * ratio)))
+    plain = Canvas(native=(width, height), target=target, channels=3, dtype=source.dtype)
+    faded = Canvas(native=(width, height), target=target, channels=3, dtype=source.dtype)
+    ready = source if plain.block_dtype == np.uint8 else source.astype(np.uint16) * 257
+    plain.put(0, 0, ready)
+    plain.finish_rows(height)
+    for row in plan(width, height, tile=tile, pad=24, overlap=overlap).rows:
+        for piece in row:
+            left, top, right, bottom = piece.overlap
+            block = ready[
+                piece.y - top : piece.y + piece.height + bottom, piece.x - left : piece.x + piece.width + right
+            ]
+            faded.put(piece.x - left, piece.y - top, block, fade_left=2 * left, fade_top=2 * top)
+        faded.finish_rows(row[0].y + row[0].height - row[0].overlap[3])
+    assert difference(plain.result, faded.result) <= (0 if ratio == 1.0 else 1)
+
+
+def test_fading_turns_a_step_between_tiles_into_a_slope() -> None:
+    """Tiles that disagree by 40: without fading a step of 40, with it none above 40 / 16 and rounding."""
+    canvas = Canvas(native=(120, 120), target=(120, 120), channels=1, dtype=np.dtype(np.uint8))
+    for number, piece in enumerate(piece for row in plan(120, 120, tile=60, pad=24, overlap=8).rows for piece in row):
+        left, top, right, bottom = piece.overlap
+        block = np.full((top + piece.height + bottom, left + piece.width + right, 1), 100 + 40 * (number % 2), np.uint8)
+        canvas.put(piece.x - left, piece.y - top, block, fade_left=2 * left, fade_top=2 * top)
+    steps = np.abs(np.diff(canvas.result[:, :, 0].astype(int), axis=1))
+    assert steps.max() <= 4
+    assert canvas.result[0, 0, 0] == 100
+    assert canvas.result[0, 119, 0] == 140
