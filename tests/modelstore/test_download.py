@@ -109,6 +109,7 @@ def test_an_answer_with_another_range_is_not_appended(liar: Liar, tmp_path: Path
     url = liar.put("/m", CONTENT, lies.wrong_range, lies.wrong_range, lies.good)
     bring([url], tmp_path)
     assert (tmp_path / "model.pth").read_bytes() == CONTENT
+    assert [request.headers.get("range") for request in liar.requests] == [None, f"bytes={len(CONTENT) // 2}-", None]
 
 
 def test_a_silent_server_is_given_up_and_resumed(liar: Liar, tmp_path: Path) -> None:
