@@ -1,0 +1,216 @@
+"""Speed with parity: this engine against the original `realesrgan` package, interleaved in one process.
+
+    python benchmarks/engine.py [--models x4plus,anime_6B,animevideov3,general] [--repeats 3] [--threads N] [--quick]
+
+Needs torch, numpy, Pillow and OpenCV; the columns of OpenVINO and of the reference appear where those are installed.
+Genuine weights are used where they are found (--weights DIR), seeded ones of the same shape elsewhere: arithmetic takes
+the same time whatever the numbers, so speed is comparable; PSNR on seeded weights says less and is marked so.
+
+Every figure is the best of the repeats, variants taking turns, so that a busy machine disturbs all alike. Ratios are to
+the reference's better tile setting. Decoding and encoding are in benchmarks/codecs.py.
+"""
+
+import argparse
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, log10
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import torch
+
+from jobs.engine import reference_imports
+from jobs.engine.device import cpu_has_bf16, cpu_name
+from jobs.engine.pool import NetworkPool
+from jobs.engine.types import Backend, Frame, Picture, Precision, Runtime, UpscaleOptions, Weights
+from jobs.engine.upscaler import Upscaler
+from modelstore.networks.checkpoint import inspect
+from modelstore.networks.rrdbnet import RRDBNet
+from modelstore.networks.srvgg import SRVGGNetCompact
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network and the picture size at which the project promises a speed for it."""
+
+    name: str
+    file: str
+    make: Callable[[], torch.nn.Module]
+    size: tuple[int, int]
+
+
+MODELS = {
+    "x4plus": Model("RealESRGAN_x4plus", "RealESRGAN_x4plus.pth", RRDBNet, (256, 192)),
+    "anime_6B": Model(
+        "RealESRGAN_x4plus_anime_6B", "RealESRGAN_x4plus_anime_6B.pth", lambda: RRDBNet(blocks=6), (256, 192)
+    ),
+    "animevideov3": Model("realesr-animevideov3", "realesr-animevideov3.pth", SRVGGNetCompact, (481, 321)),
+    "general": Model(
+        "realesr-general-x4v3", "realesr-general-x4v3.pth", lambda: SRVGGNetCompact(convolutions=32), (481, 321)
+    ),
+}
+
+
+@dataclass
+class Variant:
+    """One way to compute, and what was seen of it."""
+
+    name: str
+    upscaler: Upscaler
+    tile: int | None
+    seconds: float = inf
+    result: Any = None
+    says: str = ""
+
+
+def picture(size: tuple[int, int], image: Path | None) -> Picture:
+    """A real picture reduced to that size, or a synthetic one with edges, gradients and noise."""
+    if image is not None:
+        import cv2
+
+        pixels: Any = cv2.cvtColor(cv2.imread(str(image)), cv2.COLOR_BGR2RGB)
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    else:
+        y, x = np.mgrid[0 : size[1], 0 : size[0]]
+        waves = [
+            0.5 + 0.3 * np.sin(x / (7 + 4 * i)) * np.cos(y / 11) + 0.2 * ((x // 24 + y // 16) % 2) for i in range(3)
+        ]
+        noise = np.random.default_rng(0).normal(0, 0.02, (size[1], size[0], 3))
+        pixels = np.rint(np.clip(np.stack(waves, 2) + noise, 0, 1) * 255).astype(np.uint8)
+    return Picture(format="png", frames=(Frame(color=np.ascontiguousarray(pixels)),))
+
+
+def weights_of(model: Model, folder: Path | None, scratch: Path) -> tuple[Weights, bool]:
+    """The genuine file where there is one, else a seeded network of the same shape."""
+    if folder is not None and (folder / model.file).exists():
+        return Weights(model.name, folder / model.file), True
+    path = scratch / model.file
+    torch.manual_seed(0)
+    torch.save({"params_ema": model.make().state_dict()}, path)
+    return Weights(model.name, path), False
+
+
+def variants() -> list[Variant]:
+    """The reference at two tile settings, then ours in every backend and precision that this machine has."""
+
+    def ours(backend: Backend, precision: Precision) -> Upscaler:
+        return Upscaler(NetworkPool(Runtime(backend=backend, precision=precision)))
+
+    made = []
+    if reference_imports.available():
+        made += [Variant("reference, tile 0", ours("reference", "auto"), 0)]
+        made += [Variant("reference, tile 256", ours("reference", "auto"), 256)]
+    if torch.cuda.is_available():
+        made += [
+            Variant(f"torch {precision}", ours("torch", precision), None) for precision in ("fp32", "bf16", "fp16")
+        ]
+        return made
+    precisions: list[Precision] = ["fp32", "bf16"] if cpu_has_bf16() else ["fp32"]
+    for backend in ("torch", "openvino"):
+        try:
+            NetworkPool(Runtime(backend=backend)).place()
+        except Exception as error:  # noqa: BLE001 - whatever it is, this column is left out and says why
+            print(f"no {backend}: {error}")
+            continue
+        made += [Variant(f"{backend} {precision}", ours(backend, precision), None) for precision in precisions]
+    return made
+
+
+def peak_gflops(precision: torch.dtype) -> float:
+    """The matrix peak of this machine as torch reaches it, GFLOP/s; the yardstick for "share of peak"."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    side = 8192 if device == "cuda" else 1536
+    one = torch.randn(side, side, device=device).to(precision)
+    best = inf
+    for _ in range(5):
+        synchronize()
+        start = time.perf_counter()
+        one @ one
+        synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best / 1e9
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def psnr(one: Any, other: Any) -> tuple[float, int]:
+    """(dB, largest difference) of two 8-bit results."""
+    gap = one.astype(np.float64) - other.astype(np.float64)
+    error = float(np.mean(gap**2))
+    return (inf if error == 0 else 10 * log10(255**2 / error)), int(np.abs(gap).max())
+
+
+def measure(model: Model, arguments: argparse.Namespace, scratch: Path, peaks: dict[str, float]) -> list[str]:
+    """Rows of the table for one model."""
+    weights, genuine = weights_of(model, arguments.weights, scratch)
+    spec = inspect(weights.path)
+    size = (96, 64) if arguments.quick else model.size
+    shot = picture(size, arguments.image)
+    table = variants()
+    for turn in range(arguments.repeats + 1):  # the first turn loads, compiles and warms up
+        for variant in table:
+            made, report = variant.upscaler.upscale(shot, weights, UpscaleOptions(tile_size=variant.tile))
+            synchronize()
+            variant.result = made.frames[0].color
+            variant.says = f"{report.precision}, tile {report.tile_size or 'none'}"
+            if turn:
+                variant.seconds = min(variant.seconds, report.seconds["infer"])
+    reference = min((v.seconds for v in table if v.name.startswith("reference")), default=inf)
+    exact = next((v.result for v in table if v.name in ("reference, tile 0", "torch fp32")), None)
+    pixels = size[0] * size[1]
+    rows = []
+    for variant in table:
+        decibels, worst = psnr(variant.result, exact)
+        tflops = pixels * spec.mflop_per_pixel / 1e6 / variant.seconds
+        peak = peaks.get(variant.says.partition(",")[0], peaks["fp32"])
+        rows.append(
+            f"| {model.name}{'' if genuine else ' (seeded)'} | {size[0]}×{size[1]} | {variant.name} ({variant.says}) "
+            f"| {variant.seconds:.3f} | {pixels / 1e6 / variant.seconds:.3f} | {tflops:.3f} "
+            f"| {100 * tflops * 1e3 / peak:.0f} % | "
+            + (f"{reference / variant.seconds:.2f}" if reference < inf else "-")
+            + f" | {'identical' if decibels == inf else f'{decibels:.1f}'} | {worst} |"
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--weights", type=Path, help="a folder with official .pth files")
+    parser.add_argument("--image", type=Path, help="a real picture; it is reduced to each model's size")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="96×64 pictures: a smoke test, not a measurement")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
+    peaks = {"fp32": peak_gflops(torch.float32)}
+    if torch.cuda.is_available() or cpu_has_bf16():
+        peaks["bf16"] = peak_gflops(torch.bfloat16)
+    if torch.cuda.is_available():
+        peaks["fp16"] = peak_gflops(torch.float16)
+    print(f"{device}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}")
+    print("matrix peak, GFLOP/s: " + ", ".join(f"{name} {value:.0f}" for name, value in peaks.items()))
+    print("\n| model | input | variant | s | Mpx/s | TFLOP/s | of peak | ratio | PSNR dB | max diff |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in arguments.models.split(","):
+            for row in measure(MODELS[name], arguments, Path(scratch), peaks):
+                print(row, flush=True)
+    print(f"\npeak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
