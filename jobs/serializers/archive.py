@@ -5,13 +5,16 @@ from typing import Any
 
 from rest_framework import serializers
 
-MAX_JOBS = 1000
+#: The ids stand in the address, of which the web server reads 8 kB.
+MAX_JOBS = 200
 
 
 class ArchiveQuerySerializer(serializers.Serializer[dict[str, Any]]):
     """Which jobs."""
 
-    ids = serializers.CharField(max_length=37 * MAX_JOBS, help_text=f"Job ids, separated by commas; at most {MAX_JOBS}.")
+    ids = serializers.CharField(
+        max_length=37 * MAX_JOBS, help_text=f"Job ids, separated by commas; at most {MAX_JOBS}."
+    )
 
     def validate_ids(self, value: str) -> list[uuid.UUID]:
         """Return the ids in the order given, each once."""

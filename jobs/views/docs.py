@@ -269,6 +269,19 @@ INPUT = _operation(
         304: OpenApiResponse(description="Still the same"),
     },
 )
+#: One event of the stream, in the way in which tools describe text/event-stream: item by item.
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "For Last-Event-ID."},
+        "event": {
+            "type": "string",
+            "enum": ["queued", "processing", "progress", "completed", "failed", "cancelled", "deleted"],
+        },
+        "data": {"type": "string", "description": "The job object, as JSON."},
+        "retry": {"type": "integer"},
+    },
+}
 EVENTS = _operation(
     "jobs_events",
     "Jobs",
@@ -280,7 +293,7 @@ EVENTS = _operation(
     parameters=[_JOB_ID, _LAST_EVENT_ID],
     responses={
         (200, "text/event-stream"): OpenApiResponse(
-            OpenApiTypes.STR,
+            _EVENT,
             "The events",
             examples=[OpenApiExample("A job's life", example.EVENTS, response_only=True, status_codes=["200"])],
         ),
