@@ -46,7 +46,7 @@ _OUTCOME = OpenApiExample(
         "notes": {},
     },
     response_only=True,
-    status_codes=["200"],
+    status_codes=["200", "202"],
 )
 
 
