@@ -6,7 +6,7 @@ The API, the page and the commands all come through here. Nothing here imports t
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,9 @@ from modelstore.models import Model
 from modelstore.store import require_usable
 
 logger = logging.getLogger(__name__)
+
+#: A waiting thread looks so often whether its caller is still there.
+_CALLER_SECONDS = 2.0
 
 _Created = TypeVar("_Created", Job, Batch)
 
@@ -153,8 +156,10 @@ def plan(upload: Any, submission: Submission) -> Plan:
         return make_plan(picture.header, model, submission.options)
 
 
-def wait_for(job_id: uuid.UUID, seconds: float) -> Job:
+def wait_for(job_id: uuid.UUID, seconds: float, *, has_left: Callable[[], bool] = lambda: False) -> Job:
     """Wait for the job's end, at most ``seconds``; returns the job as it then is. No transaction may be open.
+
+    :param has_left: asked every few seconds whether the caller is gone; then nobody needs the wait any more.
 
     :raises WaitersExceeded: too many requests of this process wait already.
     :raises JobNotFound:
@@ -166,11 +171,12 @@ def wait_for(job_id: uuid.UUID, seconds: float) -> Job:
             if job is None:
                 raise JobNotFound(job_id)
             left = until - time.monotonic()
-            if job.status in TERMINAL or left <= 0:
+            if job.status in TERMINAL or left <= 0 or has_left():
                 return job
             if not connection.in_atomic_block:
                 connection.close()  # two hundred waiters must not hold two hundred connections
-            waiter.wait(left)
+            while left > 0 and not waiter.wait(min(left, _CALLER_SECONDS)) and not has_left():
+                left = until - time.monotonic()
 
 
 def _usable(submission: Submission) -> Model:

@@ -1,6 +1,7 @@
 """POST /upscale answers the picture; POST /upscale-batch tells where the pictures will be. POST /jobs: see jobs.py."""
 
 from contextlib import suppress
+from functools import partial
 
 from django.conf import settings
 from django.http import HttpResponseBase
@@ -10,6 +11,7 @@ from rest_framework.serializers import ValidationError
 
 from jobs import intake
 from jobs.errors import WaitersExceeded
+from jobs.peer import has_left
 from jobs.serializers.batch import BatchAcceptedSerializer
 from jobs.serializers.job import PlanSerializer
 from jobs.states import TERMINAL, Priority
@@ -36,7 +38,7 @@ class SubmitViewSet(ApiViewSet):
             return Response(PlanSerializer(intake.plan(form.picture(), submission)).data)
         job = intake.submit(form.picture(), submission)
         with suppress(WaitersExceeded):  # nothing is lost: the job goes on, and the answer says where
-            job = intake.wait_for(job.id, wish.wait_seconds)
+            job = intake.wait_for(job.id, wish.wait_seconds, has_left=partial(has_left, request.META))
         if job.status not in TERMINAL:
             return outcome.accepted(job, preference_applied=wish.applied)
         outcome.refuse_unfinished(job, blame_picture=True)

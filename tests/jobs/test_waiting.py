@@ -1,9 +1,12 @@
 """The waiting room: nobody misses the end, nobody holds a connection, nobody leaks a thread."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from django.db import connection
@@ -12,10 +15,12 @@ from pytest_django.fixtures import Settings
 from jobs import intake
 from jobs.errors import JobNotFound, WaitersExceeded
 from jobs.models import Job
+from jobs.peer import has_left
 from jobs.states import Status
 from jobs.waiting import Hub, hub
 from tests.eventually import eventually
-from tests.jobs.conftest import database_url
+from tests.jobs.conftest import database_url, picture
+from tests.service import StartService
 
 Submit = Callable[..., Job]
 
@@ -149,3 +154,58 @@ def test_a_forked_process_starts_with_an_empty_room() -> None:
     with room.subscribe(__import__("uuid").uuid4()):
         assert room.count == 1
     assert time.monotonic() >= started
+
+
+def test_a_caller_that_left_is_not_waited_for(submit: Submit) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        environ = {"gunicorn.socket": ours}
+        assert not has_left(environ)
+        theirs.send(b"GET")  # the next request on the same connection
+        assert not has_left(environ)
+        assert ours.recv(3) == b"GET"
+        theirs.close()
+        assert has_left(environ)
+        assert intake.wait_for(submit().pk, 3600, has_left=lambda: has_left(environ)).status == Status.QUEUED
+    assert hub.count == 0
+    assert not has_left({})
+
+
+def test_requests_beyond_the_limit_are_told_where_to_ask_and_the_others_get_their_picture(
+    start_service: StartService, tiny_weights: Path
+) -> None:
+    service = start_service(MAX_WAITING_REQUESTS="20", ENGINE_BACKEND="torch", JOB_LEASE_SECONDS="10")
+    service.import_model(tiny_weights, "tiny-x2")
+    answers: list[httpx.Response] = []
+    with service.client() as client:
+        long = client.post(
+            "/api/v1/jobs",
+            files={"image": picture(4000, 3000)},
+            data={"model": "tiny-x2", "tile_size": "32", "tile_pad": "8"},
+        )
+        url = long.json()["status_url"]
+        eventually(lambda: client.get(url).json()["status"] == "processing", seconds=120)
+
+        def ask(seed: int) -> None:
+            with service.client() as own:
+                answers.append(
+                    own.post("/api/v1/upscale", files={"image": picture(seed=seed)}, data={"model": "tiny-x2"})
+                )
+
+        threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(30)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: len(answers) >= 10, seconds=120)
+        assert [answer.status_code for answer in answers] == [202] * 10
+        assert client.get("/api/v1/health").status_code == 200
+        assert client.get(url).json()["status"] == "processing"
+        assert client.post(f"{url}/cancel").status_code in (200, 202)
+        for thread in threads:
+            thread.join(240)
+        assert sorted(answer.status_code for answer in answers) == [200] * 20 + [202] * 10
+        for answer in answers:
+            if answer.status_code == 202:
+                eventually(
+                    lambda place=answer.headers["Location"]: client.get(place).json()["status"] == "completed",  # type: ignore[misc]
+                    seconds=120,
+                )
