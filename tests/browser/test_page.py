@@ -3,7 +3,6 @@
 import io
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +25,12 @@ def picture(path: Path, width: int = 64, height: int = 48) -> Path:
 
 
 @pytest.fixture
-def home(page: Page, service: Service) -> Iterator[Page]:
+def home(page: Page, service: Service) -> Page:
     """The page, opened, with the tiny model chosen."""
     page.goto(service.base_url)
     expect(page.locator("#model option", has_text=TINY_MODEL)).to_have_count(1)
     page.select_option("#model", TINY_MODEL)
-    yield page
+    return page
 
 
 def card(page: Page, name: str):  # type: ignore[no-untyped-def]
@@ -132,6 +131,32 @@ def test_a_running_job_can_be_cancelled_and_tried_again(home: Page, tmp_path: Pa
     expect(slow).to_have_attribute("data-state", "cancelled", timeout=60_000)
     slow.get_by_role("button", name="Try again").click()
     expect(slow).to_have_attribute("data-state", "completed", timeout=120_000)
+
+
+def test_buttons_answer_while_many_pictures_wait(home: Page, tmp_path: Path) -> None:
+    # A browser has six connections for the server: were each card's event stream to keep one, the buttons would hang.
+    names = [f"crowd-{index}.png" for index in range(12)]
+    home.set_input_files("#files", [picture(tmp_path / name, 1200, 900) for name in names])
+    for name in names:
+        expect(card(home, name)).to_have_attribute(
+            "data-state", re.compile("queued|processing|completed"), timeout=60_000
+        )
+    last = card(home, names[-1])
+    last.get_by_role("button", name="Cancel").click()
+    expect(last).to_have_attribute("data-state", "cancelled", timeout=15_000)
+    for name in names[:-1]:
+        expect(card(home, name)).to_have_attribute("data-state", "completed", timeout=180_000)
+
+
+def test_a_finished_picture_stays_finished_when_a_download_stumbles(home: Page, tmp_path: Path) -> None:
+    home.set_input_files("#files", picture(tmp_path / "steady.png"))
+    steady = card(home, "steady.png")
+    expect(steady).to_have_attribute("data-state", "completed", timeout=60_000)
+    home.evaluate("localStorage.setItem('upscaler.key', 'ups_wrong_key')")  # from now on every call is refused
+    steady.get_by_role("button", name="Download").click()
+    expect(steady.locator("[data-error]")).to_be_visible()
+    expect(steady).to_have_attribute("data-state", "completed")
+    home.troubles.clear()  # type: ignore[attr-defined]  # the browser logs every 4xx answer as an error
 
 
 def test_a_missing_model_is_offered_for_download(home: Page) -> None:

@@ -22,7 +22,7 @@ function statusText(status) {
 
 export const apiKey = {
   get: () => localStorage.getItem(KEY) ?? "",
-  set: (value) => (value ? localStorage.setItem(KEY, value) : localStorage.removeItem(KEY)),
+  set: (value) => (links.clear(), value ? localStorage.setItem(KEY, value) : localStorage.removeItem(KEY)),
 };
 
 export function url(path) {
@@ -77,30 +77,38 @@ export function send(path, form, onProgress) {
   return { promise, abort: () => request.abort() };
 }
 
+const LINK_MS = 50 * 60_000; // the service's links are good for an hour
+const links = new Map(); // job id -> {made, urls}
+
 /**
- * A picture's address for an <img> or a download. With a key the bytes are fetched, since <img> sends no headers;
- * without one the plain address is best: the browser streams and caches it.
+ * The address of a job's "result", "preview" or "input" for an <img> or a download. These send no headers, so with a key
+ * the service is asked for a signed link; the browser then streams and caches the picture by itself.
  */
-export async function pictureUrl(path) {
-  if (!apiKey.get()) return url(path);
-  const response = await fetch(url(path), { headers: headers({ Accept: "*/*" }) });
-  if (!response.ok) throw new ApiError(response.status, await response.json().catch(() => null));
-  return URL.createObjectURL(await response.blob());
+export async function pictureUrl(jobId, what) {
+  if (!apiKey.get()) return url(`/jobs/${jobId}/${what}`);
+  let known = links.get(jobId);
+  if (!known || Date.now() - known.made > LINK_MS) {
+    known = { made: Date.now(), urls: await call("POST", `/jobs/${jobId}/links`) };
+    links.set(jobId, known);
+  }
+  return known.urls[`${what}_url`];
 }
 
-/** Save a file under the name that the service gives it. Without a key the browser streams it to the disk by itself. */
-export async function save(path) {
+/** Let the browser save what is at `address`, under the name that the service gives it. */
+export function save(address, name = "") {
   const link = document.createElement("a");
-  link.download = "";
-  if (apiKey.get()) {
-    const response = await fetch(url(path), { headers: headers({ Accept: "*/*" }) });
-    if (!response.ok) throw new ApiError(response.status, await response.json().catch(() => null));
-    const named = response.headers.get("Content-Disposition")?.match(/filename="([^"]+)"/);
-    link.download = named?.[1] ?? "";
-    link.href = URL.createObjectURL(await response.blob());
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  } else {
-    link.href = url(path);
-  }
+  link.href = address;
+  link.download = name;
   link.click();
+}
+
+/** Save the results of several jobs as one ZIP file. */
+export async function saveArchive(ids) {
+  const path = `/jobs/archive?ids=${ids.join(",")}`;
+  if (!apiKey.get()) return save(url(path));
+  const response = await fetch(url(path), { headers: headers({ Accept: "*/*" }) });
+  if (!response.ok) throw new ApiError(response.status, await response.json().catch(() => null));
+  const address = URL.createObjectURL(await response.blob());
+  save(address, "upscaled.zip");
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }

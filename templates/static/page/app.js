@@ -1,6 +1,6 @@
 // Wires the page together: files in, cards out, one upload after the other.
 
-import { ApiError, apiKey, call, pictureUrl, save, url } from "./api.js";
+import { ApiError, apiKey, call, pictureUrl, saveArchive, url } from "./api.js";
 import { Card } from "./card.js";
 import "./compare.js";
 import { takeFiles } from "./intake.js";
@@ -118,7 +118,7 @@ byId("clear").addEventListener("click", () => {
 byId("all").addEventListener("click", async () => {
   const ids = [...cards.values()].filter((card) => card.done).map((card) => card.id);
   try {
-    await save(`/jobs/archive?ids=${ids.join(",")}`);
+    await saveArchive(ids);
   } catch (error) {
     showProblem(error.message);
   }
@@ -134,8 +134,8 @@ async function compare(card) {
   viewer.showModal();
   try {
     const [before, after] = await Promise.all([
-      card.localUrl ?? pictureUrl(`/jobs/${card.id}/input`),
-      pictureUrl(`/jobs/${card.id}/preview`),
+      card.localUrl ?? pictureUrl(card.id, "input"),
+      pictureUrl(card.id, "preview"),
     ]);
     viewer.querySelector("before-after").show({
       before, after, label: card.name, width: job.result_width, height: job.result_height,

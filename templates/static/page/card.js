@@ -95,9 +95,17 @@ export class Card {
     this.announce(`${this.name}: ${error.message}`);
   }
 
+  /** Show a trouble that leaves the job as it is: a finished picture stays finished when its download stumbles. */
+  mention(error) {
+    this.notice = error.message;
+    this.render();
+    this.announce(`${this.name}: ${error.message}`);
+  }
+
   set(state, share = null) {
     this.state = state;
     this.uploaded = share;
+    this.notice = null;
     if (state !== "failed") this.problem = null;
     this.render();
     this.onChange(this);
@@ -105,9 +113,9 @@ export class Card {
 
   async save() {
     try {
-      await save(`/jobs/${this.id}/result`);
+      save(await pictureUrl(this.id, "result"));
     } catch (error) {
-      this.fail(error);
+      this.mention(error);
     }
   }
 
@@ -121,8 +129,7 @@ export class Card {
     try {
       this.update(await call("POST", `/jobs/${this.id}/cancel`));
     } catch (error) {
-      this.parts.error.textContent = error.message;
-      this.parts.error.hidden = false;
+      this.mention(error);
     } finally {
       this.parts.cancel.disabled = false;
     }
@@ -161,7 +168,7 @@ export class Card {
     const share = this.state === "uploading" ? this.uploaded : this.state === "processing" ? tileShare(job) : null;
     if (share === null) this.parts.bar.removeAttribute("value");
     else this.parts.bar.value = share;
-    const problem = this.problem ?? (this.state === "failed" ? job.error : null);
+    const problem = this.notice ?? this.problem ?? (this.state === "failed" ? job.error : null);
     this.parts.error.hidden = !problem;
     this.parts.error.textContent = problem ?? "";
     this.parts.facts.textContent = this.#facts(job);
@@ -178,9 +185,9 @@ export class Card {
 
   async #showResult() {
     try {
-      this.parts.thumb.src = await pictureUrl(`/jobs/${this.id}/preview`);
+      this.parts.thumb.src = await pictureUrl(this.id, "preview");
     } catch (error) {
-      this.fail(error);
+      this.mention(error);
     }
   }
 
