@@ -96,9 +96,11 @@ def _storage() -> tuple[bool, str]:
 def _worker() -> tuple[bool, str]:
     with transaction.atomic():
         _bounded()
-        alive = Worker.objects.alive().filter(cluster="gpu").count()
+        alive = Worker.objects.computing().count()
         if alive:
             return True, f"{alive} inference worker{'s' if alive > 1 else ''} alive"
+        if Worker.objects.alive().filter(cluster="gpu").exists():
+            return False, "inference workers start, but find no device to compute on; their log says why"
         last = Worker.objects.filter(cluster="gpu").order_by("-seen_at").values_list("seen_at", flat=True).first()
     if last is None:
         return False, "no inference worker has ever reported; start the cluster gpu"

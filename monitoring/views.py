@@ -176,7 +176,10 @@ class ReadyView(ProbeView):
         if missing:
             body["detail"] = "Not ready: " + "; ".join(f"{f.name}: {f.detail}" for f in missing)
             body["code"] = "not_ready"
-        return Response(body, status=503 if missing else 200, headers=NO_STORE)
+        response = Response(body, status=503 if missing else 200, headers=NO_STORE)
+        # Django would log an error at every probe while a service starts.
+        setattr(response, "_has_been_logged", True)  # noqa: B010 - the name is Django's own
+        return response
 
 
 class SystemView(APIView):

@@ -22,6 +22,10 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
     scopes = forms.MultipleChoiceField(
         choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=[Scope.UPSCALE], label=_("scopes")
     )
+    # The browser's own picker: the admin's needs inline styles, and its two boxes share one label.
+    expires_at = forms.DateTimeField(
+        required=False, label=_("expires at (UTC)"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+    )
 
     class Meta:
         model = ApiKey

@@ -211,6 +211,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
+            index=models.Index(fields=['model', '-created_at', '-id'], name='job_model_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
             index=models.Index(condition=models.Q(('status', 'completed')), fields=['fingerprint'], name='job_reuse'),
         ),
         migrations.AddConstraint(

@@ -82,6 +82,7 @@ class Job(models.Model):
             models.Index(fields=["finished_at"], condition=Q(status__in=sorted(TERMINAL)), name="job_finished"),
             models.Index(fields=["-created_at", "-id"], name="job_newest"),
             models.Index(fields=["status", "-created_at", "-id"], name="job_status_newest"),
+            models.Index(fields=["model", "-created_at", "-id"], name="job_model_newest"),
             models.Index(fields=["fingerprint"], condition=Q(status=Status.COMPLETED), name="job_reuse"),
         ]
         constraints = [

@@ -9,6 +9,7 @@ from django.contrib.messages import get_messages
 from django.test import Client
 
 from jobs.models import Job
+from modelstore.models import Model
 from monitoring import charts, ledger
 from monitoring.buckets import empty
 from monitoring.models import JobFigure, SpanFigure
@@ -22,6 +23,7 @@ NOW = datetime(2026, 3, 10, 15, 40, tzinfo=UTC)
 
 
 def test_it_shows_workers_queue_and_readiness(staff: Staff) -> None:
+    Model.objects.all().delete()
     job = made.queued()
     made.worker(host="gpu-host", current_job=job.pk, device_name="L4", loaded_models=["tiny-x2"], memory_total=100)
     made.worker("io", host="io-host")

@@ -68,7 +68,7 @@ def completed(*, files: bool = False, report: dict[str, Any] | None = None, **fi
     """A job with its result."""
     from jobs import files as storage
     from jobs.models import Job
-    from jobs.models.verbs import Finished
+    from jobs.models.answers import Finished
 
     job = processing(files=files, **fields)
     assert job.token is not None

@@ -108,6 +108,14 @@ def test_a_database_that_does_not_answer_is_a_503_and_not_a_500(client: Client, 
     assert "secret-host" not in str(body)
 
 
+@pytest.mark.django_db
+def test_probes_of_a_service_that_starts_do_not_fill_the_log(
+    client: Client, data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert ready(client)[0] == 503
+    assert [record.getMessage() for record in caplog.records if record.name == "django.request"] == []
+
+
 def test_health_loads_no_torch() -> None:
     import subprocess
     import sys

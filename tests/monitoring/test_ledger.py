@@ -1,6 +1,7 @@
 """Every end of a job is counted exactly once, whoever ends it, and stays counted when the job is gone."""
 
 import threading
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -95,7 +96,7 @@ def test_figures_outlive_the_jobs() -> None:
 def test_many_processes_fold_each_end_once() -> None:
     now = timezone.now()
     JobEnd.objects.bulk_create(
-        JobEnd(at=now - timedelta(minutes=n % 200), job_id=made.uuid.uuid4(), status="completed", model="m",
+        JobEnd(at=now - timedelta(minutes=n % 200), job_id=uuid.uuid4(), status="completed", model="m",
                processing_seconds=1.0, queue_seconds=0.5, report=made.REPORT)
         for n in range(5000)
     )  # fmt: skip

@@ -80,7 +80,7 @@ def test_an_exception_stays_on_its_line() -> None:
 def test_an_access_line_has_its_pieces() -> None:
     pieces = {"m": "GET", "U": "/x=1 level=2", "s": "200", "B": 12, "M": 3, "h": "::1", "{x-request-id}o": "r-7"}
     entry = record("access", name="gunicorn.access")
-    entry.msg, entry.args = '"%(m)s %(U)s" %(s)s', pieces  # type: ignore[assignment]
+    entry.msg, entry.args = '"%(m)s %(U)s" %(s)s', pieces
     line = json.loads(JsonLines().format(entry))
     assert (line["method"], line["path"], line["status"], line["request"]) == ("GET", "/x=1 level=2", 200, "r-7")
     assert line["level"] == "info"
@@ -89,5 +89,5 @@ def test_an_access_line_has_its_pieces() -> None:
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_the_configuration_is_accepted_by_logging(log_format: str) -> None:
     config = logging_from(log_format, "INFO")
-    formatter = logging.config.DictConfigurator(config).configure_formatter(config["formatters"]["line"])  # type: ignore[attr-defined]
+    formatter = logging.config.DictConfigurator(config).configure_formatter(config["formatters"]["line"])
     assert formatter.format(record("hello"))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def live_a_little(client: Client) -> None:
     made.cancelled()
     made.queued(priority=20)
     made.queued(priority=0)
-    made.worker(device="cuda:0", device_name="L4", memory_total=8_000, memory_used=2_000, current_job=made.uuid.uuid4())
+    made.worker(device="cuda:0", device_name="L4", memory_total=8_000, memory_used=2_000, current_job=uuid.uuid4())
     made.worker("io")
     client.get("/api/v1/jobs")
 

@@ -100,7 +100,12 @@ def test_system_has_every_field_of_the_guide(client: Client, data_dir: Path) -> 
 
 
 def test_system_tells_of_live_workers_of_every_host_and_forgets_silent_ones(client: Client, data_dir: Path) -> None:
-    gpu = {"device": "cuda:0", "device_name": "L4", "memory_total": 8_192_000_000, "memory_used": 2_048_000_000}
+    gpu: dict[str, Any] = {
+        "device": "cuda:0",
+        "device_name": "L4",
+        "memory_total": 8_192_000_000,
+        "memory_used": 2_048_000_000,
+    }
     made.worker(host="a", **gpu)
     made.worker(host="a", pid=2, **gpu)
     made.worker(host="b", **gpu)
