@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import numpy as np
@@ -51,7 +52,7 @@ class TorchNetwork:
         """Copies in, computing and copies out overlap: the host only waits for the oldest of a few calls."""
         waiting: deque[tuple[Window, Tensor, Tensor, torch.cuda.Event]] = deque()
         for window in windows:
-            with torch.inference_mode(), torch.cuda.device(self.device), _memory_errors():
+            with torch.inference_mode(), torch.cuda.device(self.device), _cudnn(), _memory_errors():
                 source = _tensor(window.pixels).pin_memory().to(self.device, non_blocking=True)
                 pixels, total = self._compute(source, window)
                 # Pinned memory comes from torch's caching host allocator, so this allocates only for the first tiles.
@@ -91,6 +92,11 @@ def _finish(window: Window, pinned: Tensor, flag: Tensor, done: "torch.cuda.Even
 
 def _block(pixels: NDArray[Any], finite: bool, window: Window) -> Block:
     return Block(pixels=pixels.astype(window.dtype, copy=False), finite=finite)
+
+
+def _cudnn() -> AbstractContextManager[None]:
+    """Windows have one shape, so cuDNN's search for the fastest algorithm pays. fp32 means fp32, not TF32."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
 
 
 class _memory_errors:  # noqa: N801 - reads as a statement
