@@ -1,4 +1,4 @@
-"""What can go wrong between a submission and its result. No HTTP here: upscaler_site/errors.py gives each its status."""
+"""What can go wrong between a submission and its result. No HTTP here: upscaler_site/errors.py knows the statuses."""
 
 
 class JobError(Exception):
@@ -75,6 +75,13 @@ class QueueFull(JobError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NoWorker(JobError):
+    """Nobody is there who could work on a picture that its caller waits for; ``retry_after`` is in seconds."""
+
+    code = "no_worker"
+    retry_after = 10
 
 
 class StorageFull(JobError):

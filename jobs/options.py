@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class JobOptions:
-    """The options of one job beside its model. None means that the service chooses. Ranges are checked by the serializer.
+    """The options of one job beside its model. None: the service chooses. Ranges are checked by the serializer.
 
     Stored in ``Job.options`` as the JSON object of ``as_json()``: only what was given, so that a later option with a
     default of None leaves old rows and fingerprints as they are.
@@ -30,7 +30,7 @@ class JobOptions:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "JobOptions":
-        """Read a stored object back. A name we no longer know is ignored: the row may be older or newer than the code."""
+        """Read a stored object back. Unknown names are ignored: the row may be older or newer than the code."""
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in data.items() if name in known})
 

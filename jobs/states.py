@@ -1,9 +1,9 @@
 """The state machine of a job, once. Model, API, admin and tests all read it from here.
 
-    queued -> processing -> completed | failed | cancelled
-    processing -> queued          a worker was lost or asked to stop, and attempts are left
-    queued -> cancelled           cancelled before a worker took it
-    failed | cancelled -> queued  retry
+- ``queued -> processing -> completed | failed | cancelled``
+- ``processing -> queued``: a worker was lost or asked to stop, and attempts are left
+- ``queued -> cancelled``: cancelled before a worker took it
+- ``failed | cancelled -> queued``: retry
 """
 
 from django.db import models

@@ -1,4 +1,4 @@
-"""The page at ``/``: a template with the operator's limits in it. All it does, it does through the API, as any client."""
+"""The page at ``/``: a template with the operator's limits in it. All it does, it does through the API."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse

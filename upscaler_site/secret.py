@@ -1,4 +1,4 @@
-"""Secrets that the service makes for itself on first use and keeps in the data directory, readable by its owner only."""
+"""Secrets that the service makes for itself on first use and keeps in the data directory, for its owner only."""
 
 import base64
 import binascii

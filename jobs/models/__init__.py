@@ -9,4 +9,14 @@ from jobs.models.rate import RateBucket
 from jobs.models.webhook import WebhookAttempt, WebhookMessage
 from jobs.models.worker import Worker
 
-__all__ = ["ApiKey", "Batch", "Chore", "IdempotencyKey", "Job", "RateBucket", "WebhookAttempt", "WebhookMessage", "Worker"]
+__all__ = [
+    "ApiKey",
+    "Batch",
+    "Chore",
+    "IdempotencyKey",
+    "Job",
+    "RateBucket",
+    "WebhookAttempt",
+    "WebhookMessage",
+    "Worker",
+]

@@ -13,7 +13,8 @@ class Batch(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     api_key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="batches")
     created_at = models.DateTimeField(auto_now_add=True)
-    rejected = models.JSONField(default=list, blank=True)  # [{"index": 3, "filename": "x.txt", "detail": "…", "code": "…"}]
+    #: [{"index": 3, "filename": "x.txt", "detail": "…", "code": "…"}]
+    rejected = models.JSONField(default=list, blank=True)
 
     class Meta:
         verbose_name_plural = "batches"
