@@ -6,6 +6,7 @@ not name in the end is deleted by who wrote it.
 
 import hashlib
 import logging
+import os
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from django.db import transaction
 
 from jobs import dispatch, files, presence, workplace
 from jobs.engine.codec import decode, encode
-from jobs.engine.errors import Cancelled, EngineError
+from jobs.engine.errors import Cancelled, DeviceLost, EngineError
 from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
 from jobs.insisting import insist
 from jobs.limits import engine_limits
@@ -35,7 +36,10 @@ class _StorageError(Exception):
 
 
 def run_next() -> bool:
-    """Take the best waiting job and bring it to an end. False when nothing waits."""
+    """Take the best waiting job and bring it to an end. False when nothing waits.
+
+    Ends the process where its device is lost: it would take and spoil job after job. Its successor looks for a device.
+    """
     me = presence.mine()
     job = Job.objects.claim(me.id)
     if job is None:
@@ -44,17 +48,21 @@ def run_next() -> bool:
     logger.info("job claimed job=%s worker=%s attempt=%d waited=%.3f", job.id, me.id, job.attempts, waited)
     me.current_job = job.id
     try:
-        _attempt(job)
+        usable = _attempt(job)
     finally:
         me.current_job = None
         me.jobs_done += 1
+    if not usable:
+        logger.critical("worker ends: its device is lost worker=%s pid=%d", me.id, os.getpid())
+        me.leave()
+        os._exit(1)  # an orderly end would ask the dead device to free its memory
     return True
 
 
-def _attempt(job: Job) -> None:
-    """Work on a claimed job. Every way out settles the row, or leaves it to who owns it now."""
+def _attempt(job: Job) -> bool:
+    """Work on a claimed job. Every way out settles the row, or leaves it to its owner. False: the device is lost."""
     started = time.perf_counter()
-    outcome = "failed"
+    outcome, usable = "failed", True
     with Pulse(job, before_exit=lambda: _delete_claim(job)) as pulse:
         try:
             finished = _compute(job, pulse)
@@ -62,6 +70,7 @@ def _attempt(job: Job) -> None:
         except Cancelled:
             outcome = _interrupted(job, pulse)
         except EngineError as error:
+            usable = not isinstance(error, DeviceLost)
             outcome = _failed(job, str(error), error.code, retry=error.retryable)
         except ModelStoreError as error:
             outcome = _failed(job, str(error), "model_not_available")
@@ -77,6 +86,7 @@ def _attempt(job: Job) -> None:
     else:
         _delete_claim(job)
     logger.info("job %s job=%s worker=%s seconds=%.3f", outcome, job.id, job.worker, time.perf_counter() - started)
+    return usable
 
 
 def _compute(job: Job, pulse: Pulse) -> Finished:

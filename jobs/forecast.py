@@ -34,7 +34,7 @@ class Forecast:
 
     def _look_at_queue(self) -> None:
         """Walk the queue in the order in which it will be served, adding up what lies before each job."""
-        workers = max(1, Worker.objects.alive().exclude(device="").count())
+        workers = max(1, Worker.objects.computing().count())
         sum_before: float | None = 0.0
         columns = ("id", "model", "input_width", "input_height", "input_frames")
         for job_id, model, width, height, frames in Job.objects.waiting().values_list(*columns):

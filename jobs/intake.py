@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from jobs import capacity, dispatch, files, idempotence, reuse
@@ -65,6 +65,7 @@ class Submission:
     webhook_events: tuple[str, ...] = ()
     reuse: bool | None = None  # None: the setting REUSE_RESULTS
     idempotency_key: str = ""  # "" is none
+    require_worker: Callable[[], None] | None = None  # asked before anything is written; raises NoWorker
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,14 @@ def submit(upload: Any, submission: Submission) -> Job:
             return first
         model = _usable(submission)
         picture = _examine(staged, _name_of(upload), submission, model)
+        if submission.require_worker is not None:
+            submission.require_worker()
         capacity.require_queue_room(1)
         capacity.require_disk_room(staged.bytes)
         try:
             with _undo_files() as made, transaction.atomic():
                 job = _create(picture, submission, model, made)
+                reuse.announce([job])
                 idempotence.remember(submission, fingerprint, job)
                 if job.status == Status.QUEUED:
                     dispatch.ring()
@@ -137,6 +141,7 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
             with _undo_files() as made, transaction.atomic():
                 batch = Batch.objects.create(api_key=submission.api_key, rejected=rejected)
                 jobs = [_create(good[index], submission, model, made, batch, index) for index in sorted(good)]
+                reuse.announce(jobs)
                 idempotence.remember(submission, fingerprint, batch)
                 dispatch.ring(sum(job.status == Status.QUEUED for job in jobs))
         except idempotence.Repeated:
@@ -256,7 +261,6 @@ def _create(
         reuse.answer_from_existing(job, made)
     job.save(force_insert=True)
     job.refresh_from_db()
-    reuse.announce(job)
     return job
 
 
@@ -273,10 +277,16 @@ def _disk_that_may_be_full() -> Iterator[None]:
 
 @contextmanager
 def _undo_files() -> Iterator[list[str]]:
-    """Collects names of files, and deletes them when the block ends with an exception: their rows were rolled back."""
+    """Collects names of files, and deletes them when the block ends with an exception: their rows were rolled back.
+
+    Not when the database fell silent: it may have done so after the COMMIT. What no row names is an orphan, which the
+    clean-up removes.
+    """
     made: list[str] = []
     try:
         yield made
+    except (OperationalError, InterfaceError):
+        raise
     except BaseException:
         files.remove(made)
         raise

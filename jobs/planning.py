@@ -36,7 +36,7 @@ def make_plan(header: Header, model: Model, options: JobOptions) -> Plan:
     """The plan for one picture."""
     passes = plan_passes(header.width, header.height, model.scale, options.outscale)
     spec = spec_of(model)
-    device = Worker.objects.alive().exclude(device="").values_list("device", flat=True).first() or "cpu"
+    device = Worker.objects.computing().values_list("device", flat=True).first() or "cpu"
     cost = spec and estimate(
         spec,
         width=header.width,

@@ -96,7 +96,11 @@ class Presence:
         if self.device.startswith("cuda"):
             import torch  # noqa: PLC0415 - loaded already by the worker that computes here
 
-            free, total = torch.cuda.mem_get_info(torch.device(self.device))
+            try:
+                free, total = torch.cuda.mem_get_info(torch.device(self.device))
+            except RuntimeError as error:  # the device is lost: whoever computes will notice, we go on saying so
+                logger.warning("no device memory worker=%s error=%.200s", self.id, error)
+                return None, None
             return total, total - free
         memory = psutil.virtual_memory()
         return memory.total, memory.total - memory.available

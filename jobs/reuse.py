@@ -1,5 +1,7 @@
 """The same bytes with the same options and the same weights need not be computed twice."""
 
+from collections.abc import Sequence
+
 from django.db.models.functions import Now
 
 from jobs import files
@@ -50,8 +52,12 @@ def answer_from_existing(job: Job, made: list[str]) -> bool:
     return True
 
 
-def announce(job: Job) -> None:
-    """Tell webhooks and waiters of a job that was saved with its end; inside the transaction that wrote it."""
-    if job.status == Status.COMPLETED:
+def announce(jobs: Sequence[Job]) -> None:
+    """Tell webhooks and waiters of those among ``jobs`` that were saved with their end; in their transaction.
+
+    All jobs of a call at once, after the last one was written: whether a batch has ended is known only then.
+    """
+    ended = [job for job in jobs if job.status == Status.COMPLETED]
+    for job in ended:
         tell(job.id)
-        outbox.enqueue(job)
+        outbox.enqueue(job, may_end_batch=job is ended[-1])

@@ -5,13 +5,15 @@ Importing this imports torch: only workers and commands that compute do so.
 
 import logging
 import os
-from typing import cast
+import sys
+import time
+from typing import NoReturn, cast
 
 import numpy as np
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from jobs import presence
+from jobs import cluster, presence
 from jobs.engine.errors import EngineError
 from jobs.engine.pool import NetworkPool
 from jobs.engine.types import Backend, Frame, Picture, Precision, Runtime, Weights
@@ -20,6 +22,9 @@ from modelstore.errors import ModelStoreError
 from modelstore.store import LocalWeights, weights_for
 
 logger = logging.getLogger(__name__)
+
+#: A worker without its device ends after so long; its successor looks again, in a process that has not touched CUDA.
+_LOOK_AGAIN_SECONDS = 10.0
 
 _upscaler: Upscaler | None = None
 _owner = 0
@@ -44,7 +49,8 @@ def engine_weights(local: LocalWeights) -> Weights:
 def settle_in() -> None:
     """Find out the device, load and warm WARM_MODELS: the first job must not wait for it.
 
-    A model that cannot be warmed is no reason not to work: jobs that name it will say why.
+    A model that cannot be warmed is no reason not to work: jobs that name it will say why. A worker without its device
+    ends instead, before it is given a job: it would fail the whole queue faster than any other worker works.
     """
     me = presence.mine()
     machine = upscaler()
@@ -53,9 +59,9 @@ def settle_in() -> None:
         me.device, me.device_name = place.device, place.name
         logger.info("worker computes worker=%s device=%s name=%s backend=%s precision=%s", me.id, place.device,
                     place.name, place.backend, place.precision)  # fmt: skip
-    except EngineError:
-        logger.exception("worker cannot compute worker=%s", me.id)
-        return
+    except (EngineError, RuntimeError):  # torch's own, where the driver answers with an error
+        logger.exception("worker cannot compute worker=%s again_in=%.0fs", me.id, _LOOK_AGAIN_SECONDS)
+        _end_without_device()
     tiny = Picture("png", (Frame(np.zeros((64, 64, 3), np.uint8)),))
     for name in settings.WARM_MODELS:
         try:
@@ -64,3 +70,17 @@ def settle_in() -> None:
             logger.info("model warm model=%s worker=%s", name, me.id)
         except (EngineError, ModelStoreError, DatabaseError) as error:
             logger.warning("model not warmed model=%s error=%s", name, error)
+
+
+def _end_without_device() -> NoReturn:
+    """End this process after a pause in which health checks see a worker without a device. The sentinel forks another.
+
+    Not a loop in here: CUDA keeps what its first look found for the life of a process.
+    """
+    me = presence.mine()
+    me.say()
+    until = time.monotonic() + _LOOK_AGAIN_SECONDS
+    while time.monotonic() < until and not cluster.must_stop()[0]:
+        time.sleep(0.2)
+    me.leave()
+    sys.exit(1)

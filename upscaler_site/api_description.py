@@ -39,7 +39,7 @@ batches.
 | 422 | The request does not fit the schema |
 | 429 | Too many calls; see `Retry-After` |
 | 500 | The job failed (its result is answered by its reason), or an error of ours |
-| 503 | The model's weights are not here (`model_not_available`), too many jobs wait (`queue_full`), … |
+| 503 | No weights here (`model_not_available`), the queue is full (`queue_full`), no worker runs (`no_worker`), … |
 | 507 | The disk is full |
 
 ## Decisions
@@ -49,6 +49,8 @@ batches.
   result was cleaned up.
 * A picture that turns out to be broken is 400 for who waits in `POST /upscale`, and 500 for who later asks for its
   result.
+* `POST /upscale` that waits is refused (`no_worker`) while no inference worker runs, after a few seconds of grace;
+  what does not wait (`Prefer: respond-async`, `POST /jobs`, batches) is accepted and done when one comes.
 * `completed_at` is when the job ended, however it ended.
 * `total` of a list is exact. Pages follow each other by `cursor`; jobs that are created meanwhile neither repeat
   nor hide one.

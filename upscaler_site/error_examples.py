@@ -43,6 +43,7 @@ EXAMPLES: dict[str, tuple[int, str]] = {
         "Model not available: RealESRGAN_x4plus. Download it first using /api/v1/models/download",
     ),
     "queue_full": (503, "1000 jobs wait already, the limit is 1000"),
+    "no_worker": (503, "no inference worker is running, so this picture would wait for one; POST /jobs accepts it"),
     "too_many_waiting": (503, "100 event streams are open already"),
     "database_unavailable": (503, "The database does not answer; try again soon"),
     "storage_full": (507, "The disk has 400 MB left; uploads must leave 500 MB"),

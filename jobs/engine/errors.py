@@ -42,6 +42,13 @@ class DeviceUnavailable(EngineError):
     retryable = True
 
 
+class DeviceLost(EngineError):
+    """The device failed while it computed. This process cannot use it any more; a fresh one perhaps can."""
+
+    code = "device_lost"
+    retryable = True
+
+
 class OutOfMemory(EngineError):
     """The device ran out of memory even at the smallest tile."""
 

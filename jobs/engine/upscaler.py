@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from jobs.engine import transparency
 from jobs.engine.canvas import Canvas
 from jobs.engine.device import ITEM_BYTES
+from jobs.engine.device_errors import device_errors
 from jobs.engine.errors import OutOfMemory, WeightsRejected
 from jobs.engine.estimate import BORDER, default_pad, plan_plane
 from jobs.engine.network import Block, Network, Window
@@ -49,6 +50,7 @@ class Upscaler:
     def __init__(self, pool: NetworkPool) -> None:
         self.pool = pool
 
+    @device_errors()
     def upscale(
         self,
         picture: Picture,
@@ -61,7 +63,7 @@ class Upscaler:
         :param on_tile: called after every tile with (done, total); what it raises, such as Cancelled, passes through.
             The total grows only when the device runs out of memory and tiles are halved.
         :raises WeightsRejected: the weights are unusable. :raises DeviceUnavailable: device or precision is not there.
-        :raises OutOfMemory: even the smallest tile does not fit.
+        :raises OutOfMemory: even the smallest tile does not fit. :raises DeviceLost: end this process.
         """
         options = options or UpscaleOptions()
         started = time.perf_counter()

@@ -15,6 +15,10 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         """Workers that were heard within one lease, by the database's clock."""
         return self.filter(seen_at__gt=Now() - timedelta(seconds=settings.JOB_LEASE_SECONDS))
 
+    def computing(self) -> Self:
+        """Living inference workers that have a device: who will take the next job."""
+        return self.alive().filter(cluster="gpu").exclude(device="")
+
     def forget_silent(self, seconds: float = 3600) -> int:
         """Delete the rows of workers that have not been heard for so long. Returns how many."""
         return self.filter(seen_at__lt=Now() - timedelta(seconds=seconds)).delete()[0]

@@ -122,7 +122,7 @@ knows or that is given twice is refused (422)."""
 UPSCALE = _operation(
     "upscale",
     "Upscaling",
-    (*SUBMISSION_ERRORS, *IMAGE_URL_ERRORS, "result_not_found", "out_of_memory"),
+    (*SUBMISSION_ERRORS, *IMAGE_URL_ERRORS, "no_worker", "result_not_found", "out_of_memory"),
     summary="Upscale a picture and get it back",
     description="Waits for the result. When that takes longer than `Prefer: wait=N` or the service's own limit: 202, "
     "and the job goes on. `dry_run=true` answers 200 with an estimate as JSON." + _BODIES,

@@ -1,6 +1,7 @@
 """POST /upscale answers the picture; POST /upscale-batch tells where the pictures will be. POST /jobs: see jobs.py."""
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from django.conf import settings
@@ -9,11 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import ValidationError
 
-from jobs import intake
+from jobs import intake, peer
 from jobs.errors import WaitersExceeded
-from jobs.peer import has_left
 from jobs.serializers.batch import BatchAcceptedSerializer
 from jobs.serializers.job import PlanSerializer
+from jobs.staffing import require_worker
 from jobs.states import TERMINAL, Priority
 from jobs.uploads import BatchFormParser
 from jobs.views import docs, outcome
@@ -36,9 +37,12 @@ class SubmitViewSet(ApiViewSet):
         submission = form.submission(Priority.SYNC if wish.wait_seconds else Priority.ASYNC)
         if form.dry_run:
             return Response(PlanSerializer(intake.plan(form.picture(), submission)).data)
+        has_left = partial(peer.has_left, request.META)
+        if wish.wait_seconds:
+            submission = replace(submission, require_worker=partial(require_worker, has_left))
         job = intake.submit(form.picture(), submission)
         with suppress(WaitersExceeded):  # nothing is lost: the job goes on, and the answer says where
-            job = intake.wait_for(job.id, wish.wait_seconds, has_left=partial(has_left, request.META))
+            job = intake.wait_for(job.id, wish.wait_seconds, has_left=has_left)
         if job.status not in TERMINAL:
             return outcome.accepted(job, preference_applied=wish.applied)
         outcome.refuse_unfinished(job, blame_picture=True)

@@ -26,11 +26,13 @@ _EVENT_OF = {
 }
 
 
-def enqueue(job: "Job") -> None:
+def enqueue(job: "Job", *, may_end_batch: bool = True) -> None:
     """Write what the job's present state means to its subscriber. Nothing when it has none.
 
     Called by the verbs that claim and end jobs, inside their transaction and after their UPDATE, with the job as the
     row now is: so a message exists if and only if the state change does. A queued job is no event.
+
+    :param may_end_batch: False for all but the last of jobs that end together, so that their batch ends once.
     """
     event = _EVENT_OF.get(Status(job.status))
     if not job.webhook_url or event is None:
@@ -39,7 +41,7 @@ def enqueue(job: "Job") -> None:
         if _wants(job, event):
             at = job.finished_at if job.status in TERMINAL else job.started_at
             _write(job, event, job_body(event, job, at or timezone.now()))
-        if job.batch_id is not None and job.status in TERMINAL and _wants(job, Event.BATCH_COMPLETED):
+        if may_end_batch and job.batch_id is not None and job.status in TERMINAL and _wants(job, Event.BATCH_COMPLETED):
             _batch_ended(job, job.batch_id)
 
 

@@ -1,20 +1,23 @@
 """Submissions: what is accepted is there, whole and once; what is refused leaves neither row nor file."""
 
 import io
+import json
 import shutil
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from pytest_django.fixtures import Settings
 
 from jobs import capacity, dispatch, errors, files, intake
-from jobs.models import Batch, Job
+from jobs.models import Batch, Job, WebhookMessage
 from jobs.models.answers import Finished
 from jobs.states import Priority, Status
 from modelstore.errors import ModelNotReady, ModelUnknown
@@ -155,6 +158,21 @@ def test_a_row_that_cannot_be_written_takes_its_file_with_it(
         intake.submit(picture(), make_submission())
     assert not Job.objects.exists()
     assert stored_files(data_dir) == []
+
+
+def test_a_connection_that_breaks_after_the_commit_costs_the_job_no_file(
+    make_submission: Make, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def broken() -> Iterator[None]:
+        with transaction.atomic():
+            yield
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(intake, "transaction", SimpleNamespace(atomic=broken))
+    with pytest.raises(OperationalError):
+        intake.submit(picture(), make_submission())
+    assert stored_files(data_dir) == [Job.objects.get().input_file]
 
 
 # --- Idempotency-Key ------------------------------------------------------------------------------------------------
@@ -318,6 +336,19 @@ def test_a_batch_is_bounded(make_submission: Make, settings: Settings) -> None:
     settings.MAX_BATCH_IMAGES = 2
     with pytest.raises(errors.BatchTooLarge, match="1 to 2 images"):
         intake.submit_batch([picture() for _ in range(3)], make_submission())
+
+
+def test_a_batch_that_reuses_results_tells_its_end_once_and_only_at_its_end(make_submission: Make) -> None:
+    for seed in (1, 2):
+        complete(intake.submit(picture(seed=seed), make_submission()))
+    told = {"reuse": True, "webhook_url": "http://127.0.0.1:9/hook", "webhook_events": ("batch.completed",)}
+    whole = intake.submit_batch([picture(seed=1), picture(seed=2)], make_submission(**told))
+    (message,) = WebhookMessage.objects.filter(batch_id=whole.pk)
+    assert json.loads(message.body)["data"]["counts"]["completed"] == 2
+    part = intake.submit_batch([picture(seed=1), picture(seed=2), picture(seed=3)], make_submission(**told))
+    assert not WebhookMessage.objects.filter(batch_id=part.pk).exists()
+    complete(part.jobs.get(status=Status.QUEUED))
+    assert WebhookMessage.objects.filter(batch_id=part.pk).count() == 1
 
 
 def test_a_repeated_batch_is_one_batch(make_submission: Make) -> None:

@@ -18,7 +18,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         host = socket.gethostname()
-        alive = Worker.objects.alive().filter(cluster=options["cluster"], host=host)
+        workers = Worker.objects.computing() if options["cluster"] == "gpu" else Worker.objects.alive()
+        alive = workers.filter(cluster=options["cluster"], host=host)
         if not alive:
             raise CommandError(f"no living worker of cluster {options['cluster']} on {host}")
         for worker in alive:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.apps import AppConfig
 
-POISON, HANGS, HANGS_WITH_GIL, SLOW = 13, 14, 15, 17
+POISON, HANGS, HANGS_WITH_GIL, SLOW, LOSES_DEVICE = 13, 14, 15, 17, 19
 SLOW_SECONDS = 3.0
 
 
@@ -18,6 +18,7 @@ class RigConfig(AppConfig):
 
     def ready(self) -> None:
         from jobs.engine import decoding
+        from jobs.engine.errors import DeviceLost
 
         decode = decoding.decode
 
@@ -29,6 +30,8 @@ class RigConfig(AppConfig):
                 ctypes.CDLL(None).sleep(10_000)
             if picture.width == HANGS_WITH_GIL:
                 ctypes.PyDLL(None).sleep(10_000)
+            if picture.width == LOSES_DEVICE:
+                raise DeviceLost("the device failed: CUDA error: unspecified launch failure")
             if picture.width == SLOW:
                 time.sleep(SLOW_SECONDS)
             return picture

@@ -1,0 +1,37 @@
+"""Whether anybody would work on a picture. Who waits for one is told at once when nobody would."""
+
+import os
+import time
+from collections.abc import Callable
+
+import psutil
+from django.db import connection
+
+from jobs.errors import NoWorker
+from jobs.models.worker import Worker
+
+#: A cluster that is started anew is back within this.
+GRACE_SECONDS = 5.0
+#: Web server and workers start together, and the workers take longer: they load torch and warm a model.
+START_SECONDS = 120.0
+_LOOK_SECONDS = 0.5
+
+
+def require_worker(has_left: Callable[[], bool] = lambda: False) -> None:
+    """Return as soon as an inference worker with a device is alive; outside of any transaction.
+
+    A worker that was killed counts for one more lease: its supervisor is starting another.
+
+    :raises NoWorker: there is none, after the grace of a service that runs or that has just been started.
+    """
+    until = time.monotonic() + max(GRACE_SECONDS, START_SECONDS - _age_seconds())
+    while not Worker.objects.computing().exists():
+        if time.monotonic() >= until or has_left():
+            raise NoWorker("no inference worker is running, so this picture would wait for one; POST /jobs accepts it")
+        if not connection.in_atomic_block:
+            connection.close()  # nobody waits with a connection
+        time.sleep(_LOOK_SECONDS)
+
+
+def _age_seconds() -> float:
+    return max(0.0, time.time() - psutil.Process(os.getpid()).create_time())

@@ -1,0 +1,38 @@
+"""A dead CUDA context is told apart from everything else that torch complains about."""
+
+import pytest
+import torch
+
+from jobs.engine.device_errors import device_errors
+from jobs.engine.errors import DeviceLost
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might …"),
+        RuntimeError("CUDA error: uncorrectable ECC error encountered"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(…)`"),
+    ],
+)
+def test_a_lost_device_is_another_attempt_in_another_process(error: RuntimeError) -> None:
+    with pytest.raises(DeviceLost) as caught, device_errors():
+        raise error
+    assert caught.value.retryable
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+        ValueError("CUDA error"),
+    ],
+)
+def test_other_errors_pass(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, device_errors():
+        raise error
+    assert caught.value is error

@@ -1,0 +1,105 @@
+"""Workers that cannot compute take no jobs; who waits for a picture is told when nobody would make it."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db.models.functions import Now
+from django.test import Client
+
+from jobs import staffing
+from jobs.models import Job, Worker
+from jobs.states import Status
+from tests.eventually import eventually
+from tests.jobs.conftest import StartCluster, picture, stored_files
+from tests.jobs.rig.apps import LOSES_DEVICE
+
+Submit = Callable[..., Job]
+
+
+def write_worker(device: str) -> Worker:
+    """A worker of this host that was heard just now."""
+    import socket
+
+    row: Worker = Worker.objects.create(
+        id=f"gpu@test:{device}", cluster="gpu", host=socket.gethostname(), pid=1, device=device, started_at=Now(),
+        seen_at=Now(),
+    )  # fmt: skip
+    return row
+
+
+def test_a_worker_without_its_device_takes_no_job(start_cluster: StartCluster, submit: Submit) -> None:
+    job = submit()
+    cluster = start_cluster(ready=False, DEVICE="cuda:99")
+    eventually(lambda: "worker cannot compute" in cluster.output(), seconds=120, say="the complaint")
+    eventually(lambda: Worker.objects.filter(cluster="gpu", device="").exists(), seconds=30)
+    assert not Worker.objects.computing().exists()
+    eventually(lambda: cluster.output().count("worker cannot compute") >= 2, seconds=120, say="another look")
+    job.refresh_from_db()
+    assert (job.status, job.attempts) == (Status.QUEUED, 0)
+    cluster.terminate()
+    cluster.wait()
+    assert cluster.members() == []
+
+
+def test_a_worker_that_lost_its_device_ends_and_a_fresh_one_tries_again(
+    start_cluster: StartCluster, submit: Submit
+) -> None:
+    cluster = start_cluster()
+    job, other = submit(LOSES_DEVICE), submit(seed=2)
+    eventually(lambda: Job.objects.filter(finished_at__isnull=False).count() == 2, seconds=240)
+    job.refresh_from_db()
+    other.refresh_from_db()
+    assert (job.status, job.error_code, job.attempts) == (Status.FAILED, "device_lost", 3)
+    assert other.status == Status.COMPLETED
+    workers = set(re.findall(r"job claimed job=\S+ worker=(\S+)", cluster.output()))
+    assert len(workers) >= 3, cluster.output()
+
+
+def test_the_probe_of_a_container_counts_workers_with_a_device_only(db: None) -> None:
+    write_worker("")
+    with pytest.raises(CommandError):
+        call_command("worker_health", "gpu")
+    write_worker("cpu")
+    call_command("worker_health", "gpu", stdout=io.StringIO())
+
+
+def send(**headers: str) -> tuple[int, dict[str, str], str]:
+    answer = Client(headers=headers).post("/api/v1/upscale", {"image": picture(), "model": "tiny-x2"})
+    return answer.status_code, answer.json(), answer.headers.get("Retry-After", "")
+
+
+@pytest.fixture
+def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staffing, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(staffing, "START_SECONDS", 0.0)
+
+
+def test_who_waits_is_told_that_nobody_works_and_nothing_stays(model: object, no_grace: None, data_dir: Path) -> None:
+    write_worker("")
+    status, body, retry_after = send()
+    assert (status, body["code"], retry_after) == (503, "no_worker", "10")
+    assert not Job.objects.exists()
+    assert stored_files(data_dir) == []
+
+
+def test_who_does_not_wait_is_accepted_without_a_worker(model: object, no_grace: None) -> None:
+    assert send(prefer="respond-async")[0] == 202
+    assert Job.objects.get().status == Status.QUEUED
+
+
+def test_a_service_that_just_started_waits_for_its_workers(model: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staffing, "START_SECONDS", 1e9)
+    asked = []
+
+    def looks() -> bool:
+        asked.append(1)
+        if len(asked) == 2:
+            write_worker("cpu")
+        return False
+
+    staffing.require_worker(looks)
+    assert len(asked) == 2
