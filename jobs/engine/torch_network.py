@@ -80,7 +80,7 @@ class TorchNetwork:
 
 def _tensor(pixels: NDArray[Any]) -> Tensor:
     """Torch computes little in uint16, so those bytes travel as int16 and are widened on the device."""
-    pixels = np.ascontiguousarray(pixels)
+    pixels = np.require(pixels, requirements=["C", "W"])  # torch warns of memory that it may not write to
     return torch.from_numpy(pixels.view(np.int16) if pixels.dtype == np.uint16 else pixels)
 
 
