@@ -44,7 +44,7 @@ class Page:
 
 def page_of(jobs: "QuerySet[Job]", filters: Filters, *, limit: int, cursor: str | None = None) -> Page:
     """Return one page of ``jobs``. Two queries, whatever the filters. Raises CursorInvalid."""
-    wanted = _filtered(jobs, filters)
+    wanted = filtered(jobs, filters)
     rows = wanted.order_by("-created_at", "-id")
     if cursor:
         created_at, job_id = decode_cursor(cursor)
@@ -56,7 +56,8 @@ def page_of(jobs: "QuerySet[Job]", filters: Filters, *, limit: int, cursor: str 
     return Page(found, wanted.order_by().count(), encode_cursor(found[-1]) if more and found else None)
 
 
-def _filtered(jobs: "QuerySet[Job]", filters: Filters) -> "QuerySet[Job]":
+def filtered(jobs: "QuerySet[Job]", filters: Filters) -> "QuerySet[Job]":
+    """The jobs that the filters let through."""
     if filters.status is not None:
         jobs = jobs.filter(status=filters.status)
     if filters.model is not None:
