@@ -14,7 +14,7 @@ from upscaler_site.postgres_cluster import EmbeddedPostgresError
 
 #: Commands that ask the database nothing.
 WITHOUT_DATABASE = {
-    "check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "help", "makemessages", "makemigrations",
+    "check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "help", "makemessages",
     "spectacular", "version",
 }  # fmt: skip
 

@@ -222,8 +222,8 @@ class embedded_server:  # noqa: N801 - see __new__
         from tests import conftest
         from upscaler_site.postgres_guard import as_user
 
-        server = conftest._postgres
-        assert server is not None
+        assert conftest._postgres is not None
+        server = conftest._postgres.cluster
         program, data = str(server.programs / "pg_ctl"), str(server.places.data)
         subprocess.run(
             [program, "-D", data, "-w", "-m", "fast", "-l", str(server.places.log), "restart"],
