@@ -46,7 +46,7 @@ def test_a_generated_client_uploads_and_downloads_a_picture(service: Service, tm
     (tmp_path / "in.png").write_bytes(picture(10, 6))
     # Formatting the generated files is not worth its time here.
     (tmp_path / "generator.yml").write_text("post_hooks: []\n")
-    generator = Path(sys.executable).with_name("openapi-python-client")
+    generator = str(Path(sys.executable).with_name("openapi-python-client"))
     command = [generator, "generate", "--path", "schema.json", "--config", "generator.yml", "--meta", "none"]
     made = subprocess.run(
         [*command, "--output-path", "real_esrgan_api_client"],

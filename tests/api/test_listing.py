@@ -3,6 +3,7 @@
 import uuid
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -62,7 +63,8 @@ def test_jobs_of_the_same_moment_are_each_seen_once(client: Client) -> None:
     jobs = make_jobs(23, created_at=timezone.now())
     seen, cursor = [], None
     while True:
-        shape = page(client, limit=5, **({"cursor": cursor} if cursor else {}))
+        query: dict[str, Any] = {"cursor": cursor} if cursor else {}
+        shape = page(client, limit=5, **query)
         seen += ids(shape)
         cursor = shape["next_cursor"]
         if cursor is None:
@@ -72,7 +74,7 @@ def test_jobs_of_the_same_moment_are_each_seen_once(client: Client) -> None:
 
 def test_the_link_header_leads_to_the_next_page(client: Client) -> None:
     make_jobs(3)
-    response = client.get("/api/v1/jobs", {"limit": 2, "status": "completed"})
+    response = client.get("/api/v1/jobs", {"limit": "2", "status": "completed"})
     link = response.headers["Link"]
     assert link.endswith('; rel="next"')
     following = client.get(link[1 : link.index(">")])
@@ -105,7 +107,7 @@ def test_filters(client: Client) -> None:
     ],
 )
 def test_nonsense_is_refused(client: Client, query: dict[str, Any]) -> None:
-    response = client.get("/api/v1/jobs", query)
+    response = client.get(f"/api/v1/jobs?{urlencode(query, doseq=True)}")
     assert response.status_code == 422
     assert [problem["field"] for problem in response.json()["errors"]] == list(query)
 
