@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from jobs import dispatch
 from jobs.models.webhook import DeliveryState, WebhookAttempt, WebhookMessage
-from jobs.webhooks.ladder import wait_after
+from jobs.webhooks.ladder import TRIES, wait_after
 from jobs.webhooks.sending import Outcome, send
 
 AT_ONCE = 16  # exchanges under way in one run
@@ -55,13 +55,25 @@ def _run(deadline: float) -> int:
                 message = WebhookMessage.objects.claim(lease=lease, per_host=PER_HOST)
                 if message is None:
                     break
+                if message.tries > TRIES:  # nobody lived to record the earlier ones: it kills who sends it
+                    WebhookMessage.objects.end(message, DeliveryState.FAILED)
+                    log.error("webhook given up unsent message=%s tries=%d", message.id, message.tries)
+                    continue
                 under_way[threads.submit(send, message)] = message
             if not under_way:
                 return tries
             done, _ = wait(under_way, timeout=LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
                 tries += 1
-                record(under_way.pop(future), future.result())
+                _record_guarded(under_way.pop(future), future.result())
+
+
+def _record_guarded(message: WebhookMessage, outcome: Outcome) -> None:
+    """Record, or leave the message to its lease: the outcomes of the others are recorded whatever this one is like."""
+    try:
+        record(message, outcome)
+    except Exception:  # one message that cannot be recorded would have 15 others sent twice
+        log.exception("webhook outcome is lost message=%s event=%s try=%d", message.id, message.event, message.tries)
 
 
 def record(message: WebhookMessage, outcome: Outcome) -> None:

@@ -18,6 +18,7 @@ WAITS = (
 )
 JITTER = 0.2  # up to so much longer, so that a receiver that comes back is not met by everybody at once
 LONGEST_WAIT = timedelta(hours=24)
+TRIES = len(WAITS) + 1
 
 
 def wait_after(tries: int, retry_after: str | None = None) -> timedelta | None:
@@ -35,6 +36,6 @@ def _asked(retry_after: str | None) -> timedelta:
         return timedelta(seconds=int(text))
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)
+    except (ValueError, OverflowError):  # the latter for a zone of many digits
         return timedelta()
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)

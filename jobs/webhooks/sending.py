@@ -1,5 +1,6 @@
 """One HTTP exchange with a receiver. No database here: it runs in a thread of its own."""
 
+import logging
 import ssl
 import time
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from jobs.webhooks.signing import headers_for
 
 if TYPE_CHECKING:
     from jobs.models.webhook import WebhookMessage
+
+log = logging.getLogger(__name__)
 
 ANSWER_BYTES = 1000  # read of an answer, for the log; the rest is not read
 
@@ -50,6 +53,9 @@ def send(message: "WebhookMessage") -> Outcome:
     except httpcore.TimeoutException:
         error = f"no complete answer within {settings.WEBHOOK_TIMEOUT_SECONDS:g} s"
     except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError, OSError) as failure:
+        error = f"{type(failure).__name__}: {failure}"
+    except Exception as failure:  # a thread's edge: the run must learn how every try ended
+        log.exception("webhook cannot be sent message=%s", message.id)
         error = f"{type(failure).__name__}: {failure}"
     return Outcome(time.monotonic() - started, error=error[:300])
 

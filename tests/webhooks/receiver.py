@@ -23,7 +23,7 @@ class Receiver:
 
     ``/ok`` 200; ``/status/N`` N; ``/flaky/N`` 500 for the first N tries; ``/redirect`` 302 to /ok; ``/stall`` silence;
     ``/drip`` a byte of the headers now and then; ``/endless`` 200 with a body without end; ``/busy`` 503 with
-    Retry-After; ``/garbage`` no HTTP; ``/hangup`` closes.
+    Retry-After; ``/odd-date`` 503 with a Retry-After that is no time; ``/garbage`` no HTTP; ``/hangup`` closes.
     """
 
     server: ThreadingHTTPServer
@@ -82,6 +82,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "busy":
             self.send_response(503)
             self.send_header("Retry-After", "3600")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif kind == "odd-date":
+            self.send_response(503)
+            self.send_header("Retry-After", "Mon, 01 Jan 2024 00:00:00 +99999999999999999")
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif kind == "stall":

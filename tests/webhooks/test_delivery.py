@@ -139,6 +139,62 @@ def test_a_receivers_retry_after_is_respected(receiver: Receiver, tell: Callable
     assert message.next_attempt_at >= before + timedelta(seconds=3590)
 
 
+def test_a_retry_after_that_is_no_time_is_passed_over(receiver: Receiver, tell: Callable[..., WebhookMessage]) -> None:
+    """Python's parser of dates raises OverflowError for it; that ended the run, with all outcomes unrecorded."""
+    odd, good = tell(receiver.url("/odd-date")), tell(receiver.url())
+    assert deliver_due() == 2
+    odd.refresh_from_db()
+    good.refresh_from_db()
+    assert (odd.state, odd.attempts.get().status) == (DeliveryState.PENDING, 503)
+    assert odd.next_attempt_at > timezone.now()
+    assert good.state == DeliveryState.DELIVERED
+
+
+def test_an_outcome_that_cannot_be_recorded_does_not_take_the_others_along(
+    receiver: Receiver, tell: Callable[..., WebhookMessage]
+) -> None:
+    poison = tell(receiver.url("/status/500"))
+    others = [tell(receiver.url(f"/ok/{number}")) for number in range(5)]
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE jobs_webhookattempt ADD CONSTRAINT poison CHECK (answer <> 'as asked') NOT VALID")
+    try:
+        assert deliver_due() == 6
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE jobs_webhookattempt DROP CONSTRAINT poison")
+    for message in others:
+        message.refresh_from_db()
+        assert message.state == DeliveryState.DELIVERED
+    poison.refresh_from_db()
+    assert poison.state == DeliveryState.PENDING
+    assert poison.token is not None, "its lease decides when it is sent again"
+
+
+def test_a_message_that_cannot_even_be_signed_is_logged_and_comes_to_its_end(
+    receiver: Receiver, tell: Callable[..., WebhookMessage], settings: Settings
+) -> None:
+    message = tell(receiver.url())
+    settings.WEBHOOK_SECRETS = ["whsec_x"]  # one letter is no base64
+    for _ in range(ladder.TRIES):
+        assert deliver_due() == 1
+        again_now(message)
+    message.refresh_from_db()
+    assert message.state == DeliveryState.FAILED
+    assert "Error: " in message.attempts.latest("id").error
+
+
+def test_a_message_that_killed_its_process_each_time_is_given_up(
+    receiver: Receiver, tell: Callable[..., WebhookMessage]
+) -> None:
+    message = tell(receiver.url())
+    for _ in range(ladder.TRIES):
+        claimed = WebhookMessage.objects.claim(lease=timedelta(seconds=-1), per_host=4)
+        assert claimed is not None
+    assert deliver_due() == 0
+    message.refresh_from_db()
+    assert (message.state, receiver.requests) == (DeliveryState.FAILED, [])
+
+
 def test_a_redirect_is_a_failure_and_is_not_followed(receiver: Receiver, tell: Callable[..., WebhookMessage]) -> None:
     message = tell(receiver.url("/redirect"))
     deliver_due()
