@@ -101,7 +101,7 @@ def _retry_after(text: str | None) -> float | None:
         return float(text[:9])
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a zone of many digits
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

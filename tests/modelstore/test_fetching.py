@@ -58,6 +58,15 @@ def test_a_wrong_mirror_falls_to_the_next_source_and_says_so(official: TestOffic
     assert row.source.endswith(official.github)
 
 
+def test_a_retry_after_that_is_no_time_does_not_keep_from_the_next_source(official: TestOfficial) -> None:
+    """Python's parser of dates raises OverflowError for it."""
+    official.on_huggingface(lies.status(503, Retry_After="Mon, 01 Jan 2024 00:00:00 +99999999999999999"))
+    ordering.order([official.name], "huggingface")
+    fetching.run_waiting()
+    assert official.row.state == State.READY
+    assert official.row.notes.startswith("huggingface someone/models: HTTP 503")
+
+
 def test_a_provider_that_does_not_have_the_model_is_named(official: TestOfficial) -> None:
     Model.objects.filter(name=official.name).update(sources=[["github", f"v0/{official.name}.pth"]])
     ordering.order([official.name], "huggingface")
