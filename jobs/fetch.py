@@ -40,12 +40,19 @@ def fetch(url: str) -> UploadedFile[Any]:
         with _answer(target, deadline) as answer:
             location = _header(answer, b"location")
             if answer.status in (301, 302, 303, 307, 308) and location:
-                url = urljoin(target.url, location)
+                url = _redirected(target, location)
                 continue
             if answer.status != 200:
                 raise ImageUrlFailed(f"image_url: {target.host} answered with status {answer.status}")
             return _save(answer, target)
     raise ImageUrlFailed(f"image_url: more than {MAX_REDIRECTS} redirects")
+
+
+def _redirected(target: egress.Target, location: str) -> str:
+    try:
+        return urljoin(target.url, location)
+    except ValueError:  # brackets that hold no IPv6 address
+        raise ImageUrlFailed(f"image_url: {target.host} answered with a redirect to what is no address") from None
 
 
 def _allowed(url: str) -> egress.Target:

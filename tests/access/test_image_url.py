@@ -105,6 +105,12 @@ def test_a_circle_of_redirects_ends(site: str) -> None:
         fetch.fetch(f"{site}/loop")
 
 
+@pytest.mark.parametrize("target", ["http://[::1", "//[nonsense]/x"])
+def test_a_redirect_to_what_is_no_address_is_a_failure(site: str, target: str) -> None:
+    with pytest.raises(ImageUrlFailed, match="redirect"):
+        fetch.fetch(f"{site}/to?{target}")
+
+
 @pytest.mark.parametrize("status", [204, 206, 401, 404, 500])
 def test_any_status_but_200_is_a_failure(site: str, status: int) -> None:
     with pytest.raises(ImageUrlFailed, match=f"status {status}"):
