@@ -58,5 +58,15 @@ def test_a_listed_origin_may_send_our_headers_and_read_them() -> None:
     exposed = ask("GET", "https://shop.example.org", "https://shop.example.org")[
         "access-control-expose-headers"
     ].lower()
-    for header in ("x-processing-time", "location", "retry-after", "ratelimit", "etag", "content-disposition"):
+    for header in (
+        "x-processing-time",
+        "location",
+        "retry-after",
+        "ratelimit",
+        "etag",
+        "content-disposition",
+        "x-job-id",
+        "link",
+    ):
         assert header in exposed
+    assert "idempotency-replayed" not in exposed, "nothing sends it"
