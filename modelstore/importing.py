@@ -16,11 +16,11 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from modelstore import catalog, dispatch
+from modelstore import catalog, dispatch, verification
 from modelstore.errors import DownloadStopped, ImportRefused
 from modelstore.models import Model
 from modelstore.names import checked
-from modelstore.places import incoming_directory, stored_file
+from modelstore.places import SUFFIXES, incoming_directory, stored_file
 from modelstore.quarantine import Incoming, receive, settle
 from modelstore.states import Origin, State
 
@@ -69,14 +69,14 @@ def accept_upload(claim: Model, still_mine: Callable[[], bool]) -> None:
     """
     path = incoming_directory() / claim.incoming
     if not claim.incoming or not path.is_file():
-        raise ImportRefused("the uploaded file is gone; import it again")
+        path = _already_settled(claim)
     try:
         network = examine(path)
     except ImportRefused:
         if still_mine():
             path.unlink(missing_ok=True)
         raise
-    destination = stored_file(Model(origin=Origin.IMPORTED, file_name=f"imported-{claim.pk}{_suffix(path)}"))
+    destination = _destination(claim, _suffix(path))
     if not still_mine():
         raise DownloadStopped("the import was cancelled")
     settle(path, destination)
@@ -96,6 +96,23 @@ def accept_upload(claim: Model, still_mine: Callable[[], bool]) -> None:
     logger.info(
         "model imported model=%s architecture=%s scale=%d", claim.name, network["architecture"], network["scale"]
     )
+
+
+def _already_settled(claim: Model) -> Path:
+    """The file in its last place: a worker that died after moving it there did not get to tell the row.
+
+    :raises ImportRefused: it is not there either, or is not what was uploaded; nothing is left.
+    """
+    for suffix in SUFFIXES.values():
+        path = _destination(claim, suffix)
+        if verification.is_genuine(path, claim.size_bytes, claim.network.get("upload_sha256", "")):
+            return path
+        path.unlink(missing_ok=True)
+    raise ImportRefused("the uploaded file is gone; import it again")
+
+
+def _destination(claim: Model, suffix: str) -> Path:
+    return stored_file(Model(origin=Origin.IMPORTED, file_name=f"imported-{claim.pk}{suffix}"))
 
 
 def examine(path: Path) -> dict[str, Any]:
@@ -183,4 +200,4 @@ def _replaceable(name: str) -> Any:
 def _suffix(path: Path) -> str:
     """By content, as checkpoint.py decides: a safetensors file begins with the length of a JSON table."""
     with path.open("rb") as file:
-        return ".safetensors" if file.read(9)[8:9] == b"{" else ".pth"
+        return SUFFIXES["safetensors" if file.read(9)[8:9] == b"{" else "pickle"]

@@ -160,3 +160,26 @@ def test_two_names_for_the_same_bytes_have_files_of_their_own(models_dir: Path, 
 def test_a_reserved_word_is_no_name(models_dir: Path, tiny_weights: Path) -> None:
     with pytest.raises(NameRefused):
         importing.bring([tiny_weights.read_bytes()], "download")
+
+
+def test_an_import_whose_worker_died_between_the_move_and_the_row_is_finished_by_the_next(
+    models_dir: Path, tiny_weights: Path
+) -> None:
+    """The file lies in its place already, and no longer where uploads wait."""
+    model = importing.bring([tiny_weights.read_bytes()], "mine")
+    waiting = models_dir / "incoming" / model.incoming
+    moved = models_dir / f"imported-{model.pk}.safetensors"
+    waiting.rename(moved)
+    fetching.run_waiting()
+    row = Model.objects.get(name="mine")
+    assert (row.error, row.state, row.file_name) == ("", State.READY, moved.name)
+    assert store.weights_for("mine").path.read_bytes() == tiny_weights.read_bytes()
+
+
+def test_other_bytes_in_that_place_are_not_taken(models_dir: Path, tiny_weights: Path) -> None:
+    model = importing.bring([tiny_weights.read_bytes()], "mine")
+    (models_dir / "incoming" / model.incoming).unlink()
+    (models_dir / f"imported-{model.pk}.safetensors").write_bytes(b"left by somebody else")
+    fetching.run_waiting()
+    assert "is gone" in Model.objects.get(name="mine").error
+    assert everything_below(models_dir) == []
