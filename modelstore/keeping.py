@@ -5,7 +5,7 @@ import threading
 from typing import Self
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from modelstore.models import Model
 
@@ -50,7 +50,10 @@ class Keeper:
                 try:
                     if not self.confirm():
                         return
-                except DatabaseError as error:  # a restart of the database: the lease tells whether it took too long
+                except (
+                    DatabaseError,
+                    InterfaceError,
+                ) as error:  # a restart of the database: the lease tells whether it took too long
                     logger.warning("heartbeat failed model=%s error=%s", self.claim.name, error)
                     connection.close()
         finally:
