@@ -14,7 +14,7 @@ _BLOCK = 1 << 20
 
 
 class Part:
-    """An open ``.part`` file. ``length`` bytes of it are written and hashed. ``inherited`` of them came from others."""
+    """An open ``.part`` file. ``length`` bytes of it are written and hashed."""
 
     def __init__(self, destination: Path, token: str) -> None:
         """:param token: names this writer; letters and digits only."""
@@ -24,7 +24,6 @@ class Part:
         self._file = self.path.open("w+b")
         self._hash = hashlib.sha256()
         self.length = 0
-        self.inherited = 0
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +44,6 @@ class Part:
             with suppress(FileNotFoundError), longest.open("rb") as file:
                 while (block := file.read(_BLOCK)) and self.length + len(block) <= at_most:
                     self.write(block)
-            self.inherited = self.length
         for path in left:
             path.unlink(missing_ok=True)
 
@@ -62,7 +60,6 @@ class Part:
         self._file.truncate()
         self._hash = hashlib.sha256()
         self.length = 0
-        self.inherited = 0
 
     @property
     def sha256(self) -> str:

@@ -57,9 +57,9 @@ def require_usable(name: str, denoise_strength: float | None = None) -> Model:
     return model
 
 
-def any_usable() -> bool:
-    """Whether at least one model can be used: what readiness asks."""
-    return any(is_available(model) for model in Model.objects.filter(state=State.READY))
+def count_usable() -> int:
+    """How many models can be used now: what readiness asks. A query, and a stat for each."""
+    return sum(is_available(model) for model in Model.objects.filter(state=State.READY))
 
 
 def is_available(model: Model) -> bool:

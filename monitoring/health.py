@@ -18,8 +18,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from jobs.models import Worker
-from modelstore.models import Model
-from modelstore.states import State
+from modelstore.store import count_usable
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +109,7 @@ def _worker() -> tuple[bool, str]:
 def _model() -> tuple[bool, str]:
     with transaction.atomic():
         _bounded()
-        usable = Model.objects.filter(state=State.READY).count()
+        usable = count_usable()
     if usable:
         return True, f"{usable} usable model{'s' if usable > 1 else ''}"
     return False, NO_MODEL

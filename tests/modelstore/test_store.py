@@ -188,11 +188,11 @@ def test_a_model_without_partner_has_no_denoise_strength(ready: TestOfficial) ->
         store.require_usable(ready.name, 0.5)
 
 
-def test_any_usable_looks_at_the_disk(ready: TestOfficial, models_dir: Path) -> None:
+def test_counting_the_usable_looks_at_the_disk(ready: TestOfficial, models_dir: Path) -> None:
     Model.objects.exclude(name=ready.name).update(state=State.MISSING)
-    assert store.any_usable()
+    assert store.count_usable() == 1
     (models_dir / f"{ready.name}.pth").unlink()
-    assert not store.any_usable()
+    assert store.count_usable() == 0
 
 
 def test_copies_of_forgotten_models_leave_the_cache(ready: TestOfficial, cache: Path) -> None:

@@ -48,6 +48,17 @@ def test_a_whole_service_is_ready(client: Client, data_dir: Path, tiny_weights: 
     assert "detail" not in body
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_model_whose_file_is_gone_does_not_count(client: Client, data_dir: Path, tiny_weights: Path) -> None:
+    Model.objects.all().delete()
+    write_model(data_dir, tiny_weights)
+    made.worker()
+    for path in (data_dir / "models").iterdir():
+        path.unlink()
+    status, _, checks = ready(client)
+    assert (status, checks["model"][0]) == (503, False)
+
+
 @pytest.mark.django_db
 def test_each_missing_piece_is_named(client: Client, data_dir: Path) -> None:
     Model.objects.all().delete()
