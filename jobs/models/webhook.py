@@ -81,7 +81,9 @@ class WebhookMessageQuerySet(models.QuerySet["WebhookMessage"]):
         """
         free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
         waiting = self.filter(free, url=url, state=DeliveryState.PENDING).select_for_update(skip_locked=True)
-        return self.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(state=DeliveryState.GONE, token=None, lease_until=None, finished_at=Now())
+        return self.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(
+            state=DeliveryState.GONE, token=None, lease_until=None, finished_at=Now()
+        )
 
     def replay(self, ids: "Iterable[uuid.UUID]") -> int:
         """Send ended messages once more, with the whole ladder ahead and the same webhook-id. Returns how many."""
@@ -119,7 +121,9 @@ class WebhookMessage(models.Model):
         verbose_name = "webhook"
         ordering = ["-created_at", "-id"]
         indexes = [
-            models.Index(fields=["next_attempt_at", "id"], condition=Q(state=DeliveryState.PENDING), name="webhook_due"),
+            models.Index(
+                fields=["next_attempt_at", "id"], condition=Q(state=DeliveryState.PENDING), name="webhook_due"
+            ),
             models.Index(fields=["lease_until"], condition=Q(lease_until__isnull=False), name="webhook_lease"),
             models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="webhook_ended"),
             models.Index(fields=["url", "finished_at"], condition=Q(state=DeliveryState.GONE), name="webhook_gone"),
