@@ -10,13 +10,30 @@ import argparse
 import logging
 import os
 import random
+import re
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.jobs.clusters import RunningCluster
 
 ROLES = ("worker", "worker", "worker", "pusher", "monitor", "sentinel", "main")
+
+
+#: Why a cluster's main process ended it, from its log.
+_WATCH = re.compile(r"^(.+): the cluster gpu ends", re.MULTILINE)
+
+
+def _keep_logs(clusters: "list[RunningCluster]", scratch: Path) -> None:
+    """What went wrong is to be found in here."""
+    for cluster in clusters:
+        kept = Path(tempfile.gettempdir()) / f"{scratch.name}-{cluster.log.name}"
+        kept.write_text(cluster.output())
+        print(f"log             {kept}")
 
 
 def run(scratch: Path, url: str, arguments: argparse.Namespace) -> int:
@@ -102,6 +119,10 @@ def run(scratch: Path, url: str, arguments: argparse.Namespace) -> int:
         print(f"lost            {lost}")
         print(f"stuck           {stuck}")
         print(f"orphaned files  {retention.cleanup(orphan_seconds=0, dry_run=True).orphans}")
+        watch = Counter(re.sub(r" \d+", "", why) for cluster in clusters for why in _WATCH.findall(cluster.output()))
+        print(f"own watch       {dict(watch) or 'never'}")
+        if stuck or lost or twice:
+            _keep_logs(clusters, scratch)
         print(f"settled         {settled:.1f} s after the last kill")
         return 1 if twice or lost or stuck else 0
     finally:

@@ -152,7 +152,7 @@ def measure_claims(rows: int) -> tuple[float, float, float]:
 
 
 def server_times() -> list[float]:
-    """Milliseconds that the claim's statement takes inside the server: without this process, the trip and the COMMIT."""
+    """Milliseconds of the claim's statement inside the server: without this process, the trip and the COMMIT."""
     from django.db import connection, transaction
 
     from jobs.models.verbs import CHANNEL, CLAIM

@@ -18,11 +18,14 @@ import time
 from contextlib import suppress
 from typing import Any
 
+import psutil
 from django.utils.module_loading import import_string
 
 logger = logging.getLogger(__name__)
 
 MAX_WORKERS = 64
+#: A worker that has not loaded its models by then hangs.
+START_SECONDS = 900.0
 RUNNING, STOPPING, STOPPING_NOW = 0, 1, 2
 
 
@@ -71,8 +74,8 @@ class Cluster:
         try:
             for slot in self.memory.slots:
                 if not slot.pid or not is_alive(slot.pid):
-                    slot.limit = 0.0
-                    slot.pid, slot.busy = os.getpid(), 0
+                    slot.limit, slot.busy = time.monotonic() + START_SECONDS, 1  # busy with its start
+                    slot.pid = os.getpid()
                     taken: _Slot = slot
                     return taken
         finally:
@@ -128,6 +131,11 @@ class Cluster:
         """Tasks handed over that no worker has read."""
         return max(0, int(self.memory.handed) - self.picked)
 
+    @property
+    def zombies(self) -> frozenset[int]:
+        """Workers that are dead, and that the sentinel has not taken note of."""
+        return frozenset(int(slot.pid) for slot in self.memory.slots if slot.pid and is_zombie(slot.pid))
+
     def overdue(self, now: float) -> list[int]:
         """Pids of workers whose job is beyond all limits: not even their own watch could end them."""
         return [int(slot.pid) for slot in self.memory.slots if slot.pid and 0 < slot.limit < now and is_alive(slot.pid)]
@@ -179,8 +187,10 @@ def worker_started(**_: Any) -> None:
     global _slot  # noqa: PLW0603 - one worker per process
     if _current is None:
         return
+    slot = _current.take_slot()
     import_string("jobs.worker.started")(_current.name)
-    _slot = _current.take_slot()
+    slot.limit, slot.busy = 0.0, 0
+    _slot = slot
     _current.wake_pusher()
 
 
@@ -220,14 +230,22 @@ def must_stop() -> tuple[bool, bool]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process; a dead one counts until its parent has noticed."""
+    """Whether there is such a process. One that is dead, but not yet taken note of by its parent, is not alive."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    return not is_zombie(pid)
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether the process is dead, and its parent has not taken note."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _watch_parent(parent: int) -> None:

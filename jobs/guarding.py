@@ -6,7 +6,7 @@ the jobs come back by their leases.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobs import cluster
 from jobs.cluster import Cluster
@@ -17,6 +17,7 @@ TICK_SECONDS = 0.5
 #: Ticks, not seconds: a main process that was frozen itself must not take its own sleep for the children's.
 _DEAF_TICKS = 20  # a task handed over and not read for 10 s
 _SILENT_TICKS = 120  # the pusher has not come round for 60 s
+_BLIND_TICKS = 20  # a dead worker that the sentinel has not seen for 10 s
 _UNCOLLECTED = 20  # results that the monitor left lying
 _END_TICKS = 10  # a stopping cluster whose workers are gone for 5 s
 
@@ -34,10 +35,11 @@ class Guard:
     _lag: int = 0
     _gone_ticks: int = 0
     _idle: frozenset[int] = frozenset()
+    _zombies: dict[int, int] = field(default_factory=dict)
 
     def look(self) -> str | None:
         """Why the cluster has to be ended now; None while all is well."""
-        return self._deaf() or self._silent() or self._uncollected() or self._orphaned_lock()
+        return self._deaf() or self._silent() or self._uncollected() or self._orphaned_lock() or self._blind_sentinel()
 
     def nobody_left(self) -> bool:
         """Whether a stopping cluster only waits for itself: its workers are gone, its queues are stuck."""
@@ -54,6 +56,15 @@ class Guard:
             return None
         died = [pid for pid in before if not cluster.is_alive(pid)]
         return f"the idle worker {died[0]} was killed" if died else None
+
+    def _blind_sentinel(self) -> str | None:
+        """A sentinel looks at its workers twice a second, and at each under a lock that the worker shares.
+
+        A worker that is killed while it holds that lock leaves the sentinel waiting for ever: nobody is replaced.
+        """
+        self._zombies = {pid: self._zombies.get(pid, 0) + 1 for pid in self.shared.zombies}
+        stuck = any(ticks >= _BLIND_TICKS for ticks in self._zombies.values())
+        return "the sentinel does not replace dead workers" if stuck else None
 
     def _deaf(self) -> str | None:
         now = (self.shared.memory.handed, self.shared.picked)

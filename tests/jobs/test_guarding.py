@@ -14,6 +14,7 @@ def test_a_cluster_at_rest_or_at_work_is_left_alone() -> None:
     shared = Cluster("gpu", 1)
     guard = Guard(shared)
     slot = shared.take_slot()
+    slot.busy = 0
     for _ in range(500):
         shared.memory.beat += 1
         shared.memory.handed += 1
@@ -66,8 +67,11 @@ def test_a_dead_workers_slot_is_taken_over() -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     assert shared.alive == 0
-    assert shared.take_slot().picked == 5
-    assert (shared.alive, shared.idle) == (1, 1)
+    slot = shared.take_slot()
+    assert slot.picked == 5
+    assert (shared.alive, shared.idle, shared.busy) == (1, 0, 1)  # its start is work
+    slot.busy = 0
+    assert (shared.alive, shared.idle, shared.busy) == (1, 1, 0)
     assert shared.memory.slots[1].pid == 0
 
 
@@ -106,6 +110,21 @@ def test_a_busy_workers_death_is_its_sentinels_business() -> None:
     os.kill(busy, signal.SIGKILL)
     os.waitpid(busy, 0)
     assert guard.look() is None
+
+
+def test_a_sentinel_that_does_not_see_a_dead_worker_ends_it() -> None:
+    shared = Cluster("gpu", 1)
+    guard = Guard(shared)
+    busy = _child(shared, busy=True)
+    os.kill(busy, signal.SIGKILL)
+    os.waitid(os.P_PID, busy, os.WEXITED | os.WNOWAIT)  # dead, and not taken note of
+    try:
+        assert (shared.alive, shared.idle, shared.busy) == (0, 0, 0)
+        looks = [guard.look() for _ in range(20)]
+        assert looks[:19] == [None] * 19
+        assert looks[19] == "the sentinel does not replace dead workers"
+    finally:
+        os.waitpid(busy, 0)
 
 
 def test_the_second_request_to_stop_means_now() -> None:
