@@ -1,0 +1,116 @@
+"""The two commands in a fresh clone. It uses the virtual environment of these tests: what is installed is there."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.eventually import eventually
+from tests.service import REPOSITORY, Service
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("git") and shutil.which("make")), reason="git or make is not installed"
+)
+
+
+def make(clone: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", *arguments], cwd=clone, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+        timeout=280,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What git would give a newcomer: committed files only."""
+    target = tmp_path / "clone"
+    done = subprocess.run(
+        ["git", "clone", "--quiet", "--no-local", str(REPOSITORY), str(target)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"this is no git checkout that can be cloned: {done.stderr}")
+    return target
+
+
+@pytest.fixture
+def imitation(tmp_path: Path) -> Path:
+    """A virtual environment whose pip only writes down what it was asked for, and fails where a file says so."""
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    python = venv / "bin" / "python"
+    python.write_text(
+        f"""#!/bin/sh
+if [ "$1 $2" != "-m pip" ]; then exec {sys.executable} "$@"; fi
+echo "$@" >> {tmp_path}/pip.log
+case "$*" in *requirements-$(cat {tmp_path}/fails 2>/dev/null || echo nothing).txt*) exit 1;; esac
+"""
+    )
+    python.chmod(0o755)
+    return venv
+
+
+@pytest.mark.slow
+def test_make_run_serves_a_fresh_clone_and_ctrl_c_ends_it(clone: Path, tmp_path: Path) -> None:
+    service = Service(tmp_path / "data")
+    for _ in range(2):
+        with service.log.open("wb") as log:
+            top = subprocess.Popen(
+                ["make", "run", f"VENV={sys.prefix}"], cwd=clone, env=service.environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        try:
+            eventually(
+                lambda: f"is ready:  http://localhost:{service.port}/" in service.output(), seconds=280, every=0.2
+            )
+            assert httpx.get(f"{service.base_url}/api/v1/health", timeout=60).json()["status"] == "ok"
+            os.killpg(top.pid, signal.SIGINT)  # as a terminal does: to make and to the service
+            top.wait(60)
+            assert [process.cmdline() for process in service.processes()] == []
+        finally:
+            service.kill()
+            top.wait(60)
+    assert "Installing" not in service.output()
+
+
+def test_nothing_is_installed_twice(clone: Path, imitation: Path, tmp_path: Path) -> None:
+    first = make(clone, "setup", f"VENV={imitation}")
+    assert first.returncode == 0, first.stderr
+    asked = (tmp_path / "pip.log").read_text()
+    assert "--requirement requirements.txt" in asked
+    if sys.version_info < (3, 13):
+        assert "--no-deps --no-build-isolation --requirement requirements-reference.txt" in asked
+    assert make(clone, "setup", f"VENV={imitation}").returncode == 0
+    assert (tmp_path / "pip.log").read_text() == asked
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="the package is not tried on this Python")
+def test_a_reference_package_that_fails_is_said_and_the_rest_goes_on(
+    clone: Path, imitation: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "fails").write_text("reference")
+    done = make(clone, "setup", f"VENV={imitation}")
+    assert done.returncode == 0
+    assert "could not be installed (see above). The service works without it" in done.stdout
+    (tmp_path / "fails").unlink()
+    assert make(clone, "reference", f"VENV={imitation}").returncode == 0
+    assert (imitation / ".reference").read_text() == "installed\n"
+
+
+def test_a_missing_python_is_said(clone: Path, tmp_path: Path) -> None:
+    done = make(clone, "run", "PYTHON=", f"VENV={tmp_path / 'none'}")
+    assert done.returncode != 0
+    assert "Python 3.11 or newer is needed" in done.stderr
+
+
+def test_make_alone_lists_the_commands(clone: Path) -> None:
+    said = make(clone).stdout
+    assert "make run" in said
+    assert "make test" in said
