@@ -207,7 +207,7 @@ CANCEL_JOB = _operation(
 RETRY_JOB = _operation(
     "jobs_retry",
     "Jobs",
-    ("job_not_found", "job_state_conflict"),
+    ("job_not_found", "job_state_conflict", "queue_full"),
     summary="Run a failed or cancelled job again",
     parameters=[_JOB_ID, _LOCATION, _RETRY_AFTER],
     request=None,
@@ -331,7 +331,11 @@ ARCHIVE = _operation(
     summary="Download the results of several jobs as one ZIP file",
     description="Jobs that are not completed are left out; 404 when none is.",
     parameters=[ArchiveQuerySerializer],
-    responses={(200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "The results")},
+    responses={
+        # The one answer that is not ours: longer addresses do not reach the application.
+        (414, "text/html"): OpenApiResponse(OpenApiTypes.STR, "The address is longer than 8 kB"),
+        (200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "The results"),
+    },
 )
 CLEANUP = _operation(
     "cleanup",

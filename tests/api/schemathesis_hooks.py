@@ -13,21 +13,13 @@ def _png() -> bytes:
     return out.getvalue()
 
 
-#: In a form everything is text, and these texts mean yes and no: a "wrong type" that is none.
-_YES_AND_NO = {"0", "1", "true", "false", "yes", "no", "on", "off"}
-_SWITCHES = ("reuse", "lossless", "strip_metadata")
-
-
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Put pictures where the description says that files are, and leave the model to the service: it has only one."""
     generated = case.meta.generation.mode if case.meta else None
-    if generated is None or not isinstance(case.body, dict) or case.media_type != "multipart/form-data":
+    if generated is None or not generated.is_positive or not isinstance(case.body, dict):
         return
-    if not generated.is_positive:
-        for name in _SWITCHES:
-            if name in case.body and str(case.body[name]).lower() in _YES_AND_NO:
-                case.body[name] = "perhaps"
+    if case.media_type != "multipart/form-data":
         return
     case.body.pop("model", None)
     if "image" in case.body:
