@@ -100,6 +100,12 @@ class ModelViewSet(ViewSet):
         """What an API key must allow: changing what everybody uses is management."""
         return "manage" if self.action in ("download", "destroy") else "upscale"
 
+    @property
+    def staff_permission(self) -> str:
+        """What a staff member's session needs where keys are required, as in the admin."""
+        deeds = {"download": "modelstore.operate_model", "destroy": "modelstore.manage_model"}
+        return deeds.get(self.action or "", "modelstore.view_model")
+
     @extend_schema(operation_id="models_list", tags=["Models"], responses=ModelListSerializer, examples=_example(_LIST))
     def list(self, request: Request) -> Response:  # noqa: ARG002
         """List all models, those that can be downloaded included."""
@@ -162,6 +168,7 @@ class ModelsInfoViewSet(ViewSet):
     """The models directory."""
 
     required_scope: str | None = "upscale"
+    staff_permission = "modelstore.view_model"
     throttle_scope: str | None = "read"
 
     @extend_schema(

@@ -47,6 +47,12 @@ class JobsViewSet(ApiViewSet):
 class JobViewSet(ApiViewSet):
     """One job that was submitted before."""
 
+    @property
+    def staff_permission(self) -> str | None:
+        """What a staff member's session needs, as in the admin; deleting a live job is its cancelling."""
+        deeds = {"cancel": "jobs.operate_job", "retry": "jobs.operate_job", "destroy": "jobs.delete_job"}
+        return deeds.get(self.action or "")
+
     @docs.GET_JOB
     def retrieve(self, request: Request, job_id: str) -> Response:
         """One job, with its progress and the engine's report."""

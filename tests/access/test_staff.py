@@ -34,15 +34,74 @@ def csrf(browser: Client) -> dict[str, str]:
     return {"X-CSRFToken": token}
 
 
-def test_staff_may_use_the_api_and_see_all_jobs(browser: Client, make_job: Callable[..., Job]) -> None:
-    log_in(browser, is_staff=True)
+def allow(user: User, *permissions: str) -> None:
+    for permission in permissions:
+        room, codename = permission.split(".")
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=room, codename=codename))
+
+
+def test_staff_with_the_permissions_of_the_admin_may_use_the_api_and_see_all_jobs(
+    browser: Client, make_job: Callable[..., Job]
+) -> None:
+    allow(log_in(browser, is_staff=True), "jobs.view_job", "jobs.operate_job")
     job = make_job()
     assert browser.get("/api/v1/jobs").json()["total"] == 1
     assert browser.post(f"/api/v1/jobs/{job.pk}/cancel", headers=csrf(browser)).status_code == 200
 
 
-def test_a_foreign_pages_form_cannot_use_the_session(browser: Client, make_job: Callable[..., Job]) -> None:
+def test_staff_without_any_permission_neither_see_nor_touch_anybodys_jobs(
+    browser: Client, make_job: Callable[..., Job]
+) -> None:
     log_in(browser, is_staff=True)
+    job, headers = make_job(), csrf(browser)
+    address = f"/api/v1/jobs/{job.pk}"
+    for path in ("/api/v1/jobs", address, f"{address}/input", f"{address}/result", f"{address}/events"):
+        refused = browser.get(path)
+        assert (path, refused.status_code) == (path, 403)
+        assert "jobs.view_job" in refused.json()["detail"]
+    for path in (f"{address}/cancel", f"{address}/retry"):
+        assert (path, browser.post(path, headers=headers).status_code) == (path, 403)
+    assert browser.delete(address, headers=headers).status_code == 403
+    job.refresh_from_db()
+    assert job.status == "queued"
+
+
+def test_who_may_only_look_neither_cancels_nor_deletes(browser: Client, make_job: Callable[..., Job]) -> None:
+    user = log_in(browser, is_staff=True)
+    allow(user, "jobs.view_job")
+    job, headers = make_job(), csrf(browser)
+    address = f"/api/v1/jobs/{job.pk}"
+    assert browser.get(address).status_code == 200
+    assert "jobs.operate_job" in browser.post(f"{address}/cancel", headers=headers).json()["detail"]
+    assert "jobs.operate_job" in browser.post(f"{address}/retry", headers=headers).json()["detail"]
+    assert "jobs.delete_job" in browser.delete(address, headers=headers).json()["detail"]
+    allow(user, "jobs.operate_job")
+    assert browser.post(f"{address}/cancel", headers=headers).status_code == 200
+    assert browser.delete(address, headers=headers).status_code == 403
+    allow(user, "jobs.delete_job")
+    assert browser.delete(address, headers=headers).status_code == 204
+
+
+def test_models_need_the_permissions_that_their_admin_asks_for(browser: Client) -> None:
+    user = log_in(browser, is_staff=True)
+    headers, model = csrf(browser), "/api/v1/models/no-such-model"
+
+    def order() -> int:
+        wish = {"models": ["no-such-model"]}
+        return browser.post(
+            "/api/v1/models/download", wish, content_type="application/json", headers=headers
+        ).status_code
+
+    assert browser.get("/api/v1/models").status_code == 403
+    allow(user, "modelstore.view_model", "jobs.cleanup_job")
+    assert browser.get("/api/v1/models").status_code == 200
+    assert (order(), browser.delete(model, headers=headers).status_code) == (403, 403)
+    allow(user, "modelstore.operate_model", "modelstore.manage_model")
+    assert (order(), browser.delete(model, headers=headers).status_code) == (404, 404)
+
+
+def test_a_foreign_pages_form_cannot_use_the_session(browser: Client, make_job: Callable[..., Job]) -> None:
+    allow(log_in(browser, is_staff=True), "jobs.view_job", "jobs.operate_job")
     job = make_job()
     refused = browser.post(f"/api/v1/jobs/{job.pk}/cancel")
     assert refused.status_code == 403
@@ -63,7 +122,7 @@ def test_managing_needs_the_staff_members_permission(browser: Client) -> None:
     user = log_in(browser, is_staff=True)
     headers = csrf(browser)
     assert browser.post("/api/v1/cleanup?dry_run=true", headers=headers).status_code == 403
-    user.user_permissions.add(Permission.objects.get(codename="cleanup_job"))
+    allow(user, "jobs.cleanup_job")
     assert browser.post("/api/v1/cleanup?dry_run=true", headers=headers).status_code == 200
 
 
