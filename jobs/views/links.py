@@ -40,7 +40,11 @@ class LinksQuerySerializer(serializers.Serializer[dict[str, Any]]):
 class LinksSerializer(serializers.Serializer[Any]):
     """The addresses; signed where the call was made with a key."""
 
-    expires_at = serializers.DateTimeField(allow_null=True, help_text="null: the addresses need no signature.")
+    expires_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="null: the addresses carry no signature. They work as the caller's own calls do: openly where no key is "
+        "required, with the cookie for a staff member's session.",
+    )
     status_url = serializers.CharField()
     result_url = serializers.CharField()
     preview_url = serializers.CharField()
@@ -74,7 +78,7 @@ class LinkViewSet(ApiViewSet):
         summary="Make links that need no key",
         description="A page's `<img>` and `EventSource` cannot send an API key. These addresses carry a signature "
         "instead: each is good for GET of its own path, as the key that asked for it, until `expires_at` or the key's "
-        "revocation.",
+        "revocation. A staff member's session gets them unsigned: they need its cookie, and are of no use to others.",
         parameters=[
             OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH),
             LinksQuerySerializer,
