@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from jobs import dispatch, files
+from jobs import capacity, dispatch, files
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models import Job
 from jobs.models.verbs import JobQuerySet
@@ -12,7 +12,8 @@ from jobs.states import TERMINAL
 
 
 def retry(jobs: JobQuerySet, job_id: UUID) -> Job:
-    """Queue a failed or cancelled job again and wake a worker. Raises JobNotFound, JobStateConflict."""
+    """Queue a failed or cancelled job again and wake a worker. Raises JobNotFound, JobStateConflict, QueueFull."""
+    capacity.require_queue_room(1)
     with transaction.atomic():
         job = jobs.retry(job_id)
         dispatch.ring()
@@ -34,3 +35,4 @@ def delete(jobs: JobQuerySet, job_id: UUID) -> None:
         names = files.names_of(job)
         job.delete()
     files.remove(names)
+    files.remove_strays(job_id, keep=None)

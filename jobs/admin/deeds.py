@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobs import dispatch, files
+from jobs import afterlife, files
 from jobs.admin import columns
 from jobs.archive import stream_zip
 from jobs.errors import JobError
@@ -52,14 +52,8 @@ def cancel(page: Admin, request: HttpRequest, jobs: QuerySet[Job]) -> None:
 
 def retry(page: Admin, request: HttpRequest, jobs: QuerySet[Job]) -> None:
     """Put each back into the queue."""
-    done = _each(page, request, jobs, _retry)
+    done = _each(page, request, jobs, lambda job: afterlife.retry(Job.objects.all(), job.pk))
     _tell(page, request, done, ngettext("%d job waits again.", "%d jobs wait again.", done))
-
-
-def _retry(job: Job) -> None:
-    with transaction.atomic():
-        Job.objects.retry(job.pk)
-        dispatch.ring()
 
 
 def download(page: Admin, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse | None:
