@@ -132,3 +132,21 @@ def standard_damage(picture: Array, scale: int, rng: np.random.Generator) -> Arr
     small = resize(small, width // scale, height // scale)
     small = gaussian_noise(small, rng.uniform(1, 10), rng)
     return jpeg(small, int(rng.integers(50, 96)))
+
+
+def one_damage(
+    picture: Array,
+    scale: int,
+    rng: np.random.Generator,
+    *,
+    blur: float = 0,
+    noise: float = 0,
+    quality: int | None = None,
+) -> Array:
+    """The same chain with strengths that the caller names; 0 or None leaves a part out."""
+    height, width = picture.shape[:2]
+    small = np.asarray(cv2.GaussianBlur(picture, (0, 0), blur), np.uint8) if blur else picture
+    small = resize(small, width // scale, height // scale)
+    if noise:
+        small = gaussian_noise(small, noise, rng)
+    return small if quality is None else jpeg(small, quality)

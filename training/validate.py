@@ -1,5 +1,6 @@
 """What a network gains over bicubic enlargement on held-out pictures, clean and damaged."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,9 @@ from training.metrics import psnr, ssim
 
 DAMAGE_SEED = 20240607
 """Fixed: the damaged inputs of every evaluation of every model are the same pictures."""
+
+
+Shrink = Callable[[Array, int, np.random.Generator], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +38,21 @@ class Score:
     bicubic_ssim: float
 
 
-def cases(pictures: dict[str, Array], scale: int, *, damaged: bool) -> list[Case]:
-    """:param pictures: by name; each is cropped to multiples of `scale`."""
+def cases(pictures: dict[str, Array], scale: int, *, damaged: bool, shrink: Shrink | None = None) -> list[Case]:
+    """Inputs and their truths, the same at every call.
+
+    :param pictures: by name; each is cropped to multiples of `scale`.
+    :param shrink: how to make the small picture, instead of what `damaged` says.
+    """
     made = []
     for index, (name, picture) in enumerate(sorted(pictures.items())):
         height, width = (side - side % scale for side in picture.shape[:2])
         large = picture[:height, :width]
-        if damaged:
-            small = standard_damage(large, scale, np.random.default_rng([DAMAGE_SEED, index]))
+        rng = np.random.default_rng([DAMAGE_SEED, index])
+        if shrink is not None:
+            small = shrink(large, scale, rng)
+        elif damaged:
+            small = standard_damage(large, scale, rng)
         else:
             small = resize(large, width // scale, height // scale)
         made.append(Case(name, small, large, resize(small, width, height)))

@@ -77,3 +77,13 @@ def test_jpeg_keeps_the_order_of_colours() -> None:
     result = degrade.jpeg(red, 90)
     assert result[:, :, 0].mean() > 190
     assert result[:, :, 2].mean() < 20
+
+
+def test_one_damage_applies_what_is_named_and_nothing_else(library: list[Array]) -> None:
+    rng = np.random.default_rng(0)
+    plain = degrade.resize(library[0], 38, 34)
+    assert np.array_equal(degrade.one_damage(library[0], 4, rng), plain)
+    assert np.array_equal(degrade.one_damage(library[0], 4, rng, quality=60), degrade.jpeg(plain, 60))
+    noisy = degrade.one_damage(library[0], 4, rng, noise=6.0).astype(float) - plain
+    assert 3 < noisy.std() < 8
+    assert psnr(degrade.one_damage(library[0], 4, rng, blur=3.0), plain) < 40

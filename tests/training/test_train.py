@@ -143,6 +143,7 @@ def test_the_evaluation_reports_and_draws(
     report = capsys.readouterr().out
     assert report.count("| luma PSNR, dB |") == 2
     assert report.count(".png PSNR") == 4
+    assert report.count("| noise, sigma") == 2
     assert "torch.float16 against float32" in report
     assert {path.name for path in sheets.iterdir()} >= {"clean.png", "damaged.png", "picture-0.png"}
 
