@@ -46,5 +46,6 @@ def test_generated_calls_meet_the_description(alone: Service, tmp_path: Path) ->
     spare = ["--exclude-operation-id", "models_delete"]
     generated(alone, tmp_path, "--checks", ANSWERS, "--max-time", "80", *spare)
     # What submissions refuse is looked at by the fuzzer, which knows that in a form "0" is a good way to say false.
-    forms = ["--exclude-path-regex", "/(upscale|upscale-batch|jobs)$"]
+    # An archive's ids that are too many make an address that is too long, which the web server refuses with 414.
+    forms = ["--exclude-path-regex", "/(upscale|upscale-batch|jobs|archive)$"]
     generated(alone, tmp_path, "--checks", "negative_data_rejection", "--max-time", "40", *forms, *spare)
