@@ -10,8 +10,10 @@ from PIL import Image
 from jobs import files, intake
 from jobs.models import Job, Worker
 from jobs.states import Priority, Status
+from modelstore.models import Model
+from modelstore.states import State
 from tests.eventually import eventually
-from tests.jobs.conftest import StartCluster, picture, stored_files
+from tests.jobs.conftest import StartCluster, picture, stored_files, write_model
 from tests.jobs.rig.apps import SLOW
 
 Submit = Callable[..., Job]
@@ -51,6 +53,38 @@ def test_a_submitted_picture_comes_back_twice_as_large(
     assert cluster.wait() == 0
     assert cluster.members() == []
     assert not Worker.objects.exists()
+
+
+def test_a_job_whose_model_is_fetched_again_waits_for_it_and_others_go_on(
+    start_cluster: StartCluster, submit: Submit, tiny_weights: Path, data_dir: Path
+) -> None:
+    """Its file was found damaged after the job was accepted; that is nothing the job could help."""
+    job = submit(24, 16, priority=Priority.SYNC)
+    other = submit(24, 16, seed=2)
+    Model.objects.update(state=State.REQUESTED)
+    write_model(data_dir, tiny_weights, "tiny-other")
+    Job.objects.filter(pk=other.pk).update(model="tiny-other")
+    start_cluster()
+
+    def put_aside() -> bool:
+        found = Job.objects.get(pk=job.pk)
+        return (found.status, found.error_code, found.attempts) == (Status.QUEUED, "model_not_available", 0)
+
+    eventually(put_aside, seconds=120)
+    assert ended(other).status == Status.COMPLETED
+    Model.objects.filter(name="tiny-x2").update(state=State.READY)
+    done = ended(job)
+    assert (done.status, done.error, done.attempts) == (Status.COMPLETED, "", 1)
+
+
+def test_a_job_whose_model_does_not_come_back_fails_with_the_reason(
+    start_cluster: StartCluster, submit: Submit
+) -> None:
+    job = submit(24, 16)
+    Model.objects.update(state=State.FAILED, error="no source has it")
+    start_cluster()
+    done = ended(job)
+    assert (done.status, done.error_code, done.attempts) == (Status.FAILED, "model_not_available", 1)
 
 
 def test_sync_goes_before_async_before_batch_and_first_come_first_served_inside(

@@ -69,6 +69,15 @@ def test_nobody_survives_the_process_that_held_the_cluster_together(role: str, s
     assert cluster.wait() != 0
 
 
+def test_a_worker_killed_with_its_sentinels_lock_does_not_silence_the_cluster(
+    start_cluster: StartCluster, submit: Submit, tmp_path: Path
+) -> None:
+    cluster = start_cluster(supervised=True, RIG_DIE_WITH_LOCK=str(tmp_path / "died"))
+    assert ended(submit()).status == Status.COMPLETED
+    assert ended(submit(seed=2), 120).status == Status.COMPLETED
+    assert "the sentinel does not replace dead workers" in cluster.output()
+
+
 def test_a_poison_picture_fails_after_three_dead_workers_and_others_complete(
     start_cluster: StartCluster, submit: Submit, data_dir: Path
 ) -> None:

@@ -177,6 +177,24 @@ def test_a_job_that_is_handed_back_keeps_its_place_and_its_attempts() -> None:
     assert Job.objects.get(pk=second.pk).status == Status.QUEUED
 
 
+def test_a_job_that_is_put_aside_is_taken_by_nobody_before_its_time() -> None:
+    first, second = make(), make()
+    job = Job.objects.claim("w")
+    assert job is not None
+    assert job.pk == first.pk
+    assert Job.objects.release(job, counted=False, error="later", code="x", pause=timedelta(minutes=1))
+    other = Job.objects.claim("w")
+    assert other is not None
+    assert other.pk == second.pk
+    assert Job.objects.claim("w") is None
+    aside = Job.objects.get(pk=first.pk)
+    assert (aside.status, aside.attempts, aside.error) == (Status.QUEUED, 0, "later")
+    Job.objects.filter(pk=first.pk).update(queued_at=Now())
+    again = Job.objects.claim("w")
+    assert again is not None
+    assert again.pk == first.pk
+
+
 def test_cancel_of_a_running_job_is_told_by_the_heartbeat() -> None:
     job = claimed()
     assert Job.objects.cancel(job.pk).cancel_requested is True
