@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,18 @@ from jobs.models.answers import Finished
 from jobs.models.job import Job
 from jobs.previews import write_preview
 from jobs.pulse import Pulse, Reason
-from modelstore.errors import ModelStoreError
-from modelstore.store import weights_for
+from modelstore.errors import ModelNotReady, ModelStoreError
+from modelstore.store import LocalWeights, weights_for
 
 logger = logging.getLogger(__name__)
+
+#: Between two looks at a model that is being fetched again.
+_MODEL_PAUSE_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+class _ModelComing(Exception):
+    """The model's file was found damaged and is being fetched again."""
 
 
 class _StorageError(Exception):
@@ -72,6 +81,8 @@ def _attempt(job: Job) -> bool:
         except EngineError as error:
             usable = not isinstance(error, DeviceLost)
             outcome = _failed(job, str(error), error.code, retry=error.retryable)
+        except _ModelComing as error:
+            outcome = _postponed(job, str(error))
         except ModelStoreError as error:
             outcome = _failed(job, str(error), "model_not_available")
         except _StorageError as error:
@@ -93,7 +104,7 @@ def _compute(job: Job, pulse: Pulse) -> Finished:
     options = job.job_options
     limits = engine_limits()
     seconds: dict[str, float] = {}
-    local = insist(lambda: weights_for(job.model, options.denoise_strength))
+    local = _weights(job.model, options.denoise_strength)
 
     at = time.perf_counter()
     try:
@@ -121,6 +132,26 @@ def _compute(job: Job, pulse: Pulse) -> Finished:
     report = replace(report, seconds={**report.seconds, **seconds})
     accounted = asdict(report) | {"seconds": dict(report.seconds)}
     return replace(stored, tiles_done=report.tiles, tiles_total=report.tiles, report=accounted)
+
+
+def _weights(model: str, denoise_strength: float | None) -> LocalWeights:
+    """The model's files on this host.
+
+    :raises _ModelComing: waiting can help; :raises ModelStoreError: it cannot.
+    """
+    try:
+        try:
+            return insist(lambda: weights_for(model, denoise_strength))
+        except ModelNotReady as error:
+            if error.coming:
+                raise
+        # A deletion that finds a job in the last moment is undone: for that moment the model looked missing.
+        time.sleep(_LOOK_AGAIN_SECONDS)
+        return insist(lambda: weights_for(model, denoise_strength))
+    except ModelNotReady as error:
+        if error.coming:
+            raise _ModelComing(str(error)) from error
+        raise
 
 
 def _store(job: Job, result: Picture, provenance: str) -> Finished:
@@ -188,6 +219,20 @@ def _failed(job: Job, error: str, code: str, *, retry: bool = False) -> str:
 
         return "requeued" if insist(again) else "lost"
     return "failed" if insist(lambda: Job.objects.fail(job, error, code)) else "lost"
+
+
+def _postponed(job: Job, error: str) -> str:
+    """Put the job aside while its model is fetched again: no attempt of its own, and others go first meanwhile.
+
+    It comes to an end: a download that fails leaves a model that is not coming any more.
+    """
+
+    def later() -> bool:
+        return Job.objects.release(
+            job, counted=False, error=error, code="model_not_available", pause=timedelta(seconds=_MODEL_PAUSE_SECONDS)
+        )
+
+    return "postponed" if insist(later) else "lost"
 
 
 def _delete_claim(job: Job) -> None:

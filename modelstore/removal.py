@@ -24,13 +24,17 @@ def delete(name: str) -> int:
         raise ModelUnknown(name)
     if model.origin == Origin.BUNDLED:
         raise ModelFixed(f"{name} comes with the service and cannot be deleted")
-    # Retired first, counted after: a job that is submitted from now on is told that the model is not there, and one
-    # that was submitted before is seen by the count.
-    retired = Model.objects.retire(model)
-    jobs = _jobs_that_need(name)
-    if jobs and retired:
-        Model.objects.unretire(model)
-        raise ModelInUse(name, [f"{jobs} unfinished job{'s need' if jobs > 1 else ' needs'} it"])
+    # Counted first: a refusal takes the model away for nobody, not even for a moment in which a job would fail. Counted
+    # again after it was retired: a job that was submitted between the two keeps its model. Whoever submits from now on
+    # is told that it is not there.
+    if model.state == State.READY:
+        _require_unused(name)
+    if Model.objects.retire(model):
+        try:
+            _require_unused(name)
+        except ModelInUse:
+            Model.objects.unretire(model)
+            raise
     if model.origin == Origin.IMPORTED:
         Model.objects.filter(pk=model.pk).delete()  # a worker that examines it loses its claim by this
     elif model.state in PENDING:
@@ -40,6 +44,11 @@ def delete(name: str) -> int:
     freed = _remove_files(model)
     logger.info("model deleted model=%s bytes=%d", name, freed)
     return freed
+
+
+def _require_unused(name: str) -> None:
+    if jobs := _jobs_that_need(name):
+        raise ModelInUse(name, [f"{jobs} unfinished job{'s need' if jobs > 1 else ' needs'} it"])
 
 
 def _jobs_that_need(name: str) -> int:

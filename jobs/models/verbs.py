@@ -41,7 +41,8 @@ CLAIM = """
                 * input_width::float8 * input_height * input_frames / 1e6),
             tiles_done = 0, tiles_total = NULL, error = '', error_code = ''
         WHERE status = 'queued' AND id = (
-            SELECT id FROM jobs_job WHERE status = 'queued' ORDER BY priority DESC, queued_at, id
+            SELECT id FROM jobs_job WHERE status = 'queued' AND queued_at <= statement_timestamp()
+            ORDER BY priority DESC, queued_at, id
             LIMIT 1 FOR UPDATE SKIP LOCKED)
         RETURNING *)
     SELECT claimed.* FROM claimed, LATERAL pg_notify(%(channel)s, claimed.id::text)
@@ -120,11 +121,14 @@ class JobQuerySet(models.QuerySet["Job"]):
         """End a claimed job as cancelled, as its owner asked. False: the claim was lost."""
         return self._end(self._held(job), job.pk, Status.CANCELLED)
 
-    def release(self, job: "Job", *, counted: bool, error: str = "", code: str = "") -> bool:
+    def release(
+        self, job: "Job", *, counted: bool, error: str = "", code: str = "", pause: timedelta | None = None
+    ) -> bool:
         """Hand a claimed job back to the queue, at its old place. False: the claim was lost. The caller rings.
 
         :param counted: whether the attempt counts: not when a worker was merely asked to stop. ``error`` and ``code``
             say why it did not work, until the next attempt.
+        :param pause: nobody takes it before so long, and others go first; then the sweep rings for it, not the caller.
 
         A job that somebody wants cancelled is cancelled instead.
         """
@@ -132,8 +136,9 @@ class JobQuerySet(models.QuerySet["Job"]):
             return True
         with transaction.atomic():
             attempts = F("attempts") - (0 if counted else 1)
+            place = {} if pause is None else {"queued_at": Now() + pause}
             changed = self._held(job).update(
-                status=Status.QUEUED, attempts=attempts, error=error, error_code=code, worker="", **_FREE
+                status=Status.QUEUED, attempts=attempts, error=error, error_code=code, worker="", **place, **_FREE
             )
             if changed:
                 self._changed(job.pk)

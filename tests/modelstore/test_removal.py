@@ -51,6 +51,36 @@ def test_a_model_that_jobs_need_stays(ready: TestOfficial, models_dir: Path, job
     assert list(models_dir.iterdir()) == []
 
 
+def test_a_refused_deletion_takes_the_model_away_for_nobody(
+    ready: TestOfficial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it counts, a worker that takes one of those jobs must find the model."""
+    seen = []
+
+    def count(name: str) -> int:
+        seen.append(store.require_usable(name).state)
+        return 1
+
+    monkeypatch.setattr(usage, "_counters", [])
+    usage.register(count)
+    with pytest.raises(ModelInUse):
+        removal.delete(ready.name)
+    assert seen == [State.READY]
+
+
+def test_a_job_that_is_submitted_while_the_model_is_deleted_keeps_it(
+    ready: TestOfficial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told that the model is there, and wrote its row after the first count."""
+    answers = [0, 1]
+    monkeypatch.setattr(usage, "_counters", [])
+    usage.register(lambda _name: answers.pop(0))
+    with pytest.raises(ModelInUse):
+        removal.delete(ready.name)
+    assert answers == []
+    assert store.require_usable(ready.name)
+
+
 def test_an_unfinished_job_keeps_its_model(ready: TestOfficial) -> None:
     """With the real jobs table, as the jobs room registers itself."""
     from django.utils import timezone
