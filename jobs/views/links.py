@@ -42,8 +42,8 @@ class LinksSerializer(serializers.Serializer[Any]):
 
     expires_at = serializers.DateTimeField(
         allow_null=True,
-        help_text="null: the addresses carry no signature. They work as the caller's own calls do: openly where no key is "
-        "required, with the cookie for a staff member's session.",
+        help_text="null: the addresses carry no signature. They work as the caller's own calls do: openly where no key "
+        "is required, with the cookie for a staff member's session.",
     )
     status_url = serializers.CharField()
     result_url = serializers.CharField()
