@@ -1,10 +1,11 @@
 """Asking for models and waiting for them: what the API, the admin and the page do."""
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from modelstore import dispatch, store
 from modelstore.errors import ModelUnknown
@@ -13,6 +14,11 @@ from modelstore.states import PENDING, State
 
 #: Between two looks at the rows. A download takes seconds to minutes; half a second is not felt.
 POLL_SECONDS = 0.5
+#: Calls of one process that may wait at a time; the others are answered at once that it goes on. A download may take
+#: minutes, and every one that waits for it holds a thread of the web server.
+MOST_WAITING = 8
+
+_places = threading.BoundedSemaphore(MOST_WAITING)
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,20 @@ def outcome(names: Sequence[str]) -> Outcome:
 
 
 def wait_for(names: Sequence[str], seconds: float) -> Outcome:
-    """Wait until none of the models is on its way any more, at most ``seconds``. No transaction may be open."""
+    """Wait until none of the models is on its way any more, at most ``seconds``; not at all beyond MOST_WAITING calls.
+
+    No transaction may be open: whoever waits holds no connection of the database.
+    """
     deadline = time.monotonic() + seconds
-    while True:
-        result = outcome(names)
-        remaining = deadline - time.monotonic()
-        if not result.downloading or remaining <= 0:
-            return result
-        time.sleep(min(POLL_SECONDS, remaining))
+    result = outcome(names)
+    if not result.downloading or not _places.acquire(blocking=False):
+        return result
+    try:
+        while result.downloading and (remaining := deadline - time.monotonic()) > 0:
+            if not connection.in_atomic_block:
+                connection.close()
+            time.sleep(min(POLL_SECONDS, remaining))
+            result = outcome(names)
+        return result
+    finally:
+        _places.release()

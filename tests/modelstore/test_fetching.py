@@ -243,3 +243,33 @@ def test_the_doorbell_carries_nothing(official: TestOfficial) -> None:
         {},
         "io",
     )
+
+
+def test_only_so_many_calls_wait_for_a_download_and_none_holds_a_connection(official: TestOfficial) -> None:
+    """Each holds a thread of the web server: the others are told at once that it goes on."""
+    gate = threading.Event()
+    official.on_github(lies.gated(500, gate))
+    ordering.order([official.name])
+    worker = in_thread(fetching.run_waiting)
+    answers: list[ordering.Outcome] = []
+    calls: list[threading.Thread] = []
+    try:
+        eventually(lambda: official.row.state == State.DOWNLOADING)
+        open_before = connections_of_the_database()
+        wait = lambda: answers.append(ordering.wait_for([official.name], 120))  # noqa: E731
+        calls += [in_thread(wait) for _ in range(ordering.MOST_WAITING + 3)]
+        eventually(lambda: len(answers) == 3, say="the answers to those beyond the limit")
+        assert all(answer.downloading == [official.name] for answer in answers)
+        eventually(lambda: connections_of_the_database() <= open_before, say="a look at which all waiters sleep")
+    finally:
+        gate.set()
+        for thread in [worker, *calls]:
+            thread.join()
+    assert len(answers) == ordering.MOST_WAITING + 3
+    assert sum(answer.downloaded == [official.name] for answer in answers) == ordering.MOST_WAITING
+
+
+def connections_of_the_database() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])
