@@ -18,6 +18,7 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import psutil
 
@@ -157,7 +158,7 @@ def server_times() -> list[float]:
 
     from jobs.models.verbs import CHANNEL, CLAIM
 
-    values = {
+    values: dict[str, Any] = {
         "token": uuid.uuid4(),
         "worker": "w",
         "lease": timedelta(seconds=30),

@@ -263,7 +263,13 @@ def test_the_claim_uses_its_short_index_however_many_jobs_are_finished() -> None
         )
         cursor.execute("ANALYZE jobs_job")
     make()
-    values = {"token": uuid.uuid4(), "worker": "w", "lease": timedelta(1), "limit": 1, "limit_per_megapixel": 1}
+    values: dict[str, Any] = {
+        "token": uuid.uuid4(),
+        "worker": "w",
+        "lease": timedelta(1),
+        "limit": 1,
+        "limit_per_megapixel": 1,
+    }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {CLAIM}", values | {"channel": CHANNEL})
         plan = "\n".join(row[0] for row in cursor.fetchall())
