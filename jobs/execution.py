@@ -92,10 +92,10 @@ def _attempt(job: Job) -> bool:
         except Exception:  # the worker's edge: whatever happens, the row must learn of it
             logger.exception("job broke job=%s", job.id)
             outcome = _failed(job, "an internal error; the service's log has it under this job's id", "internal_error")
-    if outcome == "completed":
-        files.remove_strays(job.id, keep=job.token)
-    else:
+    if outcome != "completed":
         _delete_claim(job)
+    elif job.attempts > 1:  # this reads a directory
+        files.remove_strays(job.id, keep=job.token)
     logger.info("job %s job=%s worker=%s seconds=%.3f", outcome, job.id, job.worker, time.perf_counter() - started)
     return usable
 

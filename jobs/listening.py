@@ -1,13 +1,14 @@
 """A connection of its own that hears Postgres notifications, through restarts of the server."""
 
 import logging
-import select
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 from django.db import connections
+
+from jobs.readable import readable
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +35,9 @@ class Listener:
         try:
             connection = self._connected()
             if connection is None:
-                select.select(also, [], [], min(seconds, max(0.0, self._not_before - time.monotonic())))
+                readable(also, min(seconds, self._not_before - time.monotonic()))
                 return []
-            select.select([connection.fileno(), *also], [], [], seconds)
+            readable([connection.fileno(), *also], seconds)
             return _arrived(connection)
         except (psycopg.Error, OSError) as error:
             self._lost(error)

@@ -1,9 +1,10 @@
 """Whether the caller of a request is still there. WSGI does not tell; the web server's own socket does."""
 
-import select
 import socket
 from collections.abc import Mapping
 from typing import Any
+
+from jobs.readable import readable
 
 
 def has_left(environ: Mapping[str, Any]) -> bool:
@@ -12,9 +13,8 @@ def has_left(environ: Mapping[str, Any]) -> bool:
     if not isinstance(peer, socket.socket):
         return False
     try:
-        readable, _, _ = select.select([peer], [], [], 0)
         # A byte that waits is the next request on the same connection; no byte is its end.
-        return bool(readable) and peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        return readable([peer.fileno()], 0) and peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
         return False
     except (OSError, ValueError):

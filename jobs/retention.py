@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 CHUNK = 500
 #: Younger files may belong to a row that is not committed yet, or to a result that is being written.
 ORPHAN_SECONDS = 3600.0
+#: An upload lies in its directory as long as its request runs, and a slow line may take hours for a large batch.
+UPLOAD_SECONDS = 24 * 3600.0
 _WEBHOOK_LOG_DAYS = 7
 
 
@@ -44,11 +46,10 @@ class CleanupReport:
     orphans: int = 0  # files that belonged to no job
 
 
-def cleanup(
-    hours: float | None = None, *, dry_run: bool = False, orphan_seconds: float = ORPHAN_SECONDS
-) -> CleanupReport:
+def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds: float | None = None) -> CleanupReport:
     """Remove jobs that ended more than ``hours`` ago (None: RESULT_TTL_HOURS), and orphaned files.
 
+    :param orphan_seconds: how old orphans must be; None: as long as whoever writes them may take.
     :raises ValueError: ``hours`` is negative or no finite number.
     """
     hours = settings.RESULT_TTL_HOURS if hours is None else hours
@@ -80,8 +81,6 @@ def _remove_jobs(age: timedelta) -> tuple[int, int, int]:
         jobs += len(rows)
         removed += len(names)
         freed += files.remove(names)
-        for job in rows:
-            files.remove_strays(job.pk, keep=None)
         if len(rows) < CHUNK:
             return jobs, removed, freed
 
@@ -100,11 +99,13 @@ def _count_jobs(age: timedelta) -> tuple[int, int, int]:
     return jobs, found, size
 
 
-def _remove_orphans(seconds: float, *, dry_run: bool) -> tuple[int, int]:
-    """Delete files in the jobs' directories that no row names. Returns how many, and their bytes."""
+def _remove_orphans(seconds: float | None, *, dry_run: bool) -> tuple[int, int]:
+    """Delete files in the jobs' directories that no row names. Returns how many, and their bytes.
+
+    What claims of a removed job left behind is among them.
+    """
     count = size = 0
-    before = time.time() - seconds
-    for chunk in _chunks(before):
+    for chunk in _chunks(seconds):
         named = _named({job_id for job_id in map(files.job_id_of, chunk) if job_id is not None})
         for name in chunk:
             if name in named:
@@ -120,14 +121,17 @@ def _remove_orphans(seconds: float, *, dry_run: bool) -> tuple[int, int]:
     return count, size
 
 
-def _chunks(before: float) -> Iterator[list[str]]:
-    """Storage names of files that were last touched before that time, CHUNK at a time.
+def _chunks(seconds: float | None) -> Iterator[list[str]]:
+    """Storage names of files that were last touched so long ago, CHUNK at a time.
 
     By the time of the inode's change: a hard link to an old result, or a renamed upload, is as young as its name.
     """
     root = files.path_of("")
     names: list[str] = []
-    for kind in (*files.KINDS, Path(settings.FILE_UPLOAD_TEMP_DIR).name):
+    uploads = Path(settings.FILE_UPLOAD_TEMP_DIR).name
+    for kind in (*files.KINDS, uploads):
+        usual = UPLOAD_SECONDS if kind == uploads else ORPHAN_SECONDS
+        before = time.time() - (usual if seconds is None else seconds)
         for directory, _, entries in os.walk(root / kind):
             for entry in entries:
                 path = Path(directory, entry)

@@ -61,7 +61,7 @@ class DeviceSerializer(serializers.Serializer[None]):
 
 
 class SystemSerializer(serializers.Serializer[None]):
-    """GET /system. Megabytes are 1,000,000 bytes."""
+    """GET /system. A megabyte is 2**20 bytes."""
 
     status = serializers.ChoiceField(choices=["ok", "degraded"], help_text="degraded: no inference worker is alive")
     version = serializers.CharField()

@@ -10,8 +10,11 @@ import psutil
 from django.conf import settings
 
 from jobs.models import Worker
+from modelstore.directory import directory_info
 from monitoring import queue
 from monitoring.gpus import Gpu, gpus
+
+MEBIBYTE = 2**20
 
 
 class CpuMeter:
@@ -69,18 +72,6 @@ def disk_usage_percent() -> float:
     return round(psutil.disk_usage(str(existing(Path(settings.MEDIA_ROOT)))).percent, 1)
 
 
-def models_dir_bytes() -> int:
-    """Bytes of all files in the models directory. Files may vanish while we look: a download was renamed."""
-    total = 0
-    for path in Path(settings.MODELS_DIR).rglob("*"):
-        try:
-            if path.is_file() and not path.is_symlink():
-                total += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total
-
-
 def devices(workers: list[Worker]) -> list[Device]:
     """Return the devices of these workers, each once: two workers may share a GPU."""
     found: dict[tuple[str, str], Device] = {}
@@ -104,7 +95,7 @@ def execution_providers(workers: list[Worker], local: list[Gpu]) -> list[str]:
 
 
 def report() -> dict[str, Any]:
-    """Return the body of /api/v1/system without status, version and uptime. Megabytes are 1,000,000 bytes."""
+    """Return the body of /api/v1/system without status, version and uptime. Megabytes are 2**20 bytes."""
     workers = list(Worker.objects.alive().order_by("cluster", "host", "pid"))
     local = gpus()
     used = devices(workers)
@@ -119,10 +110,10 @@ def report() -> dict[str, Any]:
         "memory_usage_percent": round(psutil.virtual_memory().percent, 1),
         "disk_usage_percent": disk_usage_percent(),
         "gpu_available": bool(cuda or local),
-        "gpu_memory_mb": memory[0] // 1_000_000,
-        "gpu_memory_used_mb": memory[1] // 1_000_000,
+        "gpu_memory_mb": memory[0] // MEBIBYTE,
+        "gpu_memory_used_mb": memory[1] // MEBIBYTE,
         "execution_providers": execution_providers(workers, local),
-        "models_dir_size_mb": round(models_dir_bytes() / 1_000_000, 1),
+        "models_dir_size_mb": round(directory_info().total_bytes / MEBIBYTE, 1),
         "jobs_queue_length": queue.depth(),
         "workers": workers,
         "devices": used,

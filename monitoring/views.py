@@ -205,7 +205,7 @@ class SystemView(APIView):
         workers: list[Worker] = report.pop("workers")
         devices: list[system.Device] = report.pop("devices")
         body = {
-            "status": "ok" if any(worker.cluster == "gpu" for worker in workers) else "degraded",
+            "status": "ok" if any(worker.cluster == "gpu" and worker.device for worker in workers) else "degraded",
             "version": settings.UPSCALER_VERSION,
             "uptime_seconds": health.uptime_seconds(),
             **report,
@@ -215,8 +215,8 @@ class SystemView(APIView):
                     "host": device.host,
                     "device": device.device,
                     "name": device.name,
-                    "memory_mb": device.memory_total // 1_000_000,
-                    "memory_used_mb": device.memory_used // 1_000_000,
+                    "memory_mb": device.memory_total // system.MEBIBYTE,
+                    "memory_used_mb": device.memory_used // system.MEBIBYTE,
                 }
                 for device in devices
             ],

@@ -1,6 +1,8 @@
 """gunicorn's configuration: ``gunicorn --config python:upscaler_site.gunicorn upscaler_site.wsgi:application``."""
 
 import os
+import resource
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
 
@@ -40,3 +42,15 @@ logconfig_dict = settings.LOGGING | {
         "gunicorn.access": {"handlers": ["stderr"] if settings.ACCESS_LOG else [], "level": "INFO", "propagate": False},
     }
 }
+
+
+#: Enough for every thread's connection, upload, file and database connection.
+_DESCRIPTORS = 65_536
+
+
+def on_starting(_server: Any) -> None:
+    """Raise the soft limit on open files: 1024, as many systems set it, is less than our threads may need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

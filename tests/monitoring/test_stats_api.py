@@ -8,6 +8,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from monitoring.requests import counter
+from tests.jobs.conftest import write_model
 from tests.monitoring import made
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -99,12 +100,14 @@ def test_system_has_every_field_of_the_guide(client: Client, data_dir: Path) -> 
     assert body["status"] == "degraded"
 
 
-def test_system_tells_of_live_workers_of_every_host_and_forgets_silent_ones(client: Client, data_dir: Path) -> None:
+def test_system_tells_of_live_workers_of_every_host_and_forgets_silent_ones(
+    client: Client, data_dir: Path, tiny_weights: Path
+) -> None:
     gpu: dict[str, Any] = {
         "device": "cuda:0",
         "device_name": "L4",
-        "memory_total": 8_192_000_000,
-        "memory_used": 2_048_000_000,
+        "memory_total": 8192 * 2**20,
+        "memory_used": 2048 * 2**20,
     }
     made.worker(host="a", **gpu)
     made.worker(host="a", pid=2, **gpu)
@@ -113,7 +116,10 @@ def test_system_tells_of_live_workers_of_every_host_and_forgets_silent_ones(clie
     made.worker(host="gone", silent_seconds=3600, device="cuda:7")
     for _ in range(3):
         made.queued()
-    (data_dir / "models" / "x.pth").write_bytes(b"x" * 1_500_000)
+    row = write_model(data_dir, tiny_weights)
+    (data_dir / "models" / "unknown.pth").write_bytes(b"x" * 2**20)
+    with (data_dir / "models" / row.file_name).open("ab") as file:
+        file.truncate(3 * 2**19)
     body = client.get("/api/v1/system").json()
     assert body["status"] == "ok"
     assert body["execution_providers"] == ["cuda"]
@@ -122,6 +128,7 @@ def test_system_tells_of_live_workers_of_every_host_and_forgets_silent_ones(clie
     assert [(device["host"], device["device"]) for device in body["devices"]] == [("a", "cuda:0"), ("b", "cuda:0")]
     assert body["jobs_queue_length"] == 3
     assert body["models_dir_size_mb"] == 1.5
+    assert body["models_dir_size_mb"] == client.get("/api/v1/models-info").json()["total_size_mb"]
 
 
 def test_system_names_no_job(client: Client, data_dir: Path) -> None:
