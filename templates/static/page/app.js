@@ -8,6 +8,7 @@ import { forget, remembered } from "./history.js";
 import { ModelPicker } from "./models.js";
 
 const UPLOADS_AT_ONCE = 2;
+const IDS_PER_ARCHIVE = 200; // the service's limit: the ids must fit into an address
 const byId = (id) => document.getElementById(id);
 const config = JSON.parse(byId("page-config").textContent);
 const cards = new Map(); // root element -> Card, newest first on the page
@@ -118,7 +119,7 @@ byId("clear").addEventListener("click", () => {
 byId("all").addEventListener("click", async () => {
   const ids = [...cards.values()].filter((card) => card.done).map((card) => card.id);
   try {
-    await saveArchive(ids);
+    for (let at = 0; at < ids.length; at += IDS_PER_ARCHIVE) await saveArchive(ids.slice(at, at + IDS_PER_ARCHIVE));
   } catch (error) {
     showProblem(error.message);
   }
