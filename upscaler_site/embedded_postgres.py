@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -21,7 +22,8 @@ from typing import IO
 from upscaler_site import postgres_guard
 from upscaler_site.postgres_cluster import Cluster, EmbeddedPostgresError, Places
 
-GUARD_SECONDS = 15
+GUARD_SECONDS = 25
+LOOKS = 3
 
 
 class EmbeddedPostgres:
@@ -32,6 +34,7 @@ class EmbeddedPostgres:
         self.cluster = Cluster(Places(data_dir.resolve() / "postgres"), settings or {})
         self._users: IO[str] | None = None
         self._owner = 0
+        self._guard: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> str:
         return self.acquire()
@@ -70,15 +73,33 @@ class EmbeddedPostgres:
         users, self._users = self._users, None
         if users is None or self._owner != os.getpid():
             return
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            users.close()
-            return
-        postgres_guard.stop(self.cluster.stop_command(), self.cluster.system_user)
         users.close()
+        with self.cluster.places.lock("users").open("a") as users:
+            if not self._is_last(users):
+                return
+            postgres_guard.stop(self.cluster.stop_command(), self.cluster.system_user)
+        if self._guard is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._guard.wait(GUARD_SECONDS)
         with self.cluster.places.lock("guard").open("a") as guard:
             _lock_within(guard, GUARD_SECONDS)
+
+    def _is_last(self, users: IO[str]) -> bool:
+        """Whether nobody uses the server any more; ``users`` is then locked, so that nobody begins to.
+
+        The guard may have been quicker: while it stops the server nobody can get any lock, and it is waited for. A
+        shared lock that can be had tells of other users, or of one that asks just this: hence several looks.
+        """
+        shared = 0
+        limit = time.monotonic() + GUARD_SECONDS
+        while shared < LOOKS and time.monotonic() < limit:
+            if _try_lock(users, fcntl.LOCK_EX):
+                return True
+            if _try_lock(users, fcntl.LOCK_SH):
+                shared += 1
+                fcntl.flock(users, fcntl.LOCK_UN)
+            time.sleep(0.02)
+        return False
 
     def _ensure_guard(self) -> None:
         """Start the guard unless one is alive. It leaves this session: a Ctrl-C is not for it."""
@@ -106,8 +127,7 @@ class EmbeddedPostgres:
         if process.stdout is None or process.stdout.readline() != b"ready\n":
             raise EmbeddedPostgresError("the guard of the embedded Postgres did not start")
         process.stdout.close()
-        # Not waited for: it outlives this process, or ends within release(). This only silences Popen's complaint.
-        process.returncode = 0
+        self._guard = process
 
 
 def is_wanted() -> bool:
@@ -123,13 +143,16 @@ def exists_in(data_dir: Path) -> bool:
 def _lock_within(file: IO[str], seconds: float) -> None:
     """Wait until ``file`` can be locked, at most ``seconds``."""
     limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.02)
-        else:
-            return
+    while not _try_lock(file, fcntl.LOCK_EX) and time.monotonic() < limit:
+        time.sleep(0.02)
+
+
+def _try_lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -28,6 +28,8 @@ def as_user(name: str | None) -> dict[str, Any]:
 def stop(command: list[str], system_user: str | None) -> None:
     """Stop the server: connections are cut, data is checkpointed; where that takes too long, it recovers next time."""
     server = _server_pid(Path(command[command.index("-D") + 1]))
+    if server is None:
+        return
     for mode in ("fast", "immediate"):
         done = subprocess.run(
             [*command, mode],
@@ -42,7 +44,7 @@ def stop(command: list[str], system_user: str | None) -> None:
             break
     # pg_ctl waits for the pid file to go, which the server removes shortly before it ends.
     limit = time.monotonic() + END_SECONDS
-    while server is not None and _runs(server) and time.monotonic() < limit:
+    while _runs(server) and time.monotonic() < limit:
         time.sleep(0.01)
 
 
@@ -82,6 +84,8 @@ def main(users_lock: str, guard_lock: str, system_user: str, *command: str) -> N
         os.close(1)
         fcntl.flock(users, fcntl.LOCK_EX)
         stop(list(command), system_user or None)
+        # The locks go with the process, not before it: whoever waits for them finds nothing running.
+        os._exit(0)
 
 
 if __name__ == "__main__":
