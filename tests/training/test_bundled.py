@@ -1,0 +1,79 @@
+"""The weights that lie in the repository: what they claim, and what they are worth."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from modelstore.networks import checkpoint
+from training import pictures
+from training.degrade import resize
+from training.metrics import psnr
+from training.run import Recipe
+from training.validate import Watch, cases, enlarge
+
+ROOT = Path(__file__).parents[2]
+WEIGHTS = ROOT / "modelstore" / "bundled" / "bundled-compact-x4.safetensors"
+CLEAN_GAIN_DB, DAMAGED_GAIN_DB = 0.81, 0.48
+
+
+def test_the_weights_are_small_half_precision_and_say_what_they_are() -> None:
+    assert WEIGHTS.stat().st_size <= 3_000_000
+    with safe_open(WEIGHTS, "pt") as file:
+        metadata = file.metadata()
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
+    assert metadata["name"] == "bundled-compact-x4"
+    assert metadata["licence"] == "BSD-3-Clause"
+    assert int(metadata["training_steps"]) > 1000
+    recipe = Recipe(**json.loads(metadata["recipe"]))
+    spec = checkpoint.inspect(WEIGHTS)
+    assert (spec.architecture, spec.scale) == ("srvggnet", 4)
+    assert (spec.features, spec.blocks) == (recipe.features, recipe.convolutions)
+
+
+def test_the_model_card_speaks_of_this_file() -> None:
+    card = WEIGHTS.with_name("README.md").read_text()
+    content = WEIGHTS.read_bytes()
+    assert hashlib.sha256(content).hexdigest() in card
+    assert f"{len(content):,} bytes" in card
+    with safe_open(WEIGHTS, "pt") as file:
+        assert f"{int(file.metadata()['training_steps']):,} steps" in card
+
+
+def test_the_sample_picture_comes_back_better_than_bicubic_and_without_a_colour_shift() -> None:
+    with Image.open(ROOT / "samples" / "sample.png") as image:
+        truth = np.asarray(image.convert("RGB"))
+    small = resize(truth, 60, 40)
+    result = enlarge(checkpoint.load(WEIGHTS)[0], small)
+    assert psnr(result, truth) > psnr(resize(small, 240, 160), truth) + 0.2
+    assert np.abs(result.mean(axis=(0, 1)) - truth.mean(axis=(0, 1))).max() < 1
+
+
+def test_flat_colours_stay_flat_and_the_same() -> None:
+    network = checkpoint.load(WEIGHTS)[0]
+    for colour in ((128, 128, 128), (20, 20, 20), (235, 235, 235), (200, 40, 40), (30, 60, 180)):
+        flat = np.broadcast_to(np.array(colour, np.uint8), (48, 48, 3))
+        result = enlarge(network, flat)[80:-80, 80:-80].astype(int)  # beyond the reach of the border
+        assert np.abs(result - np.array(colour)).max() <= 4, colour
+        assert result.std(axis=(0, 1)).max() < 1, f"a grid on {colour}"
+
+
+@pytest.mark.slow
+def test_on_photographs_it_never_saw_it_keeps_the_gains_of_its_model_card(shared_dir: Path) -> None:
+    folder = shared_dir / "training-images"
+    if not folder.is_dir():
+        pytest.skip("shared/training-images is not here")
+    with safe_open(WEIGHTS, "pt") as file:
+        recipe = Recipe(**json.loads(file.metadata()["recipe"]))
+    _, held = pictures.split(pictures.names(folder), recipe.holdout, recipe.seed)
+    card = (ROOT / "training" / "README.md").read_text()
+    assert all(name.removesuffix(".jpg") in card for name in held), "the recipe lists the held-out pictures"
+    held_out = {name: pictures.read(folder / name) for name in held}
+    network = checkpoint.load(WEIGHTS)[0]
+    assert Watch(cases(held_out, 4, damaged=False)).gain(network) == pytest.approx(CLEAN_GAIN_DB, abs=0.02)
+    assert Watch(cases(held_out, 4, damaged=True)).gain(network) == pytest.approx(DAMAGED_GAIN_DB, abs=0.02)
