@@ -88,7 +88,11 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         """Nothing to do: the ticket was deleted when it was taken."""
 
     def fail(self, task_id: int) -> None:
-        """Nothing to do: the ticket was deleted when it was taken."""
+        """A ticket whose signature is not ours never reaches a worker, so nobody may wait for it to be read there."""
+        shared = cluster.current()
+        if shared is not None:
+            shared.memory.handed -= 1
+        logger.error("ticket refused ticket=%s: it was signed with another SECRET_KEY", task_id)
 
     def queue_size(self) -> int:
         """Tickets that nobody took yet."""

@@ -26,6 +26,11 @@ def ring_cleanup() -> None:
     async_task("jobs.worker.cleanup", cluster=IO, task_name="jobs.cleanup")
 
 
+def ring_upkeep() -> None:
+    """Wake one worker of the `io` cluster: it does what jobs/upkeep.py knows."""
+    async_task("jobs.worker.keep_up", cluster=IO, task_name="jobs.keep_up")
+
+
 def tickets(cluster: str) -> int:
     """Messages to that cluster which nobody has taken yet."""
     return int(OrmQ.objects.filter(key=cluster).count())

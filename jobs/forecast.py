@@ -11,6 +11,9 @@ from jobs.throughput import Throughput
 
 #: What was measured is asked again after so long: a list of jobs and a progress stream ask many times a second.
 _FRESH_SECONDS = 5.0
+#: The walk along the queue is shared by what one poll asks: the job, and when to ask again.
+_QUEUE_SECONDS = 0.5
+_walked: tuple[float, dict[UUID, float | None]] = (0.0, {})
 _measured: dict[str, tuple[float, Throughput | None]] = {}
 
 
@@ -18,9 +21,8 @@ class Forecast:
     """Seconds left of some jobs, by at most two queries for all of them, and one per model in a few seconds."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        self._ahead: dict[UUID, float | None] = {}
-        if any(job.status == Status.QUEUED for job in jobs):
-            self._look_at_queue()
+        queued = [job.id for job in jobs if job.status == Status.QUEUED]
+        self._ahead = _ahead(queued) if queued else {}
 
     def seconds_left(self, job: Job) -> float | None:
         """Seconds until the job ends; None when that is not known, or when it has ended."""
@@ -32,17 +34,30 @@ class Forecast:
             left = None
         return None if left is None else round(left, 1)
 
-    def _look_at_queue(self) -> None:
-        """Walk the queue in the order in which it will be served, adding up what lies before each job."""
-        workers = max(1, Worker.objects.computing().count())
-        sum_before: float | None = 0.0
-        columns = ("id", "model", "input_width", "input_height", "input_frames")
-        for job_id, model, width, height, frames in Job.objects.waiting().values_list(*columns):
-            speed = _speed(model)
-            own = speed.seconds(width * height * frames) if speed else None
-            known = sum_before is not None and own is not None
-            self._ahead[job_id] = (sum_before or 0.0) / workers + (own or 0.0) if known else None
-            sum_before = (sum_before or 0.0) + (own or 0.0) if known else None  # behind the unknown all is unknown
+
+def _ahead(queued: Iterable[UUID]) -> dict[UUID, float | None]:
+    """Seconds until each waiting job ends, walked just now where one of ``queued`` is not known yet."""
+    global _walked  # noqa: PLW0603 - one assignment, so that threads see either walk
+    at, found = _walked
+    if time.monotonic() - at > _QUEUE_SECONDS or not found.keys() >= set(queued):
+        found = _walk()
+        _walked = (time.monotonic(), found)
+    return found
+
+
+def _walk() -> dict[UUID, float | None]:
+    """Walk the queue in the order in which it will be served, adding up what lies before each job."""
+    found: dict[UUID, float | None] = {}
+    workers = max(1, Worker.objects.computing().count())
+    sum_before: float | None = 0.0
+    columns = ("id", "model", "input_width", "input_height", "input_frames")
+    for job_id, model, width, height, frames in Job.objects.waiting().values_list(*columns):
+        speed = _speed(model)
+        own = speed.seconds(width * height * frames) if speed else None
+        known = sum_before is not None and own is not None
+        found[job_id] = (sum_before or 0.0) / workers + (own or 0.0) if known else None
+        sum_before = (sum_before or 0.0) + (own or 0.0) if known else None  # behind the unknown all is unknown
+    return found
 
 
 def _running(job: Job) -> float | None:

@@ -16,6 +16,7 @@ from jobs.models.worker import Worker
 
 logger = logging.getLogger(__name__)
 
+#: At most; and three times within a lease, or a short lease would make living workers flicker.
 SAY_SECONDS = 5.0
 _MEMORABLE = 20  # names of models kept per worker
 
@@ -85,7 +86,7 @@ class Presence:
             logger.warning("worker's row stays worker=%s error=%s", self.id, error)
 
     def _run(self) -> None:
-        while not self._end.wait(SAY_SECONDS):
+        while not self._end.wait(min(SAY_SECONDS, settings.JOB_LEASE_SECONDS / 3)):
             self.say()
         connection.close()
 

@@ -22,6 +22,8 @@ from modelstore import fetching
 
 logger = logging.getLogger(__name__)
 
+UPKEEP_PERIOD = timedelta(minutes=5)
+
 _LOCK = 0x7570_7377  # "upsw": one sweep at a time, on all hosts together
 
 _swept_at: float | None = None
@@ -52,6 +54,8 @@ def sweep() -> Reclaimed:
         minutes = settings.CLEANUP_INTERVAL_MINUTES
         if minutes and Chore.objects.take_turn("cleanup", timedelta(minutes=minutes)):
             dispatch.ring_cleanup()
+        if Chore.objects.take_turn("upkeep", UPKEEP_PERIOD):
+            dispatch.ring_upkeep()
         if Chore.objects.take_turn("silent workers", timedelta(minutes=10)):
             Worker.objects.forget_silent()
     for job_id, token in found.claims:

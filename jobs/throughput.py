@@ -45,14 +45,3 @@ def measured(model: str, device: str | None = None) -> Throughput | None:
         device=device,
         jobs=len(same),
     )
-
-
-def eta_seconds(job: Job) -> float | None:
-    """How long a running job still takes; None when that is not known."""
-    if job.status != Status.PROCESSING:
-        return None
-    speed = measured(job.model)
-    if speed is None:
-        return None
-    done = job.tiles_done / job.tiles_total if job.tiles_total else 0.0
-    return speed.seconds(job.input_width * job.input_height * job.input_frames) * (1.0 - done)

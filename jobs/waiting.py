@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from jobs import sweeping
 from jobs.errors import WaitersExceeded
@@ -134,7 +134,7 @@ class Hub:
                     "pk", "status", "tiles_done", "tiles_total", "cancel_requested"
                 )
             }
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             logger.warning("cannot look at awaited jobs error=%s", error)
             connection.close()
             return
@@ -152,7 +152,7 @@ def _sweep() -> None:
     """Who waits has an interest in what was lost: the clusters' own sweeps may be down with them."""
     try:
         sweeping.sweep_if_due()
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         logger.warning("no sweep error=%s", error)
         connection.close()
 

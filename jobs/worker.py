@@ -11,7 +11,7 @@ import time
 from multiprocessing import util
 from types import FrameType
 
-from jobs import cluster, dispatch, presence, retention
+from jobs import cluster, dispatch, presence, retention, upkeep
 from jobs.webhooks import delivery
 
 logger = logging.getLogger(__name__)
@@ -77,3 +77,8 @@ def cleanup() -> None:
         retention.cleanup()
     except Exception:  # as above
         logger.exception("worker: the clean-up broke off")
+
+
+def keep_up() -> None:
+    """Do the periodic work of other rooms."""
+    upkeep.run()

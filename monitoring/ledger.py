@@ -6,18 +6,21 @@ the others go on with what is there, because readers (monitoring/stats.py) add t
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from jobs.states import Status
 from monitoring.buckets import bucket_of, empty
-from monitoring.models import ALL_TIME, JobEnd
+from monitoring.models import ALL_TIME, JobEnd, JobFigure, RequestFigure, SpanFigure
 
 #: Any number that no other advisory lock of this database uses.
 LOCK = 7_205_331_017
 CHUNK = 2000
+#: The longest chart shows thirty days.
+KEPT_DAYS = 31
 SPANS = ("queue", "decode", "load", "infer", "encode", "total")
 
 UPSERT_JOBS = """
@@ -106,6 +109,15 @@ def fold(at_most: int = 10 * CHUNK) -> int:
         if taken < CHUNK:
             break
     return folded
+
+
+def upkeep() -> None:
+    """Fold all there is and forget hours that no chart shows. Readers fold too, but there may be none for months."""
+    while fold():
+        continue
+    old = timezone.now() - timedelta(days=KEPT_DAYS)
+    for figures in (JobFigure, SpanFigure, RequestFigure):
+        figures.objects.filter(hour__gt=ALL_TIME, hour__lt=old).delete()
 
 
 def _fold_chunk() -> int:

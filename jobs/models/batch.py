@@ -19,6 +19,7 @@ class Batch(models.Model):
     class Meta:
         verbose_name_plural = "batches"
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["-created_at"], name="batch_newest")]
 
     def __str__(self) -> str:
         return str(self.id)

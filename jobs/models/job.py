@@ -84,6 +84,11 @@ class Job(models.Model):
             models.Index(fields=["status", "-created_at", "-id"], name="job_status_newest"),
             models.Index(fields=["model", "-created_at", "-id"], name="job_model_newest"),
             models.Index(fields=["fingerprint"], condition=Q(status=Status.COMPLETED), name="job_reuse"),
+            models.Index(
+                fields=["model", "-finished_at"],
+                condition=Q(status=Status.COMPLETED, reused_from__isnull=True),
+                name="job_measured",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=sorted(Status)), name="job_status_known"),

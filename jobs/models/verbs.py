@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import connection, models, transaction
-from django.db.models import F, Q, Value
+from django.db.models import F, Value
 from django.db.models.functions import Extract, Least, Now
 
 from jobs.errors import JobNotFound, JobStateConflict
@@ -258,10 +258,6 @@ class JobQuerySet(models.QuerySet["Job"]):
     def ended(self) -> Self:
         """Completed, failed and cancelled jobs."""
         return self.filter(status__in=sorted(TERMINAL))
-
-    def live(self) -> Self:
-        """Waiting and running jobs."""
-        return self.filter(Q(status__in=sorted(LIVE)))
 
 
 def tell(job_id: object) -> None:

@@ -1,13 +1,16 @@
 """The cluster for what is not computing: downloads, webhooks, clean-up."""
 
 import socket
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from django.db.models.functions import Now
+from django_q.models import OrmQ
 
-from jobs import dispatch, files
+from jobs import dispatch, files, guarding
 from jobs.models import Chore, Job, Worker
 from modelstore import dispatch as model_dispatch
 from modelstore.models import Model
@@ -67,3 +70,24 @@ def test_doorbells_that_nobody_needs_are_harmless(start_cluster: StartCluster) -
     eventually(lambda: dispatch.tickets(dispatch.GPU) + dispatch.tickets(dispatch.IO) == 0, seconds=120)
     for cluster in (gpu, io):
         assert cluster.process.poll() is None
+
+
+def test_the_service_does_the_upkeep_of_other_rooms_by_itself(start_cluster: StartCluster, submit: Submit) -> None:
+    from monitoring.models import JobEnd
+
+    complete(submit())
+    assert JobEnd.objects.exists()
+    Chore.objects.create(name="upkeep", begun_at=Now() - timedelta(hours=1))
+    start_cluster(ready=False, Q_CLUSTER_NAME="io")
+    eventually(lambda: not JobEnd.objects.exists(), seconds=120)
+
+
+def test_a_ticket_signed_with_another_key_does_not_end_the_cluster(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(ready=False, Q_CLUSTER_NAME="io")
+    OrmQ.objects.create(key="io", payload="not:signed:by-us", lock=None)
+    eventually(lambda: "another SECRET_KEY" in cluster.output(), seconds=120)
+    # Counted as handed over, the ticket would now look like one that no worker reads, for as long as this takes.
+    guard_seconds = guarding.TICK_SECONDS * guarding._DEAF_TICKS
+    with pytest.raises(subprocess.TimeoutExpired):
+        cluster.process.wait(guard_seconds + 5)
+    assert "ends, to be started anew" not in cluster.output()
