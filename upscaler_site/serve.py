@@ -206,6 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=PARTS, help="run one part: web, the inference clusters, or the io cluster")
     options = parser.parse_args(arguments)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
+    # A shell script starts its background commands with SIGINT ignored; this service ends on it all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         django.setup()
         return Service([options.only] if options.only else PARTS).run()

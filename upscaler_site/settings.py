@@ -181,7 +181,7 @@ IDEMPOTENCY_TTL_HOURS = env.integer(
     "IDEMPOTENCY_TTL_HOURS", 24, minimum=1, help="How long an Idempotency-Key is remembered"
 )
 STOP_GRACE_SECONDS = env.integer(
-    "STOP_GRACE_SECONDS", 10, minimum=1, maximum=3600, help="Time a stopping worker gives its job"
+    "STOP_GRACE_SECONDS", 8, minimum=1, maximum=3600, help="Time a stopping worker gives its job"
 )
 
 # --- Inference --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 from jobs.engine import color, metadata
 from jobs.engine.errors import FormatUnsupported, ImageRejected
 from jobs.engine.opening import BROKEN_FILE, open_image
-from jobs.engine.probe import avif_depth, check, describe
+from jobs.engine.probe import avif_depth, check, check_complete, describe
 from jobs.engine.types import Frame, Header, Limits, Metadata, Picture
 
 
@@ -24,6 +24,7 @@ def decode(path: Path, limits: Limits) -> Picture:
     try:
         with path.open("rb") as file:
             name, image = open_image(file, path)
+            check_complete(name, file)
             try:
                 header = describe(name, image, limits)
                 check(header, limits)
@@ -81,8 +82,6 @@ def _opencv_reads(image: ImageFile.ImageFile) -> bool:
 def _opencv(path: Path, header: Header) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Colour (H, W, 1 or 3) RGB and alpha, at the file's own depth."""
     data = np.fromfile(path, np.uint8)
-    if header.format == "png":
-        _check_png(data)
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -98,17 +97,6 @@ def _opencv(path: Path, header: Header) -> tuple[NDArray[Any], NDArray[Any] | No
         return pixels[:, :, :1].copy(), alpha
     code = cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
     return cv2.cvtColor(pixels, code), alpha
-
-
-def _check_png(data: NDArray[np.uint8]) -> None:
-    """All chunks up to IEND are there. OpenCV returns black rows for a file that ends early, and says nothing."""
-    at, size = 8, data.size
-    while at + 12 <= size:
-        length = int.from_bytes(data[at : at + 4].tobytes(), "big")
-        if data[at + 4 : at + 8].tobytes() == b"IEND":
-            return
-        at += 12 + length
-    raise ImageRejected("the PNG file is broken or truncated")
 
 
 def _widened(pixels: NDArray[Any], depth: int) -> NDArray[Any]:

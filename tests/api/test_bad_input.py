@@ -40,10 +40,11 @@ def post(api: httpx.Client, path: str, content: bytes | None, **form: Any) -> ht
         (b"", 400, "image_invalid", "empty"),
         (b"just text", 400, "image_invalid", ""),
         (picture()[:40], 400, "image_invalid", ""),
+        (picture()[:-20], 400, "image_invalid", "truncated"),
         (huge_png(30_000, 30_000), 400, "image_too_large", "50"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 400, "image_invalid", ""),
     ],
-    ids=["none", "empty", "text", "truncated", "30000x30000", "svg"],
+    ids=["none", "empty", "text", "cut after its header", "cut near its end", "30000x30000", "svg"],
 )
 def test_pictures_that_are_none(
     api: httpx.Client, nothing_left: Left, path: str, content: bytes | None, status: int, code: str, words: str

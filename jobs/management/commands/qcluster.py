@@ -15,7 +15,7 @@ from django_q.conf import Conf
 from jobs import cluster, dispatch, guarding
 
 #: From the moment at which jobs are handed back to the end of a cluster that does not end by itself.
-_HAND_BACK_SECONDS = 4.5
+_HAND_BACK_SECONDS = 2.5
 _EXIT_AGAIN = 1  # the supervisor starts a new one whatever the code; this one also tells people
 
 
