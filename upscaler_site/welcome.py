@@ -3,6 +3,7 @@
 import http
 import http.client
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -14,10 +15,10 @@ TEXT = """
 
   The page               {url}
   First picture          curl -F image=@samples/sample.png -F model={bundled} {url}api/v1/upscale -o upscaled.png
-  Official models        .venv/bin/python manage.py download_models RealESRGAN_x4plus
-                         or, from a file:  .venv/bin/python manage.py import_model RealESRGAN_x4plus.pth
+  Official models        {manage} download_models RealESRGAN_x4plus
+                         or, from a file:  {manage} import_model RealESRGAN_x4plus.pth
   API documentation      {url}api/docs
-  Admin                  {url}admin/  after  .venv/bin/python manage.py createsuperuser
+  Admin                  {url}admin/  after  {manage} createsuperuser
   Data                   {data}
   Stop                   Ctrl-C
 """
@@ -57,5 +58,8 @@ def _print() -> None:
     data = (
         os.path.relpath(settings.DATA_DIR) if settings.DATA_DIR.is_relative_to(settings.BASE_DIR) else settings.DATA_DIR
     )
-    text = TEXT.format(version=settings.UPSCALER_VERSION, url=url, bundled=BUNDLED, data=data)
+    # A command pasted into another terminal must find the same data.
+    place = os.environ.get("UPSCALER_DATA_DIR")
+    manage = (f"UPSCALER_DATA_DIR={shlex.quote(place)} " if place else "") + ".venv/bin/python manage.py"
+    text = TEXT.format(version=settings.UPSCALER_VERSION, url=url, bundled=BUNDLED, data=data, manage=manage)
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - for the person at the terminal
