@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -14,9 +13,7 @@ from jobs.errors import IdempotencyConflict, IdempotencyInProgress
 from jobs.models.batch import Batch
 from jobs.models.idempotency import IdempotencyKey
 from jobs.models.job import Job
-
-if TYPE_CHECKING:
-    from jobs.intake import Submission
+from jobs.submission import Submission
 
 #: How long a repetition waits for the transaction of the first call, before it is told that this is still going on.
 _LOCK_TIMEOUT = "5s"
@@ -26,7 +23,7 @@ class Repeated(Exception):
     """The key is taken; the transaction that found this out was rolled back."""
 
 
-def fingerprint_of(submission: "Submission", kind: str, pictures: Sequence[str]) -> str:
+def fingerprint_of(submission: Submission, kind: str, pictures: Sequence[str]) -> str:
     """What must be equal in a repetition: the kind of call, the pictures' SHA-256, the model and every option."""
     canonical = json.dumps(
         [kind, list(pictures), submission.model, submission.options.as_json(), submission.webhook_url],
@@ -36,7 +33,7 @@ def fingerprint_of(submission: "Submission", kind: str, pictures: Sequence[str])
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def first_call(submission: "Submission", fingerprint: str) -> Job | Batch | None:
+def first_call(submission: Submission, fingerprint: str) -> Job | Batch | None:
     """The row that the key's first call created; None when this is the first call, or the call has no key.
 
     :raises IdempotencyConflict: the first call was another one.
@@ -59,7 +56,7 @@ def first_call(submission: "Submission", fingerprint: str) -> Job | Batch | None
     return row.job or row.batch
 
 
-def remember(submission: "Submission", fingerprint: str, created: Job | Batch) -> None:
+def remember(submission: Submission, fingerprint: str, created: Job | Batch) -> None:
     """Write the key beside the row that its call created, in the same transaction. An expired key is overwritten.
 
     A repetition that arrives meanwhile waits here for the first call's transaction: the unique constraint decides.
@@ -84,5 +81,5 @@ def remember(submission: "Submission", fingerprint: str, created: Job | Batch) -
         raise IdempotencyInProgress("the first call with this Idempotency-Key is still being submitted") from error
 
 
-def _owner(submission: "Submission") -> str:
+def _owner(submission: Submission) -> str:
     return str(submission.api_key.pk) if submission.api_key else ""

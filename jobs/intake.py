@@ -32,12 +32,11 @@ from jobs.errors import (
 )
 from jobs.files import Staged
 from jobs.limits import engine_limits
-from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
 from jobs.models.job import Job
-from jobs.options import JobOptions
 from jobs.planning import Plan, make_plan
 from jobs.states import TERMINAL, Priority, Status
+from jobs.submission import Submission
 from jobs.waiting import hub
 from modelstore.models import Model
 from modelstore.store import require_usable
@@ -50,22 +49,6 @@ _CALLER_SECONDS = 2.0
 _Created = TypeVar("_Created", Job, Batch)
 
 __all__ = ["Plan", "Submission", "plan", "submit", "submit_batch", "wait_for"]
-
-
-@dataclass(frozen=True)
-class Submission:
-    """Everything about a call but its picture."""
-
-    model: str
-    options: JobOptions
-    priority: Priority = Priority.ASYNC
-    api_key: ApiKey | None = None
-    request_id: str = ""
-    webhook_url: str = ""
-    webhook_events: tuple[str, ...] = ()
-    reuse: bool | None = None  # None: the setting REUSE_RESULTS
-    idempotency_key: str = ""  # "" is none
-    require_worker: Callable[[], None] | None = None  # asked before anything is written; raises NoWorker
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from rest_framework.settings import api_settings
 
 from jobs import fetch
 from jobs.access import caller_key
-from jobs.intake import Submission
 from jobs.serializers.fields import Switch
 from jobs.serializers.submission import SubmissionSerializer, merged
 from jobs.states import Priority
+from jobs.submission import Submission
 from jobs.uploads import ImageFormParser, RawImageParser, close_with
 from jobs.webhooks.subscription import accept
 

@@ -19,8 +19,8 @@ from tests.jobs.clusters import RunningCluster
 from tests.tiny_models import TINY_MODEL
 
 if TYPE_CHECKING:
-    from jobs.intake import Submission
     from jobs.models import Job
+    from jobs.submission import Submission
     from modelstore.models import Model
 
 
@@ -90,9 +90,9 @@ def picture(width: int = 24, height: int = 16, *, seed: int = 1, name: str = "ca
 @pytest.fixture
 def make_submission(model: "Model") -> "Callable[..., Submission]":
     """A submission for the tiny model; options by name."""
-    from jobs.intake import Submission
     from jobs.options import JobOptions
     from jobs.states import Priority
+    from jobs.submission import Submission
 
     def make(*, priority: Priority = Priority.ASYNC, **options: Any) -> "Submission":
         known = {name: options.pop(name) for name in list(options) if name in Submission.__dataclass_fields__}

@@ -1,0 +1,24 @@
+"""What a caller wants of a picture, as intake takes it: already of the right shape, not yet checked for its meaning."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jobs.models.api_key import ApiKey
+from jobs.options import JobOptions
+from jobs.states import Priority
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Everything about a call but its picture."""
+
+    model: str
+    options: JobOptions
+    priority: Priority = Priority.ASYNC
+    api_key: ApiKey | None = None
+    request_id: str = ""
+    webhook_url: str = ""
+    webhook_events: tuple[str, ...] = ()
+    reuse: bool | None = None  # None: the setting REUSE_RESULTS
+    idempotency_key: str = ""  # "" is none
+    require_worker: Callable[[], None] | None = None  # asked before anything is written; raises NoWorker
