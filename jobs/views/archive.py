@@ -8,8 +8,8 @@ from jobs.archive import stream_zip
 from jobs.errors import JobNotFound, ResultNotFound
 from jobs.serializers.archive import ArchiveQuerySerializer
 from jobs.states import Status
-from jobs.views import docs
 from jobs.views.base import ApiViewSet, visible_jobs
+from jobs.views.docs import batches as docs
 
 
 class ArchiveViewSet(ApiViewSet):

@@ -10,9 +10,9 @@ from jobs.forecast import Forecast
 from jobs.serializers.batch import BatchSerializer
 from jobs.serializers.fields import Switch
 from jobs.states import Status
-from jobs.views import docs
 from jobs.views.archive import send_archive
 from jobs.views.base import ApiViewSet, find_batch
+from jobs.views.docs import batches as docs
 
 
 class BatchViewSet(ApiViewSet):

@@ -5,8 +5,8 @@ from rest_framework.response import Response
 
 from jobs import retention
 from jobs.serializers.cleanup import CleanupQuery
-from jobs.views import docs
 from jobs.views.base import ApiViewSet
+from jobs.views.docs import jobs as docs
 
 
 class CleanupViewSet(ApiViewSet):

@@ -16,8 +16,9 @@ from jobs.errors import WaitersExceeded
 from jobs.events import Event, Place, news
 from jobs.models import Job
 from jobs.states import TERMINAL
-from jobs.views import docs, outcome
+from jobs.views import outcome
 from jobs.views.base import ApiViewSet, find_job
+from jobs.views.docs import jobs as docs
 from jobs.waiting import Subscription, hub
 
 HEARTBEAT_SECONDS = 15.0

@@ -9,8 +9,10 @@ from jobs.listing import page_of
 from jobs.serializers.job import JobSerializer, PlanSerializer
 from jobs.serializers.listing import ListQuery
 from jobs.states import LIVE, Priority, Status
-from jobs.views import docs, outcome
+from jobs.views import outcome
 from jobs.views.base import ApiViewSet, find_job, visible_jobs
+from jobs.views.docs import jobs as docs
+from jobs.views.docs.submission import CREATE_JOB
 from jobs.views.form import PICTURE_PARSERS, SubmissionForm
 
 
@@ -20,7 +22,7 @@ class JobsViewSet(ApiViewSet):
     parser_classes = PICTURE_PARSERS
     throttle_scope = {"POST": "upscale", "*": "read"}
 
-    @docs.CREATE_JOB
+    @CREATE_JOB
     def create(self, request: Request) -> Response:
         """Accept a picture and answer at once."""
         form = SubmissionForm(request, files_field="image", image_url=True)

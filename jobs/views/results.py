@@ -10,8 +10,9 @@ from jobs import files
 from jobs.errors import ResultNotFound
 from jobs.models import Job
 from jobs.states import LIVE
-from jobs.views import docs, outcome
+from jobs.views import outcome
 from jobs.views.base import ApiViewSet, find_job
+from jobs.views.docs import pictures as docs
 from jobs.views.downloads import content_type, download
 
 

@@ -17,8 +17,9 @@ from jobs.serializers.job import PlanSerializer
 from jobs.staffing import require_worker
 from jobs.states import TERMINAL, Priority
 from jobs.uploads import BatchFormParser
-from jobs.views import docs, outcome
+from jobs.views import outcome
 from jobs.views.base import ApiViewSet
+from jobs.views.docs import submission as docs
 from jobs.views.form import PICTURE_PARSERS, SubmissionForm
 from modelstore.prefer import preference
 

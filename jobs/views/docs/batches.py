@@ -1,0 +1,47 @@
+"""Batches, and the results of several jobs as one file."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+
+from jobs.serializers.archive import ArchiveQuerySerializer
+from jobs.serializers.batch import BatchSerializer
+from jobs.views.docs import examples as example
+from jobs.views.docs.parts import BATCH_ID, RETRY_AFTER, answer, operation
+
+BATCH = operation(
+    "batches_retrieve",
+    "Batches",
+    ("batch_not_found",),
+    summary="Get a batch with its jobs",
+    parameters=[BATCH_ID],
+    responses={200: answer(BatchSerializer, "The batch", example.BATCH, "200")},
+)
+BATCH_RESULTS = operation(
+    "batches_results",
+    "Batches",
+    ("batch_not_found", "result_not_found", "validation_error"),
+    summary="Download a batch's results as one ZIP file",
+    description="Holds the pictures, and `batch.json`, which tells of every picture sent. 202 until all jobs ended.",
+    parameters=[
+        BATCH_ID,
+        OpenApiParameter("partial", bool, OpenApiParameter.QUERY, description="Do not wait: what is done by now."),
+        RETRY_AFTER,
+    ],
+    responses={
+        (200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "The results"),
+        202: answer(BatchSerializer, "Still processing", {"detail": "Batch still processing", **example.BATCH}, "202"),
+    },
+)
+ARCHIVE = operation(
+    "jobs_archive",
+    "Jobs",
+    ("validation_error", "job_not_found", "result_not_found"),
+    summary="Download the results of several jobs as one ZIP file",
+    description="Jobs that are not completed are left out; 404 when none is.",
+    parameters=[ArchiveQuerySerializer],
+    responses={
+        # The one answer that is not ours: longer addresses do not reach the application.
+        (414, "text/html"): OpenApiResponse(OpenApiTypes.STR, "The address is longer than 8 kB"),
+        (200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "The results"),
+    },
+)

@@ -1,0 +1,86 @@
+"""What the descriptions are put together from.
+
+``x-errors`` names error codes, which upscaler_site/schema.py spells out.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+
+_View = TypeVar("_View", bound=Callable[..., Any])
+
+#: Of results.
+PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/avif", "image/tiff")
+
+JOB_ID = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The job_id of a submission.")
+BATCH_ID = OpenApiParameter(
+    "batch_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The batch_id of a submission."
+)
+DRY_RUN = OpenApiParameter(
+    "dry_run", bool, OpenApiParameter.QUERY, description="Check everything and tell what it would cost; create nothing."
+)
+PREFER = OpenApiParameter(
+    "Prefer",
+    str,
+    OpenApiParameter.HEADER,
+    description="`respond-async`: answer 202 at once; `wait=N`: wait at most N seconds, then 202 (RFC 7240).",
+    examples=[OpenApiExample("At most ten seconds", "wait=10"), OpenApiExample("Do not wait", "respond-async")],
+)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="Any text, unique to this submission: repeating the call answers with the first call's job.",
+    examples=[OpenApiExample("A UUID", "0b6cf3c1-5b6b-4b26-9f3b-3a3f9b4cf0a5")],
+)
+RANGE = OpenApiParameter(
+    "Range", str, OpenApiParameter.HEADER, description="`bytes=0-1023`: one range of bytes (RFC 9110)."
+)
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match", str, OpenApiParameter.HEADER, description="An ETag: 304 when the picture is still the same."
+)
+LAST_EVENT_ID = OpenApiParameter(
+    "Last-Event-ID", str, OpenApiParameter.HEADER, description="The last event that was seen: continue after it."
+)
+
+
+def header(name: str, description: str, *statuses: str, kind: Any = str) -> OpenApiParameter:
+    """A header of the answers with these statuses."""
+    return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=description, response=list(statuses))
+
+
+LOCATION = header("Location", "The address of the job or batch.", "202")
+RETRY_AFTER = header("Retry-After", "Seconds after which asking again makes sense.", "202", kind=int)
+FILE_HEADERS = [
+    header("ETag", "Names these very bytes: their SHA-256.", "200", "206"),
+    header("Content-Disposition", "The file's name.", "200", "206"),
+    header("Accept-Ranges", "bytes", "200", "206"),
+]
+PROCESSING_TIME = header("X-Processing-Time", "Processing time in seconds.", "200", kind=float)
+
+
+def answer(serializer: Any, description: str, shape: object, status: str) -> OpenApiResponse:
+    """JSON of this shape, with an example of it."""
+    return OpenApiResponse(
+        serializer,
+        description,
+        examples=[OpenApiExample(description, shape, response_only=True, status_codes=[status])],
+    )
+
+
+def pictures(types: Sequence[str], status: int, description: str) -> dict[Any, OpenApiResponse]:
+    """Picture files of any of these media types."""
+    return {(status, kind): OpenApiResponse(OpenApiTypes.BINARY, description) for kind in types}
+
+
+class _Decorator(Protocol):
+    """Gives a view's method its description and leaves its type alone."""
+
+    def __call__(self, view: _View, /) -> _View: ...
+
+
+def operation(operation_id: str, tag: str, errors: Sequence[str] = (), **rest: Any) -> _Decorator:
+    """Describe a view's method; ``errors``: the codes that are its own. Codes of every call are added later."""
+    return extend_schema(operation_id=operation_id, tags=[tag], extensions={"x-errors": list(errors)}, **rest)
