@@ -43,6 +43,7 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         self._pid = 0
         self._listener: Listener | None = None
         self._pause = 0.0
+        self._alive: frozenset[int] = frozenset()
 
     def ping(self) -> bool:
         """Prepare the sentinel, which calls this before it forks.
@@ -75,7 +76,7 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
             self._begin(shared)
         shared.memory.beat += 1
         try:
-            sweeping.sweep_if_due()
+            self._sweep(shared)
             return self._dequeue(shared)
         except (DatabaseError, InterfaceError) as error:
             self._pause = min(max(0.2, self._pause * 2), _LONGEST_PAUSE)
@@ -107,6 +108,14 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         self._pid = os.getpid()
         self._listener = Listener(CHANNEL)
         shared.memory.handed = shared.picked
+
+    def _sweep(self, shared: cluster.Cluster) -> None:
+        """When it is due; and at once when a worker of ours is gone, which may have died with a job in hand."""
+        before, self._alive = self._alive, shared.alive_pids
+        if before - self._alive:
+            sweeping.sweep()
+        else:
+            sweeping.sweep_if_due()
 
     def _dequeue(self, shared: cluster.Cluster) -> list[tuple[int, str]] | None:
         assert self._listener is not None

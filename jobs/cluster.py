@@ -112,9 +112,14 @@ class Cluster:
         return sum(1 for slot in self.memory.slots if slot.pid and slot.busy and is_alive(slot.pid))
 
     @property
-    def alive(self) -> int:
+    def alive_pids(self) -> frozenset[int]:
         """Workers that run."""
-        return sum(1 for slot in self.memory.slots if slot.pid and is_alive(slot.pid))
+        return frozenset(int(slot.pid) for slot in self.memory.slots if slot.pid and is_alive(slot.pid))
+
+    @property
+    def alive(self) -> int:
+        """How many run."""
+        return len(self.alive_pids)
 
     @property
     def picked(self) -> int:

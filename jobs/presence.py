@@ -12,6 +12,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.models.functions import Now
 
+from jobs import death
 from jobs.models.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Presence:
         self.cluster = cluster
         # The suffix tells two processes apart that had the same pid on hosts of the same name (containers).
         self.id = f"{cluster}@{self.host[:60]}:{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.pid_space, self.pid_born = death.space(), death.born(os.getpid())
         self.device = ""
         self.device_name = ""
         self.current_job: uuid.UUID | None = None
@@ -54,6 +56,8 @@ class Presence:
             "cluster": self.cluster,
             "host": self.host[:200],
             "pid": os.getpid(),
+            "pid_space": self.pid_space,
+            "pid_born": self.pid_born,
             "device": self.device[:50],
             "device_name": self.device_name[:200],
             "memory_total": total,

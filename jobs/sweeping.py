@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from jobs import dispatch, files
+from jobs import death, dispatch, files
 from jobs.models.answers import Reclaimed
 from jobs.models.chore import Chore
 from jobs.models.job import Job
@@ -46,7 +46,8 @@ def sweep() -> Reclaimed:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
             if cursor.fetchone() != (True,):
                 return Reclaimed()
-        found = Job.objects.reclaim_lost()
+        dead = death.dead_holders()
+        found = Job.objects.reclaim_lost(dead)
         _ring_for_waiting()
         fetching.sweep()
         if WebhookMessage.objects.due().exists() and not dispatch.tickets(dispatch.IO):
@@ -58,6 +59,8 @@ def sweep() -> Reclaimed:
             dispatch.ring_upkeep()
         if Chore.objects.take_turn("silent workers", timedelta(minutes=10)):
             Worker.objects.forget_silent()
+    for worker in dead:
+        logger.warning("worker died in the middle of a job worker=%s", worker)
     for job_id, token in found.claims:
         # A worker that is frozen rather than dead finds its files gone, and that the job is no longer its own.
         files.remove_claim(job_id, token)

@@ -6,12 +6,13 @@ webhook outbox in its own transaction: a listener never hears of a change that w
 """
 
 import uuid
+from collections.abc import Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import connection, models, transaction
-from django.db.models import F, Value
+from django.db.models import F, Q, Value
 from django.db.models.functions import Extract, Least, Now
 
 from jobs.errors import JobNotFound, JobStateConflict
@@ -188,23 +189,22 @@ class JobQuerySet(models.QuerySet["Job"]):
         job = self._found(job_id)
         raise JobStateConflict(f"Job {job.id} is {job.status}; only failed and cancelled jobs can be retried")
 
-    def reclaim_lost(self) -> Reclaimed:
-        """The sweep: give jobs whose lease has run out back to the queue, or end them. Safe to run anywhere, any time.
+    def reclaim_lost(self, dead_workers: Collection[str] = ()) -> Reclaimed:
+        """The sweep: give lost jobs back to the queue, or end them. Safe to run anywhere, any time.
 
+        Lost are those whose lease has run out, and those of ``dead_workers``: ids of workers that have certainly ended.
         The attempt counts: a picture that kills its worker each time fails after JOB_MAX_ATTEMPTS. The caller rings.
         """
+        lost = self.filter(Q(lease_until__lt=Now()) | Q(worker__in=dead_workers), status=Status.PROCESSING)
         counts = {Status.QUEUED: 0, Status.FAILED: 0, Status.CANCELLED: 0}
         claims: list[tuple[uuid.UUID, uuid.UUID]] = []
-        for pk, token in list(self._lost().values_list("pk", "token")):
+        for pk, token in list(lost.values_list("pk", "token")):
             with transaction.atomic():
-                job = self._lost().filter(pk=pk, token=token).select_for_update(skip_locked=True, of=("self",)).first()
+                job = lost.filter(pk=pk, token=token).select_for_update(skip_locked=True, of=("self",)).first()
                 if job is not None and token is not None:
                     counts[self._reclaim(job)] += 1
                     claims.append((pk, token))
         return Reclaimed(counts[Status.QUEUED], counts[Status.FAILED], counts[Status.CANCELLED], tuple(claims))
-
-    def _lost(self) -> Self:
-        return self.filter(status=Status.PROCESSING, lease_until__lt=Now())
 
     def _reclaim(self, job: "Job") -> Status:
         held = self._held(job)

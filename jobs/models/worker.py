@@ -31,6 +31,8 @@ class Worker(models.Model):
     cluster = models.CharField(max_length=50)
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
+    pid_space = models.CharField(max_length=200, blank=True)  # where the pid is valid (jobs/death.py); empty: untold
+    pid_born = models.BigIntegerField(null=True, blank=True)  # when it began, in the kernel's ticks: pids come again
     device = models.CharField(max_length=50, blank=True)  # "cpu", "cuda:0"; empty in clusters that compute nothing
     device_name = models.CharField(max_length=200, blank=True)
     memory_total = models.BigIntegerField(null=True, blank=True)  # bytes of the device; of the host for a CPU

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from jobs import files, intake, retention
+from jobs import death, files, intake, retention
 from jobs.models import Job
 from jobs.states import LIVE, Status
 from tests.eventually import eventually
@@ -46,6 +46,24 @@ def test_a_killed_worker_costs_one_attempt_and_the_job_completes(
     assert cluster.kill("worker")
     done = ended(job)
     assert (done.status, done.attempts) == (Status.COMPLETED, 2)
+    assert_settled(data_dir)
+
+
+@pytest.mark.skipif(not death.space(), reason="this system does not tell for certain who is dead")
+@pytest.mark.parametrize("role", ["worker", "main"])
+def test_a_dead_workers_job_does_not_wait_for_the_end_of_its_lease(
+    role: str, start_cluster: StartCluster, submit: Submit, data_dir: Path
+) -> None:
+    """The lease is far longer than this test's patience; what is left of the host tells that its holder is gone."""
+    cluster = start_cluster(supervised=True, JOB_LEASE_SECONDS="600", SWEEP_SECONDS="300")
+    job = submit(SLOW, 16)
+    eventually(lambda: Job.objects.get(pk=job.pk).status == Status.PROCESSING, seconds=60)
+    first = Job.objects.get(pk=job.pk).worker
+    assert cluster.kill(role)
+    done = ended(job, 240)
+    assert (done.status, done.attempts) == (Status.COMPLETED, 2)
+    assert done.worker != first
+    assert f"worker died in the middle of a job worker={first}" in cluster.output()
     assert_settled(data_dir)
 
 
