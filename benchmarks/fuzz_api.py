@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.bad_calls import Call, calls
+from benchmarks.bad_calls import calls
+from benchmarks.call import Call
 
 MEANT = {"model_not_available", "queue_full", "storage_full", "too_many_waiting"}
 
