@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from jobs.engine import exif as exif_block
@@ -150,7 +151,7 @@ def _lossless_avif(picture: Picture, meta: Metadata, provenance: str | None) -> 
     there = [(kind, np.frombuffer(content, np.uint8)) for kind, content in parts if content]
     done, data = cv2.imencodeWithMetadata(
         ".avif",
-        png.interleaved(picture.frames[0]),
+        _for_opencv(picture.frames[0]),
         [kind for kind, _ in there],
         [content for _, content in there],
         [cv2.IMWRITE_AVIF_QUALITY, 100, cv2.IMWRITE_AVIF_SPEED, 8],
@@ -159,6 +160,20 @@ def _lossless_avif(picture: Picture, meta: Metadata, provenance: str | None) -> 
         raise EngineError("the AVIF encoder failed")
     view: memoryview = data.reshape(-1).data
     return view
+
+
+def _for_opencv(frame: Frame) -> NDArray[Any]:
+    """As OpenCV wants it: gray (H, W), BGR or BGRA; gray with alpha becomes BGRA."""
+    color, alpha = frame.color, frame.alpha
+    if color.shape[2] == 1 and alpha is None:
+        return color[:, :, 0]
+    if alpha is None:
+        swapped: NDArray[Any] = cv2.cvtColor(color, cv2.COLOR_RGB2BGR)
+        return swapped
+    merged = np.empty((*color.shape[:2], 4), color.dtype)
+    merged[:, :, :3] = color[:, :, ::-1]
+    merged[:, :, 3] = alpha
+    return merged
 
 
 def _animated_png(meta: Metadata, provenance: str | None) -> dict[str, Any]:

@@ -1,67 +1,30 @@
-"""PNG: OpenCV's fast encoder, and the chunks that it does not write, put in by us.
+"""PNG: the file around the pixels, which `jobs.engine.png_pixels` packs.
 
 PNG specification (W3C, third edition), section 11: a chunk is length, name, content, CRC-32 of name and content.
 """
 
 import struct
 import zlib
-from typing import Any
+from collections.abc import Iterator
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from jobs.engine.errors import EngineError
+from jobs.engine import png_pixels
 from jobs.engine.types import Frame, Metadata
 
-_AFTER_HEADER = 8 + 25  # signature and IHDR
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+#: Colour types of the specification by samples per pixel.
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
-def still(frame: Frame, meta: Metadata, provenance: str | None) -> list[bytes | memoryview]:
-    """The file in pieces, to be written one after another; the pixels are not copied to put chunks before them."""
-    if frame.alpha is not None and frame.color.shape[2] == 1:
-        whole = memoryview(_gray_with_alpha(frame.color[:, :, 0], frame.alpha))
-    else:
-        done, data = cv2.imencode(".png", interleaved(frame))
-        if not done:
-            raise EngineError("the PNG encoder failed")
-        whole = data.reshape(-1).data
-    return [bytes(whole[:_AFTER_HEADER]), *chunks(meta, provenance), whole[_AFTER_HEADER:]]
-
-
-def _gray_with_alpha(gray: NDArray[Any], alpha: NDArray[Any]) -> bytes:
-    """Colour type 4, which OpenCV reads but does not write: rows as differences to the row above (filter 2)."""
-    height, width = gray.shape
-    pixels = np.stack((gray, alpha), axis=2)
-    size = pixels.itemsize
-    rows = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder(">"))).view(np.uint8).reshape(height, -1)
-    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
-    filtered[:, 0] = 2
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, 8 * size, 4, 0, 0, 0)
-    return b"".join(
-        (
-            b"\x89PNG\r\n\x1a\n",
-            _chunk(b"IHDR", header),
-            _chunk(b"IDAT", zlib.compress(filtered.data)),
-            _chunk(b"IEND", b""),
-        )
-    )
-
-
-def interleaved(frame: Frame) -> NDArray[Any]:
-    """As OpenCV wants it: gray (H, W), BGR or BGRA; gray with alpha becomes BGRA."""
-    color, alpha = frame.color, frame.alpha
-    if color.shape[2] == 1 and alpha is None:
-        return color[:, :, 0]
-    if alpha is None:
-        swapped: NDArray[Any] = cv2.cvtColor(color, cv2.COLOR_RGB2BGR)
-        return swapped
-    merged = np.empty((*color.shape[:2], 4), color.dtype)
-    merged[:, :, :3] = color[:, :, ::-1]
-    merged[:, :, 3] = alpha
-    return merged
+def still(frame: Frame, meta: Metadata, provenance: str | None) -> Iterator[bytes]:
+    """The file in pieces, to be written one after another: it is never whole in memory."""
+    height, width = frame.color.shape[:2]
+    kind = _COLOUR_TYPES[png_pixels.channels(frame)]
+    yield _SIGNATURE
+    yield _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * frame.color.itemsize, kind, 0, 0, 0))
+    yield from chunks(meta, provenance)
+    for content in png_pixels.strips(frame):
+        yield _chunk(b"IDAT", content)
+    yield _chunk(b"IEND", b"")
 
 
 def chunks(meta: Metadata, provenance: str | None) -> list[bytes]:
