@@ -13,6 +13,7 @@ from types import FrameType
 
 from jobs import cluster, dispatch, presence, retention, upkeep
 from jobs.webhooks import delivery
+from modelstore import fetching
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ def _leave_when_told() -> None:
         while not cluster.must_stop()[1]:
             time.sleep(_LOOK_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
+        fetching.hand_back()  # the main thread may be where no signal reaches it
 
     signal.signal(signal.SIGTERM, leave)
     threading.Thread(target=watch, name="stop-watch", daemon=True).start()

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from modelstore import dispatch, importing, quarantine, verification
 from modelstore.catalog import DEFAULT_PROVIDER, Provider
@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 #: Downloads side by side, on all hosts together: fewer than a host's `io` workers, so that webhooks never wait for one.
 SIDE_BY_SIDE = 3
+
+_at_work: Model | None = None
 
 
 def run_waiting() -> None:
@@ -49,13 +51,33 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
+def hand_back() -> None:
+    """Give back the row that this process works on, if any; from another thread, when the process is told to stop.
+
+    The working thread does so itself on its way out, unless it is in a call that no signal ends (a resolver without a
+    network, a disk that hangs) until the process is killed: then a mere stop would count as a worker that died.
+    """
+    model = _at_work
+    if model is not None:
+        _give_back(model)
+        connection.close()  # this thread's own
+
+
+def _give_back(model: Model) -> None:
+    with transaction.atomic():
+        if Model.objects.release(model):
+            dispatch.ring()
+
+
 def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> None:
     """Bring a claimed model to its end. What goes wrong is recorded in the row; the row tells how it went.
 
     :param on_progress: called with the bytes that are here, often.
     :raises BaseException: the process is asked to stop; the row was given back and rung for.
     """
+    global _at_work  # noqa: PLW0603 - a process works on one model at a time, in its main thread
     logger.info("model begins model=%s worker=%s attempt=%d", model.name, model.worker, model.attempts)
+    _at_work = model
     try:
         with Keeper(model) as keeper:
             if model.origin == Origin.IMPORTED:
@@ -74,10 +96,10 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
         Model.objects.mark_failed(model, "internal error; the log of the worker has the details")
         logger.exception("model failed model=%s", model.name)
     except BaseException:
-        with transaction.atomic():
-            if Model.objects.release(model):
-                dispatch.ring()
+        _give_back(model)
         raise
+    finally:
+        _at_work = None
 
 
 def sources_of(model: Model) -> list[Source]:

@@ -22,7 +22,8 @@ from tests.jobs.test_intake import complete
 Submit = Callable[..., Job]
 
 
-def test_a_download_is_given_back_when_the_cluster_stops(start_cluster: StartCluster) -> None:
+@pytest.mark.parametrize("hangs", [{}, {"RIG_RESOLVER_HANGS": "1"}], ids=["it waits", "no signal reaches it"])
+def test_a_download_is_given_back_when_the_cluster_stops(start_cluster: StartCluster, hangs: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and never answers
         Model.objects.create(
             name="far-away",
@@ -41,6 +42,7 @@ def test_a_download_is_given_back_when_the_cluster_stops(start_cluster: StartClu
             STOP_GRACE_SECONDS="1",
             MODEL_DOWNLOAD_STALL_SECONDS="600",
             MODEL_GITHUB_URL=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            **hangs,
         )
         eventually(lambda: Model.objects.get(name="far-away").state == State.DOWNLOADING, seconds=120)
         cluster.terminate()

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,19 @@ class RigConfig(AppConfig):
         decoding.decode = rigged
         if os.environ.get("RIG_DIE_WITH_LOCK"):
             _die_once_with_the_sentinels_lock(Path(os.environ["RIG_DIE_WITH_LOCK"]))
+        if os.environ.get("RIG_RESOLVER_HANGS"):
+            socket.getaddrinfo = _hang  # type: ignore[assignment]
         if os.environ.get("RIG_DIE_BEFORE_FILES"):
             from jobs import files
 
             files.remove = lambda names: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment,return-value]
+
+
+def _hang(*_args: Any, **_rest: Any) -> None:
+    """A call of C that no signal ends, as a resolver without a network: a mutex that is locked twice."""
+    libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
+    libc.pthread_mutex_lock(mutex)
+    libc.pthread_mutex_lock(mutex)
 
 
 def _die_once_with_the_sentinels_lock(done: Path) -> None:
