@@ -5,6 +5,7 @@ import os
 import sys
 from contextlib import ExitStack
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from upscaler_site.lone_command import database_for
@@ -13,9 +14,14 @@ from upscaler_site.lone_command import database_for
 def main() -> None:
     """Run one command, with its database."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
-    with ExitStack() as stack:
-        database_for(sys.argv, stack)
-        execute_from_command_line(sys.argv)
+    try:
+        with ExitStack() as stack:
+            database_for(sys.argv, stack)
+            execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(f"Error: {error}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 
 class JobsConfig(AppConfig):
@@ -25,4 +26,7 @@ class JobsConfig(AppConfig):
         signals.post_execute.connect(cluster.result_collected, dispatch_uid="jobs.result_collected")
         usage.register(model_use.unfinished_jobs)
         usage.register_loaded(model_use.loaded_in)
-        Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ImproperlyConfigured(f"FILES_DIR: {settings.MEDIA_ROOT} cannot be used: {error.strerror}") from error

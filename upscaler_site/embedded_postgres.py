@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from upscaler_site import postgres_guard
+from upscaler_site import data_directory, postgres_guard
 from upscaler_site.postgres_cluster import Cluster, EmbeddedPostgresError, Places
 
 GUARD_SECONDS = 25
@@ -45,7 +45,16 @@ class EmbeddedPostgres:
         self.release()
 
     def acquire(self) -> str:
-        """Start the server unless it runs, count this process among its users, and return the database's URL."""
+        """Start the server unless it runs, count this process among its users, and return the database's URL.
+
+        :raises EmbeddedPostgresError: in every case that the operator can do something about.
+        """
+        try:
+            return self._acquire()
+        except OSError as error:
+            raise EmbeddedPostgresError(data_directory.named(error, self.cluster.places.root.parent)) from error
+
+    def _acquire(self) -> str:
         self.cluster.places.root.mkdir(parents=True, exist_ok=True)
         users = self.cluster.places.lock("users").open("a")
         # Blocks only while a guard is stopping the server.
@@ -159,9 +168,16 @@ def main(arguments: Sequence[str]) -> int:
     """Run a command with the server's programs and address: ``python -m upscaler_site.embedded_postgres DIR …``."""
     data_dir, *command = arguments
     server = EmbeddedPostgres(Path(data_dir))
-    with server as url:
+    try:
+        url = server.acquire()
+    except EmbeddedPostgresError as error:
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
+        return 1
+    try:
         path = f"{server.cluster.programs}{os.pathsep}{os.environ.get('PATH', '')}"
         return subprocess.run(command, env={**os.environ, "DATABASE_URL": url, "PATH": path}, check=False).returncode
+    finally:
+        server.release()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
 from upscaler_site.database import database_from
 from upscaler_site.embedded_postgres import EmbeddedPostgres, exists_in, is_wanted
@@ -27,15 +26,12 @@ def database_for(argv: Sequence[str], stack: ExitStack) -> None:
     command = next((word for word in argv[1:] if not word.startswith("-")), "help")
     if not is_wanted() or command in WITHOUT_DATABASE or {"--help", "-h", "--version"} & set(argv[1:]):
         return
-    try:
-        data_dir = settings.DATA_DIR
-    except ImproperlyConfigured:
-        return  # said by the command itself, in Django's words
+    data_dir = settings.DATA_DIR
     if command in DATABASE_IF_THERE and not exists_in(data_dir):
         return
     try:
         use(stack.enter_context(EmbeddedPostgres(data_dir)))
-    except (EmbeddedPostgresError, OSError) as error:
+    except EmbeddedPostgresError as error:
         sys.exit(f"Error: {error}")
 
 

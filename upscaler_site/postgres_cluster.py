@@ -1,5 +1,6 @@
 """The embedded Postgres's own programs: make the cluster, start it, reach it. Who may stop it: embedded_postgres.py."""
 
+import errno
 import os
 import pwd
 import shutil
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from upscaler_site import postgres_guard
+from upscaler_site import data_directory, postgres_guard
 
 with warnings.catch_warnings():
     # On import it looks for a runtime directory, which is not used here, and warns on hosts without one.
@@ -27,8 +28,13 @@ with warnings.catch_warnings():
 
 POSTGRES_VERSION = 18
 DATABASE = "upscaler"
+FULL = os.strerror(errno.ENOSPC)
 START_SECONDS = 60
 LOG_BYTES = 5_000_000
+#: A new cluster with our tables takes 48 MB; initdb on a disk with less ends in two pages of output.
+NEW_CLUSTER_BYTES = 64_000_000
+#: Postgres's own paths end at 1023 bytes, and its longest file names below PGDATA are far shorter than the rest.
+LONGEST_PATH = 900
 
 #: Waiting requests, workers and commands each hold a connection; a slot costs little.
 DEFAULT_SETTINGS = {"max_connections": "500"}
@@ -95,6 +101,7 @@ class Cluster:
             return
         for unfinished in self.places.root.glob("draft-*"):
             shutil.rmtree(unfinished)
+        self._check_room()
         draft = self.places.root / f"draft-{os.getpid()}"
         draft.mkdir(mode=0o700)
         if self.system_user:
@@ -106,12 +113,26 @@ class Cluster:
         )  # fmt: skip
         draft.rename(self.places.data)
 
+    def _check_room(self) -> None:
+        length = len(os.fsencode(self.places.data))
+        if length > LONGEST_PATH:
+            raise self._unusable(f"its database's path has {length} bytes, the most is {LONGEST_PATH}")
+        free = shutil.disk_usage(self.places.root).free
+        if free < NEW_CLUSTER_BYTES:
+            raise self._unusable(
+                f"the disk has {free / 1e6:.0f} MB left, a new database needs {NEW_CLUSTER_BYTES / 1e6:.0f} MB"
+            )
+
+    def _unusable(self, why: str) -> EmbeddedPostgresError:
+        return EmbeddedPostgresError(data_directory.unusable(self.places.root.parent, why))
+
     def start(self) -> None:
         """Start the server and wait until it takes connections."""
         log = self.places.log
         if log.exists() and log.stat().st_size > LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         log.touch()
+        before = log.stat().st_size
         if self.system_user:
             entry = pwd.getpwnam(self.system_user)
             os.chown(log, entry.pw_uid, entry.pw_gid)
@@ -128,7 +149,10 @@ class Cluster:
                 "start", cwd=self.places.data,
             )  # fmt: skip
         except EmbeddedPostgresError as error:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            # Only this start's lines: what an earlier one died of may be mended.
+            tail = "\n".join(log.read_bytes()[before:].decode(errors="replace").splitlines()[-15:])
+            if FULL in tail or FULL in str(error):
+                raise self._unusable(FULL) from error
             raise EmbeddedPostgresError(f"{error}\nThe end of {log}:\n{tail}") from error
 
     def answers(self) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from upscaler_site import data_directory
+
 
 def secret_key_for(data_dir: Path, given: str) -> str:
     """Return ``given``, or the key kept in ``data_dir``/secret_key, made there when there is none."""
@@ -37,7 +39,16 @@ def kept_secret(path: Path, fresh: str) -> str:
 
     Two processes that start at once must end with the same secret: the file is completed under another name and then
     linked, and the loser of that race reads the winner's.
+
+    :raises ImproperlyConfigured: where the directory of ``path``, the data directory, cannot be used.
     """
+    try:
+        return _read_or_make(path, fresh)
+    except OSError as error:
+        raise ImproperlyConfigured(data_directory.unusable(path.parent, error)) from error
+
+
+def _read_or_make(path: Path, fresh: str) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -45,9 +56,9 @@ def kept_secret(path: Path, fresh: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(fresh)
     try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(fresh)
         os.link(draft, path)
     except FileExistsError:
         pass

@@ -8,7 +8,6 @@ import argparse
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
-from upscaler_site import gpus, processes, programs
+from upscaler_site import address, data_directory, gpus, processes, programs
+from upscaler_site.address import CannotListen
 from upscaler_site.embedded_postgres import EmbeddedPostgres, is_wanted
 from upscaler_site.lone_command import use
 from upscaler_site.postgres_cluster import EmbeddedPostgresError
@@ -60,7 +60,8 @@ class Service:
             run_dir = self.mark = self._claim(stack)
             # Whatever a service that was killed left behind: the lock proves that nobody is in charge of it.
             processes.kill(processes.of_service(run_dir))
-            self._check_port()
+            if "web" in self.parts:
+                address.check(settings.LISTEN_ADDRESS, settings.PORT)
             if is_wanted():
                 use(stack.enter_context(EmbeddedPostgres(settings.DATA_DIR)))
             # From here on a signal ends the service in order; before, Python's own KeyboardInterrupt does.
@@ -82,13 +83,13 @@ class Service:
 
     def _claim(self, stack: ExitStack) -> Path:
         """Return the directory for configuration and pid files; refuse a second service on the same data."""
-        settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+        data_directory.prepare(settings.DATA_DIR)
         if "web" not in self.parts:
             # Hosts that only work may share a data directory: each gets a place of its own.
             return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upscaler-run-")))
         run_dir: Path = settings.DATA_DIR / "run"
         run_dir.mkdir(exist_ok=True)
-        lock = stack.enter_context((run_dir / "serve.lock").open("a+"))
+        lock = stack.enter_context(lock_file(settings.DATA_DIR).open("a+"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -102,23 +103,9 @@ class Service:
         lock.flush()
         return run_dir
 
-    def _check_port(self) -> None:
-        if "web" not in self.parts:
-            return
-        address, port = settings.LISTEN_ADDRESS, settings.PORT
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the web server does
-            try:
-                probe.bind((address, port))
-            except OSError as error:
-                raise CannotServe(
-                    f"cannot listen on {address}:{port}: {error.strerror or error}. "
-                    f"Choose another port: PORT={port + 1} make run"
-                ) from error
-
     def _prepare(self) -> None:
         """Bring tables and static files up to date."""
-        settings.MEDIA_ROOT.mkdir(parents=True, exist_ok=True)
+        data_directory.prepare(settings.MEDIA_ROOT, "FILES_DIR")
         try:
             call_command("migrate", interactive=False, verbosity=0)
             call_command("collectstatic", interactive=False, verbosity=0)
@@ -194,10 +181,25 @@ class Service:
             processes.kill(processes.of_service(self.mark))
 
 
+def lock_file(data_dir: Path) -> Path:
+    """Held by the service that runs on that data."""
+    return data_dir / "run" / "serve.lock"
+
+
+def check_before_settings(parts: Sequence[str]) -> None:
+    """Refuse a port that is taken before anything is created: already the settings make secrets in the data directory.
+
+    Where a service ran before, its leftovers may hold the port, and one that still runs is the better thing to name:
+    `Service.run` asks again after it has claimed that data.
+    """
+    if "web" in parts and not lock_file(data_directory.chosen()).exists():
+        address.check(address.listen_address(), address.port())
+
+
 def say(text: str) -> None:
     """Print a line for the person at the terminal, who may have gone."""
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - as said
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -209,10 +211,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A shell script starts its background commands with SIGINT ignored; this service ends on it all the same.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        parts = [options.only] if options.only else PARTS
+        check_before_settings(parts)
         django.setup()
-        return Service([options.only] if options.only else PARTS).run()
-    except (CannotServe, EmbeddedPostgresError, ImproperlyConfigured, OSError) as error:
+        return Service(parts).run()
+    except (CannotServe, CannotListen, EmbeddedPostgresError, ImproperlyConfigured) as error:
         say(f"Error: {error}")
+        return 1
+    except OSError as error:
+        say(f"Error: {data_directory.named(error, data_directory.chosen())}")
         return 1
     except KeyboardInterrupt:
         return 130

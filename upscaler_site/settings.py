@@ -4,17 +4,14 @@ Rooms read these as ``django.conf.settings.NAME``; names carry their units. The 
 variable, and a test holds the two together.
 """
 
-from upscaler_site import env
+from upscaler_site import address, data_directory, env
 from upscaler_site.database import database_from
 from upscaler_site.fixed_settings import *  # noqa: F403 - Django wants all settings in one module
-from upscaler_site.fixed_settings import BASE_DIR
 from upscaler_site.log import logging_from
 from upscaler_site.secret import secret_key_for, webhook_secrets_for
 
 # --- Where data lives -------------------------------------------------------------------------------------------------
-DATA_DIR = env.directory(
-    "UPSCALER_DATA_DIR", BASE_DIR / "var", shown="var", help="Everything the service keeps: database, models, pictures"
-)
+DATA_DIR = data_directory.chosen()
 MODELS_DIR = env.directory(
     "MODELS_DIR", DATA_DIR / "models", shown="UPSCALER_DATA_DIR/models", help="Weights of the models, shared by hosts"
 )
@@ -35,9 +32,7 @@ STATIC_ROOT = DATA_DIR / "static"
 
 # --- Web --------------------------------------------------------------------------------------------------------------
 DEBUG = env.flag("DEBUG", False, help="Django's debug pages; never in production")
-SECRET_KEY = secret_key_for(
-    DATA_DIR, env.text("SECRET_KEY", help="Signs sessions; made and kept in the data directory if unset")
-)
+_given_secret_key = env.text("SECRET_KEY", help="Signs sessions; made and kept in the data directory if unset")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["*"], help="Host names that the service answers to")
 CSRF_TRUSTED_ORIGINS = env.words(
     "CSRF_TRUSTED_ORIGINS", help="Origins such as https://up.example.org that may post forms"
@@ -52,10 +47,8 @@ TRUSTED_PROXIES = env.integer(
 CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS", help="Origins whose pages may call the API, or *")
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ALLOWED_ORIGINS
 CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ALLOWED_ORIGINS
-LISTEN_ADDRESS = env.text(
-    "LISTEN_ADDRESS", "127.0.0.1", help="Address that the web server listens on; 0.0.0.0: every network of this host"
-)
-PORT = env.integer("PORT", 8000, minimum=1, maximum=65_535, help="Port that the web server listens on")
+LISTEN_ADDRESS = address.listen_address()
+PORT = address.port()
 WEB_WORKERS = env.integer("WEB_WORKERS", 1, minimum=1, maximum=64, help="Web server processes")
 MAX_WAITING_REQUESTS = env.integer(
     "MAX_WAITING_REQUESTS",
@@ -188,12 +181,9 @@ SILENCED_SYSTEM_CHECKS = env.words(
 )
 
 # --- Webhooks ---------------------------------------------------------------------------------------------------------
-WEBHOOK_SECRETS = webhook_secrets_for(
-    DATA_DIR,
-    env.words(
-        "WEBHOOK_SECRET",
-        help="whsec_ and base64: signs webhooks; old ones after a comma; made and kept in the data directory if unset",
-    ),
+_given_webhook_secrets = env.words(
+    "WEBHOOK_SECRET",
+    help="whsec_ and base64: signs webhooks; old ones after a comma; made and kept in the data directory if unset",
 )
 WEBHOOK_ALLOW_PRIVATE = env.flag(
     "WEBHOOK_ALLOW_PRIVATE", False, help="Webhooks and image_url may reach private and loopback addresses"
@@ -208,6 +198,11 @@ LOG_LEVEL = env.text(
     "LOG_LEVEL", "INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"], help="Least severity that is logged"
 )
 LOGGING = logging_from(LOG_FORMAT, LOG_LEVEL)
+
+# --- Secrets ----------------------------------------------------------------------------------------------------------
+# Last, since they may be made here: where a setting above makes no sense, no data directory is left behind.
+WEBHOOK_SECRETS = webhook_secrets_for(DATA_DIR, _given_webhook_secrets)
+SECRET_KEY = secret_key_for(DATA_DIR, _given_secret_key)
 ACCESS_LOG = env.flag("ACCESS_LOG", False, help="One log line per HTTP request")
 METRICS_ACCESS = env.text(
     "METRICS_ACCESS",

@@ -104,13 +104,22 @@ def test_a_port_in_use_is_said_at_once(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert f"PORT={port + 1} make run" in done.stderr
-    assert not (tmp_path / "data" / "postgres").exists()
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_address_of_another_host_is_said_with_the_variable_to_change(tmp_path: Path) -> None:
+    done = serve(tmp_path, LISTEN_ADDRESS="192.0.2.1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot listen on 192.0.2.1:" in done.stderr
+    assert "LISTEN_ADDRESS must be" in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path) -> None:
     done = serve(tmp_path, MAX_UPLOAD_MB="lots")
     assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1] == "Error: MAX_UPLOAD_MB is 'lots'; it must be a whole number"
+    assert done.stderr.strip().splitlines() == ["Error: MAX_UPLOAD_MB is 'lots'; it must be a whole number"]
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_second_service_on_the_same_data_is_refused(service: Service) -> None:
