@@ -18,6 +18,10 @@ class AnswerTransient(Exception):
         self.retry_after = retry_after
 
 
+class AnswerUnreachable(AnswerTransient):
+    """There was no answer: nobody could be connected to."""
+
+
 class AnswerRefused(Exception):
     """This source does not have the file: trying it again is of no use."""
 
@@ -42,13 +46,13 @@ def read_into(part: Part, client: httpx.Client, url: str, size_bytes: int, on_bl
                 part.write(block)
                 on_block(len(block))
     except httpx.ConnectTimeout:
-        raise AnswerTransient("Network error: Connection timeout") from None
+        raise AnswerUnreachable("Network error: Connection timeout") from None
     except httpx.TimeoutException:
         raise AnswerTransient(
             f"Network error: the server fell silent after {part.length} of {size_bytes} bytes"
         ) from None
     except httpx.ConnectError as error:
-        raise AnswerTransient(f"Network error: cannot connect ({error})") from None
+        raise AnswerUnreachable(f"Network error: cannot connect to {error.request.url.host} ({error})") from None
     except (httpx.TooManyRedirects, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise AnswerRefused(f"Network error: {error}") from None
     except httpx.HTTPError as error:

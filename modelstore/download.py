@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from modelstore.answers import AnswerRefused, AnswerTransient, read_into
+from modelstore.answers import AnswerRefused, AnswerTransient, AnswerUnreachable, read_into
 from modelstore.errors import DownloadFailed, DownloadStopped
 from modelstore.part import Part
 
@@ -29,6 +29,11 @@ class Source:
 
     label: str
     url: str
+
+    @property
+    def server(self) -> str:
+        """Scheme, host and port."""
+        return "/".join(self.url.split("/", 3)[:3])
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ def fetch(
     """
     deadline = time.monotonic() + bounds.total_seconds
     notes: list[str] = []
+    unreachable: set[str] = set()
     received = 0
     timeout = httpx.Timeout(bounds.stall_seconds, connect=min(bounds.connect_seconds, bounds.stall_seconds))
     headers = {"User-Agent": "upscaler-model-store", "Accept-Encoding": "identity"}
@@ -94,6 +100,8 @@ def fetch(
 
         on_progress(part.length)
         for source in sources:
+            if source.server in unreachable:
+                continue  # without a network, each further try would only cost the caller time
             try:
                 _fetch_from(client, source, part, size_bytes, sha256, bounds, deadline, note_progress, stopped)
             except AnswerRefused as refusal:
@@ -101,6 +109,8 @@ def fetch(
                 notes.append(f"{source.label}: {refusal}")
             except AnswerTransient as failure:
                 notes.append(f"{source.label}: {failure}")
+                if isinstance(failure, AnswerUnreachable):
+                    unreachable.add(source.server)
             else:
                 part.accept()
                 return Fetched(source, received, tuple(notes))
@@ -109,7 +119,10 @@ def fetch(
                 break
         if part.length == 0:
             part.discard()
-    raise DownloadFailed(notes or ["there is no source for this model"])
+    raise DownloadFailed(
+        notes or ["there is no source for this model"],
+        unreachable=bool(sources) and all(source.server in unreachable for source in sources),
+    )
 
 
 def _fetch_from(
@@ -149,6 +162,6 @@ def _fetch_from(
                 raise
             pause = failure.retry_after
             if pause is None:
-                pause = bounds.first_pause_seconds * 2**fruitless * random.uniform(0.75, 1.25)  # noqa: S311 (no secret)
+                pause = bounds.first_pause_seconds * 2**fruitless * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
             if stopped.wait(min(pause, MAX_PAUSE_SECONDS, remaining)):
                 raise DownloadStopped("the download was stopped") from failure

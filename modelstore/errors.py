@@ -2,6 +2,12 @@
 
 from collections.abc import Sequence
 
+#: What helps where no source of weights can be reached.
+OFFLINE_ADVICE = (
+    "Without internet, bring the file and run `python manage.py import_model FILE`, "
+    "or set MODEL_GITHUB_URL or MODEL_HUGGINGFACE_URL to a mirror"
+)
+
 
 class ModelStoreError(Exception):
     """The root of this room's errors. The message is fit to be shown to the caller."""
@@ -68,10 +74,14 @@ class WeightsDamaged(ModelStoreError):
 
 
 class DownloadFailed(ModelStoreError):
-    """Every source failed. ``failures`` holds one sentence per source, in the order in which they were tried."""
+    """Every source failed. ``failures`` holds one sentence per source, in the order in which they were tried.
 
-    def __init__(self, failures: Sequence[str]) -> None:
+    ``unreachable`` is True when not even one of them could be connected to.
+    """
+
+    def __init__(self, failures: Sequence[str], *, unreachable: bool = False) -> None:
         self.failures = tuple(failures)
+        self.unreachable = unreachable
         super().__init__("; ".join(failures))
 
 

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from modelstore import dispatch, importing, quarantine, verification
 from modelstore.catalog import DEFAULT_PROVIDER, Provider
 from modelstore.download import Bounds, Source, fetch
-from modelstore.errors import DownloadFailed, DownloadStopped, ImportRefused
+from modelstore.errors import OFFLINE_ADVICE, DownloadFailed, DownloadStopped, ImportRefused
 from modelstore.keeping import Keeper
 from modelstore.models import Model
 from modelstore.places import stored_file
@@ -87,7 +87,8 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
     except DownloadStopped as stop:
         logger.info("model stopped model=%s: %s", model.name, stop)
     except (DownloadFailed, ImportRefused) as failure:
-        Model.objects.mark_failed(model, str(failure))
+        offline = isinstance(failure, DownloadFailed) and failure.unreachable
+        Model.objects.mark_failed(model, f"{failure}. {OFFLINE_ADVICE}" if offline else str(failure))
         logger.warning("model failed model=%s: %s", model.name, failure)
     except OSError as error:
         Model.objects.mark_failed(model, f"the models directory cannot be written: {error.strerror or error}")

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from modelstore import catalog, dispatch, verification
-from modelstore.errors import DenoiseUnsupported, ModelNotReady, ModelUnknown
+from modelstore.errors import OFFLINE_ADVICE, DenoiseUnsupported, ModelNotReady, ModelUnknown
 from modelstore.models import Model
 from modelstore.part import Part
 from modelstore.places import local_file, size_on_disk, stored_file
@@ -125,11 +125,10 @@ def _require_ready(model: Model) -> None:
             raise ModelNotReady(model.name, _COMING, coming=True)
     if model.origin == Origin.OFFICIAL:
         advice = "Download it first using /api/v1/models/download"
-        if not Model.objects.filter(state=State.READY).exists():
-            advice += (
-                f" or `python manage.py download_models {model.name}`; on a machine without internet, bring the file "
-                f"{model.name}.pth and run `python manage.py import_model {model.name}.pth`"
-            )
+        if model.state == State.FAILED:
+            advice += f"; the last download failed: {model.error}"
+        elif not Model.objects.filter(state=State.READY).exists():
+            advice += f" or `python manage.py download_models {model.name}`. {OFFLINE_ADVICE}"
         raise ModelNotReady(model.name, advice)
     if model.origin == Origin.BUNDLED:
         raise ModelNotReady(model.name, f"The file {catalog.BUNDLED_FILE} of this installation is missing or damaged")

@@ -1,5 +1,8 @@
 """The commands work alone, without any cluster, and share the claim with one."""
 
+import os
+import subprocess
+import sys
 import threading
 from io import StringIO
 from pathlib import Path
@@ -7,11 +10,13 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from pytest_django.fixtures import Settings
 
 from modelstore import fetching, ordering
 from modelstore.models import Model
 from modelstore.states import State
 from tests.eventually import eventually
+from tests.jobs.conftest import database_url
 from tests.modelstore import liar as lies
 from tests.modelstore.conftest import TestOfficial
 from tests.modelstore.liar import Liar
@@ -111,6 +116,41 @@ def test_ctrl_c_stops_the_download_for_good(official: TestOfficial, monkeypatch:
     assert official.row.state == State.MISSING
 
 
+def test_without_a_network_it_says_once_what_helps_and_does_not_try_everything(
+    official: TestOfficial, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.MODEL_GITHUB_URL = settings.MODEL_HUGGINGFACE_URL = "http://127.0.0.1:1"
+    with pytest.raises(CommandError) as failure:
+        download(official.name, "RealESRGAN_x2plus", "RealESRGAN_x4plus")
+    said = str(failure.value)
+    assert said.count("manage.py import_model FILE") == said.count("MODEL_GITHUB_URL") == 1
+    assert "Not tried, since no source can be reached: RealESRGAN_x2plus, RealESRGAN_x4plus" in said
+    assert "3 of 3 models are not here" in said
+    assert Model.objects.get(name="RealESRGAN_x2plus").state == State.MISSING
+    assert caplog.records == []
+
+
+def test_sigterm_gives_the_download_back_and_costs_no_attempt(official: TestOfficial, models_dir: Path) -> None:
+    official.on_github(lies.stalled(500))
+    environment = {
+        "DATABASE_URL": database_url(),
+        "UPSCALER_DATA_DIR": str(models_dir.parent / "data"),
+        "MODELS_DIR": str(models_dir),
+        "MODEL_GITHUB_URL": f"{official.liar.url}/github",
+        "MODEL_DOWNLOAD_STALL_SECONDS": "600",
+    }
+    command = [sys.executable, "manage.py", "download_models", official.name]
+    process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: official.row.received_bytes == 500, seconds=120)
+        process.terminate()
+        assert process.wait(120) == 143
+    finally:
+        process.kill()
+        process.wait()
+    assert (official.row.state, official.row.attempts, official.row.token) == (State.REQUESTED, 0, None)
+
+
 def test_verify_tells_the_genuine_from_the_damaged(official: TestOfficial, models_dir: Path) -> None:
     download(official.name)
     out, err = StringIO(), StringIO()
@@ -133,8 +173,6 @@ def test_verify_takes_official_files_that_were_put_there(models_dir: Path, offic
 
 
 def test_verify_removes_old_leftovers_only(models_dir: Path, official: TestOfficial) -> None:
-    import os
-
     models_dir.mkdir(exist_ok=True)
     old, new, other = models_dir / "a.pth.x.part", models_dir / "b.pth.y.part", models_dir / "notes.txt"
     for path in (old, new, other):

@@ -231,8 +231,16 @@ def test_a_redirect_to_a_file_is_refused(liar: Liar, tmp_path: Path) -> None:
 
 
 def test_nobody_listening_is_a_clear_failure(tmp_path: Path) -> None:
-    with pytest.raises(DownloadFailed, match="source 1: Network error: cannot connect"):
+    with pytest.raises(DownloadFailed, match=r"source 1: Network error: cannot connect to 127\.0\.0\.1") as failure:
         bring(["http://127.0.0.1:1/m"], tmp_path)
+    assert failure.value.unreachable
+
+
+def test_a_server_that_cannot_be_reached_is_not_tried_for_its_other_sources(liar: Liar, tmp_path: Path) -> None:
+    with pytest.raises(DownloadFailed) as failure:
+        bring(["http://127.0.0.1:1/m", "http://127.0.0.1:1/n", f"{liar.url}/none"], tmp_path)
+    assert [note.split(":")[0] for note in failure.value.failures] == ["source 1", "source 3"]
+    assert not failure.value.unreachable
 
 
 def test_a_stopped_download_keeps_what_it_has_and_the_next_goes_on(liar: Liar, tmp_path: Path) -> None:

@@ -47,8 +47,15 @@ def test_a_missing_model_says_how_to_get_it(official: TestOfficial) -> None:
 
 def test_without_any_usable_model_the_offline_way_is_said_too(official: TestOfficial) -> None:
     Model.objects.filter(state=State.READY).update(state=State.MISSING)
-    with pytest.raises(ModelNotReady, match=r"manage\.py import_model RealESRGAN_x4plus\.pth"):
+    with pytest.raises(ModelNotReady, match=r"manage\.py import_model FILE.*MODEL_GITHUB_URL"):
         store.require_usable("RealESRGAN_x4plus")
+
+
+def test_a_model_whose_download_failed_says_why(official: TestOfficial) -> None:
+    """Being told to download it is no help to who has just tried."""
+    Model.objects.filter(name=official.name).update(state=State.FAILED, error="github: HTTP 404")
+    with pytest.raises(ModelNotReady, match="models/download; the last download failed: github: HTTP 404"):
+        store.require_usable(official.name)
 
 
 def test_a_model_on_its_way_is_coming(official: TestOfficial) -> None:

@@ -1,7 +1,13 @@
 """``manage.py download_models NAME… | --all``: bring official models, in this process, with a progress bar."""
 
+import logging
+import signal
+import threading
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -9,6 +15,7 @@ from tqdm import tqdm
 
 from modelstore import fetching, store
 from modelstore.catalog import OFFICIAL, Provider
+from modelstore.errors import OFFLINE_ADVICE
 from modelstore.models import Model
 from modelstore.states import PENDING, State
 
@@ -32,9 +39,26 @@ class Command(BaseCommand):
         unknown = [name for name in names if name not in known]
         if unknown:
             raise CommandError(f"no such model: {', '.join(unknown)}; the official models are: {', '.join(OFFICIAL)}")
-        failed = [name for name in names if not self._bring(name, options["provider"])]
+        with _quiet_log(options["verbosity"]), _leaving_on_sigterm():
+            failed = self._bring_all(names, options["provider"])
         if failed:
             raise CommandError(f"{len(failed)} of {len(names)} models are not here: {', '.join(failed)}")
+
+    def _bring_all(self, names: list[str], provider: str) -> list[str]:
+        """Names of the models that are not here at the end."""
+        failed = []
+        for number, name in enumerate(names, start=1):
+            if self._bring(name, provider):
+                continue
+            failed.append(name)
+            left = [name for name in names[number:] if not self._is_here(name)]
+            if left and Model.objects.get(name=name).error.endswith(OFFLINE_ADVICE):
+                self.stderr.write(f"Not tried, since no source can be reached: {', '.join(left)}")
+                return [*failed, *left]
+        return failed
+
+    def _is_here(self, name: str) -> bool:
+        return store.is_available(Model.objects.get(name=name))
 
     def _bring(self, name: str, provider: str) -> bool:
         """Whether the model is here at the end."""
@@ -71,6 +95,36 @@ class Command(BaseCommand):
             return True
         self.stderr.write(self.style.ERROR(f"{model.name}: {model.error or 'the download was cancelled'}"))
         return False
+
+
+@contextmanager
+def _quiet_log(verbosity: int) -> Iterator[None]:
+    """What the log would say, the command says itself, once and in order; ``-v 2`` shows the log's lines as well."""
+    log = logging.getLogger("modelstore")
+    before = log.level
+    if verbosity < 2:
+        log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+@contextmanager
+def _leaving_on_sigterm() -> Iterator[None]:
+    """SIGTERM gives the row back on the way out; dying at once would count as a worker that was lost."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():  # called by other code, which has the signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show(bar: "tqdm[Any]", here: int) -> None:
