@@ -48,7 +48,7 @@ def resolve(runtime: Runtime, precision: Precision | None = None) -> Place:
     if device.startswith("cuda"):
         if runtime.backend == "openvino":
             raise DeviceUnavailable("the openvino backend runs on the CPU only")
-        if wanted == "bf16" and not torch.cuda.is_bf16_supported():
+        if wanted == "bf16" and not _cuda_has_bf16(device):
             raise DeviceUnavailable(f"{device} has no bf16")
         return Place(
             device=device,
@@ -71,6 +71,12 @@ def resolve(runtime: Runtime, precision: Precision | None = None) -> Place:
         raise DeviceUnavailable("the openvino package is not installed")
     chosen: Literal["fp32", "bf16"] = "bf16" if wanted == "bf16" or (wanted == "auto" and cpu_has_bf16()) else "fp32"
     return Place(device="cpu", name=cpu_name(), backend=backend, precision=chosen)
+
+
+def _cuda_has_bf16(device: str) -> bool:
+    """Whether this card computes bf16 itself: emulation, which torch counts too, has no convolutions."""
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def cpu_has_bf16() -> bool:

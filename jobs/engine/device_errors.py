@@ -1,4 +1,4 @@
-"""Errors of CUDA after which a process can compute no more, told apart from all others."""
+"""Errors of torch and CUDA told apart: too little memory, a device that is lost, and all others."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +7,19 @@ import torch
 
 from jobs.engine.errors import DeviceLost
 
-#: How they begin. Torch has a type of its own for some of them only.
+#: How errors of a dead context begin. Torch has a type of its own for some of them only.
 _SIGNS = ("CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS_", "CUDNN_STATUS_")
+#: How too little memory sounds where it does not come as OutOfMemoryError: the host's allocator, CUDA below torch's
+#: allocator (contexts, kernels, pinned memory, graphs), the libraries, and torch's search for a convolution, which
+#: tries plan after plan, swallows their out-of-memory errors and in the end says that it found none.
+_MEMORY_SIGNS = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute this computation",
+)
 
 
 @contextmanager
@@ -20,10 +31,29 @@ def device_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if _is_out_of_memory(error) or not any(sign in str(error) for sign in _SIGNS):
+        if is_out_of_memory(error) or not any(sign in str(error) for sign in _SIGNS):
             raise
         raise DeviceLost(f"the device failed: {str(error).splitlines()[0]}") from error
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn torch's out-of-memory errors, which differ by device and library, into MemoryError; others pass."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(first_line(error)) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether less memory in use would have prevented it."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _MEMORY_SIGNS)
+
+
+def first_line(error: BaseException) -> str:
+    """What happened, without the advice for developers that torch appends."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

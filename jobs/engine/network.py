@@ -30,10 +30,14 @@ class Window:
 
 @dataclass(frozen=True)
 class Block:
-    """(height, width, C) of the window's dtype; C as the window's. Not ``finite``: the network gave NaN or infinity."""
+    """(height, width, C) of the window's dtype; C as the window's. Not ``finite``: the network gave NaN or infinity.
+
+    ``notes`` tell what went otherwise than it should have, for the report.
+    """
 
     pixels: NDArray[Any]
     finite: bool
+    notes: tuple[str, ...] = ()
 
 
 class Network(Protocol):
@@ -44,8 +48,12 @@ class Network(Protocol):
     weight_bytes: int
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
-        """Blocks in the order of the windows; several may be under way at once.
+        """Blocks in the order of the windows; several may be under way at once, or computed in one call.
 
         :raises MemoryError: when the device has too little memory; blocks yielded before are good.
         """
+        ...
+
+    def release(self) -> bool:
+        """Give back memory that the network can do without; the weights stay. :returns: whether it held any."""
         ...

@@ -64,6 +64,10 @@ class OpenVinoNetwork:
             # A copy in any case: the request's memory is written again by the next tile.
             yield Block(pixels=part.astype(window.dtype), finite=bool(np.isfinite(request.get_output_tensor(1).data)))
 
+    def release(self) -> bool:
+        """See `jobs.engine.network.Network`: there is nothing to spare."""
+        return False
+
     def _request(self, window: Window) -> Any:
         channels = int(window.pixels.shape[2])
         key = (channels, window.pixels.dtype.name, window.dtype.name)

@@ -4,8 +4,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from jobs.engine.device import Place, resolve
-from jobs.engine.errors import WeightsRejected
+from jobs.engine.errors import OutOfMemory, WeightsRejected
 from jobs.engine.network import Network
 from jobs.engine.types import Precision, Runtime, Weights
 from modelstore.networks.checkpoint import load, load_blend
@@ -24,10 +26,14 @@ class _Key:
 class NetworkPool:
     """Owned by one worker process and used by one thread of it. Make it after the fork: CUDA does not survive one."""
 
-    def __init__(self, runtime: Runtime, max_bytes: int = 2_000_000_000) -> None:
-        """:param max_bytes: weights kept at most; the network in use always stays."""
+    def __init__(self, runtime: Runtime, max_bytes: int = 2_000_000_000, *, graphs: bool = True) -> None:
+        """:param max_bytes: weights kept at most; the network in use always stays.
+
+        :param graphs: on CUDA, record calls that come again as CUDA graphs.
+        """
         self.runtime = runtime
         self.max_bytes = max_bytes
+        self.graphs = graphs
         self._networks: OrderedDict[_Key, Network] = OrderedDict()
 
     def place(self, precision: Precision | None = None) -> Place:
@@ -39,17 +45,23 @@ class NetworkPool:
 
         :raises WeightsRejected: when the file holds no network that we accept.
         :raises DeviceUnavailable: when the runtime cannot be had.
+        :raises OutOfMemory: when the device has no room for the weights, all others put out.
         """
         place = self.place(precision)
         key = _Key(files=tuple(_stamp(path) for path in _files(weights)), blend=weights.blend, place=place)
         network = self._networks.get(key)
         if network is None:
-            network = _load(weights, place)
+            network = self._load(weights, place)
             self._networks[key] = network
         self._networks.move_to_end(key)
         while len(self._networks) > 1 and self.weight_bytes > self.max_bytes:
-            self._networks.popitem(last=False)
+            self._forget_oldest()
         return network
+
+    def release(self) -> bool:
+        """Memory is short: every network gives back what it can do without. :returns: whether any held something."""
+        released = [network.release() for network in self._networks.values()]
+        return any(released)
 
     @property
     def weight_bytes(self) -> int:
@@ -61,7 +73,27 @@ class NetworkPool:
 
     def clear(self) -> None:
         """Forget all networks."""
-        self._networks.clear()
+        while self._networks:
+            self._forget_oldest()
+
+    def _load(self, weights: Weights, place: Place) -> Network:
+        try:
+            return _load(weights, place, graphs=self.graphs)
+        except OutOfMemory:
+            if not self._networks:
+                raise
+        # Outside of the handler: the error's frames hold what was loaded of the network.
+        self.clear()
+        return _load(weights, place, graphs=self.graphs)
+
+    def _forget_oldest(self) -> None:
+        _, network = self._networks.popitem(last=False)
+        weights_on = network.place.kind
+        # Whoever is using it keeps it alive; what it recorded is made again if need be.
+        network.release()
+        del network
+        if weights_on == "cuda":
+            torch.cuda.empty_cache()
 
 
 def _files(weights: Weights) -> tuple[Path, ...]:
@@ -79,7 +111,7 @@ def _stamp(path: Path) -> tuple[str, int, int]:
     return (str(path), stat.st_size, stat.st_mtime_ns)
 
 
-def _load(weights: Weights, place: Place) -> Network:
+def _load(weights: Weights, place: Place, *, graphs: bool) -> Network:
     try:
         files = _files(weights)
         network, spec = load(files[0]) if len(files) == 1 else load_blend(files[0], files[1], weights.blend)
@@ -91,4 +123,4 @@ def _load(weights: Weights, place: Place) -> Network:
         return OpenVinoNetwork(network, spec, place)
     from jobs.engine.torch_network import TorchNetwork  # noqa: PLC0415 - as above
 
-    return TorchNetwork(network, spec, place)
+    return TorchNetwork(network, spec, place, graphs=graphs)

@@ -1,6 +1,5 @@
 """Tiles: even windows over a plane, and the place of each in the result. Pure arithmetic over integers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -115,37 +114,49 @@ def plan(
     return Plan(width=width, height=height, tile=0 if single else tile, pad=0 if single else pad, rows=rows)
 
 
-def split(tile: Tile, *, full_width: int, full_height: int, pad: int, align: int = 1) -> Sequence[Tile]:
-    """The same rectangle as four (or two) smaller tiles: what is tried after the device ran out of memory.
+def pieces(tile: Tile, side: int, *, align: int = 1) -> int:
+    """How many tiles `split` makes of one; 1 for a tile that is small enough."""
+    return len(_cuts(tile.width, side, align)) * len(_cuts(tile.height, side, align))
 
-    :returns: an empty sequence when the tile cannot be halved any more (32 pixels a side).
+
+def split(
+    tile: Tile, side: int, *, full_width: int, full_height: int, pad: int, align: int = 1, overlap: int = 0
+) -> tuple[tuple[Tile, ...], ...]:
+    """The same rectangle as rows of even tiles of at most ``side`` pixels: for a device that ran out of memory.
+
+    The outer ones reach as far over the rectangle's borders as the tile did, the inner ones over each other as those of
+    a plan: put together they are the tile's block. All windows have one shape.
     """
-    side = max(tile.width, tile.height)
-    if side <= 32:
-        return ()
-    half = max(32, -(-side // 2))
-    inner = plan(-(-tile.width // align) * align, -(-tile.height // align) * align, tile=half, pad=0, align=align)
+    columns = _cuts(tile.width, side, align)
+    lines = _cuts(tile.height, side, align)
     pad = -(-pad // align) * align
-    pieces = []
-    for piece in (piece for row in inner.rows for piece in row):
-        piece_width = min(piece.width, tile.width - piece.x)
-        piece_height = min(piece.height, tile.height - piece.y)
-        window_width = min(full_width, -(-piece_width // align) * align + 2 * pad)
-        window_height = min(full_height, -(-piece_height // align) * align + 2 * pad)
-        left, top = tile.x + piece.x, tile.y + piece.y
-        pieces.append(
+    overlap = min(overlap, pad // 2, min(end - start for start, end in columns + lines) // 2)
+    # Not the whole axis where there is one piece, as in a plan: memory is short.
+    window_width = min(full_width, _longest(columns, align) + 2 * pad)
+    window_height = min(full_height, _longest(lines, align) + 2 * pad)
+    outer_left, outer_top, outer_right, outer_bottom = tile.overlap
+    return tuple(
+        tuple(
             Tile(
-                x=left,
-                y=top,
-                width=piece_width,
-                height=piece_height,
-                window_x=_window(left, pad, window_width, full_width),
-                window_y=_window(top, pad, window_height, full_height),
+                x=tile.x + left,
+                y=tile.y + top,
+                width=right - left,
+                height=bottom - top,
+                window_x=_window(tile.x + left, pad, window_width, full_width),
+                window_y=_window(tile.y + top, pad, window_height, full_height),
                 window_width=window_width,
                 window_height=window_height,
+                overlap=(
+                    overlap if left > 0 else outer_left,
+                    overlap if top > 0 else outer_top,
+                    overlap if right < tile.width else outer_right,
+                    overlap if bottom < tile.height else outer_bottom,
+                ),
             )
+            for left, right in columns
         )
-    return pieces
+        for top, bottom in lines
+    )
 
 
 def _cuts(length: int, tile: int, align: int) -> list[tuple[int, int]]:
@@ -162,8 +173,11 @@ def _window_size(pieces: list[tuple[int, int]], pad: int, align: int, full: int)
     """One window size for all pieces of an axis: the longest piece and its padding, or the whole axis."""
     if len(pieces) == 1:
         return full
-    longest = max(end - start for start, end in pieces)
-    return min(full, -(-longest // align) * align + 2 * pad)
+    return min(full, _longest(pieces, align) + 2 * pad)
+
+
+def _longest(pieces: list[tuple[int, int]], align: int) -> int:
+    return -(-max(end - start for start, end in pieces) // align) * align
 
 
 def _window(start: int, pad: int, window: int, length: int) -> int:

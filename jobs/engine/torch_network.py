@@ -1,116 +1,134 @@
 """The torch backend: CPU and CUDA."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
-from typing import Any, cast
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from jobs.engine.batches import Call, Kind, blocks_of, kind_of
+from jobs.engine.cuda_lane import CudaLane, cut, host_pixels
 from jobs.engine.device import ITEM_BYTES, Place
+from jobs.engine.device_errors import first_line, is_out_of_memory, memory_errors
+from jobs.engine.errors import OutOfMemory
+from jobs.engine.estimate import batch_size, network_bytes
 from jobs.engine.network import Block, Window
 from jobs.engine.pixel_module import Output, PixelModule, quantize
 from modelstore.networks.spec import NetworkSpec
 
 _COMPUTE = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-#: Calls that may be under way on a CUDA device: one computes, one copies its result out, one copies its pixels in.
-_UNDER_WAY = 3
-
 
 class TorchNetwork:
     """One network on one device, in one precision, channels last.
 
     Channels last is what oneDNN's and cuDNN's fast convolutions want: 1.45 times the speed of NCHW in fp32 on a CPU.
+
+    ``batch`` is the number of windows per call; None, the default, lets it be chosen by device, network and the size
+    of the windows (`jobs.engine.estimate.batch_size`).
     """
 
-    def __init__(self, network: nn.Module, spec: NetworkSpec, place: Place) -> None:
+    def __init__(self, network: nn.Module, spec: NetworkSpec, place: Place, *, graphs: bool = True) -> None:
+        """:param graphs: record calls that come again as CUDA graphs.
+
+        :raises OutOfMemory: when the device has no room for the weights.
+        """
         self.spec = spec
         self.place = place
         self.device = torch.device(place.device)
-        compute = _COMPUTE[place.precision]
-        # On the accelerator, not on the host: half a network's time would go into converting its weights there.
-        network = network.to(device=self.device, dtype=compute, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.module = PixelModule(network, channels=spec.channels, compute=compute).eval()
+        self.batch: int | None = None
         self.weight_bytes = spec.parameters * ITEM_BYTES[place.precision]
+        compute = _COMPUTE[place.precision]
+        try:
+            # On the accelerator, not on the host: half a network's time would go into converting its weights there.
+            network = network.to(device=self.device, dtype=compute, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
+            self.module = PixelModule(network, channels=spec.channels, compute=compute).to(self.device).eval()
+            self.lane = self._open_lane(graphs=graphs)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                f"{place.name} has too little free memory for the network's weights, {self.weight_bytes / 1e6:.0f} MB: "
+                f"{first_line(error)}"
+            ) from error
+
+    def _open_lane(self, *, graphs: bool) -> CudaLane | None:
+        if self.device.type != "cuda":
+            return None
+        return CudaLane(self._compute, self.device, self._call_bytes, graphs=graphs)
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
         """See `jobs.engine.network.Network`."""
-        return self._run_cuda(windows) if self.device.type == "cuda" else self._run_cpu(windows)
-
-    def _run_cpu(self, windows: Iterable[Window]) -> Iterator[Block]:
-        for window in windows:
-            with torch.inference_mode(), _memory_errors():
-                pixels, total = self._compute(_tensor(window.pixels), window)
-                block = _block(pixels.numpy(), bool(total.isfinite()), window)
-            yield block
-
-    def _run_cuda(self, windows: Iterable[Window]) -> Iterator[Block]:
-        """Copies in, computing and copies out overlap: the host only waits for the oldest of a few calls."""
-        waiting: deque[tuple[Window, Tensor, Tensor, torch.cuda.Event]] = deque()
-        for window in windows:
-            with torch.inference_mode(), torch.cuda.device(self.device), _cudnn(), _memory_errors():
-                source = _tensor(window.pixels).pin_memory().to(self.device, non_blocking=True)
-                pixels, total = self._compute(source, window)
-                # Pinned memory comes from torch's caching host allocator, so this allocates only for the first tiles.
-                pinned = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
-                pinned.copy_(pixels, non_blocking=True)
-                flag = torch.empty((), dtype=torch.bool, pin_memory=True)
-                flag.copy_(total.isfinite(), non_blocking=True)
-                done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-                done.record()
-            waiting.append((window, pinned, flag, done))
-            if len(waiting) >= _UNDER_WAY:
-                yield _finish(*waiting.popleft())
-        while waiting:
-            yield _finish(*waiting.popleft())
-
-    def _compute(self, source: Tensor, window: Window) -> tuple[Tensor, Tensor]:
-        gray = window.pixels.shape[2] == 1
-        full = 65535.0 if window.pixels.dtype == np.uint16 else 255.0
-        if source.dtype == torch.int16:
-            source = source.to(torch.int32) & 0xFFFF  # uint16 that travelled as int16: see _tensor
-        out, total = self.module(source.unsqueeze(0), full, gray)
-        part = out[0, window.top : window.top + window.height, window.left : window.left + window.width]
-        return quantize(part, cast("Output", window.dtype.name)).contiguous(), total
-
-
-def _tensor(pixels: NDArray[Any]) -> Tensor:
-    """Torch computes little in uint16, so those bytes travel as int16 and are widened on the device."""
-    pixels = np.require(pixels, requirements=["C", "W"])  # torch warns of memory that it may not write to
-    return torch.from_numpy(pixels.view(np.int16) if pixels.dtype == np.uint16 else pixels)
-
-
-def _finish(window: Window, pinned: Tensor, flag: Tensor, done: "torch.cuda.Event") -> Block:
-    with _memory_errors():
-        done.synchronize()
-    return _block(pinned.numpy(), bool(flag), window)
-
-
-def _block(pixels: NDArray[Any], finite: bool, window: Window) -> Block:
-    return Block(pixels=pixels.astype(window.dtype, copy=False), finite=finite)
-
-
-def _cudnn() -> AbstractContextManager[None]:
-    """Windows have one shape, so cuDNN's search for the fastest algorithm pays. fp32 means fp32, not TF32."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
-
-
-class _memory_errors:  # noqa: N801 - reads as a statement
-    """Turns torch's out-of-memory errors, which differ by device, into MemoryError; others pass."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if error is None:
+        listed = list(windows)
+        lane = self.lane
+        if lane is None:
+            yield from blocks_of(listed, self._launch_on_cpu, most=self._sizes(), under_way=1)
             return
-        if isinstance(error, torch.OutOfMemoryError):
-            torch.cuda.empty_cache()
-            raise MemoryError(str(error)) from error  # noqa: TRY004 - one error is turned into another
-        text = str(error)
-        if isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text):
-            raise MemoryError(text) from error
+        coming = Counter(kind_of(window) for window in listed)
+
+        def launch(batch: Sequence[Window]) -> Call:
+            kind = kind_of(batch[0])
+            call = lane.launch(batch, coming[kind] // len(batch))
+            coming[kind] -= len(batch)
+            return call
+
+        yield from blocks_of(listed, launch, most=self._sizes(), under_way=lane.under_way)
+
+    def release(self) -> bool:
+        """See `jobs.engine.network.Network`."""
+        return self.lane is not None and self.lane.release()
+
+    def _sizes(self) -> Callable[[Kind], int]:
+        """Windows per call, by kind; memory is looked at once per run."""
+        if self.batch is not None:
+            size = self.batch
+            return lambda _: size
+        free = self.place.free_bytes() if self.place.kind == "cuda" else 0
+        item = ITEM_BYTES[self.place.precision]
+        return lambda kind: batch_size(self.spec, kind.pixels, kind=self.place.kind, free_bytes=free, item_bytes=item)
+
+    def _call_bytes(self, pixels: int) -> int:
+        return network_bytes(self.spec, pixels, item_bytes=ITEM_BYTES[self.place.precision])
+
+    def _launch_on_cpu(self, batch: Sequence[Window]) -> "_CpuCall":
+        kind = kind_of(batch[0])
+        with torch.inference_mode(), memory_errors():
+            pixels, finite = self._compute(_on_host(batch), kind)
+            return _CpuCall(
+                [
+                    Block(pixels=host_pixels(cut(pixels[index], window), window), finite=bool(finite[index]))
+                    for index, window in enumerate(batch)
+                ]
+            )
+
+    def _compute(self, source: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
+        """See `jobs.engine.cuda_lane.Compute`: no step of it waits for the device or copies from the host."""
+        full = 65535.0 if kind.source == "uint16" else 255.0
+        if source.dtype == torch.int16:
+            source = source.to(torch.int32) & 0xFFFF  # uint16 that travelled as int16
+        out, total = self.module(source, full, kind.channels == 1)
+        return quantize(out, cast("Output", kind.output)), total.isfinite()
+
+
+class _CpuCall:
+    """See `jobs.engine.batches.Call`; computed already."""
+
+    def __init__(self, blocks: list[Block]) -> None:
+        self._blocks = blocks
+
+    def blocks(self) -> list[Block]:
+        return self._blocks
+
+    def abandon(self) -> None:
+        return
+
+
+def _on_host(batch: Sequence[Window]) -> Tensor:
+    """(N, H, W, C); the pixels of a single window are not copied where that can be helped."""
+    arrays = [window.pixels.view(np.int16) if window.pixels.dtype == np.uint16 else window.pixels for window in batch]
+    if len(arrays) > 1:
+        return torch.from_numpy(np.stack(arrays))
+    # Torch warns of memory that it may not write to.
+    return torch.from_numpy(np.require(arrays[0], requirements=["C", "W"])).unsqueeze(0)

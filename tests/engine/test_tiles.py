@@ -1,10 +1,12 @@
 """Tiles: arithmetic that must hold for every size."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.engine.tiles import Tile, plan, split
+from jobs.engine.tiles import Tile, pieces, plan, split
 
 SIZES = st.integers(1, 400)
 
@@ -54,24 +56,42 @@ def test_tiles_are_even(width: int, height: int, tile: int) -> None:
     y=st.integers(0, 50),
     width=st.integers(1, 300),
     height=st.integers(1, 300),
+    side=st.integers(32, 200),
     pad=st.integers(0, 40),
     align=st.sampled_from([1, 2, 4]),
+    overlap=st.integers(0, 20),
+    outer=st.tuples(*[st.integers(0, 8)] * 4),
 )
-def test_halves_cover_their_tile_and_stay_inside(x: int, y: int, width: int, height: int, pad: int, align: int) -> None:
+def test_halves_cover_their_tile_and_stay_inside(
+    x: int, y: int, width: int, height: int, side: int, pad: int, align: int, overlap: int, outer: tuple[int, ...]
+) -> None:
     x, y = x * align, y * align
     full_width, full_height = -(-(x + width + 10) // align) * align, -(-(y + height + 10) // align) * align
-    whole = Tile(x, y, width, height, 0, 0, full_width, full_height)
-    pieces = list(split(whole, full_width=full_width, full_height=full_height, pad=pad, align=align))
-    if max(width, height) <= 32:
-        assert pieces == []
-        return
-    count = covered(pieces, x + width, y + height)
+    left, top, right, bottom = (min(reach, pad // 2) for reach in outer)
+    reach = (min(left, x), min(top, y), right, bottom)
+    whole = Tile(x, y, width, height, 0, 0, full_width, full_height, reach)
+    rows = split(whole, side, full_width=full_width, full_height=full_height, pad=pad, align=align, overlap=overlap)
+    made = [piece for row in rows for piece in row]
+    assert len(made) == pieces(whole, side, align=align)
+    assert len({(piece.window_width, piece.window_height) for piece in made}) == 1
+    count = covered(made, x + width, y + height)
     assert (count[y:, x:] == 1).all()
     assert count.sum() == width * height
-    for piece in pieces:
-        assert max(piece.width, piece.height) < max(width, height)
+    assert (rows[0][0].overlap[0], rows[0][0].overlap[1]) == reach[:2]
+    assert (rows[-1][-1].overlap[2], rows[-1][-1].overlap[3]) == reach[2:]
+    for row in rows:
+        for one, other in pairwise(row):
+            assert one.overlap[2] == other.overlap[0] <= min(overlap, pad // 2 + align)
+    for one, other in pairwise(row[0] for row in rows):
+        assert one.overlap[3] == other.overlap[1] <= min(overlap, pad // 2 + align)
+    for piece in made:
+        assert max(piece.width, piece.height) <= max(side, 1)
         assert piece.window_x % align == piece.window_width % align == 0
-        assert 0 <= piece.window_x <= piece.x
-        assert piece.x + piece.width <= piece.window_x + piece.window_width <= full_width
-        assert 0 <= piece.window_y <= piece.y
-        assert piece.y + piece.height <= piece.window_y + piece.window_height <= full_height
+        assert piece.window_y % align == piece.window_height % align == 0
+        # What the piece gives, over its neighbours too, lies in its window, as far as the plane reaches.
+        assert 0 <= piece.window_x <= piece.x - piece.overlap[0]
+        assert piece.window_x + piece.window_width >= min(full_width, piece.x + piece.width + piece.overlap[2])
+        assert piece.window_x + piece.window_width <= full_width
+        assert 0 <= piece.window_y <= piece.y - piece.overlap[1]
+        assert piece.window_y + piece.window_height >= min(full_height, piece.y + piece.height + piece.overlap[3])
+        assert piece.window_y + piece.window_height <= full_height

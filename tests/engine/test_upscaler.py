@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from jobs.engine.assembly import with_border
 from jobs.engine.errors import Cancelled, OutOfMemory, WeightsRejected
 from jobs.engine.network import Block, Network, Window
 from jobs.engine.pool import NetworkPool
 from jobs.engine.types import Frame, Metadata, Picture, Runtime, UpscaleOptions, Weights
-from jobs.engine.upscaler import Upscaler, with_border
+from jobs.engine.upscaler import Upscaler
 from modelstore.networks.checkpoint import load
 from modelstore.networks.srvgg import SRVGGNetCompact
 from tests.engine.conftest import difference, photo, picture, save_network, seeded, upscaler

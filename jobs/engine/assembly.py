@@ -1,0 +1,215 @@
+"""Planes put together from tiles, whatever memory and numbers do meanwhile: halved tiles, and tiles redone in fp32."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.engine.canvas import Canvas
+from jobs.engine.errors import OutOfMemory, WeightsRejected
+from jobs.engine.estimate import BORDER, SMALLEST_TILE, overlap_of, padding
+from jobs.engine.network import Block, Network, Window
+from jobs.engine.pool import NetworkPool
+from jobs.engine.tiles import Plan, Tile, pieces, split
+from jobs.engine.types import OnTile, UpscaleOptions, Weights
+
+Array = NDArray[Any]
+Rows = Sequence[Sequence[Tile]]
+
+
+@dataclass
+class Run:
+    """One picture's way through a network: what is still to do, and the counters that end up in the report."""
+
+    pool: NetworkPool
+    network: Network
+    weights: Weights
+    options: UpscaleOptions
+    on_tile: OnTile | None
+    #: Tiles that are not finished, in the order in which they will be.
+    ahead: deque[Tile] = field(default_factory=deque)
+    done: int = 0
+    total: int = 0
+    tile: int = 0
+    pad: int = 0
+    redone: int = 0
+    shrinks: int = 0
+    notes: list[str] = field(default_factory=list)
+    #: The longest side of a tile that memory has allowed since it was short; 0: it was not.
+    limit: int = 0
+
+    def expect(self, tiles: Sequence[Tile]) -> None:
+        """More work: to be called, for all of it, before the first tile."""
+        self.ahead.extend(tiles)
+        self.total += len(tiles)
+
+    def finished(self) -> None:
+        """One tile is done. :raises Exception: whatever the caller's callback raises."""
+        self.ahead.popleft()
+        self.done += 1
+        if self.on_tile is not None:
+            self.on_tile(self.done, self.total)
+
+    def too_large(self, tile: Tile) -> bool:
+        """Whether memory was short for tiles of that size before."""
+        return 0 < self.limit < max(tile.width, tile.height)
+
+    def shrink(self, tile: Tile, reason: str) -> None:
+        """Memory was short for this tile: none of its size is tried again for this picture.
+
+        :raises OutOfMemory: when tiles cannot be smaller.
+        """
+        side = max(tile.width, tile.height)
+        if side <= SMALLEST_TILE:
+            raise OutOfMemory(
+                f"{self.network.place.name} has too little free memory for a tile of {tile.width}×{tile.height} px"
+                + (f": {reason}" if reason else "")
+            )
+        spec = self.network.spec
+        self.limit = max(SMALLEST_TILE, -(-side // 2))
+        self.shrinks += 1
+        self.pad = padding(spec, self.options.tile_pad)
+        self.tile = max(max(piece.width, piece.height) for row in self._split(tile, 1 << 30, 1 << 30) for piece in row)
+        self.total = self.done + sum(
+            pieces(each, self.limit, align=spec.unshuffle) if self.too_large(each) else 1 for each in self.ahead
+        )
+
+    def halve(self, tile: Tile, padded: Array) -> tuple[tuple[Tile, ...], ...]:
+        """The pieces that take the tile's place, which is the next one."""
+        rows = self._split(tile, padded.shape[1], padded.shape[0])
+        self.ahead.popleft()
+        self.ahead.extendleft(piece for row in reversed(rows) for piece in reversed(row))
+        return rows
+
+    def _split(self, tile: Tile, full_width: int, full_height: int) -> tuple[tuple[Tile, ...], ...]:
+        spec = self.network.spec
+        pad = padding(spec, self.options.tile_pad)
+        return split(
+            tile,
+            self.limit,
+            full_width=full_width,
+            full_height=full_height,
+            pad=pad,
+            align=spec.unshuffle,
+            overlap=overlap_of(spec, pad),
+        )
+
+    def redo(self, window: Window) -> Block:
+        """Half precision overflowed (or the weights do): the same tile in fp32, counted in the report."""
+        precise = self.pool.get(self.weights, "fp32")
+        block = next(iter(precise.run(iter([window]))))
+        if not block.finite:
+            raise WeightsRejected(f"the network {self.weights.name} gives numbers that are not finite, even in fp32")
+        self.redone += 1
+        return block
+
+
+def fill(run: Run, planes: Sequence[Array], step: Plan, canvases: Sequence[Canvas]) -> None:
+    """Send (H, W, C) planes of one size through the network into their canvases, as one stream of tiles.
+
+    One stream, so that a device is kept busy from plane to plane, and may take tiles of several at once.
+    """
+    unshuffle = run.network.spec.unshuffle
+    padded = [with_border(plane, unshuffle) for plane in planes]
+    work = [(plane, tile) for plane in padded for row in step.rows for tile in row]
+    blocks = _blocks(run, work, canvases[0].block_dtype)
+    for canvas in canvases:
+        _assemble(canvas, step.rows, blocks, (0, 0), run.network.spec.scale)
+
+
+def _assemble(canvas: Canvas, rows: Rows, blocks: Iterator[Array], origin: tuple[int, int], scale: int) -> None:
+    """:param origin: where the canvas begins, in input pixels."""
+    for row in rows:
+        for tile in row:
+            left, top, _, _ = tile.overlap
+            x, y = tile.x - left - origin[0], tile.y - top - origin[1]
+            canvas.put(
+                x * scale,
+                y * scale,
+                next(blocks),
+                fade_left=2 * left * scale if x else 0,
+                fade_top=2 * top * scale if y else 0,
+            )
+        # Rows that the next row of tiles fades into are not finished yet.
+        canvas.finish_rows((row[0].y + row[0].height - row[0].overlap[3] - origin[1]) * scale)
+
+
+def _blocks(run: Run, work: Sequence[tuple[Array, Tile]], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """The finished block of every tile, in order. Where memory ends, the tile comes put together from smaller ones."""
+    at = 0
+    relieved = -1
+    while at < len(work):
+        padded, tile = work[at]
+        if run.too_large(tile):
+            yield _from_pieces(run, padded, tile, dtype)
+            at += 1
+            continue
+        windows = _windows(run, work[at:], dtype)
+        first, reason = at, None
+        try:
+            for block in run.network.run(iter(windows)):
+                good = block if block.finite else run.redo(windows[at - first])
+                run.notes += [note for note in block.notes if note not in run.notes]
+                run.finished()
+                at += 1
+                yield good.pixels
+        except MemoryError as error:
+            reason = str(error)  # the error itself holds, by its frames, the memory that is short
+        if reason is None:
+            if at < first + len(windows):
+                raise RuntimeError(f"{at - first} blocks came for {len(windows)} windows")
+        elif at == relieved or not run.pool.release():
+            run.shrink(work[at][1], reason)
+        else:
+            relieved = at  # others kept memory that they can do without: once more, at the same size
+
+
+def _windows(run: Run, work: Sequence[tuple[Array, Tile]], dtype: np.dtype[Any]) -> list[Window]:
+    """Windows up to the first tile that is too large."""
+    windows = []
+    for padded, tile in work:
+        if run.too_large(tile):
+            break
+        windows.append(_window(padded, tile, run.network.spec.scale, dtype))
+    return windows
+
+
+def _from_pieces(run: Run, padded: Array, tile: Tile, dtype: np.dtype[Any]) -> Array:
+    """The block of a tile, what it reaches over its neighbours included, from smaller tiles that fade likewise."""
+    rows = run.halve(tile, padded)
+    scale = run.network.spec.scale
+    left, top, right, bottom = tile.overlap
+    size = ((left + tile.width + right) * scale, (top + tile.height + bottom) * scale)
+    canvas = Canvas(native=size, target=size, channels=padded.shape[2], dtype=dtype)
+    blocks = _blocks(run, [(padded, piece) for row in rows for piece in row], dtype)
+    _assemble(canvas, rows, blocks, (tile.x - left, tile.y - top), scale)
+    return canvas.result
+
+
+def with_border(plane: Array, align: int) -> Array:
+    """The plane mirrored beyond its right and bottom border: by 10 pixels, then to a multiple of ``align``.
+
+    Exactly what the reference's ``pre_process`` does, in its two steps; see `jobs.engine.estimate.BORDER`.
+    """
+    plane = np.pad(plane, ((0, BORDER), (0, BORDER), (0, 0)), mode="reflect")
+    bottom, right = -plane.shape[0] % align, -plane.shape[1] % align
+    if bottom or right:
+        plane = np.pad(plane, ((0, bottom), (0, right), (0, 0)), mode="reflect")
+    return plane
+
+
+def _window(padded: Array, tile: Tile, scale: int, dtype: np.dtype[Any]) -> Window:
+    left, top, right, bottom = tile.overlap
+    return Window(
+        pixels=padded[
+            tile.window_y : tile.window_y + tile.window_height, tile.window_x : tile.window_x + tile.window_width
+        ],
+        top=(tile.inset_y - top) * scale,
+        left=(tile.inset_x - left) * scale,
+        height=(top + tile.height + bottom) * scale,
+        width=(left + tile.width + right) * scale,
+        dtype=dtype,
+    )

@@ -1,0 +1,198 @@
+"""The road to a CUDA device and back: pinned buffers, a stream that copies results out, recorded calls.
+
+One thread uses a lane. Everything that computes, and every copy to the device, runs on the current stream, so the
+static buffers of a recording need no second copy: the next call's pixels are copied in after the last one was computed,
+and results are taken out of a recording before it is replayed. Only copies to the host run beside the computing.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jobs.engine.batches import Kind, kind_of
+from jobs.engine.device_errors import first_line, is_out_of_memory, memory_errors
+from jobs.engine.graphs import Key, RecordingFailedError, Shelf
+from jobs.engine.network import Block, Window
+
+#: (N, H, W, C) source pixels -> (N, H*s, W*s, C) finished pixels and (N,) whether they are finite; never waits.
+Compute = Callable[[Tensor, Kind], tuple[Tensor, Tensor]]
+
+#: From so many calls of one kind in a plan on, cuDNN may search for its fastest algorithms, which takes it a second or
+#: two per kind; below, its own guess is taken. Torch keeps whichever it used first for a kind. Not measured yet.
+SEARCH_FROM = 8
+#: The part of a device's memory that recordings of one network may hold.
+RECORDED_SHARE = 8
+
+
+class CudaLane:
+    """Hands batches to one device."""
+
+    #: One call computes, one copies its result out, one copies its pixels in.
+    under_way = 3
+
+    def __init__(
+        self, compute: Compute, device: torch.device, call_bytes: Callable[[int], int], *, graphs: bool
+    ) -> None:
+        """:param call_bytes: device memory of a call, by its input pixels."""
+        self.device = device
+        self.compute = compute
+        self.call_bytes = call_bytes
+        with torch.cuda.device(device):
+            self._out = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            self._side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            memory = torch.cuda.get_device_properties(device).total_memory
+        self.shelf: Shelf[_Recording] = Shelf(self._record, most_bytes=memory // RECORDED_SHARE, enabled=graphs)
+
+    def launch(self, batch: Sequence[Window], coming: int) -> "_CudaCall":
+        """Hand a batch over; nothing is waited for, except where a call is recorded.
+
+        :param coming: how often a batch of this kind and length comes in the plan, this one included.
+        :raises MemoryError: it does not fit.
+        """
+        kind = kind_of(batch[0])
+        with torch.inference_mode(), torch.cuda.device(self.device), memory_errors():
+            pinned = torch.empty(
+                (len(batch), kind.height, kind.width, kind.channels), dtype=_SOURCE[kind.source], pin_memory=True
+            )
+            view = pinned.numpy()
+            for index, window in enumerate(batch):
+                view[index] = window.pixels.view(view.dtype)
+            with _cudnn(search=coming >= SEARCH_FROM):
+                recording, notes = self.shelf.take(
+                    (kind, len(batch)), coming=coming, expected_bytes=self.call_bytes(kind.pixels * len(batch))
+                )
+                if recording is not None:
+                    pixels, finite = recording.replay(pinned)
+                else:
+                    pixels, finite = self.compute(pinned.to(self.device, non_blocking=True), kind)
+            return self._copy_out(batch, pixels, finite, notes)
+
+    def release(self) -> bool:
+        """Give back what can be made again. :returns: whether recordings were dropped."""
+        with torch.cuda.device(self.device):
+            dropped = self.shelf.clear()
+            torch.cuda.empty_cache()
+        return dropped
+
+    def _copy_out(self, batch: Sequence[Window], pixels: Tensor, finite: Tensor, notes: tuple[str, ...]) -> "_CudaCall":
+        # Copies in any case: a recording's output is written again by the next replay.
+        parts = [cut(pixels[index], window).clone(memory_format=torch.contiguous_format) for index, window in
+                 enumerate(batch)]  # fmt: skip
+        flags = finite.clone()
+        # Pinned memory comes from torch's caching host allocator, so this allocates only for the first calls.
+        pinned = [torch.empty(part.shape, dtype=part.dtype, pin_memory=True) for part in parts]
+        pinned_flags = torch.empty(flags.shape, dtype=flags.dtype, pin_memory=True)
+        # Waiting for it gives the processor away rather than spinning: others encode meanwhile.
+        done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch's
+        self._out.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self._out):
+            for host, part in zip(pinned, parts, strict=True):
+                host.copy_(part, non_blocking=True)
+            pinned_flags.copy_(flags, non_blocking=True)
+            done.record(self._out)
+        return _CudaCall(batch, pinned, pinned_flags, done, notes, [*parts, flags])
+
+    def _record(self, key: Key) -> "_Recording":
+        """:raises RecordingFailedError: and the call can be made without."""
+        kind, count = key
+        current = torch.cuda.current_stream(self.device)
+        try:
+            return _Recording(self.compute, kind, count, self.device, self._side)
+        except (RuntimeError, MemoryError) as error:
+            reason, lasting = first_line(error), not is_out_of_memory(error)
+        finally:
+            torch.cuda.set_stream(current)  # torch leaves its own behind when it cannot end a recording
+        # A context that died says so here, and that is not to be taken for a matter of graphs alone.
+        torch.cuda.synchronize(self.device)
+        raise RecordingFailedError(reason, lasting=lasting)
+
+
+class _Recording:
+    """A call with its static input and output, replayed as one CUDA graph. See torch's notes on CUDA semantics."""
+
+    def __init__(
+        self, compute: Compute, kind: Kind, count: int, device: torch.device, side: "torch.cuda.Stream"
+    ) -> None:
+        self._device = device
+        shape = (count, kind.height, kind.width, kind.channels)
+        self.source = torch.zeros(shape, dtype=_SOURCE[kind.source], device=device)
+        current = torch.cuda.current_stream(device)
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
+            for _ in range(2):  # the first chooses algorithms and loads kernels, which must not happen while recording
+                compute(self.source, kind)
+        current.wait_stream(side)
+        torch.cuda.synchronize(device)
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_reserved(device)
+        self.graph = torch.cuda.CUDAGraph()
+        # thread_local: other threads of the process may meanwhile do what only the recording thread must not.
+        with torch.cuda.graph(self.graph, stream=side, capture_error_mode="thread_local"):
+            self.pixels, self.finite = compute(self.source, kind)
+        self.held_bytes = max(0, torch.cuda.memory_reserved(device) - before)
+
+    def replay(self, pinned: Tensor) -> tuple[Tensor, Tensor]:
+        """:returns: the static output: good until the next replay on this stream."""
+        self.source.copy_(pinned, non_blocking=True)
+        self.graph.replay()
+        return self.pixels, self.finite
+
+    def drop(self) -> None:
+        """See `jobs.engine.graphs.Recording`."""
+        torch.cuda.synchronize(self._device)  # a graph that is destroyed while it runs, and its memory reused: never
+        self.graph.reset()
+        del self.source, self.pixels, self.finite
+
+
+@dataclass
+class _CudaCall:
+    """See `jobs.engine.batches.Call`."""
+
+    batch: Sequence[Window]
+    pinned: list[Tensor]
+    flags: Tensor
+    done: "torch.cuda.Event"
+    notes: tuple[str, ...]
+    #: Memory that the copying stream still reads; the allocator knows only of the stream that computed.
+    sources: list[Tensor] = field(default_factory=list)
+
+    def blocks(self) -> list[Block]:
+        with memory_errors():
+            self.done.synchronize()
+        self.sources.clear()
+        return [
+            Block(pixels=host_pixels(host, window), finite=flag, notes=self.notes)
+            for host, window, flag in zip(self.pinned, self.batch, self.flags.tolist(), strict=True)
+        ]
+
+    def abandon(self) -> None:
+        with contextlib.suppress(RuntimeError):  # a lost device is the next caller's to find
+            self.done.synchronize()
+        self.sources.clear()
+
+
+#: Torch computes little in uint16, so those bytes travel as int16 and are widened on the device.
+_SOURCE = {"uint8": torch.uint8, "uint16": torch.int16}
+
+
+def cut(pixels: Tensor, window: Window) -> Tensor:
+    """The part of a window's result that was asked for: a view of (H*s, W*s, C)."""
+    return pixels[window.top : window.top + window.height, window.left : window.left + window.width]
+
+
+def host_pixels(tensor: Tensor, window: Window) -> NDArray[Any]:
+    """A tensor on the host as the pixels that the window asked for; no copy."""
+    pixels: NDArray[Any] = tensor.numpy()
+    return pixels.view(np.uint16) if window.dtype == np.uint16 else pixels
+
+
+def _cudnn(*, search: bool) -> AbstractContextManager[None]:
+    """How convolutions are chosen. fp32 means fp32, not TF32."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=search, allow_tf32=False)
