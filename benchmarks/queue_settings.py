@@ -2,7 +2,7 @@
 
 import os
 
-from upscaler_site.settings import *  # noqa: F403
+from upscaler_site.settings import *  # noqa: F403 - the service's settings, with the differences below
 from upscaler_site.settings import Q_CLUSTER
 
 # One worker that computes nothing, so that the figures are the queue's alone.

@@ -78,7 +78,7 @@ def close_with(request: Any, upload: UploadedFile[Any]) -> None:
     django_request = request._request  # noqa: SLF001 - DRF's own way to Django's request
     if not isinstance(getattr(django_request, "_files", None), MultiValueDict):
         django_request._files = MultiValueDict()  # noqa: SLF001 - what HttpRequest.close() closes
-    django_request._files.appendlist("", upload)  # noqa: SLF001
+    django_request._files.appendlist("", upload)  # noqa: SLF001 - as above
 
 
 def _require_disk() -> None:
@@ -103,7 +103,7 @@ class ImageFormParser(MultiPartParser):
 
     def parse(
         self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> DataAndFiles:  # type: ignore[type-arg]
+    ) -> DataAndFiles:  # type: ignore[type-arg]  # generic in the stubs alone
         """Return the fields and the files, which lie in FILE_UPLOAD_TEMP_DIR until the request ends."""
         context = parser_context or {}
         if not self.spare_the_rest and _declared_length(context) > settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD_BYTES:
@@ -134,7 +134,7 @@ class RawImageParser(BaseParser):
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> DataAndFiles:  # type: ignore[type-arg]
+    ) -> DataAndFiles:  # type: ignore[type-arg]  # generic in the stubs alone
         """Return no fields and the file ``image``."""
         context = parser_context or {}
         declared = _declared_length(context)

@@ -107,7 +107,7 @@ class ModelViewSet(ViewSet):
         return deeds.get(self.action or "", "modelstore.view_model")
 
     @extend_schema(operation_id="models_list", tags=["Models"], responses=ModelListSerializer, examples=_example(_LIST))
-    def list(self, request: Request) -> Response:  # noqa: ARG002
+    def list(self, _request: Request) -> Response:
         """List all models, those that can be downloaded included."""
         shapes = ModelSerializer(Model.objects.listed(), many=True).data
         local = sum(shape["available"] for shape in shapes)
@@ -120,7 +120,7 @@ class ModelViewSet(ViewSet):
         responses=ModelSerializer,
         examples=_example(_MODEL),
     )
-    def retrieve(self, request: Request, name: str) -> Response:  # noqa: ARG002
+    def retrieve(self, _request: Request, name: str) -> Response:
         """One model, with the progress of its download."""
         model = Model.objects.listed().filter(name=name).first()
         if model is None:
@@ -134,7 +134,7 @@ class ModelViewSet(ViewSet):
         request=None,
         responses={204: OpenApiResponse()},
     )
-    def destroy(self, request: Request, name: str) -> Response:  # noqa: ARG002
+    def destroy(self, _request: Request, name: str) -> Response:
         """Delete a model's files, or call off its download. Refused (409) while jobs need it."""
         removal.delete(name)
         return Response(status=204)
@@ -174,7 +174,7 @@ class ModelsInfoViewSet(ViewSet):
     @extend_schema(
         operation_id="models_info", tags=["Models"], responses=ModelsInfoSerializer, examples=_example(_INFO)
     )
-    def retrieve(self, request: Request) -> Response:  # noqa: ARG002
+    def retrieve(self, _request: Request) -> Response:
         """Where models are kept and how much space they take. The bundled model is part of the program: not counted."""
         info = directory_info()
         return Response(

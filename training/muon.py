@@ -33,7 +33,7 @@ class Muon(Optimizer):
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # there is no loss to return
         """Update every weight that has a gradient."""
         if closure is not None:
             raise ValueError("Muon takes no closure")

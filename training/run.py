@@ -44,7 +44,7 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.device = torch.device(device)
-        network = build(recipe).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = build(recipe).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
         self.network: SRVGGNetCompact = network
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
         self.optimizers = optimizers(network, recipe)
@@ -62,7 +62,7 @@ class Run:
         loss = charbonnier(prediction.float(), y)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1

@@ -31,7 +31,7 @@ class RequestIdMiddleware:
         """Answer the request under its id."""
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _GOOD_ID.fullmatch(given) else uuid.uuid4().hex
-        request.request_id = request_id  # type: ignore[attr-defined]
+        request.request_id = request_id  # type: ignore[attr-defined]  # our addition
         token = current_request_id.set(request_id)
         try:
             response = self.get_response(request)

@@ -47,8 +47,7 @@ class Launcher:
         main = subprocess.Popen(
             self.command,
             process_group=0,
-            # The launcher has no threads, so running Python between fork and exec is safe.
-            preexec_fn=processes.dies_with_parent(),  # noqa: PLW1509
+            preexec_fn=processes.dies_with_parent(),  # noqa: PLW1509 - no other thread runs here: Python is safe there
         )
         code = self._watch(main)
         with suppress(ProcessLookupError):

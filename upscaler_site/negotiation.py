@@ -30,7 +30,7 @@ class FirstRenderer(BaseContentNegotiation):
         self,
         request: Request,  # noqa: ARG002 - the base's signature
         renderers: Iterable[Any],
-        format_suffix: str | None = None,  # noqa: ARG002
+        format_suffix: str | None = None,  # noqa: ARG002 - as above
     ) -> tuple[Any, str]:
         """Return the first renderer and its media type."""
         renderer = next(iter(renderers))

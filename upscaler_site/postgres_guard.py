@@ -80,7 +80,7 @@ def main(users_lock: str, guard_lock: str, system_user: str, *command: str) -> N
         except BlockingIOError:
             print("ready", flush=True)  # noqa: T201 - the answer that the starter waits for
             return
-        print("ready", flush=True)  # noqa: T201
+        print("ready", flush=True)  # noqa: T201 - as above
         os.close(1)
         fcntl.flock(users, fcntl.LOCK_EX)
         stop(list(command), system_user or None)

@@ -99,7 +99,7 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
         ]
 
 
-class LinkScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class LinkScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # as above
     """Signed links."""
 
     target_class = "jobs.access.LinkAuthentication"
@@ -110,7 +110,7 @@ class LinkScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-cal
         return {"type": "apiKey", "in": "query", "name": "signature", "description": "A link that the service signed."}
 
 
-class StaffScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class StaffScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # as above
     """The session of a staff member."""
 
     target_class = "jobs.access.StaffAuthentication"

@@ -37,7 +37,7 @@ def announce(wanted: Callable[[], bool]) -> None:
 
 
 def _local_host() -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.LISTEN_ADDRESS, settings.LISTEN_ADDRESS)  # noqa: S104
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.LISTEN_ADDRESS, settings.LISTEN_ADDRESS)  # noqa: S104 - not listened on
 
 
 def _answers() -> bool:

@@ -8,7 +8,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
 django.setup(set_prefix=False)
 
 from monitoring.requests import counter  # noqa: E402 - these need Django set up
-from upscaler_site.wsgi_handler import Handler  # noqa: E402
+from upscaler_site.wsgi_handler import Handler  # noqa: E402 - as above
 
 application = Handler()
 

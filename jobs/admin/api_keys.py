@@ -74,7 +74,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
             return
         key, text = keys.issue(obj.name, obj.scopes, expires_at=obj.expires_at)
         obj.pk, obj.prefix, obj.digest = key.pk, key.prefix, key.digest
-        obj.issued_text = text  # type: ignore[attr-defined]
+        obj.issued_text = text  # type: ignore[attr-defined]  # for response_add alone: no field, never stored
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
         """Show the key, this once: in the answer itself, since a message to the next page would lie in a cookie."""
@@ -83,7 +83,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
             "title": _("API key of %(name)s") % {"name": obj.name},
             "opts": self.opts,
             "key": obj,
-            "text": obj.issued_text,  # type: ignore[attr-defined]
+            "text": obj.issued_text,  # type: ignore[attr-defined]  # by save_model
             "webhook_secret": secrets_for(obj.pk)[0],
         }
         # The admin marks all its pages no-store: the key stays in no cache.

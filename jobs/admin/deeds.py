@@ -138,7 +138,7 @@ def do_one(page: Admin, request: HttpRequest, job_id: Any, deed: str) -> HttpRes
     deeds = {"cancel": cancel, "retry": retry}
     if deed not in deeds:
         raise Http404("no such deed")
-    if not page.has_operate_permission(request):  # type: ignore[attr-defined]
+    if not page.has_operate_permission(request):  # type: ignore[attr-defined]  # JobAdmin's own
         raise PermissionDenied
     deeds[deed](page, request, Job.objects.filter(pk=job_id))
     return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job_id]))

@@ -4,6 +4,7 @@ import struct
 from typing import Any
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from jobs.engine import exif as exif_block
 from jobs.engine.exif import readable, upright, upright_xmp
@@ -71,8 +72,8 @@ def _exif(image: Image.Image, raw: Any) -> bytes | None:
 
 
 def _iptc(image: Image.Image) -> bytes | None:
-    if image.format == "TIFF":
-        value = image.tag_v2.get(_IPTC_TAG)  # type: ignore[attr-defined]
+    if isinstance(image, TiffImageFile):
+        value = image.tag_v2.get(_IPTC_TAG)
         if isinstance(value, tuple):  # written as LONGs by some programs
             value = struct.pack(f"<{len(value)}I", *value)
         return value if isinstance(value, bytes) and value else None

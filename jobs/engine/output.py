@@ -9,7 +9,7 @@ Written = Literal["png", "jpeg", "webp", "avif", "tiff"]
 
 #: Largest side that a format can store.
 _SIDES = {"jpeg": 65_535, "webp": 16_383, "avif": 65_535, "png": 2**31 - 1, "tiff": 2**31 - 1}
-_WRITABLE = ("png", "jpeg", "webp", "avif", "tiff")
+_WRITABLE: tuple[Written, ...] = ("png", "jpeg", "webp", "avif", "tiff")
 
 
 def choose(picture: Picture, options: EncodeOptions) -> Written:
@@ -18,8 +18,7 @@ def choose(picture: Picture, options: EncodeOptions) -> Written:
     :raises FormatUnsupported: when a format was asked for by name and cannot hold the result; the message says why.
     """
     if options.format == "auto":
-        name = picture.format
-        return name if name in _WRITABLE and obstacle(picture, name) is None else "png"  # type: ignore[return-value]
+        return next((name for name in _WRITABLE if name == picture.format and not obstacle(picture, name)), "png")
     problem = obstacle(picture, options.format)
     if problem:
         raise FormatUnsupported(f"{options.format.upper()} cannot hold the result: {problem}; png can")

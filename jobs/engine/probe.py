@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import IO
 
 from PIL import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
 from jobs.engine.metadata import orientation
@@ -93,7 +94,7 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
     bits = 8
     if name == "png":
         bits = _header_byte(image, 24)
-    elif name == "tiff":
+    elif isinstance(image, TiffImageFile):
         bits = _tiff_bits(image)
     elif name == "avif":
         bits = avif_depth(image)
@@ -167,8 +168,8 @@ def avif_depth(image: ImageFile.ImageFile) -> int:
     return depth
 
 
-def _tiff_bits(image: ImageFile.ImageFile) -> int:
-    tags = image.tag_v2  # type: ignore[attr-defined]
+def _tiff_bits(image: TiffImageFile) -> int:
+    tags = image.tag_v2
     bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
     kind = tags.get(_SAMPLE_FORMAT, (1,))
     if bits > 16 or any(value not in (1, 4) for value in kind):

@@ -102,7 +102,7 @@ class EventStream:
 
 
 def _leave() -> None:
-    global _open_streams  # noqa: PLW0603
+    global _open_streams  # noqa: PLW0603 - as above
     with _lock:
         _open_streams -= 1
 

@@ -165,11 +165,10 @@ class _Run:
     """Everything that is the same for all pictures of one call."""
 
     def __init__(self, chosen: Chosen, options: dict[str, Any], *, to_file: bool) -> None:
-        # torch is imported here, not above: `manage.py help` lists commands without it.
-        from jobs.engine.pool import NetworkPool  # noqa: PLC0415
-        from jobs.engine.upscaler import Upscaler  # noqa: PLC0415
-        from modelstore.networks.checkpoint import inspect  # noqa: PLC0415
-        from modelstore.networks.errors import NetworkError  # noqa: PLC0415
+        from jobs.engine.pool import NetworkPool  # noqa: PLC0415 - torch: `manage.py help` lists commands without it
+        from jobs.engine.upscaler import Upscaler  # noqa: PLC0415 - as above
+        from modelstore.networks.checkpoint import inspect  # noqa: PLC0415 - as above
+        from modelstore.networks.errors import NetworkError  # noqa: PLC0415 - as above
 
         self.weights = chosen.weights
         try:

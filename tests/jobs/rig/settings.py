@@ -2,7 +2,7 @@
 
 import os
 
-from upscaler_site.settings import *  # noqa: F403
+from upscaler_site.settings import *  # noqa: F403 - the service's settings, with the differences below
 from upscaler_site.settings import INSTALLED_APPS, LOGGING, Q_CLUSTER
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.jobs.rig.apps.RigConfig"]
