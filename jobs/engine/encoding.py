@@ -50,9 +50,12 @@ def _kept(picture: Picture, options: EncodeOptions) -> Metadata:
     meta = picture.metadata
     if options.strip_metadata:
         return Metadata(icc=meta.icc, loop=meta.loop)
-    if meta.exif:
-        return replace(meta, exif=exif_block.resized(meta.exif, picture.width, picture.height))
-    return meta
+    exif, xmp = meta.exif, meta.xmp
+    return replace(
+        meta,
+        exif=exif_block.resized(exif, picture.width, picture.height) if exif else None,
+        xmp=exif_block.resized_xmp(xmp, picture.width, picture.height) if xmp else None,
+    )
 
 
 def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:

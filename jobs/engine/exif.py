@@ -12,9 +12,17 @@ _EMPTY = b"II*\0\x08\0\0\0\0\0\0\0\0\0"
 _PREFIX = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _EXIF_DIRECTORY = 0x8769
+_GPS_DIRECTORY = 0x8825
+_INTEROPERABILITY = 0xA005
+_IMAGE_WIDTH, _IMAGE_LENGTH = 0x0100, 0x0101
 _WIDTH, _HEIGHT = 0xA002, 0xA003
+_RELATED_WIDTH, _RELATED_LENGTH = 0x1001, 0x1002
+_THUMBNAIL, _THUMBNAIL_BYTES = 0x0201, 0x0202
+_JPEG = b"\xff\xd8"
 _PROCESSING_SOFTWARE = 0x000B
 _ASCII, _SHORT, _LONG = 2, 3, 4
+#: Bytes of a value by its type (TIFF 6.0, section 2); the others have one.
+_TYPE_BYTES = {_SHORT: 2, _LONG: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 
 
 def body(exif: bytes) -> bytes:
@@ -30,13 +38,56 @@ def upright(exif: bytes) -> bytes:
 
 
 def resized(exif: bytes, width: int, height: int) -> bytes:
-    """The same block with the pixel dimensions, where it names them, set to the new size."""
+    """The same block for new pixels: the sizes that it names are theirs, and the old ones' thumbnail is gone."""
     data = bytearray(body(exif))
-    nested = _read(data, _first(data), _EXIF_DIRECTORY)
-    if nested:
-        _write(data, nested, _WIDTH, width)
-        _write(data, nested, _HEIGHT, height)
+    for directory, across, down in (
+        (_first(data), _IMAGE_WIDTH, _IMAGE_LENGTH),
+        (_nested(data, _EXIF_DIRECTORY), _WIDTH, _HEIGHT),
+        (_nested(data, _EXIF_DIRECTORY, _INTEROPERABILITY), _RELATED_WIDTH, _RELATED_LENGTH),
+    ):
+        if directory:
+            _write(data, directory, across, width)
+            _write(data, directory, down, height)
+    _drop_thumbnail(data)
     return bytes(data)
+
+
+def _drop_thumbnail(data: bytearray) -> None:
+    """Unlink the second directory, which describes the thumbnail (EXIF 2.32, 4.5.3), and wipe the thumbnail's bytes.
+
+    Nothing else moves. The bytes are cut off where they are the block's last, as most cameras write them: a JPEG has
+    room for 64 kB of EXIF only. They stay, unlinked, where a broken block lets them overlap with something else.
+    """
+    first = _first(data)
+    thumbnail = _next(data, first) if first else 0
+    if not thumbnail:
+        return
+    start, length = _read(data, thumbnail, _THUMBNAIL), _read(data, thumbnail, _THUMBNAIL_BYTES)
+    struct.pack_into(f"{_order(data)}I", data, first + 2 + 12 * _count(data, first), 0)
+    if not start or not length or start + length > len(data) or data[start : start + 2] != _JPEG:
+        return
+    if any(begin < start + length and start < end for begin, end in _used(data)):
+        return
+    if start + length == len(data):
+        del data[start:]
+    else:
+        data[start : start + length] = bytes(length)
+
+
+def _used(data: bytearray) -> Iterator[tuple[int, int]]:
+    """Where the directories that stay, and the values that do not fit into their entries, begin and end."""
+    order = _order(data)
+    yield 0, 8
+    for path in ((), (_EXIF_DIRECTORY,), (_GPS_DIRECTORY,), (_EXIF_DIRECTORY, _INTEROPERABILITY)):
+        directory = _nested(data, *path)
+        if not directory:
+            continue
+        yield directory, directory + 2 + 12 * _count(data, directory) + 4
+        for at, _ in _entries(data, directory):
+            kind, count, offset = struct.unpack_from(f"{order}HII", data, at + 2)
+            size = count * _TYPE_BYTES.get(kind, 1)
+            if size > 4:
+                yield offset, offset + size
 
 
 def orientation(exif: bytes) -> int:
@@ -94,6 +145,18 @@ def upright_xmp(xmp: bytes) -> bytes:
     return re.sub(rb"(<tiff:Orientation>\s*)[2-8](\s*</tiff:Orientation>)", rb"\g<1>1\2", xmp)
 
 
+def resized_xmp(xmp: bytes, width: int, height: int) -> bytes:
+    """XMP repeats the size as well (tiff:ImageWidth, exif:PixelXDimension), and may carry a thumbnail of its own."""
+    for names, size in (
+        (b"tiff:ImageWidth|exif:PixelXDimension", width),
+        (b"tiff:ImageLength|exif:PixelYDimension", height),
+    ):
+        new = rb"\g<1>%d\g<3>" % size
+        xmp = re.sub(rb"((?:" + names + rb")\s*=\s*[\"'])\s*(\d+)\s*([\"'])", new, xmp)
+        xmp = re.sub(rb"(<(?:" + names + rb")>)\s*(\d+)\s*(</)", new, xmp)
+    return re.sub(rb"<(xmp|xap):Thumbnails>.*?</\1:Thumbnails>", b"", xmp, flags=re.DOTALL)
+
+
 def _order(data: bytes | bytearray) -> str | None:
     return {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(data[:4]))
 
@@ -119,10 +182,21 @@ def _entries(data: bytes | bytearray, directory: int) -> Iterator[tuple[int, int
         yield at, struct.unpack_from(f"{order}H", data, at)[0]
 
 
+def _nested(data: bytearray, *tags: int) -> int:
+    """Where the directory lies that is reached from the first one by these entries; 0 where there is none."""
+    directory = _first(data)
+    for tag in tags:
+        directory = (_read(data, directory, tag) or 0) if directory else 0
+    return directory if 8 <= directory <= len(data) - 2 else 0
+
+
+def _count(data: bytes | bytearray, directory: int) -> int:
+    return int(struct.unpack_from(f"{_order(data)}H", data, directory)[0])
+
+
 def _next(data: bytes | bytearray, directory: int) -> int:
     order = _order(data)
-    count = struct.unpack_from(f"{order}H", data, directory)[0]
-    at = directory + 2 + 12 * count
+    at = directory + 2 + 12 * _count(data, directory)
     return int(struct.unpack_from(f"{order}I", data, at)[0]) if at + 4 <= len(data) else 0
 
 
