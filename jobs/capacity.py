@@ -18,7 +18,9 @@ _SUM_SECONDS = 5.0
 
 
 def require_queue_room(pictures: int) -> None:
-    """:raises QueueFull: ``pictures`` more would be beyond MAX_QUEUED_JOBS."""
+    """:raises QueueFull: ``pictures`` more would be beyond MAX_QUEUED_JOBS. None more always have room."""
+    if not pictures:
+        return
     waiting = Job.objects.filter(status=Status.QUEUED).count()
     if waiting + pictures > settings.MAX_QUEUED_JOBS:
         raise QueueFull(

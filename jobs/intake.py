@@ -6,14 +6,14 @@ The API, the page and the commands all come through here. Nothing here imports t
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from jobs import capacity, dispatch, files, idempotence, reuse
@@ -28,7 +28,6 @@ from jobs.errors import (
     ImageTooManyPixels,
     JobError,
     JobNotFound,
-    StorageFull,
 )
 from jobs.files import Staged
 from jobs.limits import engine_limits
@@ -37,6 +36,7 @@ from jobs.models.job import Job
 from jobs.planning import Plan, make_plan
 from jobs.states import TERMINAL, Priority, Status
 from jobs.submission import Submission
+from jobs.undoing import disk_that_may_be_full, undo_files
 from jobs.waiting import hub
 from modelstore.models import Model
 from modelstore.store import require_usable
@@ -68,19 +68,20 @@ def submit(upload: Any, submission: Submission) -> Job:
     :raises JobError: one of jobs/errors.py; :raises ModelStoreError: the model is unknown or has no weights here.
         Then no row and no file stays.
     """
-    with _disk_that_may_be_full(), files.staged(upload) as staged:
+    with disk_that_may_be_full(), files.staged(upload) as staged:
         fingerprint = idempotence.fingerprint_of(submission, "job", [staged.sha256])
         first = idempotence.first_call(submission, fingerprint)
         if isinstance(first, Job):
             return first
         model = _usable(submission)
         picture = _examine(staged, _name_of(upload), submission, model)
-        if submission.require_worker is not None:
+        waiting = _without_result([picture], submission, model)
+        if waiting and submission.require_worker is not None:
             submission.require_worker()
-        capacity.require_queue_room(1)
+        capacity.require_queue_room(waiting)
         capacity.require_disk_room(staged.bytes)
         try:
-            with _undo_files() as made, transaction.atomic():
+            with undo_files() as made, transaction.atomic():
                 job = _create(picture, submission, model, made)
                 reuse.announce([job])
                 idempotence.remember(submission, fingerprint, job)
@@ -102,7 +103,7 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
     """
     if not uploads or len(uploads) > settings.MAX_BATCH_IMAGES:
         raise BatchTooLarge(f"a batch has 1 to {settings.MAX_BATCH_IMAGES} images, this one has {len(uploads)}")
-    with _disk_that_may_be_full(), ExitStack() as stack:
+    with disk_that_may_be_full(), ExitStack() as stack:
         staged: list[Staged | JobError] = []
         for upload in uploads:
             try:
@@ -118,10 +119,10 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
         good, rejected = _sort(staged, uploads, submission, model)
         if not good:
             raise BatchRejected(rejected)
-        capacity.require_queue_room(len(good))
+        capacity.require_queue_room(_without_result(good.values(), submission, model))
         capacity.require_disk_room(sum(picture.staged.bytes for picture in good.values()))
         try:
-            with _undo_files() as made, transaction.atomic():
+            with undo_files() as made, transaction.atomic():
                 batch = Batch.objects.create(api_key=submission.api_key, rejected=rejected)
                 jobs = [_create(good[index], submission, model, made, batch, index) for index in sorted(good)]
                 reuse.announce(jobs)
@@ -138,7 +139,7 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
 
 def plan(upload: Any, submission: Submission) -> Plan:
     """What a submission would do and cost. Checks all that `submit` checks about picture and model, creates nothing."""
-    with _disk_that_may_be_full(), files.staged(upload) as staged:
+    with disk_that_may_be_full(), files.staged(upload) as staged:
         model = _usable(submission)
         picture = _examine(staged, _name_of(upload), submission, model)
         return make_plan(picture.header, model, submission.options)
@@ -184,6 +185,17 @@ def _examine(staged: Staged, name: str, submission: Submission, model: Model) ->
     except EngineError as error:
         raise ImageInvalid(str(error)) from error
     return _Picture(staged, header, name)
+
+
+def _without_result(pictures: Iterable[_Picture], submission: Submission, model: Model) -> int:
+    """How many of them no stored result answers: these need a worker, and a place in the queue.
+
+    A result that is cleaned up in this moment makes one wait after all; nothing is lost by that.
+    """
+    prints = [reuse.fingerprint_of(model, submission.options, picture.staged.sha256) for picture in pictures]
+    if not submission.reuses:
+        return len(prints)
+    return sum(reuse.existing(fingerprint, submission.api_key) is None for fingerprint in prints)
 
 
 def _sort(
@@ -240,39 +252,11 @@ def _create(
         webhook_url=submission.webhook_url,
         webhook_events=list(submission.webhook_events),
     )
-    if settings.REUSE_RESULTS if submission.reuse is None else submission.reuse:
+    if submission.reuses:
         reuse.answer_from_existing(job, made)
     job.save(force_insert=True)
     job.refresh_from_db()
     return job
-
-
-@contextmanager
-def _disk_that_may_be_full() -> Iterator[None]:
-    """:raises StorageFull: the disk filled up while the picture was written."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in files.FULL:
-            raise StorageFull("the disk is full: the picture could not be stored") from error
-        raise
-
-
-@contextmanager
-def _undo_files() -> Iterator[list[str]]:
-    """Collects names of files, and deletes them when the block ends with an exception: their rows were rolled back.
-
-    Not when the database fell silent: it may have done so after the COMMIT. What no row names is an orphan, which the
-    clean-up removes.
-    """
-    made: list[str] = []
-    try:
-        yield made
-    except (OperationalError, InterfaceError):
-        raise
-    except BaseException:
-        files.remove(made)
-        raise
 
 
 def _first(submission: Submission, fingerprint: str, kind: type[_Created]) -> _Created:

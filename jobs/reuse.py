@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from django.db.models.functions import Now
 
 from jobs import files
+from jobs.models.api_key import ApiKey
 from jobs.models.job import Job
 from jobs.models.verbs import tell
 from jobs.options import JobOptions
@@ -20,13 +21,19 @@ def fingerprint_of(model: Model, options: JobOptions, input_sha256: str) -> str:
     return options.fingerprint(model=f"{model.name}@{model.sha256}", input_sha256=input_sha256)
 
 
+def existing(fingerprint: str, api_key: ApiKey | None) -> Job | None:
+    """The newest job of that caller that did this work, if its result is still there."""
+    equal = Job.objects.filter(fingerprint=fingerprint, status=Status.COMPLETED, api_key=api_key)
+    source = equal.order_by("-finished_at").first()
+    return source if source is not None and files.path_of(source.result_file).exists() else None
+
+
 def answer_from_existing(job: Job, made: list[str]) -> bool:
     """Complete an unsaved job with the result of an equal one of the same caller. False: it has to be computed.
 
     The files are hard links (or copies), so either job can be cleaned up alone. ``made`` receives their names.
     """
-    equal = Job.objects.filter(fingerprint=job.fingerprint, status=Status.COMPLETED, api_key=job.api_key)
-    source = equal.order_by("-finished_at").first()
+    source = existing(job.fingerprint, job.api_key)
     if source is None:
         return False
     token = job.id

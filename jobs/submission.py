@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.conf import settings
+
 from jobs.models.api_key import ApiKey
 from jobs.options import JobOptions
 from jobs.states import Priority
@@ -22,3 +24,8 @@ class Submission:
     reuse: bool | None = None  # None: the setting REUSE_RESULTS
     idempotency_key: str = ""  # "" is none
     require_worker: Callable[[], None] | None = None  # asked before anything is written; raises NoWorker
+
+    @property
+    def reuses(self) -> bool:
+        """Whether a stored result may be the answer."""
+        return bool(settings.REUSE_RESULTS) if self.reuse is None else self.reuse

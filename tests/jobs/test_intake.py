@@ -280,6 +280,35 @@ def test_equal_work_is_answered_from_the_existing_result(make_submission: Make) 
         assert file.read() == b"pixel"
 
 
+def test_an_existing_result_needs_no_worker_and_no_place_in_the_queue(
+    make_submission: Make, settings: Settings
+) -> None:
+    def nobody() -> None:
+        raise errors.NoWorker("nobody works")
+
+    complete(intake.submit(picture(), make_submission()))
+    settings.MAX_QUEUED_JOBS = 0
+    wish = make_submission(reuse=True, require_worker=nobody)
+    assert intake.submit(picture(), wish).status == Status.COMPLETED
+    assert intake.submit_batch([picture()], make_submission(reuse=True)).jobs.get().status == Status.COMPLETED
+    with pytest.raises(errors.NoWorker):
+        intake.submit(picture(seed=2), wish)
+    with pytest.raises(errors.NoWorker):
+        intake.submit(picture(), make_submission(reuse=False, require_worker=nobody))
+    with pytest.raises(errors.QueueFull):
+        intake.submit_batch([picture(), picture(seed=2)], make_submission(reuse=True))
+
+
+def test_a_result_whose_file_is_gone_does_not_stand_for_a_worker(make_submission: Make) -> None:
+    def nobody() -> None:
+        raise errors.NoWorker("nobody works")
+
+    first = complete(intake.submit(picture(), make_submission()))
+    files.path_of(first.result_file).unlink()
+    with pytest.raises(errors.NoWorker):
+        intake.submit(picture(), make_submission(reuse=True, require_worker=nobody))
+
+
 @pytest.mark.parametrize("other", [{"reuse": False}, {"outscale": 3.0, "reuse": True}])
 def test_other_work_is_computed(make_submission: Make, other: dict[str, Any]) -> None:
     complete(intake.submit(picture(), make_submission()))

@@ -9,13 +9,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
 from django.test import Client
+from pytest_django.fixtures import Settings
 
-from jobs import staffing
+from jobs import files, staffing
 from jobs.models import Job, Worker
 from jobs.states import Status
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, picture, stored_files
 from tests.jobs.rig.apps import LOSES_DEVICE
+from tests.jobs.test_intake import complete
 
 Submit = Callable[..., Job]
 
@@ -84,6 +86,16 @@ def test_who_waits_is_told_that_nobody_works_and_nothing_stays(model: object, no
     assert (status, body["code"], retry_after) == (503, "no_worker", "10")
     assert not Job.objects.exists()
     assert stored_files(data_dir) == []
+
+
+def test_who_waits_gets_the_stored_result_although_nobody_works(
+    submit: Submit, no_grace: None, settings: Settings
+) -> None:
+    done = complete(submit())
+    settings.REUSE_RESULTS = True
+    answer = Client().post("/api/v1/upscale", {"image": picture(), "model": "tiny-x2"})
+    assert answer.status_code == 200
+    assert b"".join(answer.streaming_content) == files.path_of(done.result_file).read_bytes()  # type: ignore[attr-defined]
 
 
 def test_who_does_not_wait_is_accepted_without_a_worker(model: object, no_grace: None) -> None:
