@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 #: A probe of Kubernetes gives up after some seconds; the answer "the database is slow" must come before that.
 STATEMENT_TIMEOUT_MS = 2000
 
+#: Checks that failed when this process asked last.
+_failing: set[str] = set()
+
 NO_MODEL = "no usable model; download one first using /api/v1/models/download"
 
 
@@ -34,7 +37,8 @@ class Finding:
 
     name: str
     ok: bool
-    detail: str
+    detail: str  # names no path and no address: everybody may read it
+    cause: str = ""  # the system's own words, for the log only
 
 
 def uptime_seconds() -> float:
@@ -46,12 +50,25 @@ def readiness() -> list[Finding]:
     """Answer every question of readiness. The service is ready when all are ``ok``."""
     database = _check("database", _database)
     findings = [database, _check("storage", _storage)]
-    for name, question in (("worker", _worker), ("model", _model)):
-        if database.ok:
-            findings.append(_check(name, question))
-        else:
-            findings.append(Finding(name, False, "unknown: the database does not answer"))
+    if database.ok:
+        findings += [_check("worker", _worker), _check("model", _model)]
+    _log_changes(findings)
+    if not database.ok:
+        findings += [Finding(name, False, "unknown: the database does not answer") for name in ("worker", "model")]
     return findings
+
+
+def _log_changes(findings: list[Finding]) -> None:
+    """One line when an answer changes: probes come every second, and a log that repeats itself hides what matters."""
+    for finding in findings:
+        failed_before = finding.name in _failing
+        if not finding.ok:
+            _failing.add(finding.name)
+            level = logging.DEBUG if failed_before else logging.WARNING
+            log.log(level, "not ready check=%s reason=%s", finding.name, finding.cause or finding.detail)
+        elif failed_before:
+            _failing.discard(finding.name)
+            log.info("ready again check=%s reason=%s", finding.name, finding.detail)
 
 
 def _check(name: str, question: Callable[[], tuple[bool, str]]) -> Finding:
@@ -59,11 +76,9 @@ def _check(name: str, question: Callable[[], tuple[bool, str]]) -> Finding:
     try:
         ok, detail = question()
     except DatabaseError as error:
-        log.warning("readiness check=%s failed: %s", name, error)
-        return Finding(name, False, f"the database does not answer ({type(error).__name__})")
+        return Finding(name, False, f"the database does not answer ({type(error).__name__})", str(error))
     except OSError as error:
-        log.warning("readiness check=%s failed: %s", name, error)
-        return Finding(name, False, f"cannot write: {error.strerror or type(error).__name__}")
+        return Finding(name, False, f"cannot write: {error.strerror or type(error).__name__}", str(error))
     return Finding(name, ok, detail)
 
 

@@ -9,6 +9,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from modelstore.models import Model
+from monitoring import health
 from tests.jobs.conftest import write_model
 from tests.monitoring import made
 
@@ -125,6 +126,50 @@ def test_probes_of_a_service_that_starts_do_not_fill_the_log(
 ) -> None:
     assert ready(client)[0] == 503
     assert [record.getMessage() for record in caplog.records if record.name == "django.request"] == []
+
+
+@pytest.fixture
+def fresh_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """The log of a process that was not asked yet."""
+    health._failing.clear()
+    caplog.set_level("DEBUG", "monitoring.health")
+    return caplog
+
+
+def loud(log: pytest.LogCaptureFixture) -> list[str]:
+    """What an operator sees since the last call: everything above DEBUG, whoever says it."""
+    said = [f"{record.levelname} {record.getMessage()}" for record in log.records if record.levelname != "DEBUG"]
+    log.clear()
+    return said
+
+
+@pytest.mark.django_db
+def test_a_probe_that_goes_on_failing_is_told_once_and_its_recovery_once(
+    client: Client, data_dir: Path, settings: Settings, fresh_log: pytest.LogCaptureFixture
+) -> None:
+    made.worker()
+    settings.MIN_FREE_DISK_MB = 10**12
+    assert ready(client)[0] == 503
+    assert [line.rsplit(" reason=")[0] for line in loud(fresh_log)] == ["WARNING not ready check=storage"]
+    assert ready(client)[0] == ready(client)[0] == 503
+    assert loud(fresh_log) == []
+    settings.MIN_FREE_DISK_MB = 0
+    assert ready(client)[0] == ready(client)[0] == 200
+    assert [line.rsplit(" reason=")[0] for line in loud(fresh_log)] == ["INFO ready again check=storage"]
+
+
+@pytest.mark.django_db
+def test_a_database_that_stays_away_is_told_once_with_its_own_words(
+    client: Client, data_dir: Path, fresh_log: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("server closed the connection to host=secret-host")
+
+    made.worker()
+    with connection.execute_wrapper(away):
+        assert [ready(client)[0] for _ in range(3)] == [503] * 3
+    said = loud(fresh_log)
+    assert said == ["WARNING not ready check=database reason=server closed the connection to host=secret-host"]
 
 
 def test_health_loads_no_torch() -> None:
