@@ -1,7 +1,13 @@
-"""NVIDIA GPUs of this host, asked through NVML: no CUDA context, no torch, no GPU memory taken by asking."""
+"""NVIDIA GPUs of this host, asked through NVML: no CUDA context, no torch, no GPU memory taken by asking.
 
+A GPU that answers with an error fell off the bus, or belongs to another container: it is left out, the others stay.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 import pynvml
 
@@ -22,16 +28,33 @@ class Gpu:
 
 
 def gpus() -> list[Gpu]:
-    """Return this host's NVIDIA GPUs; none where there is no driver. A GPU that answers with an error is left out."""
-    if not _driver_present():
-        return []
+    """Return this host's NVIDIA GPUs; none where there is no driver."""
     found = []
-    for index in range(pynvml.nvmlDeviceGetCount()):
-        try:
-            found.append(_read(index))
-        except pynvml.NVMLError:
-            continue  # fell off the bus, or belongs to another container: the rest still tells something
+    for index, handle in _handles():
+        with suppress(pynvml.NVMLError):
+            found.append(_read(index, handle))
     return found
+
+
+def uuids() -> list[str]:
+    """Return the names by which CUDA knows the GPUs of `gpus`, whatever else they tell."""
+    found = []
+    for _, handle in _handles():
+        with suppress(pynvml.NVMLError):
+            found.append(_text(pynvml.nvmlDeviceGetUUID(handle)))
+    return found
+
+
+def _handles() -> Iterator[tuple[int, Any]]:
+    if not _driver_present():
+        return
+    try:
+        count = pynvml.nvmlDeviceGetCount()
+    except pynvml.NVMLError:  # the driver went, or was replaced, under a running service
+        return
+    for index in range(count):
+        with suppress(pynvml.NVMLError):
+            yield index, pynvml.nvmlDeviceGetHandleByIndex(index)
 
 
 def _driver_present() -> bool:
@@ -46,8 +69,7 @@ def _driver_present() -> bool:
         return _state["present"]
 
 
-def _read(index: int) -> Gpu:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+def _read(index: int, handle: Any) -> Gpu:
     memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
     try:
         utilization: int | None = int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)

@@ -1,8 +1,8 @@
-"""Which GPUs this host shows, asked through NVIDIA's management library: CUDA itself is never touched here."""
+"""Which GPUs the inference processes of this host get."""
 
 import os
 
-import pynvml
+from monitoring.gpus import uuids
 
 
 def visible_gpus() -> list[str]:
@@ -14,21 +14,7 @@ def visible_gpus() -> list[str]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() and name.strip() != "-1"]
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return [_text(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
-    except pynvml.NVMLError:
-        return []
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    return uuids()
 
 
 def assignments(gpus: list[str], device: str, workers: int) -> list[str | None]:
