@@ -58,6 +58,7 @@ class RequestCounter:
         self._sums: dict[Key, _Sum] = {}
         self._pid = os.getpid()
         self._thread_pid: int | None = None
+        self._waits = False  # for the database; said once
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -94,10 +95,14 @@ class RequestCounter:
                 with connection.cursor() as cursor:
                     cursor.executemany(UPSERT, rows)
             except (DatabaseError, InterfaceError) as error:
-                log.warning("request counts are kept for later: %s", error)
+                level = logging.DEBUG if self._waits else logging.WARNING
+                log.log(level, "request counts are kept for later: %s", error)
+                self._waits = True
                 with self._lock:
                     for key, total in sums.items():
                         self._sums.setdefault(key, _Sum()).add(total)
+            else:
+                self._waits = False
 
     def start_flushing(self) -> None:
         """Write the counts every ``FLUSH_SECONDS`` and at the end of the process. Called by the WSGI entry point."""

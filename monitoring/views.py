@@ -183,6 +183,7 @@ class SystemView(APIView):
     """GET /api/v1/system."""
 
     required_scope: str | None = "upscale"
+    staff_permission = "monitoring.view_operations"  # the same facts as on that page
     throttle_scope: str | None = "read"
 
     @extend_schema(
@@ -225,6 +226,7 @@ class StatsView(APIView):
     """GET /api/v1/stats."""
 
     required_scope: str | None = "upscale"
+    staff_permission = "monitoring.view_operations"  # the same facts as on that page
     throttle_scope: str | None = "read"
 
     @extend_schema(

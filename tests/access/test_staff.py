@@ -100,6 +100,17 @@ def test_models_need_the_permissions_that_their_admin_asks_for(browser: Client) 
     assert (order(), browser.delete(model, headers=headers).status_code) == (404, 404)
 
 
+@pytest.mark.parametrize("path", ["/api/v1/system", "/api/v1/stats"])
+def test_who_may_see_the_operations_page_may_ask_the_api_for_the_same(browser: Client, path: str) -> None:
+    user = log_in(browser, is_staff=True)
+    allow(user, "jobs.view_job")
+    refused = browser.get(path)
+    assert refused.status_code == 403
+    assert "monitoring.view_operations" in refused.json()["detail"]
+    allow(user, "monitoring.view_operations")
+    assert browser.get(path).status_code == 200
+
+
 def test_a_foreign_pages_form_cannot_use_the_session(browser: Client, make_job: Callable[..., Job]) -> None:
     allow(log_in(browser, is_staff=True), "jobs.view_job", "jobs.operate_job")
     job = make_job()

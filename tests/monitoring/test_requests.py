@@ -52,7 +52,7 @@ def test_flushing_adds_to_what_is_there() -> None:
         assert (row.buckets[0], row.buckets[-1]) == (1, 1)
 
 
-def test_counts_are_kept_while_the_database_is_away() -> None:
+def test_counts_are_kept_while_the_database_is_away(caplog: pytest.LogCaptureFixture) -> None:
     own = RequestCounter()
     own.note("GET", "x", 200, 0.1)
 
@@ -61,9 +61,11 @@ def test_counts_are_kept_while_the_database_is_away() -> None:
 
     with connection.execute_wrapper(away):
         own.flush()
+        own.flush()
     own.note("GET", "x", 200, 0.1)
     own.flush()
     assert counts() == {("GET", "x", 200): 2}
+    assert [record.levelname for record in caplog.records if record.name == "monitoring.requests"] == ["WARNING"]
 
 
 def test_a_forked_process_does_not_write_its_parents_counts() -> None:
