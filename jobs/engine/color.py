@@ -78,6 +78,13 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes]
     return converted, written
 
 
+def straight(pixels: Array, alpha: Array) -> Array:
+    """Premultiplied colour (H, W, C) uint16 divided by its alpha (H, W), as everything here wants it."""
+    cover = alpha[:, :, np.newaxis].astype(np.uint32)
+    color = (pixels.astype(np.uint32) * 65535 + cover // 2) // np.maximum(cover, 1)
+    return np.where(cover > 0, np.minimum(color, 65535), 0).astype(np.uint16)
+
+
 def turn(pixels: Array, orientation: int) -> Array:
     """Rows and columns as the EXIF orientation (1 to 8) wants them shown; a new contiguous array unless it is 1."""
     if orientation not in range(2, 9):

@@ -8,12 +8,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from jobs.engine import color, metadata
 from jobs.engine.errors import FormatUnsupported, ImageRejected
+from jobs.engine.gray_alpha_tiff import DeepGrayAlphaTiff
 from jobs.engine.opening import BROKEN_FILE, open_image
-from jobs.engine.probe import avif_depth, check, check_complete, describe
+from jobs.engine.probe import avif_depths, check, check_complete, describe
 from jobs.engine.types import Frame, Header, Limits, Metadata, Picture
+
+_PHOTOMETRIC, _EXTRA_SAMPLES = 262, 338
+_PREMULTIPLIED = 1
 
 
 def decode(path: Path, limits: Limits) -> Picture:
@@ -47,16 +52,22 @@ def _decode(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
         return _frames(name, image, header)
     loaded_meta = metadata.read(image)
     orientation = metadata.orientation(name, image)
+    notes: tuple[str, ...] = ()
     if name == "heic" and header.bits == 16:
         pixels, alpha = _deep_heic(path)
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
+    elif isinstance(image, DeepGrayAlphaTiff) and image.deep_gray is not None:
+        image.load()
+        pixels, alpha = image.samples()
+        icc = metadata.fitting_profile(loaded_meta.icc, 1)
     elif (name == "png" or (name in ("tiff", "avif") and header.bits == 16)) and _opencv_reads(image):
         pixels, alpha = _opencv(path, header)
         if name == "avif":
-            pixels, alpha = (
-                _widened(pixels, avif_depth(image)),
-                None if alpha is None else _widened(alpha, avif_depth(image)),
-            )
+            pixels, alpha = _from_avif(pixels, alpha, avif_depths(image))
+        elif pixels.itemsize * 8 != header.bits:
+            raise FormatUnsupported(f"the {name.upper()} file's 16 bit per channel would be lost in reading it")
+        if name == "tiff" and pixels.shape[2] == 1 and _tag(image, _PHOTOMETRIC) == 0:
+            pixels = np.iinfo(pixels.dtype).max - pixels  # OpenCV leaves "white is zero" as it is
         key = image.info.get("transparency")
         if alpha is None and isinstance(key, int):  # OpenCV heeds a transparent colour in RGB files only
             alpha = np.where(pixels[:, :, 0] == key, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
@@ -64,10 +75,19 @@ def _decode(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
     else:
         image.load()
         pixels, alpha, icc = color.to_arrays(image, loaded_meta.icc)
+        if header.bits == 16 and pixels.dtype == np.uint8:
+            notes = (f"{image.mode} of 16 bit became sRGB of 8 bit",)
+    if alpha is not None and pixels.dtype == np.uint16 and _tag(image, _EXTRA_SAMPLES) == (_PREMULTIPLIED,):
+        pixels = color.straight(pixels, alpha)  # Pillow does so with 8 bit
     frame = Frame(
         color=color.turn(pixels, orientation), alpha=None if alpha is None else color.turn(alpha, orientation)
     )
-    return Picture(format=name, frames=(frame,), metadata=_with_icc(loaded_meta, icc))
+    return Picture(format=name, frames=(frame,), metadata=_with_icc(loaded_meta, icc), notes=notes)
+
+
+def _tag(image: Image.Image, tag: int) -> Any:
+    """A TIFF's entry; None of other formats."""
+    return image.tag_v2.get(tag) if isinstance(image, TiffImageFile) else None
 
 
 def _with_icc(meta: Metadata, icc: bytes | None) -> Metadata:
@@ -92,11 +112,24 @@ def _opencv(path: Path, header: Header) -> tuple[NDArray[Any], NDArray[Any] | No
         raise FormatUnsupported(f"the {header.format.upper()} file holds pixels of type {pixels.dtype}")
     if pixels.ndim == 2:
         return pixels[:, :, np.newaxis], None
-    alpha = pixels[:, :, 3].copy() if pixels.shape[2] == 4 else None
+    # A fourth sample of unspecified meaning is none: so Pillow reads 8-bit TIFF, too.
+    alpha = pixels[:, :, 3].copy() if pixels.shape[2] == 4 and header.alpha else None
     if header.gray:  # gray with alpha comes as four channels, three of them equal
         return pixels[:, :, :1].copy(), alpha
     code = cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
     return cv2.cvtColor(pixels, code), alpha
+
+
+def _from_avif(
+    pixels: NDArray[Any], alpha: NDArray[Any] | None, depths: frozenset[int]
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """OpenCV gives the picture's own values: of 8 bit where only a thumbnail or a gain map has more."""
+    if pixels.dtype == np.uint8:
+        return pixels, alpha
+    deep = [depth for depth in depths if depth > 8]
+    if len(deep) != 1:
+        raise FormatUnsupported("the AVIF file holds pictures of 10 and of 12 bit; one depth is supported")
+    return _widened(pixels, deep[0]), None if alpha is None else _widened(alpha, deep[0])
 
 
 def _widened(pixels: NDArray[Any], depth: int) -> NDArray[Any]:

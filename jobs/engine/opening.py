@@ -11,11 +11,11 @@ from PIL import (
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
 from jobs.engine.errors import FormatUnsupported, ImageRejected
+from jobs.engine.gray_alpha_tiff import DeepGrayAlphaTiff
 
 READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF and HEIC"
 
@@ -80,7 +80,8 @@ def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
         raise FormatUnsupported(f"the file is not an image of a format that we read: {READABLE}")
     file.seek(0)
     try:
-        return name, _plugin(name)(file, str(path))
+        # Pillow maps an uncompressed TIFF by its name into memory, and then takes the rows of a turned one for columns.
+        return name, _plugin(name)(file, "" if name == "tiff" else str(path))
     except BROKEN_FILE as error:
         if "unknown pixel mode" in str(error) or "unknown data organization" in str(error):
             raise FormatUnsupported(f"the {name.upper()} file holds pixels of a kind that we do not read") from error
@@ -97,7 +98,7 @@ def _plugin(name: str) -> type[ImageFile.ImageFile]:
         "png": PngImagePlugin.PngImageFile,
         "jpeg": JpegImagePlugin.JpegImageFile,
         "webp": WebPImagePlugin.WebPImageFile,
-        "tiff": TiffImagePlugin.TiffImageFile,
+        "tiff": DeepGrayAlphaTiff,
         "bmp": BmpImagePlugin.BmpImageFile,
         "gif": GifImagePlugin.GifImageFile,
         "avif": AvifImagePlugin.AvifImageFile,

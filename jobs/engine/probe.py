@@ -7,7 +7,9 @@ from typing import IO
 from PIL import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from jobs.engine import avif
 from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
+from jobs.engine.gray_alpha_tiff import DeepGrayAlphaTiff, deep_gray_alpha
 from jobs.engine.metadata import orientation
 from jobs.engine.opening import BROKEN_FILE, open_image
 from jobs.engine.types import Header, Limits
@@ -90,14 +92,13 @@ def check_output(header: Header, scale: float, limits: Limits) -> None:
 def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
     """The header of an image opened by `open_image`; limits are used only to stop counting frames."""
     width, height = image.size
-    mode = image.mode
     bits = 8
     if name == "png":
         bits = _header_byte(image, 24)
     elif isinstance(image, TiffImageFile):
         bits = _tiff_bits(image)
     elif name == "avif":
-        bits = avif_depth(image)
+        bits = max(avif_depths(image))
     elif name == "heic":
         bits = int(image.info.get("bit_depth", 8))
     if orientation(name, image) in _TURNED:
@@ -108,9 +109,21 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
         height=height,
         frames=count_frames(name, image, limits.max_frames),
         bits=16 if bits > 8 else 8,
-        gray=png_is_gray(image) if name == "png" else mode in ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"),
-        alpha=mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info,
+        gray=_is_gray(name, image),
+        alpha=_has_alpha(image),
     )
+
+
+def _is_gray(name: str, image: ImageFile.ImageFile) -> bool:
+    if name == "png":
+        return png_is_gray(image)
+    return image.mode in ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L") or deep_gray_alpha(image)
+
+
+def _has_alpha(image: ImageFile.ImageFile) -> bool:
+    if isinstance(image, DeepGrayAlphaTiff) and image.deep_gray is not None:
+        return image.deep_gray != 0
+    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
 
 
 def count_frames(name: str, image: ImageFile.ImageFile, limit: int) -> int:
@@ -151,21 +164,11 @@ def _header_byte(image: ImageFile.ImageFile, index: int) -> int:
     return byte
 
 
-def avif_depth(image: ImageFile.ImageFile) -> int:
-    """8, 10 or 12, from the codec configuration (AV1-ISOBMFF, 2.3.3): two flags in the third byte of ``av1C``."""
-    file = image.fp
-    if file is None:
+def avif_depths(image: ImageFile.ImageFile) -> frozenset[int]:
+    """What `avif.depths` finds in the image's file."""
+    if image.fp is None:
         raise ValueError("the file is closed")
-    position = file.tell()
-    file.seek(0)
-    head = file.read(1 << 16)
-    file.seek(position)
-    depth, at = 8, head.find(b"av1C")
-    while 0 <= at < len(head) - 6:
-        flags = head[at + 6]
-        depth = max(depth, 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8)
-        at = head.find(b"av1C", at + 4)
-    return depth
+    return avif.depths(image.fp)
 
 
 def _tiff_bits(image: TiffImageFile) -> int:

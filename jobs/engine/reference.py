@@ -59,7 +59,7 @@ def upscale(
     planes = sum(2 if frame.alpha is not None else 1 for frame in picture.frames)
     per_plane = ceil((picture.width + BORDER) / tile) * ceil((picture.height + BORDER) / tile) if tile else 1
     tiles = _Counter(per_plane * planes, on_tile)
-    notes: list[str] = []
+    notes = list(picture.notes)
     frames = []
     for frame in picture.frames:
         if picture.bits == 16 and int(frame.color.max()) <= 256:

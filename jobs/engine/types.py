@@ -76,6 +76,8 @@ class Picture:
     format: str
     frames: tuple[Frame, ...]
     metadata: Metadata = field(default_factory=Metadata)
+    #: What of the file could not be kept; it stands in the report.
+    notes: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:

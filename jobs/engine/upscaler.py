@@ -81,7 +81,7 @@ class Upscaler:
             fp32_redone_tiles=run.redone,
             out_of_memory_shrinks=run.shrinks,
             seconds={"load": loaded - started, "infer": time.perf_counter() - loaded},
-            notes=tuple(run.notes),
+            notes=(*picture.notes, *run.notes),
         )
         return replace(picture, frames=frames), report
 

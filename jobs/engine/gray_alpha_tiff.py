@@ -1,0 +1,53 @@
+"""Gray with alpha in TIFF at 16 bit, which Pillow refuses and OpenCV reads as 8-bit gray without the alpha."""
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
+
+_BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA = 258, 262, 277, 284, 338
+_UNASSOCIATED = 2
+
+
+class DeepGrayAlphaTiff(TiffImageFile):
+    """Opens such a file as RGBA of 8 bit, which has the same bytes per pixel, and every other TIFF as Pillow does.
+
+    So Pillow's own code does strips and tiles, every compression, and the turning by orientation.
+    """
+
+    def _setup(self) -> None:
+        tags = self.tag_v2
+        kind = (tags.get(_BITS), tags.get(_SAMPLES), tags.get(_PLANAR, 1), tags.get(_PHOTOMETRIC))
+        extra = tags.get(_EXTRA, ())
+        #: The meaning of the second sample (TIFF 6.0, ExtraSamples): 0 unspecified, 1 premultiplied, 2 alpha.
+        self.deep_gray: int | None = None
+        if kind not in (((16, 16), 2, 1, 0), ((16, 16), 2, 1, 1)) or len(extra) != 1:
+            super()._setup()
+            return
+        pretended = {_BITS: (8,) * 4, _SAMPLES: 4, _PHOTOMETRIC: 2, _EXTRA: (_UNASSOCIATED,)}
+        real = {tag: tags[tag] for tag in pretended}
+        for tag, value in pretended.items():
+            tags[tag] = value
+        super()._setup()
+        for tag, value in real.items():
+            tags[tag] = value
+        self.deep_gray = int(extra[0])
+
+    def samples(self) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]:
+        """The loaded file's gray (H, W, 1) and alpha (H, W), as they are stored but for black, which is 0."""
+        # libtiff gives the machine's byte order, uncompressed strips come in the file's.
+        native = "<" if sys.byteorder == "little" else ">"
+        order = native if self.use_load_libtiff else "<" if self.tag_v2.prefix == b"II" else ">"
+        both: NDArray[Any] = np.asarray(self).view(f"{order}u2").astype(np.uint16)
+        gray, second = both[:, :, :1].copy(), both[:, :, 1].copy()
+        if self.tag_v2.get(_PHOTOMETRIC) == 0:
+            gray = np.uint16(65535) - gray
+        return gray, second if self.deep_gray else None
+
+
+def deep_gray_alpha(image: Image.Image) -> bool:
+    """Whether ``image`` is one of these."""
+    return isinstance(image, DeepGrayAlphaTiff) and image.deep_gray is not None
