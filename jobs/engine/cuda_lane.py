@@ -126,8 +126,7 @@ class _Recording:
         current = torch.cuda.current_stream(device)
         side.wait_stream(current)
         with torch.cuda.stream(side):
-            for _ in range(2):  # the first chooses algorithms and loads kernels, which must not happen while recording
-                compute(self.source, kind)
+            compute(self.source, kind)  # what the libraries keep per stream must be there before
         current.wait_stream(side)
         torch.cuda.synchronize(device)
         torch.cuda.empty_cache()

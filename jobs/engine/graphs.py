@@ -35,12 +35,13 @@ class RecordingFailedError(Exception):
 class Shelf(Generic[R]):
     """Recordings of one network, the least recently used go first.
 
-    Recording costs about three calls, and its memory is held: so only calls that come again are recorded, only few
-    are kept, and none that would take a large part of the device.
+    Recording costs about one call, and its memory is held: so only calls that come again are recorded, only few are
+    kept, and none that would take a large part of the device. The first call of a kind is never recorded: it loads
+    kernels and lets cuDNN choose its algorithms, neither of which may happen during a recording.
     """
 
     def __init__(
-        self, record: Callable[[Key], R], *, most_bytes: int, most: int = 4, from_calls: int = 4, enabled: bool = True
+        self, record: Callable[[Key], R], *, most_bytes: int, most: int = 4, from_calls: int = 8, enabled: bool = True
     ) -> None:
         """:param from_calls: a call is recorded when it has come, and will come, so often in all."""
         self.enabled = enabled
@@ -79,7 +80,7 @@ class Shelf(Generic[R]):
             self._kept.move_to_end(key)
             self.replays += 1
             return self._kept[key], ()
-        if seen + coming < self._from_calls or expected_bytes > self.most_bytes:
+        if seen == 0 or seen + coming < self._from_calls or expected_bytes > self.most_bytes:
             return None, ()
         reason = self._broken or self._failed.get(key)
         if reason is None:

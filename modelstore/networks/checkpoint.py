@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from modelstore.networks.deduce import build, check_tensors, deduce
@@ -138,6 +136,10 @@ def _torch_content(path: Path, size: int, *, zipped: bool) -> object:
 
 
 def _safetensors_content(path: Path) -> object:
+    # Imported here: networks run, and .pth files load, on machines that have torch alone.
+    from safetensors import SafetensorError  # noqa: PLC0415
+    from safetensors.torch import load_file  # noqa: PLC0415
+
     try:
         return load_file(path, device="cpu")
     except (SafetensorError, OSError, ValueError, KeyError) as error:

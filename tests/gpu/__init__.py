@@ -1,0 +1,1 @@
+"""What only a CUDA device can show. Run alone, these tests need no Django: `python -m pytest tests/gpu`."""
