@@ -1,7 +1,6 @@
 """Rate limits: off by default, right across threads and processes, told in the standard headers."""
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ from pytest_django.fixtures import Settings
 from jobs.client_address import client_address
 from jobs.models import ApiKey
 from jobs.models.rate import RateBucket
+from tests.together import together
 
 MakeKey = Callable[..., tuple[ApiKey, dict[str, str]]]
 
@@ -98,23 +98,11 @@ def test_the_callers_address_behind_proxies(proxies: int, forwarded: str, addres
 @pytest.mark.django_db(transaction=True)
 def test_many_callers_at_once_get_exactly_the_limit() -> None:
     """Each thread has its own connection, as processes have: the count lives in the database alone."""
-    outcomes: Counter[bool] = Counter()
-    start = threading.Barrier(8)
 
-    def call() -> None:
-        try:
-            start.wait(60)
-            for _ in range(10):
-                outcomes[RateBucket.objects.take("read:test", count=25, period=86_400)[0]] += 1
-        finally:
-            connection.close()
+    def call(_: int) -> Counter[bool]:
+        return Counter(RateBucket.objects.take("read:test", count=25, period=86_400)[0] for _ in range(10))
 
-    threads = [threading.Thread(target=call) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert outcomes == {True: 25, False: 55}
+    assert sum(together(8, call), Counter()) == {True: 25, False: 55}
 
 
 @pytest.mark.django_db

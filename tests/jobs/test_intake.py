@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from pytest_django.fixtures import Settings
 
 from jobs import capacity, dispatch, errors, files, intake
@@ -22,6 +21,7 @@ from jobs.models.answers import Finished
 from jobs.states import Priority, Status
 from modelstore.errors import ModelNotReady, ModelUnknown
 from tests.jobs.conftest import picture, stored_files
+from tests.together import together
 
 Make = Callable[..., intake.Submission]
 
@@ -205,24 +205,9 @@ def test_a_key_used_for_something_else_is_refused(make_submission: Make, other: 
 
 
 def test_ten_simultaneous_calls_with_one_key_make_one_job(make_submission: Make, data_dir: Path) -> None:
-    found: list[Any] = []
-    start = threading.Barrier(10)
-
-    def call() -> None:
-        start.wait()
-        try:
-            found.append(intake.submit(picture(), make_submission(idempotency_key="k")).pk)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=call) for _ in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 10
-    assert len(set(found)) == 1
+    found = together(10, lambda _: intake.submit(picture(), make_submission(idempotency_key="k")))
     job = Job.objects.get()
+    assert [each.pk for each in found] == [job.pk] * 10
     assert stored_files(data_dir) == [job.input_file]
     assert dispatch.tickets(dispatch.GPU) == 1
 

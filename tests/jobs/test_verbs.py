@@ -1,6 +1,5 @@
 """The verbs of a job against a real database: one winner, whoever asks and how often."""
 
-import threading
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from jobs.models.answers import Beat, Finished, Reclaimed
 from jobs.models.verbs import CHANNEL, CLAIM
 from jobs.states import Priority, Status
 from tests.jobs.conftest import database_url
+from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,23 +72,8 @@ def test_the_greater_priority_goes_first_then_who_came_first() -> None:
 
 def test_twenty_workers_that_claim_at_once_get_twenty_jobs() -> None:
     jobs = {make().pk for _ in range(20)}
-    won: list[uuid.UUID] = []
-    start = threading.Barrier(20)
-
-    def work() -> None:
-        start.wait()
-        job = Job.objects.claim("w")
-        if job is not None:
-            won.append(job.pk)
-        connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(won) == 20
-    assert set(won) == jobs
+    won = together(20, lambda _: Job.objects.claim("w"))
+    assert {job.pk for job in won if job is not None} == jobs
 
 
 def test_a_heartbeat_extends_the_lease_and_publishes_progress() -> None:
@@ -297,17 +282,7 @@ def test_a_chore_has_one_turn_per_period_however_many_ask() -> None:
     hour = timedelta(hours=1)
     assert not Chore.objects.take_turn("tidy", hour)  # a start is not the moment
     Chore.objects.update(begun_at=Now() - hour)
-    turns: list[bool] = []
-
-    def ask() -> None:
-        turns.append(Chore.objects.take_turn("tidy", hour))
-        connection.close()
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    turns = together(8, lambda _: Chore.objects.take_turn("tidy", hour))
     assert turns.count(True) == 1
 
 

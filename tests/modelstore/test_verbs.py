@@ -1,14 +1,14 @@
 """Each change of state is one conditional UPDATE: who does not hold the claim changes nothing."""
 
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from modelstore.models import MAX_ATTEMPTS, Model
 from modelstore.states import State
+from tests.together import together
 
 pytestmark = pytest.mark.django_db
 NAME = "RealESRGAN_x4plus"
@@ -174,20 +174,6 @@ def test_the_database_refuses_an_unknown_state() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_of_many_claimants_one_gets_the_model() -> None:
     Model.objects.request(NAME)
-    barrier, got = threading.Barrier(8), []
-
-    def claim(number: int) -> None:
-        barrier.wait()
-        try:
-            if Model.objects.claim(f"worker-{number}") is not None:
-                got.append(number)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=claim, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(got) == 1
+    got = together(8, lambda number: Model.objects.claim(f"worker-{number}"))
+    assert len([model for model in got if model is not None]) == 1
     assert row().attempts == 1

@@ -14,6 +14,7 @@ from jobs.states import Status
 from monitoring import ledger, stats
 from monitoring.models import ALL_TIME, JobEnd, JobFigure, SpanFigure
 from tests.monitoring import made
+from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -101,21 +102,14 @@ def test_many_processes_fold_each_end_once() -> None:
                processing_seconds=1.0, queue_seconds=0.5, report=made.REPORT)
         for n in range(5000)
     )  # fmt: skip
-    folded: list[int] = []
 
-    def fold_until_empty() -> None:
-        try:
-            while JobEnd.objects.exists():
-                folded.append(ledger.fold())
-        finally:
-            connection.close()
+    def fold_until_empty(_: int) -> int:
+        folded = 0
+        while JobEnd.objects.exists():
+            folded += ledger.fold()
+        return folded
 
-    threads = [threading.Thread(target=fold_until_empty) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert sum(folded) == 5000
+    assert sum(together(4, fold_until_empty)) == 5000
     assert figure("completed").jobs == 5000
     assert SpanFigure.objects.get(hour=ALL_TIME, span="infer").count == 5000
 

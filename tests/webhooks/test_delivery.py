@@ -21,6 +21,7 @@ from jobs.webhooks import delivery, ladder
 from jobs.webhooks.delivery import deliver_due
 from jobs.webhooks.signing import secrets_for
 from tests.eventually import eventually
+from tests.together import together
 from tests.webhooks.receiver import Receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -295,21 +296,7 @@ def test_one_stalling_receiver_does_not_hold_up_the_others(
 def test_two_runs_never_send_the_same_message(receiver: Receiver, tell: Callable[..., WebhookMessage]) -> None:
     for number in range(30):
         tell(receiver.url(f"/ok/{number}"))
-    start = threading.Barrier(3)
-    counts = []
-
-    def run() -> None:
-        try:
-            start.wait(60)
-            counts.append(deliver_due())
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
+    together(3, lambda _: deliver_due())
     deliver_due()
     assert sorted(receiver.tries.values()) == [1] * 30
     assert WebhookMessage.objects.filter(state="delivered").count() == 30
