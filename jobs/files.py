@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 
 from jobs.errors import UploadTooLarge
+from modelstore.part import sync_directory
 
 if TYPE_CHECKING:
     from django.core.files.base import File
@@ -173,7 +174,7 @@ def keep(path: Path, name: str) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
     path.replace(target)
-    _sync_directory(target.parent)
+    sync_directory(target.parent)
 
 
 def copy(source: str, name: str) -> None:
@@ -261,12 +262,3 @@ def _factor(job: "Job") -> str:
 
 def _make_directory(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
-
-
-def _sync_directory(path: Path) -> None:
-    """Make a rename outlive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,12 +14,13 @@ from django.utils.translation import gettext_lazy as _
 
 from jobs.admin import columns
 from jobs.admin.paging import BoundedPaginator
+from jobs.admin.read_only import LookedAt
 from jobs.models import Batch, Job
 from jobs.states import Status
 
 
 @admin.register(Batch)
-class BatchAdmin(admin.ModelAdmin[Batch]):
+class BatchAdmin(LookedAt, admin.ModelAdmin[Batch]):
     """One row per call of upscale-batch."""
 
     list_display = ("id", "jobs", "refused", "api_key", "age")
@@ -31,15 +32,6 @@ class BatchAdmin(admin.ModelAdmin[Batch]):
     fields = ("id", "jobs", "rejected_files", "api_key", "created_at")
     readonly_fields = fields
     sortable_by = ("age",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Batch | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Batch | None = None) -> bool:
-        return False
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Count the jobs of the page's batches, with one query; not those of all batches that there are."""

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from jobs.admin import columns, deeds, details, pictures
 from jobs.admin.filters import AgeFilter, ApiKeyFilter, ModelFilter
 from jobs.admin.paging import BoundedPaginator
+from jobs.admin.read_only import ReadOnly
 from jobs.admin.search import find
 from jobs.models import Job, WebhookMessage
 from jobs.states import Status
@@ -26,7 +27,7 @@ SHOWN = (
 
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin[Job]):
+class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
     """Read-only but for its deeds: cancel, retry, delete with files, download."""
 
     list_display = ("picture", "short_id", "state", "model", "size", "seconds", "attempts", "age")
@@ -45,12 +46,6 @@ class JobAdmin(admin.ModelAdmin[Job]):
     actions = ("cancel_jobs", "retry_jobs", "download_results", "delete_with_files")
 
     # --- Who may do what
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.operate_job")

@@ -16,10 +16,11 @@ from django.utils.translation import ngettext
 from jobs import dispatch
 from jobs.admin.columns import badge
 from jobs.admin.paging import BoundedPaginator
+from jobs.admin.read_only import LookedAt, ReadOnly
 from jobs.models.webhook import ENDED, WebhookAttempt, WebhookMessage
 
 
-class AttemptInline(admin.TabularInline[WebhookAttempt, WebhookMessage]):
+class AttemptInline(ReadOnly, admin.TabularInline[WebhookAttempt, WebhookMessage]):
     """The tries of one message, oldest first."""
 
     model = WebhookAttempt
@@ -27,19 +28,13 @@ class AttemptInline(admin.TabularInline[WebhookAttempt, WebhookMessage]):
     extra = 0
     can_delete = False
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Who may see the message may see its log."""
         return request.user.has_perm("jobs.view_webhookmessage")
 
 
 @admin.register(WebhookMessage)
-class WebhookMessageAdmin(admin.ModelAdmin[WebhookMessage]):
+class WebhookMessageAdmin(LookedAt, admin.ModelAdmin[WebhookMessage]):
     """Read-only but for the replay of ended messages."""
 
     list_display = ("event", "shown_state", "receiver", "tries", "created_at", "next_try", "job_link")
@@ -57,15 +52,6 @@ class WebhookMessageAdmin(admin.ModelAdmin[WebhookMessage]):
         "event", "shown_state", "url", "job_link", "batch", "api_key", "tries", "created_at", "next_try",
         "finished_at", "shown_body",
     )  # fmt: skip
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: WebhookMessage | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: WebhookMessage | None = None) -> bool:
-        return False
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.replay_webhook")

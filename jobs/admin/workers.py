@@ -1,7 +1,6 @@
 """Workers, read-only: the heartbeats of every cluster process."""
 
 from django.contrib import admin
-from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -9,11 +8,12 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from jobs.admin import columns
+from jobs.admin.read_only import LookedAt
 from jobs.models import Worker
 
 
 @admin.register(Worker)
-class WorkerAdmin(admin.ModelAdmin[Worker]):
+class WorkerAdmin(LookedAt, admin.ModelAdmin[Worker]):
     """One row per process; it writes its row itself."""
 
     list_display = ("id", "device_name", "memory", "job", "models", "jobs_done", "heartbeat")
@@ -25,15 +25,6 @@ class WorkerAdmin(admin.ModelAdmin[Worker]):
         "started_at", "seen_at",
     )  # fmt: skip
     readonly_fields = fields
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:
-        return False
 
     @admin.display(description=_("memory"))
     def memory(self, worker: Worker) -> str:
