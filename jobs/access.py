@@ -86,7 +86,9 @@ class LinkAuthentication(BaseAuthentication):
         """Return (None, the key that made the link); None without a signature."""
         if links.PARAMETER not in request.query_params or request.method not in ("GET", "HEAD"):
             return None
-        key = links.verify(request.path, request.query_params[links.PARAMETER])
+        names = getattr(_view(request), "signed_parameters", ())
+        target = links.target(request.path, request.query_params, names)
+        key = links.verify(target, request.query_params[links.PARAMETER])
         if key is None:
             raise AuthenticationFailed("The link is not valid or has expired")
         return None, key

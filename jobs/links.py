@@ -1,10 +1,14 @@
-"""Links that carry their own permission for a short time: one path, one key, until a moment.
+"""Links that carry their own permission for a short time: one target, one key, until a moment.
+
+A target is a path, or with views that name parameters as `signed_parameters` the path with these.
 
 For <img>, <a download> and EventSource, which cannot send an Authorization header. The key itself must never stand in
 an address: addresses end in histories and in logs.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 from django.core import signing
 from django.utils.crypto import constant_time_compare
@@ -17,19 +21,26 @@ MAX_AGE = timedelta(hours=24)
 _SALT = "jobs.links"
 
 
-def sign(path: str, key: ApiKey, *, until: datetime) -> str:
-    """``path`` with a signature that is good for GET and HEAD of this path, as ``key``, until then (whole seconds)."""
+def target(path: str, parameters: Mapping[str, str], names: Iterable[str]) -> str:
+    """The path with those parameters that count, whatever others stand beside them."""
+    query = urlencode({name: parameters.get(name, "") for name in names}, safe=",")
+    return f"{path}?{query}" if query else path
+
+
+def sign(target: str, key: ApiKey, *, until: datetime) -> str:
+    """``target`` with a signature that is good for GET and HEAD of it, as ``key``, until then (whole seconds)."""
     moment = int(min(until, datetime.now(UTC) + MAX_AGE).timestamp())
-    return f"{path}?{PARAMETER}={moment}.{key.prefix}.{_signature(path, key.prefix, moment)}"
+    joint = "&" if "?" in target else "?"
+    return f"{target}{joint}{PARAMETER}={moment}.{key.prefix}.{_signature(target, key.prefix, moment)}"
 
 
-def verify(path: str, text: str) -> ApiKey | None:
-    """The key that signed ``path``; None when the signature is wrong or old, or the key no longer valid."""
+def verify(target: str, text: str) -> ApiKey | None:
+    """The key that signed ``target``; None when the signature is wrong or old, or the key no longer valid."""
     until, _, rest = text.partition(".")
     prefix, _, signature = rest.partition(".")
     if not (until.isascii() and until.isdecimal() and len(until) <= 12 and prefix.isalnum()):
         return None
-    if not constant_time_compare(signature, _signature(path, prefix, int(until))):
+    if not constant_time_compare(signature, _signature(target, prefix, int(until))):
         return None
     if datetime.now(UTC).timestamp() >= int(until):
         return None
@@ -37,5 +48,5 @@ def verify(path: str, text: str) -> ApiKey | None:
     return key if key is not None and keys.is_valid(key) and Scope.UPSCALE in key.scopes else None
 
 
-def _signature(path: str, prefix: str, until: int) -> str:
-    return signing.Signer(salt=_SALT).signature(f"{until} {prefix} {path}")
+def _signature(target: str, prefix: str, until: int) -> str:
+    return signing.Signer(salt=_SALT).signature(f"{until} {prefix} {target}")

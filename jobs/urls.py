@@ -16,6 +16,7 @@ urlpatterns = [
     path("upscale-batch", SubmitBatchViewSet.as_view({"post": "create"}), name="upscale-batch"),
     path("jobs", JobsViewSet.as_view({"get": "list", "post": "create"}), name="jobs"),
     path("jobs/archive", ArchiveViewSet.as_view({"get": "retrieve"}), name="jobs-archive"),
+    path("jobs/archive/links", LinkViewSet.as_view({"post": "archive"}), name="jobs-archive-links"),
     path("jobs/<str:job_id>", JobViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="job"),
     path("jobs/<str:job_id>/cancel", JobViewSet.as_view({"post": "cancel"}), name="job-cancel"),
     path("jobs/<str:job_id>/retry", JobViewSet.as_view({"post": "retry"}), name="job-retry"),
@@ -25,6 +26,7 @@ urlpatterns = [
     path("jobs/<str:job_id>/events", EventViewSet.as_view({"get": "stream"}), name="job-events"),
     path("jobs/<str:job_id>/links", LinkViewSet.as_view({"post": "create"}), name="job-links"),
     path("batches/<str:batch_id>", BatchViewSet.as_view({"get": "retrieve"}), name="batch"),
+    path("batches/<str:batch_id>/links", LinkViewSet.as_view({"post": "batch"}), name="batch-links"),
     path("batches/<str:batch_id>/results", BatchViewSet.as_view({"get": "results"}), name="batch-results"),
     path("cleanup", CleanupViewSet.as_view({"post": "create"}), name="cleanup"),
 ]

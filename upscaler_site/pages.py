@@ -10,6 +10,11 @@ from django.views.decorators.http import require_safe
 SCALES = (2, 3, 4, 6, 8)
 
 
+def _is_staff(request: HttpRequest) -> bool:
+    """Whether the session alone counts as a caller (jobs.access.StaffAuthentication)."""
+    return bool(request.user.is_active and request.user.is_staff)
+
+
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """Render the upscaling page."""
@@ -23,6 +28,7 @@ def index(request: HttpRequest) -> HttpResponse:
             "max_megapixels": settings.MAX_INPUT_PIXELS // 1_000_000,
             "page_config": {
                 "api": reverse("health").removesuffix("/health"),
+                "needsKey": settings.REQUIRE_API_KEY and not _is_staff(request),
                 "maxUploadBytes": settings.MAX_UPLOAD_BYTES,
                 # A staff member's session counts as a caller where keys are required; Django wants its token then.
                 "csrfToken": get_token(request),

@@ -102,13 +102,8 @@ export function save(address, name = "") {
   link.click();
 }
 
-/** Save the results of several jobs as one ZIP file. */
+/** Save the results of several jobs as one ZIP file, which the browser streams to the disk: it may have gigabytes. */
 export async function saveArchive(ids) {
-  const path = `/jobs/archive?ids=${ids.join(",")}`;
-  if (!apiKey.get()) return save(url(path));
-  const response = await fetch(url(path), { headers: headers({ Accept: "*/*" }) });
-  if (!response.ok) throw new ApiError(response.status, await response.json().catch(() => null));
-  const address = URL.createObjectURL(await response.blob());
-  save(address, "upscaled.zip");
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  const links = await call("POST", `/jobs/archive/links?ids=${ids.join(",")}`);
+  save(links.archive_url);
 }

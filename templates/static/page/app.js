@@ -155,18 +155,34 @@ viewer.addEventListener("click", (event) => event.target === viewer && viewer.cl
 
 const keyForm = byId("key-form");
 
+/** Ask for a key; `refusal` says why the last one, or none, will not do. Without `desk` there is no use in the rest. */
+function askForKey(refusal, { desk = false } = {}) {
+  byId("desk").hidden = !desk;
+  byId("key-known").hidden = true;
+  byId("key-problem").hidden = !refusal;
+  byId("key-problem").textContent = refusal;
+  keyForm.hidden = false;
+  keyForm.elements.key.focus();
+}
+
 async function start() {
+  if (config.needsKey && !apiKey.get()) return askForKey("");
   try {
     await picker.load();
-    keyForm.hidden = true;
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) keyForm.hidden = false;
+    if (error instanceof ApiError && error.status === 401) return askForKey(apiKey.get() ? error.message : "");
+    byId("desk").hidden = false;
     showProblem(error.message);
     return;
   }
+  keyForm.hidden = true;
+  byId("desk").hidden = false;
+  byId("key-known").hidden = !apiKey.get();
   showProblem("");
   await restore();
 }
+
+picker.onKeyNeeded(() => askForKey(gettext("Downloading a model needs a key that allows it."), { desk: true }));
 
 async function restore() {
   for (const { id, name } of remembered().reverse()) {
@@ -187,6 +203,11 @@ keyForm.addEventListener("submit", (event) => {
   apiKey.set(keyForm.elements.key.value.trim());
   keyForm.reset();
   start();
+});
+
+byId("key-forget").addEventListener("click", () => {
+  apiKey.set("");
+  location.reload(); // what the key has shown goes with it
 });
 
 byId("docs-link").href = url("").replace("/v1", "/docs");

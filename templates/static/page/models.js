@@ -30,6 +30,11 @@ export class ModelPicker {
     this.listeners.push(listener);
   }
 
+  /** What to do where a download is for keys only. */
+  onKeyNeeded(listener) {
+    this.keyNeeded = listener;
+  }
+
   /** Read the list and preselect the first usable model, unless one was chosen before. */
   async load() {
     const { available_models: list } = await call("GET", "/models");
@@ -54,7 +59,8 @@ export class ModelPicker {
       await call("POST", "/models/download", { json: { models: [model.name] }, prefer: "respond-async" });
       this.#watch(model.name);
     } catch (error) {
-      this.state.textContent = error.message;
+      if (error.status === 401) this.keyNeeded();
+      this.state.textContent = error.status === 401 ? "" : error.message;
     } finally {
       this.button.disabled = false;
     }
