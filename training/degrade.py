@@ -84,9 +84,9 @@ def jpeg(picture: Array, quality: int) -> Array:
     return decoded[:, :, ::-1]
 
 
-def noise(picture: Array, rng: np.random.Generator, *, high: float = 12.0) -> Array:
-    """Normal (coloured or gray) or shot noise of random strength up to `high` levels."""
-    strength = rng.uniform(0.5, high)
+def noise(picture: Array, rng: np.random.Generator, *, high: float = 15.0) -> Array:
+    """Normal (coloured or gray) or shot noise of random strength up to `high` levels, weak noise more often."""
+    strength = 0.5 + (high - 0.5) * rng.random() ** 2
     kind = rng.random()
     if kind < 0.3:
         return shot_noise(picture, strength * 1.5, rng)
@@ -118,8 +118,13 @@ def damage(picture: Array, scale: int, rng: np.random.Generator) -> Array:
     if rng.random() < 0.75:
         small = noise(small, rng)
     if rng.random() < 0.8:
-        small = jpeg(small, int(rng.integers(40, 96)))
+        small = jpeg(small, jpeg_quality(rng))
     return small
+
+
+def jpeg_quality(rng: np.random.Generator, *, low: int = 40, high: int = 98) -> int:
+    """A JPEG quality as pictures have it: any from `low` to `high`, high ones more often (the mean is 79)."""
+    return round(high - (high - low) * rng.random() ** 2)
 
 
 def standard_damage(picture: Array, scale: int, rng: np.random.Generator) -> Array:

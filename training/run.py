@@ -51,15 +51,21 @@ class Run:
         self._peaks = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
         self.step = 0
 
-    def train_step(self, small: npt.NDArray[np.uint8], large: npt.NDArray[np.uint8], factor: float) -> float:
-        """One update with the peak rates times `factor`. :returns: the mean absolute error (0 to 1 scale)."""
+    def train_step(
+        self, small: npt.NDArray[np.uint8], large: npt.NDArray[np.uint8], factor: float, *, squared: bool = False
+    ) -> float:
+        """One update with the peak rates times `factor`. :returns: the mean absolute error (0 to 1 scale).
+
+        :param squared: minimise the squared error, which is what PSNR measures, instead of Charbonnier's.
+        """
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         for group, peak in zip(groups, self._peaks, strict=True):
             group["lr"] = peak * factor
         x, y = self._tensor(small), self._tensor(large)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             prediction = self.network(x)
-        loss = charbonnier(prediction.float(), y)
+        error = charbonnier(prediction.float(), y)
+        loss = nn.functional.mse_loss(prediction.float(), y) if squared else error
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's
@@ -67,7 +73,7 @@ class Run:
             optimizer.step()
         self.step += 1
         self._update_average()
-        return float(loss.detach())
+        return float(error.detach())
 
     def _tensor(self, pictures: npt.NDArray[np.uint8]) -> Tensor:
         # (N, H, W, 3) memory seen as (N, 3, H, W) is channels_last already: no copy but the conversion.

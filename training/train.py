@@ -23,6 +23,8 @@ from training.validate import Watch, cases
 
 CHECKPOINT = "run.pt"
 LOG = "log.jsonl"
+SQUARED_FROM = 0.75
+"""From this progress on the squared error counts, which is what PSNR measures; before, the robust Charbonnier loss."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -139,7 +141,8 @@ class Session:
             while (progress := self.budget.progress(self.run.step, time.time())) < 1 and not self.stopping:
                 small, large = coming.result()
                 coming = ahead.submit(self.batch, self.run.step + 1)
-                self.losses.append(self.run.train_step(small, large, rate(self.run.step, progress)))
+                factor, squared = rate(self.run.step, progress), progress > SQUARED_FROM
+                self.losses.append(self.run.train_step(small, large, factor, squared=squared))
                 now = time.time()
                 if now - saved > self.options.save_seconds:
                     self.save()

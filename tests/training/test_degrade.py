@@ -51,6 +51,13 @@ def test_a_blur_kernel_neither_brightens_nor_shifts(along: float, across: float,
     assert np.allclose(kernel, kernel[::-1, ::-1], atol=1e-7)
 
 
+def test_jpeg_qualities_reach_from_bad_to_good_and_are_mostly_good() -> None:
+    rng = np.random.default_rng(0)
+    found = [degrade.jpeg_quality(rng) for _ in range(2000)]
+    assert (min(found), max(found)) == (40, 98)
+    assert np.mean(found) == pytest.approx(79, abs=1)
+
+
 def test_noise_has_the_strength_asked_for() -> None:
     gray = np.full((200, 200, 3), 128, np.uint8)
     noisy = degrade.gaussian_noise(gray, 8, np.random.default_rng(0))
