@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,10 @@ class CudaLane:
             self._out = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
             self._side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
             memory = torch.cuda.get_device_properties(device).total_memory
-        self.shelf: Shelf[_Recording] = Shelf(self._record, most_bytes=memory // RECORDED_SHARE, enabled=graphs)
+        # Nothing here refers back to the lane or its network: a cycle keeps device memory until Python looks for it.
+        self.shelf: Shelf[_Recording] = Shelf(
+            partial(_record, compute, device, self._side), most_bytes=memory // RECORDED_SHARE, enabled=graphs
+        )
 
     def launch(self, batch: Sequence[Window], coming: int) -> "_CudaCall":
         """Hand a batch over; nothing is waited for, except where a call is recorded.
@@ -99,19 +103,20 @@ class CudaLane:
             done.record(self._out)
         return _CudaCall(batch, pinned, pinned_flags, done, notes, [*parts, flags])
 
-    def _record(self, key: Key) -> "_Recording":
-        """:raises RecordingFailedError: and the call can be made without."""
-        kind, count = key
-        current = torch.cuda.current_stream(self.device)
-        try:
-            return _Recording(self.compute, kind, count, self.device, self._side)
-        except (RuntimeError, MemoryError) as error:
-            reason, lasting = first_line(error), not is_out_of_memory(error)
-        finally:
-            torch.cuda.set_stream(current)  # torch leaves its own behind when it cannot end a recording
-        # A context that died says so here, and that is not to be taken for a matter of graphs alone.
-        torch.cuda.synchronize(self.device)
-        raise RecordingFailedError(reason, lasting=lasting)
+
+def _record(compute: Compute, device: torch.device, side: "torch.cuda.Stream", key: Key) -> "_Recording":
+    """:raises RecordingFailedError: and the call can be made without."""
+    kind, count = key
+    current = torch.cuda.current_stream(device)
+    try:
+        return _Recording(compute, kind, count, device, side)
+    except (RuntimeError, MemoryError) as error:
+        reason, lasting = first_line(error), not is_out_of_memory(error)
+    finally:
+        torch.cuda.set_stream(current)  # torch leaves its own behind when it cannot end a recording
+    # A context that died says so here, and that is not to be taken for a matter of graphs alone.
+    torch.cuda.synchronize(device)
+    raise RecordingFailedError(reason, lasting=lasting)
 
 
 class _Recording:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -57,7 +58,9 @@ class TorchNetwork:
     def _open_lane(self, *, graphs: bool) -> CudaLane | None:
         if self.device.type != "cuda":
             return None
-        return CudaLane(self._compute, self.device, self._call_bytes, graphs=graphs)
+        # Neither function refers to this object: a cycle would keep device memory until Python looks for it.
+        call_bytes = partial(network_bytes, self.spec, item_bytes=ITEM_BYTES[self.place.precision])
+        return CudaLane(partial(_compute, self.module), self.device, call_bytes, graphs=graphs)
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
         """See `jobs.engine.network.Network`."""
@@ -89,13 +92,10 @@ class TorchNetwork:
         item = ITEM_BYTES[self.place.precision]
         return lambda kind: batch_size(self.spec, kind.pixels, kind=self.place.kind, free_bytes=free, item_bytes=item)
 
-    def _call_bytes(self, pixels: int) -> int:
-        return network_bytes(self.spec, pixels, item_bytes=ITEM_BYTES[self.place.precision])
-
     def _launch_on_cpu(self, batch: Sequence[Window]) -> "_CpuCall":
         kind = kind_of(batch[0])
         with torch.inference_mode(), memory_errors():
-            pixels, finite = self._compute(_on_host(batch), kind)
+            pixels, finite = _compute(self.module, _on_host(batch), kind)
             return _CpuCall(
                 [
                     Block(pixels=host_pixels(cut(pixels[index], window), window), finite=bool(finite[index]))
@@ -103,13 +103,14 @@ class TorchNetwork:
                 ]
             )
 
-    def _compute(self, source: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
-        """See `jobs.engine.cuda_lane.Compute`: no step of it waits for the device or copies from the host."""
-        full = 65535.0 if kind.source == "uint16" else 255.0
-        if source.dtype == torch.int16:
-            source = source.to(torch.int32) & 0xFFFF  # uint16 that travelled as int16
-        out, total = self.module(source, full, kind.channels == 1)
-        return quantize(out, cast("Output", kind.output)), total.isfinite()
+
+def _compute(module: PixelModule, source: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
+    """See `jobs.engine.cuda_lane.Compute`: no step of it waits for the device or copies from the host."""
+    full = 65535.0 if kind.source == "uint16" else 255.0
+    if source.dtype == torch.int16:
+        source = source.to(torch.int32) & 0xFFFF  # uint16 that travelled as int16
+    out, total = module(source, full, kind.channels == 1)
+    return quantize(out, cast("Output", kind.output)), total.isfinite()
 
 
 class _CpuCall:

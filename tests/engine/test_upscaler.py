@@ -219,6 +219,9 @@ class Cramped:
             self.runs += 1
             yield from self.network.run(iter([window]))
 
+    def release(self) -> bool:
+        return self.network.release()
+
 
 class CrampedPool(NetworkPool):
     """A pool whose networks are cramped."""
@@ -270,6 +273,9 @@ class HalfBlind(NetworkPool):
             def run(self, windows: Iterable[Window]) -> Iterator[Block]:
                 for window, block in zip(windows, network.run(iter(kept)), strict=False):
                     yield replace(block, finite=window.left == 0)
+
+            def release(self) -> bool:
+                return False
 
         kept: list[Window] = []
 
