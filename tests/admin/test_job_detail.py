@@ -51,7 +51,10 @@ def test_a_failed_job_says_why_and_has_no_result(staff: Staff) -> None:
 def test_names_from_callers_are_escaped(staff: Staff) -> None:
     job = made.queued(input_name="<script>alert(1)</script>.png", request_id='"><b>')
     client = staff("Viewers")
-    for page in (client.get(address(job)), client.get("/admin/jobs/job/")):
+    pages = client.get(address(job)), client.get("/admin/jobs/job/")
+    assert b"&lt;script&gt;alert" in pages[0].content
+    assert str(job.pk).encode() in pages[1].content
+    for page in pages:
         assert b"<script>alert" not in page.content
         assert b'"><b>' not in page.content
 
@@ -60,7 +63,9 @@ def test_no_page_needs_an_inline_script_or_style(staff: Staff) -> None:
     job = made.completed()
     client = staff("Managers")
     for path in (address(job), address(job, "delete/"), "/admin/jobs/job/", "/admin/operations/", "/admin/"):
-        page = client.get(path).content.decode()
+        answer = client.get(path)
+        page = answer.content.decode()
+        assert answer.status_code == 200, path
         assert " style=" not in page, path
         assert "<style" not in page, path
         assert "onclick=" not in page, path

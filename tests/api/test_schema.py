@@ -86,9 +86,10 @@ def test_the_examples_fit_their_schemas(schema: dict[str, Any]) -> None:
 
 
 def test_the_documented_statuses_of_errors_are_those_that_are_answered() -> None:
-    for answer in ANSWERS.values():
-        if answer.code in EXAMPLES:
-            assert EXAMPLES[answer.code][0] == answer.status, answer.code
+    shown = [answer for answer in ANSWERS.values() if answer.code in EXAMPLES]
+    assert len(shown) > 20
+    for answer in shown:
+        assert EXAMPLES[answer.code][0] == answer.status, answer.code
 
 
 @pytest.mark.parametrize("page", ["docs", "redoc"])

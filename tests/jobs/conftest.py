@@ -33,7 +33,8 @@ def empty_waiting_room(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     thread = waiting.hub._thread
     if thread is not None:
         monkeypatch.setattr(waiting, "_IDLE_SECONDS", 0.0)
-        thread.join(30)
+        thread.join(60)
+        assert not thread.is_alive(), "the waiting room's thread would look into the database of the next test"
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from jobs import forecast, throughput
 from jobs.forecast import Forecast
+from jobs.models import Job
 from tests.monitoring import made
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +27,18 @@ def test_one_poll_walks_the_queue_once_and_a_new_job_is_seen_at_once() -> None:
     behind = Forecast([second]).seconds_left(second)
     assert behind is not None
     assert behind > once
+
+
+def test_the_time_left_is_unknown_until_a_job_of_the_model_was_measured(client: Client) -> None:
+    forecast._measured.clear()
+    waiting = made.queued()
+    assert client.get(f"/api/v1/jobs/{waiting.pk}").json()["eta_seconds"] is None
+    waiting.delete()
+    made.completed()
+    Job.objects.update(processing_seconds=4.0, report={})
+    forecast._measured.clear()
+    waiting = made.queued()
+    assert client.get(f"/api/v1/jobs/{waiting.pk}").json()["eta_seconds"] == pytest.approx(4.0)
 
 
 def test_the_measured_jobs_of_a_model_are_found_by_their_index() -> None:

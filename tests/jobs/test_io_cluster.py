@@ -61,7 +61,9 @@ def test_the_service_cleans_up_by_itself(start_cluster: StartCluster, submit: Su
     assert stored_files(data_dir) == []
     assert set(Worker.objects.values_list("cluster", flat=True)) == {"io"}
     # It computes nothing, so it has not even loaded what computes.
-    for pid in cluster.pids("worker"):
+    workers = cluster.pids("worker")
+    assert workers
+    for pid in workers:
         assert "libtorch" not in Path(f"/proc/{pid}/maps").read_text()
 
 

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from jobs import intake
+from jobs import intake, waiting
 from jobs.errors import JobNotFound, WaitersExceeded
 from jobs.models import Job
 from jobs.peer import has_left
@@ -147,13 +147,16 @@ def test_a_broken_connection_is_replaced(submit: Submit) -> None:
             assert waiter.wait(30)
 
 
-def test_a_forked_process_starts_with_an_empty_room() -> None:
+def test_a_forked_process_starts_with_an_empty_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_IDLE_SECONDS", 0.0)
     room = Hub()
     room._count, room._pid = 7, room._pid + 1
-    started = time.monotonic()
-    with room.subscribe(__import__("uuid").uuid4()):
+    with room.subscribe(uuid.uuid4()):
         assert room.count == 1
-    assert time.monotonic() >= started
+        thread = room._thread
+        assert thread is not None
+    thread.join(60)
+    assert not thread.is_alive(), "it would look into the database of the next test"
 
 
 def test_a_caller_that_left_is_not_waited_for(submit: Submit) -> None:

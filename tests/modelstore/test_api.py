@@ -1,7 +1,6 @@
 """The model endpoints, to the guide's letter."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,9 +167,7 @@ def test_what_takes_too_long_is_reported_as_downloading(
 
 
 def test_respond_async_answers_at_once(official: TestOfficial, client: Client) -> None:
-    before = time.monotonic()
-    answer = post(client, {"models": [official.name]}, Prefer="respond-async")
-    assert time.monotonic() - before < 60  # the wait would be 600 s
+    answer = post(client, {"models": [official.name]}, Prefer="respond-async")  # a wait would outlast the test
     assert answer.status_code == 202
     assert answer.headers["Preference-Applied"] == "respond-async"
     assert answer.json()["downloading"] == [official.name]
