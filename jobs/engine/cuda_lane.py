@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jobs.engine.batches import Kind, kind_of
+from jobs.engine.device import give_back_cached_memory
 from jobs.engine.device_errors import first_line, is_out_of_memory, memory_errors
 from jobs.engine.graphs import Key, RecordingFailedError, Shelf
 from jobs.engine.network import Block, Window
@@ -82,7 +83,7 @@ class CudaLane:
         """Give back what can be made again. :returns: whether recordings were dropped."""
         with torch.cuda.device(self.device):
             dropped = self.shelf.clear()
-            torch.cuda.empty_cache()
+            give_back_cached_memory()
         return dropped
 
     def _copy_out(self, batch: Sequence[Window], pixels: Tensor, finite: Tensor, notes: tuple[str, ...]) -> "_CudaCall":
@@ -108,22 +109,37 @@ def _record(compute: Compute, device: torch.device, side: "torch.cuda.Stream", k
     """:raises RecordingFailedError: and the call can be made without."""
     kind, count = key
     current = torch.cuda.current_stream(device)
+    pool = torch.cuda.graph_pool_handle()
     try:
-        return _Recording(compute, kind, count, device, side)
+        return _Recording(compute, kind, count, device, side, pool)
     except (RuntimeError, MemoryError) as error:
-        reason, lasting = first_line(error), not is_out_of_memory(error)
+        causes = _causes(error)
+        reason, lasting = first_line(causes[-1]), not any(is_out_of_memory(cause) for cause in causes)
+        del causes  # their frames hold the memory of what was recorded
     finally:
         torch.cuda.set_stream(current)  # torch leaves its own behind when it cannot end a recording
+    if torch.__version__ < "2.12":  # compared as versions
+        # There the allocator believes for ever that it records, and gives no memory back (pytorch#180395).
+        with contextlib.suppress(RuntimeError):  # it was ended, then
+            torch._C._cuda_endAllocateToPool(device.index, pool)  # noqa: SLF001 - nothing public does it
     # A context that died says so here, and that is not to be taken for a matter of graphs alone.
     torch.cuda.synchronize(device)
     raise RecordingFailedError(reason, lasting=lasting)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and those before it: a recording that cannot be ended hides why it could not be made."""
+    causes = [error]
+    while causes[-1].__context__ is not None:
+        causes.append(causes[-1].__context__)
+    return causes
 
 
 class _Recording:
     """A call with its static input and output, replayed as one CUDA graph. See torch's notes on CUDA semantics."""
 
     def __init__(
-        self, compute: Compute, kind: Kind, count: int, device: torch.device, side: "torch.cuda.Stream"
+        self, compute: Compute, kind: Kind, count: int, device: torch.device, side: "torch.cuda.Stream", pool: Any
     ) -> None:
         self._device = device
         shape = (count, kind.height, kind.width, kind.channels)
@@ -138,7 +154,7 @@ class _Recording:
         before = torch.cuda.memory_reserved(device)
         self.graph = torch.cuda.CUDAGraph()
         # thread_local: other threads of the process may meanwhile do what only the recording thread must not.
-        with torch.cuda.graph(self.graph, stream=side, capture_error_mode="thread_local"):
+        with torch.cuda.graph(self.graph, pool=pool, stream=side, capture_error_mode="thread_local"):
             self.pixels, self.finite = compute(self.source, kind)
         self.held_bytes = max(0, torch.cuda.memory_reserved(device) - before)
 

@@ -1,5 +1,6 @@
 """Which device, backend and precision really run: "auto" is resolved here, what does not exist is refused by name."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,6 +72,13 @@ def resolve(runtime: Runtime, precision: Precision | None = None) -> Place:
         raise DeviceUnavailable("the openvino package is not installed")
     chosen: Literal["fp32", "bf16"] = "bf16" if wanted == "bf16" or (wanted == "auto" and cpu_has_bf16()) else "fp32"
     return Place(device="cpu", name=cpu_name(), backend=backend, precision=chosen)
+
+
+def give_back_cached_memory() -> None:
+    """Return to the CUDA devices what torch keeps of them for later."""
+    # Torch refuses while it believes that a graph is being recorded; a lost device is the next caller's to find.
+    with suppress(RuntimeError):
+        torch.cuda.empty_cache()
 
 
 def _cuda_has_bf16(device: str) -> bool:

@@ -4,9 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from jobs.engine.device import Place, resolve
+from jobs.engine.device import Place, give_back_cached_memory, resolve
 from jobs.engine.errors import OutOfMemory, WeightsRejected
 from jobs.engine.network import Network
 from jobs.engine.types import Precision, Runtime, Weights
@@ -93,7 +91,7 @@ class NetworkPool:
         network.release()
         del network
         if weights_on == "cuda":
-            torch.cuda.empty_cache()
+            give_back_cached_memory()
 
 
 def _files(weights: Weights) -> tuple[Path, ...]:

@@ -61,7 +61,8 @@ class PretendedCuda:
         self.stream = Stream()
         self.cuda = SimpleNamespace(
             Stream=Stream, Event=Event, CUDAGraph=Graph, graph=self._graph, device=self._nothing, stream=self._side,
-            current_stream=lambda _: self.stream, set_stream=lambda _: None, synchronize=lambda _: None,
+            current_stream=lambda _: self.stream, graph_pool_handle=lambda: (0, 1),
+            set_stream=lambda _: None, synchronize=lambda _: None,
             empty_cache=lambda: None, memory_reserved=lambda _: 0,
             get_device_properties=lambda _: SimpleNamespace(total_memory=8 << 30),
         )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from jobs.engine.pool import NetworkPool
 from jobs.engine.types import Runtime, UpscaleOptions, Weights
@@ -58,6 +59,26 @@ def test_a_recording_that_fails_is_in_every_report_and_tried_once(
         assert len(report.notes) == 1
         assert report.notes[0].endswith("CUDA error: operation not permitted when stream is capturing")
         cuda.fault = None  # it would succeed now, but a recording that broke off may leave torch's allocator confused
+
+
+def test_a_recording_without_memory_is_tried_for_other_shapes(
+    compact: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch cannot end such a recording, and raises an error that hides the first one."""
+    cuda = pretend(monkeypatch)
+    cuda.fault = RuntimeError("CUDA error: operation failed due to a previous error during capture")
+    cuda.fault.__context__ = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    made_by = engine()
+    network: Any = made_by.pool.get(compact)
+    network.batch = 1
+    _, report = made_by.upscale(picture(photo(140, 90)), compact, TILES)
+    assert len(report.notes) == 1
+    assert report.notes[0].endswith(": CUDA out of memory. Tried to allocate 2.00 GiB.")
+    assert report.out_of_memory_shrinks == 0
+    cuda.fault = None
+    _, report = made_by.upscale(picture(photo(120, 100)), compact, TILES)
+    assert report.notes == ()
+    assert network.lane.shelf.replays > 0
 
 
 def test_recordings_are_dropped_when_the_pool_makes_room(
