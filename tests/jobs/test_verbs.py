@@ -15,6 +15,7 @@ from jobs.models import Chore, Job
 from jobs.models.answers import Beat, Finished, Reclaimed
 from jobs.models.verbs import CHANNEL, CLAIM
 from jobs.states import Priority, Status
+from tests.job_rows import waiting_job
 from tests.jobs.conftest import database_url
 from tests.together import together
 
@@ -23,25 +24,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 FINISHED = Finished("results/aa/x.png", 10, "png", 48, 32, "0" * 64, tiles_done=1, tiles_total=1)
 
 
-def make(**values: Any) -> Job:
-    defaults: dict[str, Any] = {
-        "model": "tiny",
-        "input_file": "inputs/aa/x.png",
-        "input_sha256": "0" * 64,
-        "input_bytes": 1,
-        "input_format": "png",
-        "input_width": 24,
-        "input_height": 16,
-        "created_at": Now(),
-        "queued_at": Now(),
-    }
-    job = Job.objects.create(**(defaults | values))
-    job.refresh_from_db()
-    return job
-
-
 def claimed(**values: Any) -> Job:
-    make(**values)
+    waiting_job(**values)
     job = Job.objects.claim("w")
     assert job is not None
     return job
@@ -65,13 +49,13 @@ def test_a_claim_sets_token_lease_deadline_and_counts_the_attempt(settings: Sett
 
 
 def test_the_greater_priority_goes_first_then_who_came_first() -> None:
-    jobs = [make(priority=priority) for priority in (0, 10, 0, 20, 10)]
+    jobs = [waiting_job(priority=priority) for priority in (0, 10, 0, 20, 10)]
     order = [Job.objects.claim("w") for _ in jobs]
     assert [job.pk for job in order if job] == [jobs[i].pk for i in (3, 1, 4, 0, 2)]
 
 
 def test_twenty_workers_that_claim_at_once_get_twenty_jobs() -> None:
-    jobs = {make().pk for _ in range(20)}
+    jobs = {waiting_job().pk for _ in range(20)}
     won = together(20, lambda _: Job.objects.claim("w"))
     assert {job.pk for job in won if job is not None} == jobs
 
@@ -124,7 +108,7 @@ def test_a_fenced_out_worker_changes_nothing() -> None:
 
 def test_a_job_whose_workers_die_fails_with_the_reason(settings: Settings) -> None:
     settings.JOB_MAX_ATTEMPTS = 3
-    make()
+    waiting_job()
     for expected in (Reclaimed(requeued=1), Reclaimed(requeued=1), Reclaimed(failed=1)):
         assert Job.objects.claim("w")
         Job.objects.update(lease_until=Now() - timedelta(seconds=1))
@@ -152,7 +136,7 @@ def test_a_lost_job_that_was_to_be_cancelled_is_cancelled() -> None:
 
 
 def test_a_job_that_is_handed_back_keeps_its_place_and_its_attempts() -> None:
-    first, second = make(), make()
+    first, second = waiting_job(), waiting_job()
     job = Job.objects.claim("w")
     assert job is not None
     assert job.pk == first.pk
@@ -164,7 +148,7 @@ def test_a_job_that_is_handed_back_keeps_its_place_and_its_attempts() -> None:
 
 
 def test_a_job_that_is_put_aside_is_taken_by_nobody_before_its_time() -> None:
-    first, second = make(), make()
+    first, second = waiting_job(), waiting_job()
     job = Job.objects.claim("w")
     assert job is not None
     assert job.pk == first.pk
@@ -204,7 +188,7 @@ def test_a_finished_job_cannot_be_cancelled(end: str) -> None:
 
 
 def test_only_failed_and_cancelled_jobs_can_be_retried() -> None:
-    job = make()
+    job = waiting_job()
     with pytest.raises(JobStateConflict, match="is queued"):
         Job.objects.retry(job.pk)
     Job.objects.cancel(job.pk)
@@ -248,7 +232,7 @@ def test_the_claim_uses_its_short_index_however_many_jobs_are_finished() -> None
             """
         )
         cursor.execute("ANALYZE jobs_job")
-    make()
+    waiting_job()
     values: dict[str, Any] = {
         "token": uuid.uuid4(),
         "worker": "w",
@@ -276,7 +260,7 @@ def test_the_claim_uses_its_short_index_however_many_jobs_are_finished() -> None
 )
 def test_the_database_refuses_rows_that_cannot_be(broken: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError):
-        make(**broken)
+        waiting_job(**broken)
 
 
 def test_a_chore_has_one_turn_per_period_however_many_ask() -> None:

@@ -8,6 +8,7 @@ from modelstore import fetching, importing, ordering, removal, store, usage
 from modelstore.errors import ModelFixed, ModelInUse, ModelNotReady, ModelUnknown
 from modelstore.models import Model
 from modelstore.states import State
+from tests.job_rows import waiting_job
 from tests.modelstore.conftest import TestOfficial
 
 
@@ -88,21 +89,10 @@ def test_an_unfinished_job_keeps_its_model(ready: TestOfficial) -> None:
     from jobs.models import Job
     from jobs.states import Status
 
-    now = timezone.now()
-    job = Job.objects.create(
-        model=ready.name,
-        input_file="inputs/x",
-        input_sha256="a" * 64,
-        input_bytes=1,
-        input_format="png",
-        input_width=1,
-        input_height=1,
-        created_at=now,
-        queued_at=now,
-    )
+    job = waiting_job(model=ready.name)
     with pytest.raises(ModelInUse, match="1 unfinished job needs it"):
         removal.delete(ready.name)
-    Job.objects.filter(pk=job.pk).update(status=Status.CANCELLED, finished_at=now)
+    Job.objects.filter(pk=job.pk).update(status=Status.CANCELLED, finished_at=timezone.now())
     assert removal.delete(ready.name) == len(ready.content)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from tests.job_rows import waiting_job
+
 if TYPE_CHECKING:
     from jobs.models import Job, Worker
 
@@ -24,33 +26,14 @@ REPORT: dict[str, Any] = {
 
 def queued(*, files: bool = False, **fields: Any) -> "Job":
     """A job that waits; with ``files`` its input really exists."""
-    from django.db.models.functions import Now
-
     from jobs import files as storage
-    from jobs.models import Job
 
     job_id = uuid.uuid4()
     name = storage.input_name(job_id, "png")
     if files:
         write(name, (48, 32), "red")
-    job: Job = Job.objects.create(
-        **{
-            "id": job_id,
-            "model": "tiny-x2",
-            "input_file": name,
-            "input_name": "cat.png",
-            "input_sha256": "a" * 64,
-            "input_bytes": 1234,
-            "input_format": "png",
-            "input_width": 48,
-            "input_height": 32,
-            "created_at": Now(),
-            "queued_at": Now(),
-            **fields,
-        }
-    )
-    job.refresh_from_db()
-    return job
+    values = {"input_file": name, "input_name": "cat.png", "input_bytes": 1234, "input_width": 48, "input_height": 32}
+    return waiting_job(**{"id": job_id, **values, **fields})
 
 
 def processing(**fields: Any) -> "Job":
