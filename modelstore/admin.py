@@ -7,7 +7,6 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -18,6 +17,7 @@ from modelstore.errors import ModelStoreError, WeightsDamaged
 from modelstore.forms import ImportForm
 from modelstore.models import Model
 from modelstore.places import size_on_disk
+from modelstore.sizes import byte_size
 from modelstore.states import PENDING, REQUESTABLE, Origin, State
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _verify(model: Model) -> str:
 
 
 def _delete(model: Model) -> str:
-    return f"Deleted {model.name}: {filesizeformat(removal.delete(model.name))} are free again"
+    return f"Deleted {model.name}: {byte_size(removal.delete(model.name))} are free again"
 
 
 #: Address → (deed, permission, label).
@@ -124,12 +124,12 @@ class ModelAdmin(_Base):
 
     @admin.display(description="size", ordering="size_bytes")
     def size(self, model: Model) -> str:
-        return str(filesizeformat(model.size_bytes))
+        return byte_size(model.size_bytes)
 
     @admin.display(description="on the disk")
     def on_disk(self, model: Model) -> str:
         size = size_on_disk(model)
-        return "nothing" if size is None else f"{size} bytes"
+        return "nothing" if size is None else byte_size(size)
 
     @admin.display(description="loaded in")
     def loaded(self, model: Model) -> str:

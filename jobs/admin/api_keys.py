@@ -20,11 +20,11 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
     """Scopes as boxes to tick; an expiry lies ahead."""
 
     scopes = forms.MultipleChoiceField(
-        choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=[Scope.UPSCALE], label=_("scopes")
+        choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=[Scope.UPSCALE], label=_("Scopes")
     )
     # The browser's own picker: the admin's needs inline styles, and its two boxes share one label.
     expires_at = forms.DateTimeField(
-        required=False, label=_("expires at (UTC)"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+        required=False, label=_("Expires at (UTC)"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )
 
     class Meta:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from jobs.models import Job
 from jobs.states import Status
+from modelstore import sizes
 
 #: What stands where nothing is known.
 DASH = "–"
@@ -65,14 +66,7 @@ def seconds(value: float | None) -> str:
 
 def byte_size(value: int | None) -> str:
     """Bytes in decimal units."""
-    if value is None:
-        return DASH
-    amount = float(value)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
+    return DASH if value is None else sizes.byte_size(value)
 
 
 def age(moment: datetime | None) -> SafeString | str:

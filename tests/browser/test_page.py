@@ -165,6 +165,28 @@ def test_a_missing_model_is_offered_for_download(home: Page) -> None:
     expect(home.get_by_text("This model is not on this server yet.")).to_be_visible()
 
 
+def test_noise_removal_is_offered_with_the_partners_weights_only(page: Page, service: Service, tmp_path: Path) -> None:
+    def pair_with(partner: str) -> None:
+        change = f"Model.objects.filter(name='{TINY_MODEL}').update(denoise_partner='{partner}')"
+        service.manage("shell", "-c", f"from modelstore.models import Model; {change}")
+
+    try:
+        pair_with("RealESRGAN_x2plus")  # which is not here
+        page.goto(service.base_url)
+        page.select_option("#model", TINY_MODEL)
+        expect(page.locator("#denoise-download")).to_be_visible()
+        expect(page.locator("#denoise-field")).to_be_hidden()
+        page.set_input_files("#files", picture(tmp_path / "noisy.png"))
+        expect(card(page, "noisy.png")).to_have_attribute("data-state", "completed", timeout=60_000)
+        pair_with("bundled-compact-x4")  # which is
+        page.reload()
+        page.select_option("#model", TINY_MODEL)
+        expect(page.locator("#denoise-field")).to_be_visible()
+        expect(page.locator("#denoise-download")).to_be_hidden()
+    finally:
+        pair_with("")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_serious_is_found_by_axe(

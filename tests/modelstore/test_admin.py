@@ -67,6 +67,13 @@ def test_a_viewer_sees_models_and_no_buttons(viewer: Client, official: TestOffic
     assert official.row.sha256 in detail
 
 
+def test_sizes_are_in_the_units_of_the_page(viewer: Client, official: TestOfficial) -> None:
+    Model.objects.filter(pk=official.row.pk).update(size_bytes=67_040_989)
+    page = viewer.get(LIST).content.decode()
+    assert "67.0 MB" in page
+    assert "<h1>Models</h1>" in page
+
+
 @pytest.mark.parametrize("name", ["download", "cancel", "verify", "delete", "unknown"])
 def test_a_viewer_may_do_nothing(viewer: Client, official: TestOfficial, name: str) -> None:
     assert deed(viewer, name, official.row) == 403

@@ -9,6 +9,8 @@ from pathlib import Path
 from django.core.management import get_commands
 from django.urls import Resolver404, resolve
 
+from modelstore.catalog import BUNDLED_NAME, OFFICIAL
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SCRIPT = """from upscaler_site.configuration_table import README, in_readme, table
@@ -45,6 +47,11 @@ def test_every_command_in_the_readme_exists() -> None:
     named = set(re.findall(r"manage\.py (\w+)", README))
     assert {"upscale", "createsuperuser", "import_model"} <= named
     assert named - set(get_commands()) == set()
+
+
+def test_the_table_of_models_lists_those_that_can_be_had() -> None:
+    table = README.partition("## Models")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE)) == {*OFFICIAL, BUNDLED_NAME}
 
 
 def test_every_make_target_in_the_readme_exists() -> None:

@@ -48,9 +48,14 @@ function fitOptions() {
 form.addEventListener("input", fitOptions);
 form.addEventListener("submit", (event) => event.preventDefault());
 picker.onChange((model) => {
-  byId("denoise-field").hidden = !model.supports_denoise_strength;
+  // Without the partner's weights a strength would be refused, so it is offered only with them.
+  const partner = picker.known.get(model.denoise_partner);
+  byId("denoise-field").hidden = !(model.supports_denoise_strength && partner?.available);
+  byId("denoise-offer").hidden = !(model.available && partner && !partner.available);
+  byId("denoise-download").disabled = partner?.busy ?? false;
   form.elements.outscale.options[0].text = interpolate(gettext("%s× (the model's own)"), [model.scale]);
 });
+byId("denoise-download").addEventListener("click", () => picker.download(picker.current.denoise_partner));
 fitOptions();
 
 // --- Cards ------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import { forget, remember } from "./history.js";
 
 const SHOWN_BY_BROWSERS = /^image\/(png|jpeg|webp|gif|avif|bmp)$/;
 const PARTS = ["name", "facts", "stage", "bar", "error", "thumb", "compare", "download", "cancel", "retry", "remove"];
+const BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==";
 const FULL_QUEUE_WAIT_SECONDS = 5;
 
 export class Card {
@@ -25,7 +26,8 @@ export class Card {
     this.parts.remove.addEventListener("click", () => this.remove());
     this.parts.compare.addEventListener("click", () => this.onCompare(this));
     this.parts.download.addEventListener("click", () => this.save());
-    this.parts.thumb.addEventListener("error", () => this.parts.thumb.removeAttribute("src")); // a format browsers lack
+    this.parts.thumb.src = BLANK; // without a source some browsers draw the sign of a broken picture
+    this.parts.thumb.addEventListener("error", () => (this.parts.thumb.src = BLANK)); // a format browsers lack
     if (file && SHOWN_BY_BROWSERS.test(file.type)) this.parts.thumb.src = this.localUrl = URL.createObjectURL(file);
     this.render();
   }

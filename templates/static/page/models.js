@@ -42,8 +42,7 @@ export class ModelPicker {
     this.select.replaceChildren();
     for (const model of list) {
       this.known.set(model.name, model);
-      const text = model.available ? model.name : `${model.name} (${gettext("not downloaded")})`;
-      this.select.append(new Option(text, model.name));
+      this.#group(model.available).append(new Option(model.name, model.name));
       if (BUSY.has(model.status)) this.#watch(model.name);
     }
     const preferred = [chosen, this.select.dataset.default].find((name) => this.known.get(name)?.available);
@@ -51,13 +50,12 @@ export class ModelPicker {
     this.#show();
   }
 
-  async download() {
-    const model = this.current;
+  async download(name = this.select.value) {
     this.button.disabled = true;
     this.state.textContent = gettext("Asking for the download …");
     try {
-      await call("POST", "/models/download", { json: { models: [model.name] }, prefer: "respond-async" });
-      this.#watch(model.name);
+      await call("POST", "/models/download", { json: { models: [name] }, prefer: "respond-async" });
+      this.#watch(name);
     } catch (error) {
       if (error.status === 401) this.keyNeeded();
       this.state.textContent = error.status === 401 ? "" : error.message;
@@ -72,11 +70,14 @@ export class ModelPicker {
     try {
       for (;;) {
         const model = await call("GET", `/models/${encodeURIComponent(name)}`);
-        this.known.set(name, model);
-        if (this.select.value === name) this.#show();
+        this.known.set(name, { ...model, busy: BUSY.has(model.status) });
+        this.#show(); // also when it is only the partner of the chosen one
         if (!BUSY.has(model.status)) {
           if (model.available) {
-            [...this.select.options].find((option) => option.value === name).text = name;
+            const chosen = this.select.value; // moving the chosen option would choose another
+            this.#group(true).append([...this.select.options].find((option) => option.value === name));
+            this.select.value = chosen;
+            this.#show();
             this.announce(interpolate(gettext("%s is ready."), [name]));
           } else {
             this.announce(interpolate(gettext("The download of %s failed."), [name]));
@@ -90,6 +91,17 @@ export class ModelPicker {
     } finally {
       this.watched.delete(name);
     }
+  }
+
+  /** Ready models before those that have to be downloaded first: the name alone fits into the field. */
+  #group(available) {
+    const label = available ? gettext("Ready") : gettext("Not downloaded yet");
+    let group = [...this.select.children].find((each) => each.label === label);
+    if (!group) {
+      group = Object.assign(document.createElement("optgroup"), { label });
+      this.select[available ? "prepend" : "append"](group);
+    }
+    return group;
   }
 
   #show() {
