@@ -47,8 +47,8 @@ class CudaLane:
         self.compute = compute
         self.call_bytes = call_bytes
         with torch.cuda.device(device):
-            self._out = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-            self._side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            self._out = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
+            self._side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
             memory = torch.cuda.get_device_properties(device).total_memory
         # Nothing here refers back to the lane or its network: a cycle keeps device memory until Python looks for it.
         self.shelf: Shelf[_Recording] = Shelf(

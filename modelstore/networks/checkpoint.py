@@ -136,9 +136,9 @@ def _torch_content(path: Path, size: int, *, zipped: bool) -> object:
 
 
 def _safetensors_content(path: Path) -> object:
-    # Imported here: networks run, and .pth files load, on machines that have torch alone.
-    from safetensors import SafetensorError  # noqa: PLC0415
-    from safetensors.torch import load_file  # noqa: PLC0415
+    # Networks run, and .pth files load, on machines that have torch alone.
+    from safetensors import SafetensorError  # noqa: PLC0415 - may be absent
+    from safetensors.torch import load_file  # noqa: PLC0415 - as above
 
     try:
         return load_file(path, device="cpu")

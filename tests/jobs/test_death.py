@@ -17,7 +17,7 @@ from jobs.models import Job, Worker
 from jobs.models.answers import Reclaimed
 from jobs.states import Status
 from tests.eventually import eventually
-from tests.jobs.test_verbs import make
+from tests.job_rows import waiting_job
 
 pytestmark = pytest.mark.skipif(not death.space(), reason="this system does not tell for certain who is dead")
 
@@ -46,7 +46,7 @@ def holds_a_job(process: "subprocess.Popen[bytes]", **facts: object) -> Job:
         id=f"gpu@here:{process.pid}", cluster="gpu", host="here", pid=process.pid, started_at=Now(), seen_at=Now(),
         **values,
     )  # fmt: skip
-    make()
+    waiting_job()
     job = Job.objects.claim(worker.id)
     assert job is not None
     return job
