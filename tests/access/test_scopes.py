@@ -47,7 +47,8 @@ def test_health_is_open_whatever_is_required(path: str, client: Client, required
     ("method", "path"),
     [
         ("GET", "/api/v1/jobs"), ("POST", "/api/v1/jobs"), ("POST", "/api/v1/upscale"),
-        ("POST", "/api/v1/upscale-batch"), ("GET", "/api/v1/jobs/archive"),
+        ("POST", "/api/v1/upscale-batch"), ("GET", "/api/v1/jobs/archive"), ("POST", "/api/v1/jobs/archive/links"),
+        ("POST", "/api/v1/batches/{id}/links"),
         ("GET", "/api/v1/jobs/{id}"), ("DELETE", "/api/v1/jobs/{id}"), ("POST", "/api/v1/jobs/{id}/cancel"),
         ("POST", "/api/v1/jobs/{id}/retry"), ("POST", "/api/v1/jobs/{id}/links"), ("GET", "/api/v1/jobs/{id}/result"),
         ("GET", "/api/v1/jobs/{id}/preview"), ("GET", "/api/v1/jobs/{id}/input"), ("GET", "/api/v1/jobs/{id}/events"),
