@@ -42,13 +42,15 @@ def _raw(name: str, default: object, help_text: str) -> str | None:
     return value if value not in (None, "") else None
 
 
-def text(name: str, default: str = "", *, help: str, choices: Sequence[str] = ()) -> str:
-    """Read a text, one of ``choices`` where these are given."""
+def text(name: str, default: str = "", *, help: str, choices: Sequence[str] = (), pattern: str = "") -> str:
+    """Read a text, one of ``choices`` where these are given; of a ``pattern`` the help tells in words."""
     value = _raw(name, default, help)
     if value is None:
         return default
     if choices and value not in choices:
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+    if pattern and not re.fullmatch(pattern, value):
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be {help}")
     return value
 
 

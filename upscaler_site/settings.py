@@ -123,7 +123,7 @@ STOP_GRACE_SECONDS = env.integer(
 )
 
 # --- Inference --------------------------------------------------------------------------------------------------------
-DEVICE = env.text("DEVICE", "auto", help="auto, cpu, cuda or cuda:N")
+DEVICE = env.text("DEVICE", "auto", pattern=r"auto|cpu|cuda(:\d+)?", help="auto, cpu, cuda or cuda:N")
 PRECISION = env.text("PRECISION", "auto", choices=["auto", "fp32", "bf16", "fp16"], help="Number format of inference")
 ENGINE_BACKEND = env.text(
     "ENGINE_BACKEND",

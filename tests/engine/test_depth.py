@@ -18,7 +18,14 @@ GRAY, RGB, CMYK, WHITE_IS_ZERO = 1, 2, 5, 0
 
 
 def write_tiff(
-    path: Path, pixels: np.ndarray, photometric: int, *, order: str = "<", extra: int | None = None, turn: int = 1
+    path: Path,
+    pixels: np.ndarray,
+    photometric: int,
+    *,
+    order: str = "<",
+    extra: int | None = None,
+    turn: int = 1,
+    planes: bool = False,
 ) -> None:
     """An uncompressed TIFF of one strip, written by hand: no library here writes these kinds."""
     height, width, samples = pixels.shape
@@ -26,6 +33,9 @@ def write_tiff(
     at = 8 + len(strip)
     depths = struct.pack(f"{order}{samples}H", *[16] * samples)
     entries = {256: (4, width), 257: (4, height), 259: (3, 1), 262: (3, photometric), 273: (4, 8), 274: (3, turn)}
+    if planes:
+        strip = np.ascontiguousarray(np.moveaxis(pixels, 2, 0)).astype(f"{order}u2").tobytes()
+        entries[284] = (3, 2)
     entries |= {277: (3, samples), 278: (4, height), 279: (4, len(strip))}
     if extra is not None:
         entries[338] = (3, extra)
@@ -44,6 +54,22 @@ def write_tiff(
 
 def gray_alpha() -> np.ndarray:
     return np.dstack((photo(23, 17, channels=1, bits=16), photo(23, 17, channels=1, bits=16, seed=5)))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_deep_samples_in_planes_are_refused_and_never_read_beyond_their_end(tmp_path: Path, channels: int) -> None:
+    pixels = photo(23, 17, channels=3, bits=16)
+    whole = np.dstack((pixels, pixels[:, :, :1]))[:, :, :channels]
+    write_tiff(tmp_path / "in.tiff", whole, RGB, planes=True, extra=2 if channels == 4 else None)
+    for read in (probe, decode):
+        with pytest.raises(FormatUnsupported, match="separate planes"):
+            read(tmp_path / "in.tiff", LIMITS)
+
+
+def test_one_deep_sample_is_one_plane_either_way(tmp_path: Path) -> None:
+    gray = photo(23, 17, channels=1, bits=16)
+    write_tiff(tmp_path / "in.tiff", gray, GRAY, planes=True)
+    assert np.array_equal(decode(tmp_path / "in.tiff", LIMITS).frames[0].color, gray)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -1,0 +1,39 @@
+"""A setting that makes no sense stops the start and is named."""
+
+import subprocess
+import sys
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from upscaler_site import env
+
+
+@pytest.fixture(autouse=True)
+def _table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read here is no setting of the service: the configuration table must not learn of it."""
+    monkeypatch.setattr(env, "VARIABLES", {})
+
+
+def device() -> str:
+    return env.text("TEST_DEVICE", "auto", pattern=r"auto|cpu|cuda(:\d+)?", help="auto, cpu, cuda or cuda:N")
+
+
+@pytest.mark.parametrize("value", ["auto", "cpu", "cuda", "cuda:3"])
+def test_a_text_of_the_pattern_is_taken(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TEST_DEVICE", value)
+    assert device() == value
+
+
+@pytest.mark.parametrize("value", ["foo", "cuda:", "cuda:x", "cpu ", "cuda:1\n"])
+def test_another_text_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TEST_DEVICE", value)
+    with pytest.raises(ImproperlyConfigured, match=r"TEST_DEVICE is .*; it must be auto, cpu, cuda or cuda:N"):
+        device()
+
+
+def test_the_service_asks_for_its_device_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVICE", "foo")
+    done = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "DEVICE is 'foo'" in done.stderr + done.stdout
