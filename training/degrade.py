@@ -24,6 +24,41 @@ CLEAN_WEIGHTS = (0.7, 0.1, 0.1, 0.05, 0.05)
 """How often each of KERNELS makes a clean pair: cameras and browsers mostly shrink like the first three."""
 
 
+def vivid(picture: Array, rng: np.random.Generator) -> Array:
+    """A large picture with its fine contrasts exaggerated, as sharpened and computer-made pictures have them.
+
+    Photographs alone leave a network unprepared for hard black and white beside each other, pixel by pixel: its
+    activations run away there, and white spots in a halo of squares appear.
+    """
+    soft = cv2.GaussianBlur(picture, (0, 0), rng.uniform(1, 4))
+    amount = rng.uniform(0.5, 4)
+    return np.asarray(cv2.addWeighted(picture, 1 + amount, soft, -amount, 0), np.uint8)
+
+
+def drawn(side: int, scale: int, rng: np.random.Generator) -> Array:
+    """A large picture (side, side, 3) of hard squares of `scale` px or more: stripes, boards, dots, noise.
+
+    What screens, dithering and pixel art look like when they are shrunk, and what no photograph prepares for.
+    """
+    cells = -(-side // scale)
+    y, x = np.mgrid[0:cells, 0:cells]
+    step = int(rng.integers(1, 4))
+    kind = rng.integers(5)
+    if kind == 0:
+        mask = ((x if rng.random() < 0.5 else y) // step % 2)[:, :, np.newaxis]
+    elif kind == 1:
+        mask = ((x // step + y // step) % 2)[:, :, np.newaxis]
+    elif kind == 2:
+        mask = rng.random((cells, cells, 1)) < rng.uniform(0.1, 0.9)
+    elif kind == 3:
+        mask = rng.random((cells, cells, 3)) < 0.5
+    else:
+        mask = rng.random((cells, cells, 1 if rng.random() < 0.5 else 3))
+    dark, light = rng.uniform(0, 1, (2, 3)) if rng.random() < 0.5 else np.array([[0.0] * 3, [1.0] * 3])
+    small = np.rint(255 * (dark + (light - dark) * mask)).astype(np.uint8)
+    return np.ascontiguousarray(small.repeat(scale, 0).repeat(scale, 1)[:side, :side])
+
+
 def resize(picture: Array, width: int, height: int, kernel: Image.Resampling = Image.Resampling.BICUBIC) -> Array:
     """:returns: the picture at (height, width), anti-aliased when it shrinks."""
     return np.asarray(Image.fromarray(picture).resize((width, height), kernel))

@@ -58,16 +58,19 @@ PARITY_SIDE = 48
 
 
 def breakdown(network: torch.nn.Module, held_out: dict[str, Array]) -> list[str]:
-    """:returns: Markdown lines: the gain in luma PSNR for one damage at a time, and for all three at once."""
+    """:returns: Markdown lines: the gain in luma PSNR for one damage at a time, and for mixtures of all three."""
     damages: dict[str, dict[str, Any]] = {
         "blur, sigma 2 px of the large picture": {"blur": 2.0},
         "noise, sigma 5 of 255": {"noise": 5.0},
         "noise, sigma 15": {"noise": 15.0},
         "JPEG, quality 75": {"quality": 75},
         "JPEG, quality 40": {"quality": 40},
+        "blur 1, noise 3, JPEG 95": {"blur": 1.0, "noise": 3.0, "quality": 95},
+        "blur 1, noise 3, JPEG 85": {"blur": 1.0, "noise": 3.0, "quality": 85},
         "blur 1, noise 5, JPEG 75": {"blur": 1.0, "noise": 5.0, "quality": 75},
+        "blur 2, noise 15, JPEG 95": {"blur": 2.0, "noise": 15.0, "quality": 95},
     }
-    rows = ["| one damage of a fixed strength | gain, dB |", "|---|---|"]
+    rows = ["| damage of a fixed strength | gain, dB |", "|---|---|"]
     for label, strengths in damages.items():
         wanted = cases(held_out, SCALE, damaged=True, shrink=partial(one_damage, **strengths))
         rows.append(f"| {label} | {Watch(wanted).gain(network):+.2f} |")

@@ -6,11 +6,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from training.degrade import Array, clean, damage
+from training.degrade import Array, clean, damage, drawn, vivid
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 MARGIN = 4
 """Low-resolution pixels around a patch that are degraded with it and cut off: kernels never see the patch's border."""
+
+VIVID_SHARE, DRAWN_SHARE = 0.15, 0.1
+"""How often a pair is made from a picture with exaggerated contrasts, and from none at all but hard squares."""
 
 
 def names(folder: Path) -> list[str]:
@@ -55,6 +58,11 @@ def pair(picture: Array, patch: int, scale: int, clean_share: float, rng: np.ran
     if rng.random() < 0.5:
         large = large[:, ::-1]
     large = np.ascontiguousarray(np.rot90(large, int(rng.integers(4))))
+    chance = rng.random()
+    if chance < DRAWN_SHARE:
+        large = drawn(side, scale, rng)
+    elif chance < DRAWN_SHARE + VIVID_SHARE:
+        large = vivid(large, rng)
     make = clean if rng.random() < clean_share else damage
     small = make(large, scale, rng)
     low, high = MARGIN, MARGIN + patch

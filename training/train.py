@@ -24,7 +24,7 @@ from training.validate import Watch, cases
 CHECKPOINT = "run.pt"
 LOG = "log.jsonl"
 SQUARED_FROM = 0.75
-"""From this progress on the squared error counts, which is what PSNR measures; before, the robust Charbonnier loss."""
+"""From this progress on the logarithm of the squared error counts, as PSNR has it; before, Charbonnier's error."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -19,7 +19,7 @@ from training.validate import Watch, cases, enlarge
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "modelstore" / "bundled" / "bundled-compact-x4.safetensors"
-CLEAN_GAIN_DB, DAMAGED_GAIN_DB = 0.81, 0.48
+CLEAN_GAIN_DB, DAMAGED_GAIN_DB = 0.92, 0.50
 
 
 def test_the_weights_are_small_half_precision_and_say_what_they_are() -> None:
@@ -61,6 +61,27 @@ def test_flat_colours_stay_flat_and_the_same() -> None:
         result = enlarge(network, flat)[80:-80, 80:-80].astype(int)  # beyond the reach of the border
         assert np.abs(result - np.array(colour)).max() <= 4, colour
         assert result.std(axis=(0, 1)).max() < 1, f"a grid on {colour}"
+
+
+def hard_squares() -> dict[str, np.ndarray]:
+    """Small pictures as hard as they come: every pixel unlike its neighbours."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :64]
+    gray = {"board": (x + y) % 2, "stripes": x % 2, "wide stripes": y // 2 % 2, "dots": rng.integers(0, 2, (64, 64))}
+    found = {name: np.repeat(255 * mask[:, :, np.newaxis], 3, axis=2) for name, mask in gray.items()}
+    found["coloured dots"] = 255 * rng.integers(0, 2, (64, 64, 3))
+    found["noise"] = rng.integers(0, 256, (64, 64, 3))
+    return {name: picture.astype(np.uint8) for name, picture in found.items()}
+
+
+@pytest.mark.parametrize("name", sorted(hard_squares()))
+def test_hard_contrasts_do_not_run_away(name: str) -> None:
+    """A longer training on photographs alone gave white spots in halos on sharpened pictures: outputs of up to 250."""
+    small = torch.from_numpy(hard_squares()[name]).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        raw = checkpoint.load(WEIGHTS)[0].float()(small)
+    assert float(raw.min()) > -1
+    assert float(raw.max()) < 2
 
 
 @pytest.mark.slow

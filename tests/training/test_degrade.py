@@ -58,6 +58,21 @@ def test_jpeg_qualities_reach_from_bad_to_good_and_are_mostly_good() -> None:
     assert np.mean(found) == pytest.approx(79, abs=1)
 
 
+def test_vivid_pictures_have_the_same_places_and_harder_contrasts(library: list[Array]) -> None:
+    for seed in range(10):
+        vivid = degrade.vivid(library[0], np.random.default_rng(seed))
+        assert vivid.shape == library[0].shape
+        assert vivid.astype(float).std() > library[0].astype(float).std()
+
+
+def test_drawn_pictures_are_hard_squares_that_shrinking_by_box_gives_back() -> None:
+    for seed in range(40):
+        large = degrade.drawn(96, 4, np.random.default_rng(seed))
+        assert large.shape == (96, 96, 3)
+        small = degrade.resize(large, 24, 24, degrade.KERNELS[2])
+        assert np.array_equal(small.repeat(4, 0).repeat(4, 1), large)
+
+
 def test_noise_has_the_strength_asked_for() -> None:
     gray = np.full((200, 200, 3), 128, np.uint8)
     noisy = degrade.gaussian_noise(gray, 8, np.random.default_rng(0))
