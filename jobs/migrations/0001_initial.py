@@ -80,7 +80,6 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name_plural': 'batches',
                 'ordering': ['-created_at'],
-                'indexes': [models.Index(fields=['-created_at'], name='batch_newest')],
             },
         ),
         migrations.CreateModel(
@@ -217,10 +216,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='job',
             index=models.Index(condition=models.Q(('status', 'completed')), fields=['fingerprint'], name='job_reuse'),
-        ),
-        migrations.AddIndex(
-            model_name='job',
-            index=models.Index(condition=models.Q(('reused_from__isnull', True), ('status', 'completed')), fields=['model', '-finished_at'], name='job_measured'),
         ),
         migrations.AddConstraint(
             model_name='job',
