@@ -88,8 +88,8 @@ class CudaLane:
 
     def _copy_out(self, batch: Sequence[Window], pixels: Tensor, finite: Tensor, notes: tuple[str, ...]) -> "_CudaCall":
         # Copies in any case: a recording's output is written again by the next replay.
-        parts = [cut(pixels[index], window).clone(memory_format=torch.contiguous_format) for index, window in
-                 enumerate(batch)]  # fmt: skip
+        views = [cut(pixels[index], window) for index, window in enumerate(batch)]
+        parts = [view.clone(memory_format=torch.contiguous_format) for view in views]
         flags = finite.clone()
         # Pinned memory comes from torch's caching host allocator, so this allocates only for the first calls.
         pinned = [torch.empty(part.shape, dtype=part.dtype, pin_memory=True) for part in parts]

@@ -164,7 +164,7 @@ def test_redoing_a_tile_in_fp32_may_run_out_of_memory_too(far: Weights) -> None:
             pool.pixels, pool.refusals = 44 * 44, 1
         return real_get(weights, precision)
 
-    pool.get = get  # type: ignore[method-assign]
+    pool.get = get  # type: ignore[method-assign]  # a pretended pool
     pixels = photo(128, 120)
     made, report = Upscaler(pool).upscale(picture(pixels), far, UpscaleOptions(tile_size=64, tile_pad=4))
     whole, _ = upscaler().upscale(picture(pixels), far, UpscaleOptions(tile_size=64, tile_pad=4))

@@ -26,7 +26,7 @@ def test_the_weights_are_small_half_precision_and_say_what_they_are() -> None:
     assert WEIGHTS.stat().st_size <= 3_000_000
     with safe_open(WEIGHTS, "pt") as file:
         metadata = file.metadata()
-        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118 - not a mapping
     assert metadata["name"] == "bundled-compact-x4"
     assert metadata["licence"] == "BSD-3-Clause"
     assert int(metadata["training_steps"]) > 1000

@@ -41,7 +41,7 @@ class RigConfig(AppConfig):
         if os.environ.get("RIG_DIE_WITH_LOCK"):
             _die_once_with_the_sentinels_lock(Path(os.environ["RIG_DIE_WITH_LOCK"]))
         if os.environ.get("RIG_RESOLVER_HANGS"):
-            socket.getaddrinfo = _hang  # type: ignore[assignment]
+            socket.getaddrinfo = _hang  # type: ignore[assignment]  # a resolver that hangs
         if os.environ.get("RIG_DIE_BEFORE_FILES"):
             from jobs import files
 
