@@ -15,7 +15,7 @@ import torch
 
 from modelstore.networks import checkpoint
 from training import pictures, sheets
-from training.degrade import Array, one_damage
+from training.degrade import Array, one_damage, published_damage, standard_damage
 from training.run import SCALE, Recipe
 from training.validate import Case, Score, Watch, cases, enlarge, mean_gain, scores
 
@@ -72,7 +72,7 @@ def breakdown(network: torch.nn.Module, held_out: dict[str, Array]) -> list[str]
     }
     rows = ["| damage of a fixed strength | gain, dB |", "|---|---|"]
     for label, strengths in damages.items():
-        wanted = cases(held_out, SCALE, damaged=True, shrink=partial(one_damage, **strengths))
+        wanted = cases(held_out, SCALE, partial(one_damage, **strengths))
         rows.append(f"| {label} | {Watch(wanted).gain(network):+.2f} |")
     return rows
 
@@ -109,9 +109,12 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(f"{options.weights} enlarges {spec.scale} times; this judges x{SCALE}")
     _, held = pictures.split(pictures.names(options.pictures), options.holdout, options.seed)
     held_out = {name: pictures.read(options.pictures / name) for name in held}
-    clean, damaged = (cases(held_out, SCALE, damaged=flag) for flag in (False, True))
+    clean, damaged, published = (
+        cases(held_out, SCALE, shrink) for shrink in (one_damage, standard_damage, published_damage)
+    )
     print(f"{spec.parameters} parameters, {spec.features} features, {spec.blocks} convolutions; {len(held)} pictures\n")
-    for title, wanted in (("clean inputs", clean), ("damaged inputs", damaged)):
+    inputs = {"clean inputs": clean, "damaged inputs": damaged, "inputs damaged as Real-ESRGAN's authors do": published}
+    for title, wanted in inputs.items():
         print("\n".join(table(title, scores(network, wanted), per_picture=options.per_picture)), "\n")
     print("\n".join(breakdown(network, held_out)), "\n")
     shift = ", ".join(f"{value:+.2f}" for value in colour_shift(network, clean))
@@ -123,6 +126,7 @@ def main(arguments: list[str] | None = None) -> None:
         options.sheets.mkdir(parents=True, exist_ok=True)
         sheets.write(network, clean, options.sheets / "clean.png")
         sheets.write(network, damaged, options.sheets / "damaged.png")
+        sheets.write(network, published, options.sheets / "published.png")
         if options.show is not None:
             sheets.show(network, options.show, options.sheets, SCALE)
 

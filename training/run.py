@@ -26,9 +26,9 @@ class Recipe:
 
     features: int = 48
     convolutions: int = 16
-    batch: int = 16
-    patch: int = 32
-    clean_share: float = 0.4
+    batch: int = 8
+    patch: int = 48
+    clean_share: float = 0.45
     optimizer: str = "muon"
     lr: float = 2e-3
     adam_lr: float = 1e-3
@@ -61,7 +61,7 @@ class Run:
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         for group, peak in zip(groups, self._peaks, strict=True):
             group["lr"] = peak * factor
-        x, y = self._tensor(small), self._tensor(large)
+        x, y = self.tensor(small), self.tensor(large)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             prediction = self.network(x)
         error = charbonnier(prediction.float(), y)
@@ -72,15 +72,17 @@ class Run:
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
-        self._update_average()
+        self.update_average()
         return float(error.detach())
 
-    def _tensor(self, pictures: npt.NDArray[np.uint8]) -> Tensor:
+    def tensor(self, pictures: npt.NDArray[np.uint8]) -> Tensor:
+        """:returns: uint8 pictures (N, H, W, 3) as float32 (N, 3, H, W) of 0 to 1, where the network is."""
         # (N, H, W, 3) memory seen as (N, 3, H, W) is channels_last already: no copy but the conversion.
         return torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float().div_(255)
 
     @torch.no_grad()
-    def _update_average(self) -> None:
+    def update_average(self) -> None:
+        """Move the averaged weights a little towards the network's. For whoever makes steps of their own."""
         # A short memory at first: an average that still contains the initial weights is worth nothing.
         decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
         for mean, current in zip(self.average.parameters(), self.network.parameters(), strict=True):
@@ -118,7 +120,7 @@ def charbonnier(prediction: Tensor, truth: Tensor, epsilon: float = 1e-3) -> Ten
     return torch.sqrt((prediction - truth) ** 2 + epsilon**2).mean()
 
 
-def log_square(prediction: Tensor, truth: Tensor, floor: float = 1e-5) -> Tensor:
+def log_square(prediction: Tensor, truth: Tensor, floor: float = 1e-4) -> Tensor:
     """Mean over the pairs of the logarithm of their mean squared error: PSNR with the sign turned, up to a factor.
 
     Every picture counts alike, as in a mean of PSNR; a plain squared error only looks at the hardest ones.

@@ -16,14 +16,14 @@ import cv2
 import torch
 
 from training import pictures
-from training.degrade import Array
+from training.degrade import Array, standard_damage
 from training.run import SCALE, Recipe, Run
 from training.schedule import Budget, next_time, rate
 from training.validate import Watch, cases
 
 CHECKPOINT = "run.pt"
 LOG = "log.jsonl"
-SQUARED_FROM = 0.75
+SQUARED_FROM = 0.1
 """From this progress on the logarithm of the squared error counts, as PSNR has it; before, Charbonnier's error."""
 
 
@@ -90,8 +90,8 @@ class Session:
         self.library: list[Array] = [pictures.read(options.pictures / name) for name in kept]
         held_out = {name: pictures.read(options.pictures / name) for name in held}
         self.held = list(held_out.values())
-        self.clean = Watch(cases(held_out, SCALE, damaged=False))
-        self.damaged = Watch(cases(held_out, SCALE, damaged=True))
+        self.clean = Watch(cases(held_out, SCALE))
+        self.damaged = Watch(cases(held_out, SCALE, standard_damage))
         self.run, self.budget = begin(options)
         self.losses: list[float] = []
         self.stopping = False

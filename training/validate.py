@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.degrade import Array, resize, standard_damage
+from training.degrade import Array, one_damage, resize
 from training.metrics import psnr, ssim
 
 DAMAGE_SEED = 20240607
@@ -38,23 +38,18 @@ class Score:
     bicubic_ssim: float
 
 
-def cases(pictures: dict[str, Array], scale: int, *, damaged: bool, shrink: Shrink | None = None) -> list[Case]:
+def cases(pictures: dict[str, Array], scale: int, shrink: Shrink = one_damage) -> list[Case]:
     """Inputs and their truths, the same at every call.
 
     :param pictures: by name; each is cropped to multiples of `scale`.
-    :param shrink: how to make the small picture, instead of what `damaged` says.
+    :param shrink: how the small picture is made; unless said, by bicubic shrinking and nothing else.
     """
     made = []
     for index, (name, picture) in enumerate(sorted(pictures.items())):
         height, width = (side - side % scale for side in picture.shape[:2])
         large = picture[:height, :width]
         rng = np.random.default_rng([DAMAGE_SEED, index])
-        if shrink is not None:
-            small = shrink(large, scale, rng)
-        elif damaged:
-            small = standard_damage(large, scale, rng)
-        else:
-            small = resize(large, width // scale, height // scale)
+        small = shrink(large, scale, rng)
         made.append(Case(name, small, large, resize(small, width, height)))
     return made
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from modelstore.networks.srvgg import SRVGGNetCompact
-from training.degrade import Array
+from training.degrade import Array, standard_damage
 from training.metrics import luma, psnr, ssim
 from training.validate import Watch, cases, mean_gain, scores
 
@@ -45,5 +45,5 @@ def test_ssim_of_two_flat_pictures_follows_the_formula() -> None:
 def test_the_watch_of_a_run_tells_what_the_evaluation_tells(library: list[Array]) -> None:
     torch.manual_seed(1)
     network = SRVGGNetCompact(features=8, convolutions=1)
-    wanted = cases({str(index): picture for index, picture in enumerate(library)}, 4, damaged=True)
+    wanted = cases({str(index): picture for index, picture in enumerate(library)}, 4, standard_damage)
     assert Watch(wanted).gain(network) == pytest.approx(mean_gain(scores(network, wanted)))

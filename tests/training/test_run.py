@@ -73,7 +73,7 @@ def test_the_last_phase_minimises_what_psnr_measures(library: list[Array]) -> No
 
     def decibels(run: Run) -> float:
         with torch.no_grad():
-            error = (run.network(run._tensor(small)) - run._tensor(large)) ** 2
+            error = (run.network(run.tensor(small)) - run.tensor(large)) ** 2
         return float((-10 * torch.log10(error.mean(dim=(1, 2, 3)))).mean())
 
     for _ in range(60):

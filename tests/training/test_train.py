@@ -3,9 +3,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +15,6 @@ from modelstore.networks import checkpoint
 from tests.eventually import eventually
 from training import curve, evaluate, export, train
 from training.run import Recipe, Run
-from training.schedule import rate
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--features", "8", "--convolutions", "2", "--batch", "2", "--patch", "8", "--holdout", "2", "--threads", "1"]
@@ -50,14 +49,22 @@ def test_a_run_ends_with_a_checkpoint_and_a_line_in_its_log(trained: Path) -> No
     assert {"loss", "clean_gain_db", "damaged_gain_db"} <= record.keys()
 
 
-def test_a_run_goes_on_where_it_ended_with_the_same_weights(folder: Path, tmp_path: Path) -> None:
-    # A long budget in both cases, so that the rate does not depend on where the first part stopped.
+def test_a_run_goes_on_where_it_ended_with_the_same_weights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = train.Session(train.parse(arguments(folder, tmp_path / "a", "--steps", "6")))
     session.work()
     first = train.Session(train.parse(arguments(folder, tmp_path / "b", "--steps", "6")))
-    for step in range(3):
-        first.run.train_step(*first.batch(step), rate(step, first.budget.progress(step, time.time())))
-    first.save()
+    train_step = first.run.train_step
+
+    def three_steps(*arguments: Any, **named: Any) -> float:
+        if first.run.step == 2:
+            first.stop()
+        return train_step(*arguments, **named)
+
+    monkeypatch.setattr(first.run, "train_step", three_steps)
+    first.work()
+    assert first.run.step == 3
     train.main(arguments(folder, tmp_path / "b", "--steps", "6"))
     unbroken, _ = Run.load(tmp_path / "a" / train.CHECKPOINT, "cpu")
     resumed, _ = Run.load(tmp_path / "b" / train.CHECKPOINT, "cpu")
@@ -141,11 +148,11 @@ def test_the_evaluation_reports_and_draws(
     options = ["--weights", str(weights), "--pictures", str(folder), "--holdout", "2", "--threads", "1"]
     evaluate.main([*options, "--per-picture", "--sheets", str(sheets), "--show", str(folder)])
     report = capsys.readouterr().out
-    assert report.count("| luma PSNR, dB |") == 2
-    assert report.count(".png PSNR") == 4
+    assert report.count("| luma PSNR, dB |") == 3
+    assert report.count(".png PSNR") == 6
     assert report.count("| noise, sigma") == 2
     assert "torch.float16 against float32" in report
-    assert {path.name for path in sheets.iterdir()} >= {"clean.png", "damaged.png", "picture-0.png"}
+    assert {path.name for path in sheets.iterdir()} >= {"clean.png", "damaged.png", "published.png", "picture-0.png"}
 
 
 def test_the_curve_shows_every_validation(trained: Path, tmp_path: Path) -> None:
