@@ -62,10 +62,11 @@ def run(scratch: Path, url: str, arguments: argparse.Namespace) -> int:
     from django.core.management import call_command
     from django.db.models import Sum
 
-    from jobs import files, intake, retention
+    from jobs import files, retention
     from jobs.models import Job
     from jobs.options import JobOptions
     from jobs.states import LIVE, Status
+    from jobs.submitting import intake
     from tests.jobs.clusters import RunningCluster
     from tests.jobs.conftest import picture, write_model
     from tests.tiny_models import write_tiny_weights

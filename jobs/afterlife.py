@@ -4,11 +4,12 @@ from uuid import UUID
 
 from django.db import transaction
 
-from jobs import capacity, dispatch, files
+from jobs import dispatch, files
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models import Job
 from jobs.models.verbs import JobQuerySet
 from jobs.states import TERMINAL
+from jobs.submitting import capacity
 
 
 def retry(jobs: JobQuerySet, job_id: UUID) -> Job:

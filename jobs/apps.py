@@ -17,7 +17,8 @@ class JobsConfig(AppConfig):
         """Connect the cluster's signals, and make the directory in which Django's upload handler starts its files."""
         from django_q import signals  # noqa: PLC0415 - needs the registry of apps
 
-        from jobs import checks, cluster, model_use  # noqa: F401, PLC0415 - as above; importing registers the checks
+        from jobs import checks, model_use  # noqa: F401, PLC0415 - as above; importing registers the checks
+        from jobs.processes import cluster  # noqa: PLC0415 - as above
         from modelstore import usage  # noqa: PLC0415 - as above
 
         signals.post_spawn.connect(cluster.worker_started, dispatch_uid="jobs.worker_started")

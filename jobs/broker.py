@@ -17,8 +17,9 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django_q.brokers.orm import ORM
 from django_q.models import OrmQ
 
-from jobs import cluster, sweeping
+from jobs import sweeping
 from jobs.listening import Listener
+from jobs.processes import cluster
 
 logger = logging.getLogger(__name__)
 

@@ -16,16 +16,17 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from jobs import dispatch, files, presence, workplace
+from jobs import dispatch, files
 from jobs.engine.codec import decode, encode
 from jobs.engine.errors import Cancelled, DeviceLost, EngineError
 from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
-from jobs.insisting import insist
 from jobs.limits import engine_limits
 from jobs.models.answers import Finished
 from jobs.models.job import Job
 from jobs.previews import write_preview
-from jobs.pulse import Pulse, Reason
+from jobs.processes import presence, workplace
+from jobs.processes.insisting import insist
+from jobs.processes.pulse import Pulse, Reason
 from modelstore.errors import ModelNotReady, ModelStoreError
 from modelstore.store import LocalWeights, weights_for
 

@@ -11,12 +11,13 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from jobs import death, dispatch, files
+from jobs import dispatch, files
 from jobs.models.answers import Reclaimed
 from jobs.models.chore import Chore
 from jobs.models.job import Job
 from jobs.models.webhook import WebhookMessage
 from jobs.models.worker import Worker
+from jobs.processes import death
 from jobs.states import Status
 from modelstore import fetching
 

@@ -11,7 +11,8 @@ import time
 from multiprocessing import util
 from types import FrameType
 
-from jobs import cluster, dispatch, presence, retention, upkeep
+from jobs import dispatch, retention, upkeep
+from jobs.processes import cluster, presence
 from jobs.webhooks import delivery
 from modelstore import fetching
 
@@ -24,7 +25,7 @@ def started(name: str) -> None:
     """Prepare a worker process, after the fork and before its first task."""
     me = presence.begin(name)
     if name == dispatch.GPU:
-        from jobs import workplace  # noqa: PLC0415 - imports torch, which the `io` cluster never does
+        from jobs.processes import workplace  # noqa: PLC0415 - imports torch, which `io` never does
 
         workplace.settle_in()
     else:

@@ -22,7 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from jobs.client_address import client_address
+from jobs.callers.client_address import client_address
 from jobs.models import Job, Worker
 from jobs.states import Priority, Status
 from modelstore.models import Model

@@ -46,7 +46,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "upscaler_site.api_edge.ApiEdgeMiddleware",
-    "jobs.throttle.RateLimitHeadersMiddleware",
+    "jobs.callers.throttle.RateLimitHeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -149,12 +149,12 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "upscaler_site.negotiation.FirstRenderer",
     "URL_FORMAT_OVERRIDE": None,  # `format` is the picture's
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "jobs.access.KeyAuthentication",  # first: its WWW-Authenticate makes a 401 of a refusal without credentials
-        "jobs.access.LinkAuthentication",
-        "jobs.access.StaffAuthentication",
+        "jobs.callers.access.KeyAuthentication",  # first: its WWW-Authenticate makes a refusal a 401
+        "jobs.callers.access.LinkAuthentication",
+        "jobs.callers.access.StaffAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["jobs.access.ScopePermission"],
-    "DEFAULT_THROTTLE_CLASSES": ["jobs.throttle.ScopeThrottle"],
+    "DEFAULT_PERMISSION_CLASSES": ["jobs.callers.access.ScopePermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["jobs.callers.throttle.ScopeThrottle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "upscaler_site.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from jobs import keys
+from jobs.callers import keys
 from jobs.models.api_key import ApiKey, Scope
 from jobs.webhooks.signing import secrets_for
 

@@ -7,9 +7,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from jobs.models import Job
-from jobs.planning import Plan
 from jobs.serializers.fields import TextOrNull
 from jobs.states import Priority, Status
+from jobs.submitting.planning import Plan
 
 
 class ProgressSerializer(serializers.Serializer[dict[str, Any]]):

@@ -6,7 +6,7 @@ import uuid
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
-from jobs.access import seen_by
+from jobs.callers.access import seen_by
 from jobs.errors import BatchNotFound, JobNotFound
 from jobs.models import Batch, Job
 from jobs.models.verbs import JobQuerySet

@@ -9,13 +9,13 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
-from jobs import fetch
-from jobs.access import caller_key
+from jobs.callers.access import caller_key
 from jobs.serializers.fields import Switch
 from jobs.serializers.submission import SubmissionSerializer, merged
 from jobs.states import Priority
-from jobs.submission import Submission
-from jobs.uploads import ImageFormParser, RawImageParser, close_with
+from jobs.submitting import fetch
+from jobs.submitting.submission import Submission
+from jobs.submitting.uploads import ImageFormParser, RawImageParser, close_with
 from jobs.webhooks.subscription import accept
 
 #: A form with a file, the picture alone, or JSON that names an image_url.

@@ -3,12 +3,13 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import afterlife, intake
+from jobs import afterlife
 from jobs.forecast import Forecast
 from jobs.listing import page_of
 from jobs.serializers.job import JobSerializer, PlanSerializer
 from jobs.serializers.listing import ListQuery
 from jobs.states import LIVE, Priority, Status
+from jobs.submitting import intake
 from jobs.views import outcome
 from jobs.views.base import ApiViewSet, find_job, visible_jobs
 from jobs.views.docs import jobs as docs

@@ -10,8 +10,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import links
-from jobs.access import caller_key
+from jobs.callers import links
+from jobs.callers.access import caller_key
 from jobs.serializers.archive import ArchiveQuerySerializer
 from jobs.serializers.fields import WholeNumber
 from jobs.serializers.submission import merged

@@ -10,13 +10,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import ValidationError
 
-from jobs import intake, peer
+from jobs import peer
 from jobs.errors import WaitersExceeded
 from jobs.serializers.batch import BatchAcceptedSerializer
 from jobs.serializers.job import PlanSerializer
-from jobs.staffing import require_worker
 from jobs.states import TERMINAL, Priority
-from jobs.uploads import BatchFormParser
+from jobs.submitting import intake
+from jobs.submitting.staffing import require_worker
+from jobs.submitting.uploads import BatchFormParser
 from jobs.views import outcome
 from jobs.views.base import ApiViewSet
 from jobs.views.docs import submission as docs

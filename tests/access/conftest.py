@@ -20,7 +20,7 @@ def make_job(db: None) -> "Callable[..., Job]":
 @pytest.fixture
 def make_key(db: None) -> "Callable[..., tuple[ApiKey, dict[str, str]]]":
     """Makes a key of these scopes; returns it and the header that carries it."""
-    from jobs import keys
+    from jobs.callers import keys
 
     def make(*scopes: str, **fields: Any) -> "tuple[ApiKey, dict[str, str]]":
         key, text = keys.issue("test", scopes or ["upscale"], **fields)

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from jobs import keys
+from jobs.callers import keys
 from jobs.models import ApiKey, WebhookAttempt, WebhookMessage
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from jobs import keys
+from jobs.callers import keys
 from jobs.models import ApiKey, Batch, Job
 
 MakeKey = Callable[..., tuple[ApiKey, dict[str, str]]]

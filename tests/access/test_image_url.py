@@ -11,8 +11,8 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs import fetch
 from jobs.errors import ImageUrlFailed, ImageUrlRefused, UploadTooLarge
+from jobs.submitting import fetch
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 500
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from jobs import keys
+from jobs.callers import keys
 from jobs.models import ApiKey
 from jobs.webhooks.signing import secrets_for
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs.client_address import client_address
+from jobs.callers.client_address import client_address
 from jobs.models import ApiKey
 from jobs.models.rate import RateBucket
 from tests.together import together

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs import keys, links
+from jobs.callers import keys, links
 from jobs.models import ApiKey, Job
 
 MakeKey = Callable[..., tuple[ApiKey, dict[str, str]]]

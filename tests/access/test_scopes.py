@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs import keys
+from jobs.callers import keys
 from jobs.models import ApiKey, Job
 from jobs.states import Status
 

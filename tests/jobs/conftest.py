@@ -20,7 +20,7 @@ from tests.tiny_models import TINY_MODEL
 
 if TYPE_CHECKING:
     from jobs.models import Job
-    from jobs.submission import Submission
+    from jobs.submitting.submission import Submission
     from modelstore.models import Model
 
 
@@ -93,7 +93,7 @@ def make_submission(model: "Model") -> "Callable[..., Submission]":
     """A submission for the tiny model; options by name."""
     from jobs.options import JobOptions
     from jobs.states import Priority
-    from jobs.submission import Submission
+    from jobs.submitting.submission import Submission
 
     def make(*, priority: Priority = Priority.ASYNC, **options: Any) -> "Submission":
         known = {name: options.pop(name) for name in list(options) if name in Submission.__dataclass_fields__}
@@ -105,7 +105,7 @@ def make_submission(model: "Model") -> "Callable[..., Submission]":
 @pytest.fixture
 def submit(make_submission: "Callable[..., Submission]") -> "Callable[..., Job]":
     """Submits a small picture: ``submit(width=13, seed=2, tile_size=32)``."""
-    from jobs import intake
+    from jobs.submitting import intake
 
     def send(width: int = 24, height: int = 16, *, seed: int = 1, **rest: Any) -> "Job":
         return intake.submit(picture(width, height, seed=seed), make_submission(**rest))

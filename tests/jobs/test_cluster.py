@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from jobs import files, intake
+from jobs import files
 from jobs.models import Job, Worker
 from jobs.states import Priority, Status
+from jobs.submitting import intake
 from modelstore.models import Model
 from modelstore.states import State
 from tests.eventually import eventually

@@ -12,16 +12,17 @@ import pytest
 from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
-from jobs import death, sweeping
+from jobs import sweeping
 from jobs.models import Job, Worker
 from jobs.models.answers import Reclaimed
+from jobs.processes import death
 from jobs.states import Status
 from tests.eventually import eventually
 from tests.job_rows import waiting_job
 
 pytestmark = pytest.mark.skipif(not death.space(), reason="this system does not tell for certain who is dead")
 
-SAY_SPACE = "import sys; sys.path.insert(0, '.'); import django; django.setup(); from jobs import death; "
+SAY_SPACE = "import sys; sys.path.insert(0, '.'); import django; django.setup(); from jobs.processes import death; "
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from jobs import cluster, guarding
-from jobs.cluster import Cluster
-from jobs.guarding import Guard
+from jobs.processes import cluster, guarding
+from jobs.processes.cluster import Cluster
+from jobs.processes.guarding import Guard
 
 
 def test_a_cluster_at_rest_or_at_work_is_left_alone() -> None:

@@ -15,10 +15,11 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import OperationalError, transaction
 from pytest_django.fixtures import Settings
 
-from jobs import capacity, dispatch, errors, files, intake
+from jobs import dispatch, errors, files
 from jobs.models import Batch, Job, WebhookMessage
 from jobs.models.answers import Finished
 from jobs.states import Priority, Status
+from jobs.submitting import capacity, intake
 from modelstore.errors import ModelNotReady, ModelUnknown
 from tests.jobs.conftest import picture, stored_files
 from tests.together import together

@@ -10,8 +10,9 @@ import pytest
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
-from jobs import dispatch, files, guarding
+from jobs import dispatch, files
 from jobs.models import Chore, Job, Worker
+from jobs.processes import guarding
 from modelstore import dispatch as model_dispatch
 from modelstore.models import Model
 from modelstore.states import Origin, State

@@ -12,10 +12,11 @@ from django.core.management import call_command
 from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
-from jobs import files, intake, retention
+from jobs import files, retention
 from jobs.models import Batch, IdempotencyKey, Job
 from jobs.retention import CleanupReport, cleanup
 from jobs.states import Status
+from jobs.submitting import intake
 from tests.jobs.clusters import REPOSITORY
 from tests.jobs.conftest import picture, stored_files
 from tests.jobs.test_intake import complete

@@ -11,9 +11,10 @@ from django.db.models.functions import Now
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs import files, staffing
+from jobs import files
 from jobs.models import Job, Worker
 from jobs.states import Status
+from jobs.submitting import staffing
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, picture, stored_files
 from tests.jobs.rig.apps import LOSES_DEVICE

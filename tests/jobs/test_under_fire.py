@@ -12,9 +12,11 @@ import psutil
 import pytest
 from PIL import Image
 
-from jobs import death, files, intake, retention
+from jobs import files, retention
 from jobs.models import Job
+from jobs.processes import death
 from jobs.states import LIVE, Status
+from jobs.submitting import intake
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, stored_files
 from tests.jobs.rig.apps import HANGS, HANGS_WITH_GIL, POISON, SLOW

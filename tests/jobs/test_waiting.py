@@ -12,11 +12,12 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from jobs import intake, waiting
+from jobs import waiting
 from jobs.errors import JobNotFound, WaitersExceeded
 from jobs.models import Job
 from jobs.peer import has_left
 from jobs.states import Status
+from jobs.submitting import intake
 from jobs.waiting import Hub, hub
 from tests.eventually import eventually
 from tests.jobs.conftest import database_url, picture

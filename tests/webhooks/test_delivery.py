@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from jobs import keys
+from jobs.callers import keys
 from jobs.models import Job, WebhookAttempt, WebhookMessage
 from jobs.models.webhook import DeliveryState
 from jobs.webhooks import delivery, ladder

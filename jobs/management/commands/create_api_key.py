@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from jobs import keys
+from jobs.callers import keys
 from jobs.models.api_key import Scope
 from jobs.webhooks.signing import secrets_for
 

@@ -12,7 +12,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django_q.cluster import Cluster as DjangoQCluster
 from django_q.conf import Conf
 
-from jobs import cluster, dispatch, guarding
+from jobs import dispatch
+from jobs.processes import cluster, guarding
 
 #: From the moment at which jobs are handed back to the end of a cluster that does not end by itself.
 _HAND_BACK_SECONDS = 2.5

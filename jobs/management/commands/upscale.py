@@ -16,13 +16,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from jobs import gathering
+from jobs.command_line import gathering
+from jobs.command_line.local_weights import Chosen, choose
 from jobs.engine import codec, output, probe
 from jobs.engine.errors import DeviceUnavailable, EngineError, FormatUnsupported, WeightsRejected
 from jobs.engine.passes import LARGEST_SCALE, SMALLEST_SCALE, plan_passes
 from jobs.engine.types import EncodeOptions, Frame, Header, Picture, Runtime, UpscaleOptions
 from jobs.limits import engine_limits
-from jobs.local_weights import Chosen, choose
 from modelstore.errors import ModelStoreError
 
 DEFAULT_NAME = "{stem}_{model}_x{scale}"

@@ -59,7 +59,7 @@ def _die_once_with_the_sentinels_lock(done: Path) -> None:
     """Kill the first worker that finishes a task, while it holds the lock under which its sentinel looks at it."""
     from django_q import signals
 
-    from jobs import cluster
+    from jobs.processes import cluster
 
     def die(**kwargs: Any) -> None:
         if not done.exists():

@@ -13,11 +13,11 @@ import numpy as np
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from jobs import cluster, presence
 from jobs.engine.errors import EngineError
 from jobs.engine.pool import NetworkPool
 from jobs.engine.types import Backend, Frame, Picture, Precision, Runtime, Weights
 from jobs.engine.upscaler import Upscaler
+from jobs.processes import cluster, presence
 from modelstore.errors import ModelStoreError
 from modelstore.store import LocalWeights, weights_for
 

@@ -1,7 +1,7 @@
 """Which workers are dead, by the kernel's word and not by their silence: a lease need not run out for them.
 
 A pid means something in one boot of one kernel and in one pid namespace only, and there it is used again and again. So
-each worker writes down its space and the tick at which it was born (jobs/presence.py), and its death is told only by a
+each worker writes down its space and the tick at which it was born (presence.py), and its death is told only by a
 process of the same space. Two containers never share a space, whatever their host names are; nor do a container and its
 host. Who cannot be told dead for certain lives: then the lease decides, as it does for other hosts.
 """

@@ -13,12 +13,12 @@ from urllib.parse import urlencode
 from django.core import signing
 from django.utils.crypto import constant_time_compare
 
-from jobs import keys
+from jobs.callers import keys
 from jobs.models.api_key import ApiKey, Scope
 
 PARAMETER = "signature"
 MAX_AGE = timedelta(hours=24)
-_SALT = "jobs.links"
+_SALT = "jobs.callers.links"
 
 
 def target(path: str, parameters: Mapping[str, str], names: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from jobs import keys, links
+from jobs.callers import keys, links
 from jobs.models.api_key import ApiKey, Scope
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class KeyAuthentication(BaseAuthentication):
 
 
 class LinkAuthentication(BaseAuthentication):
-    """A signed link (jobs/links.py), for <img> and EventSource, which cannot send headers."""
+    """A signed link (jobs/callers/links.py), for <img> and EventSource, which cannot send headers."""
 
     def authenticate(self, request: Request) -> tuple[None, ApiKey] | None:
         """Return (None, the key that made the link); None without a signature."""

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from jobs import capacity, dispatch, files, idempotence, reuse
+from jobs import dispatch, files
 from jobs.engine.errors import EngineError, ImageTooLarge
 from jobs.engine.probe import check_output, probe
 from jobs.engine.types import Header
@@ -33,10 +33,11 @@ from jobs.files import Staged
 from jobs.limits import engine_limits
 from jobs.models.batch import Batch
 from jobs.models.job import Job
-from jobs.planning import Plan, make_plan
 from jobs.states import TERMINAL, Priority, Status
-from jobs.submission import Submission
-from jobs.undoing import disk_that_may_be_full, undo_files
+from jobs.submitting import capacity, idempotence, reuse
+from jobs.submitting.planning import Plan, make_plan
+from jobs.submitting.submission import Submission
+from jobs.submitting.undoing import disk_that_may_be_full, undo_files
 from jobs.waiting import hub
 from modelstore.models import Model
 from modelstore.store import require_usable

@@ -14,8 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from jobs.access import by_method, caller_key
-from jobs.client_address import client_address
+from jobs.callers.access import by_method, caller_key
+from jobs.callers.client_address import client_address
 from jobs.models.rate import RateBucket
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.models.functions import Now
 
-from jobs import death
 from jobs.models.worker import Worker
+from jobs.processes import death
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ the jobs come back by their leases.
 import logging
 from dataclasses import dataclass, field
 
-from jobs import cluster
-from jobs.cluster import Cluster
+from jobs.processes import cluster
+from jobs.processes.cluster import Cluster
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from jobs.errors import IdempotencyConflict, IdempotencyInProgress
 from jobs.models.batch import Batch
 from jobs.models.idempotency import IdempotencyKey
 from jobs.models.job import Job
-from jobs.submission import Submission
+from jobs.submitting.submission import Submission
 
 #: How long a repetition waits for the transaction of the first call, before it is told that this is still going on.
 _LOCK_TIMEOUT = "5s"

@@ -17,7 +17,7 @@ from django.core.files.uploadedfile import UploadedFile
 
 from jobs import egress
 from jobs.errors import ImageUrlFailed, ImageUrlRefused, TargetRefused
-from jobs.uploads import BoundedUploadHandler, too_large
+from jobs.submitting.uploads import BoundedUploadHandler, too_large
 
 MAX_REDIRECTS = 3
 

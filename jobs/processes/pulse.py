@@ -15,10 +15,11 @@ from typing import Self
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from jobs import cluster, dispatch
+from jobs import dispatch
 from jobs.engine.errors import Cancelled
 from jobs.models.job import Job
 from jobs.models.verbs import hard_limit, timeout_message
+from jobs.processes import cluster
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""What `manage.py upscale` needs and no server does."""
