@@ -61,6 +61,8 @@ def main() -> None:
             "PNG Pillow level 6": pillow("PNG"),
             "JPEG 95 engine (4:4:4)": engine("jpeg"),
             "JPEG 95 Pillow (4:4:4)": pillow("JPEG", quality=95, subsampling=0),
+            "TIFF engine": engine("tiff"),
+            "TIFF Pillow deflate": pillow("TIFF", compression="tiff_adobe_deflate", tiffinfo={317: 2}),
             "WebP 90 engine": engine("webp"),
             "WebP 90 OpenCV": opencv(".webp", cv2.IMWRITE_WEBP_QUALITY, 90),
             "AVIF 80 engine": engine("avif"),

@@ -1,41 +1,24 @@
 """The pixels of a PNG file: filtered and deflated strip by strip, the strips on all cores.
 
 PNG specification (W3C, third edition), sections 9 (filtering) and 10 (compression); RFC 1950 and RFC 1951. A strip's
-deflate stream ends on a byte, so that the strips' streams laid end to end are one stream. Runs of equal differences are
-all that is searched for (strategy RLE): after filtering there is little else in a photograph, and no dictionary means
-that strips cost nothing in size. benchmarks/codecs.py has the figures.
+deflate stream ends on a byte, so that the strips' streams laid end to end are one stream.
 """
 
-import os
 import struct
-import zlib
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from types import ModuleType
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.engine import deflating
 from jobs.engine.types import Frame
 
 Bytes = NDArray[np.uint8]
 
-deflater: ModuleType = zlib
-try:
-    # The same format 1.7 times as fast; a bare machine with nothing but torch and OpenCV does without.
-    from zlib_ng import zlib_ng
-
-    deflater = zlib_ng
-except ImportError:
-    pass
-
-#: Filtered bytes per strip: enough for the threads to be worth their hand-over, little enough to stay in the cache.
-_STRIP_BYTES = 1 << 20
 #: One row in so many decides which filter a strip gets.
 _SAMPLE = 16
-_MOST_THREADS = 16
 _ADLER_BASE = 65521
 
 
@@ -46,45 +29,19 @@ def strips(frame: Frame) -> Iterator[bytes]:
     """
     height, width = frame.color.shape[:2]
     row_bytes = width * channels(frame) * frame.color.itemsize
-    step = max(1, _STRIP_BYTES // (row_bytes + 1))
-    starts = range(0, height, step)
+    step = max(1, deflating.STRIP_BYTES // (row_bytes + 1))
     check = 1
     yield b"\x78\x01"
-    threads = min(_MOST_THREADS, len(starts), _cores())
-    for stream, adler, length in _in_order(threads, [_job(frame, top, min(top + step, height)) for top in starts]):
+    work = [partial(_strip, frame, top, min(top + step, height)) for top in range(0, height, step)]
+    for stream, adler, length in deflating.in_order(work):
         check = combine(check, adler, length)
         yield stream
     yield struct.pack(">I", check)
 
 
-def _cores() -> int:
-    """Cores that this process may use; not every system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def channels(frame: Frame) -> int:
     """Samples per pixel: 1 to 4."""
     return int(frame.color.shape[2]) + (frame.alpha is not None)
-
-
-def _in_order(threads: int, work: list[Callable[[], tuple[bytes, int, int]]]) -> Iterator[tuple[bytes, int, int]]:
-    """Results in the order of the work, only a few strips ahead of who takes them: memory stays bounded."""
-    if threads <= 1:
-        for item in work:
-            yield item()
-        return
-    waiting: deque[Future[tuple[bytes, int, int]]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="png") as pool:
-        for item in work:
-            if len(waiting) >= 2 * threads:
-                yield waiting.popleft().result()
-            waiting.append(pool.submit(item))
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _job(frame: Frame, top: int, bottom: int) -> Callable[[], tuple[bytes, int, int]]:
-    return lambda: _strip(frame, top, bottom)
 
 
 def _strip(frame: Frame, top: int, bottom: int) -> tuple[bytes, int, int]:
@@ -94,10 +51,8 @@ def _strip(frame: Frame, top: int, bottom: int) -> tuple[bytes, int, int]:
         rows = np.concatenate((np.zeros_like(rows[:1]), rows))
     pixel = channels(frame) * frame.color.itemsize
     data = _filtered(rows, pixel, _best_filter(rows, pixel))
-    press = deflater.compressobj(1, zlib.DEFLATED, -15, 9, zlib.Z_RLE)
-    last = bottom == frame.color.shape[0]
-    stream = press.compress(data.data) + press.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
-    return stream, deflater.adler32(data.data), data.size
+    stream = deflating.deflate(data.data, raw=True, last=bottom == frame.color.shape[0])
+    return stream, deflating.deflater.adler32(data.data), data.size
 
 
 def _bytes(frame: Frame, top: int, bottom: int) -> Bytes:
