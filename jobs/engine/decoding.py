@@ -17,7 +17,7 @@ from jobs.engine.opening import BROKEN_FILE, open_image
 from jobs.engine.probe import avif_depths, check, check_complete, describe
 from jobs.engine.types import Frame, Header, Limits, Metadata, Picture
 
-_PHOTOMETRIC, _EXTRA_SAMPLES = 262, 338
+_BITS, _PHOTOMETRIC, _EXTRA_SAMPLES = 258, 262, 338
 _PREMULTIPLIED = 1
 
 
@@ -66,6 +66,8 @@ def _decode(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
             pixels, alpha = _from_avif(pixels, alpha, avif_depths(image))
         elif pixels.itemsize * 8 != header.bits:
             raise FormatUnsupported(f"the {name.upper()} file's 16 bit per channel would be lost in reading it")
+        if _tag(image, _BITS) == (12,):
+            pixels = _widened(pixels >> 4, 12)  # OpenCV leaves the lowest four bits empty: white would be gray
         if name == "tiff" and pixels.shape[2] == 1 and _tag(image, _PHOTOMETRIC) == 0:
             pixels = np.iinfo(pixels.dtype).max - pixels  # OpenCV leaves "white is zero" as it is
         key = image.info.get("transparency")

@@ -488,6 +488,17 @@ def test_formats_without_animation_refuse_by_name(tmp_path: Path) -> None:
         assert not (tmp_path / "out").exists()
 
 
+def test_twelve_bits_of_a_tiff_reach_over_the_whole_range(tmp_path: Path) -> None:
+    values = [0, 1, 2048, 4095]
+    packed = bytes.fromhex("".join(f"{value:03x}" for value in values))
+    entries = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(packed)}
+    data = struct.pack("<2sHI", b"II", 42, 8 + len(packed)) + packed + struct.pack("<H", len(entries))
+    data += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries.items()) + bytes(4)
+    (tmp_path / "in.tiff").write_bytes(data)
+    found = decode(tmp_path / "in.tiff", LIMITS).frames[0].color[0, :, 0]
+    assert found.tolist() == [round(value * 65535 / 4095) for value in values]
+
+
 def test_pages_of_a_tiff_are_all_kept(tmp_path: Path) -> None:
     pages = [photo(20, 10, seed=seed) for seed in range(3)]
     first, *others = (Image.fromarray(page) for page in pages)
