@@ -123,7 +123,7 @@ def jpeg(picture: Array, quality: int) -> Array:
 
 def noise(picture: Array, rng: np.random.Generator, *, high: float = 30.0) -> Array:
     """Normal (coloured or gray) or shot noise of random strength up to `high` levels, weak noise more often."""
-    strength = 0.5 + (high - 0.5) * rng.random() ** 2
+    strength = 0.5 + (high - 0.5) * rng.random() ** 1.5
     kind = rng.random()
     if kind < 0.3:
         return shot_noise(picture, strength * 1.5, rng)

@@ -14,10 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from modelstore.networks.srvgg import SRVGGNetCompact
+from training.degrade import LUMA
 from training.muon import Muon
 
 EMA_DECAY = 0.999
 SCALE = 4
+LUMA_SHARE = 0.75
+"""Of the luma in `log_square`; the rest is the mean over R, G and B, so that colours stay where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Recipe:
     convolutions: int = 16
     batch: int = 8
     patch: int = 48
-    clean_share: float = 0.45
+    clean_share: float = 0.68
     optimizer: str = "muon"
     lr: float = 2e-3
     adam_lr: float = 1e-3
@@ -123,9 +126,13 @@ def charbonnier(prediction: Tensor, truth: Tensor, epsilon: float = 1e-3) -> Ten
 def log_square(prediction: Tensor, truth: Tensor, floor: float = 1e-4) -> Tensor:
     """Mean over the pairs of the logarithm of their mean squared error: PSNR with the sign turned, up to a factor.
 
-    Every picture counts alike, as in a mean of PSNR; a plain squared error only looks at the hardest ones.
+    Every picture counts alike, as in a mean of PSNR; a plain squared error only looks at the hardest ones. The error of
+    the luma makes three quarters of it: it is what the eye and the figures see, while JPEG throws the colour's away.
     """
-    return torch.log(((prediction - truth) ** 2).mean(dim=(1, 2, 3)) + floor).mean()
+    error = prediction - truth
+    luma = torch.einsum("nchw,c->nhw", error, torch.tensor(LUMA, dtype=error.dtype, device=error.device))
+    squared = LUMA_SHARE * (luma**2).mean(dim=(1, 2)) + (1 - LUMA_SHARE) * (error**2).mean(dim=(1, 2, 3))
+    return torch.log(squared + floor).mean()
 
 
 @torch.no_grad()
