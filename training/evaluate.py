@@ -16,6 +16,7 @@ import torch
 from modelstore.networks import checkpoint
 from training import pictures, sheets
 from training.degrade import Array, one_damage, published_damage, standard_damage
+from training.metrics import squareness
 from training.run import SCALE, Recipe
 from training.validate import Case, Score, Watch, cases, enlarge, mean_gain, scores
 
@@ -94,6 +95,13 @@ def parity(path: Path, wanted: list[Case], dtype: torch.dtype) -> tuple[float, i
     return (float("inf") if squares == 0 else float(10 * np.log10(255**2 * count / squares))), largest
 
 
+def squares(network: torch.nn.Module, wanted: list[Case]) -> str:
+    """:returns: the mean `metrics.squareness` over pictures, of bicubic enlargement, of the network, of the truth."""
+    triples = [(case.bicubic, enlarge(network, case.small), case.large) for case in wanted]
+    means = [float(np.mean([squareness(each[index], SCALE) for each in triples])) for index in range(3)]
+    return "bicubic {:.2f}, network {:.2f}, truth {:.2f}".format(*means)
+
+
 def colour_shift(network: torch.nn.Module, wanted: list[Case]) -> list[float]:
     """:returns: mean of the result minus mean of the truth for R, G, B, averaged over pictures, in levels of 255."""
     shifts = [enlarge(network, case.small).mean(axis=(0, 1)) - case.large.mean(axis=(0, 1)) for case in wanted]
@@ -115,7 +123,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{spec.parameters} parameters, {spec.features} features, {spec.blocks} convolutions; {len(held)} pictures\n")
     inputs = {"clean inputs": clean, "damaged inputs": damaged, "inputs damaged as Real-ESRGAN's authors do": published}
     for title, wanted in inputs.items():
-        print("\n".join(table(title, scores(network, wanted), per_picture=options.per_picture)), "\n")
+        print("\n".join(table(title, scores(network, wanted), per_picture=options.per_picture)))
+        print(f"\nSteps across the borders of input pixels, against steps within: {squares(network, wanted)}\n")
     print("\n".join(breakdown(network, held_out)), "\n")
     shift = ", ".join(f"{value:+.2f}" for value in colour_shift(network, clean))
     print(f"Colour shift on clean inputs (R, G, B, levels of 255): {shift}")

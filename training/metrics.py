@@ -20,6 +20,18 @@ def psnr(result: Array, truth: Array, border: int = 4) -> float:
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
 
+def squareness(result: Array, scale: int) -> float:
+    """How far the input's pixels show as squares: mean step of the luma across their borders, against steps within.
+
+    About 1 in a photograph, 1.5 where bicubic enlargement met pure noise, infinite for nearest-neighbour enlargement.
+    Only columns are looked at. Our own, after the measure of blocking by Wang, Bovik and Evans, ICIP 2000.
+    """
+    steps = np.abs(np.diff(luma(result), axis=1))
+    across = np.arange(steps.shape[1]) % scale == scale - 1
+    within = float(steps[:, ~across].mean())
+    return float(steps[:, across].mean()) / within if within else float("inf")
+
+
 def ssim(result: Array, truth: Array, border: int = 4) -> float:
     """Mean structural similarity of the luma (Wang et al., 2004): Gaussian window of 11 px, sigma 1.5, no padding."""
     a, b = (luma(picture)[border:-border, border:-border] for picture in (result, truth))

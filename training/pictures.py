@@ -12,7 +12,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 MARGIN = 4
 """Low-resolution pixels around a patch that are degraded with it and cut off: kernels never see the patch's border."""
 
-VIVID_SHARE, DRAWN_SHARE = 0.1, 0.05
+VIVID_SHARE, DRAWN_SHARE = 0.1, 0.03
 """How often a pair is made from a picture with exaggerated contrasts, and from none at all but hard squares."""
 
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from modelstore.networks.srvgg import SRVGGNetCompact
-from training.degrade import Array, standard_damage
-from training.metrics import luma, psnr, ssim
+from training.degrade import Array, resize, standard_damage
+from training.metrics import luma, psnr, squareness, ssim
 from training.validate import Watch, cases, mean_gain, scores
 
 
@@ -26,6 +26,16 @@ def test_the_border_does_not_count() -> None:
     result[:4] = 0
     result[:, -4:] = 255
     assert psnr(result, truth) == float("inf")
+
+
+def test_squares_of_pixels_are_told_from_smooth_enlargement() -> None:
+    small = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+    squares = small.repeat(4, 0).repeat(4, 1)
+    assert squareness(squares, 4) == float("inf")
+    assert squareness(resize(small, 96, 96), 4) < 2
+    noise = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)
+    assert squareness(noise, 4) == pytest.approx(1, abs=0.05)
+    assert squareness(((squares.astype(int) + noise) // 2).astype(np.uint8), 4) > 1.2
 
 
 def test_ssim_is_one_for_equals_and_falls_with_noise() -> None:

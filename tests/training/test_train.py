@@ -151,6 +151,7 @@ def test_the_evaluation_reports_and_draws(
     assert report.count("| luma PSNR, dB |") == 3
     assert report.count(".png PSNR") == 6
     assert report.count("| noise, sigma") == 2
+    assert report.count("Steps across the borders of input pixels") == 3
     assert "torch.float16 against float32" in report
     assert {path.name for path in sheets.iterdir()} >= {"clean.png", "damaged.png", "published.png", "picture-0.png"}
 
