@@ -18,7 +18,7 @@ from jobs.models.api_key import ApiKey, Scope
 
 PARAMETER = "signature"
 MAX_AGE = timedelta(hours=24)
-_SALT = "jobs.callers.links"
+_SALT = "jobs.links"  # not the module's path: links that were given out outlive a move of this file
 
 
 def target(path: str, parameters: Mapping[str, str], names: Iterable[str]) -> str:
