@@ -1,4 +1,8 @@
-"""What every test may use: a database, the shared pictures and weights, the running service."""
+"""What every test may use: a database, the shared pictures and weights, the running service.
+
+The suite runs in several processes (pytest-xdist, `make test`). Each has a data directory, a Postgres and ports of its
+own, so that no test can meet another one's rows, files or services.
+"""
 
 import os
 import shutil
@@ -23,7 +27,12 @@ def pytest_configure(config: pytest.Config) -> None:
     This runs before pytest-django looks for the settings, which read both from the environment. The server does not
     wait for the disk: a test run has nothing to lose in a power cut.
     """
-    global _scratch, _postgres  # noqa: PLW0603 - one test run, one server; hooks have no other place to keep it
+    global _scratch, _postgres  # noqa: PLW0603 - one process, one server; hooks have no other place to keep it
+    if _only_distributes(config):
+        return
+    if hasattr(config, "workerinput"):
+        # Several processes share the cores: threads of one computation beside them only wait for each other.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     _scratch = Path(tempfile.mkdtemp(prefix="upscaler-tests-"))
     _scratch.chmod(0o755)
     os.environ["UPSCALER_DATA_DIR"] = str(_scratch / "data")
@@ -35,6 +44,16 @@ def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings as django_settings
 
     _ = django_settings.DATABASES  # loads them: pytest-django sets Django up when it finds them loaded
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes `-n auto` means: most tests wait for other processes, so two for each core."""
+    return max(2, min(2 * len(os.sched_getaffinity(0)), 12))
+
+
+def _only_distributes(config: pytest.Config) -> bool:
+    """Whether this process runs no test itself: its children do."""
+    return not hasattr(config, "workerinput") and bool(getattr(config.option, "numprocesses", None))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
