@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import timedelta
 
 from django.conf import settings
@@ -19,17 +20,31 @@ from jobs.submitting.submission import Submission
 _LOCK_TIMEOUT = "5s"
 
 
+#: What may differ between a call and its repetition: who asks and how urgently, not what is asked for.
+_NOT_COMPARED = frozenset({"priority", "api_key", "request_id", "idempotency_key", "require_worker"})
+#: What every call says. The others are hashed only where they were given, so that a key that was used before an
+#: upgrade which adds an option still finds its job after it.
+_ALWAYS_COMPARED = ("model", "options", "webhook_url")
+
+
 class Repeated(Exception):
     """The key is taken; the transaction that found this out was rolled back."""
 
 
 def fingerprint_of(submission: Submission, kind: str, pictures: Sequence[str]) -> str:
-    """What must be equal in a repetition: the kind of call, the pictures' SHA-256, the model and every option."""
-    canonical = json.dumps(
-        [kind, list(pictures), submission.model, submission.options.as_json(), submission.webhook_url],
-        separators=(",", ":"),
-        sort_keys=True,
-    )
+    """Return the SHA-256 (hex) of all that must be equal in a repetition.
+
+    That is the kind of call, the pictures' SHA-256, and every field of the submission but those in ``_NOT_COMPARED``: a
+    field that is added to Submission counts without a line here.
+    """
+    asked = [kind, list(pictures), submission.model, submission.options.as_json(), submission.webhook_url]
+    others = {field.name: getattr(submission, field.name) for field in fields(submission)}
+    given = {
+        name: sorted(value) if isinstance(value, tuple) else value
+        for name, value in others.items()
+        if name not in _NOT_COMPARED and name not in _ALWAYS_COMPARED and value not in (None, (), "")
+    }
+    canonical = json.dumps([*asked, given] if given else asked, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

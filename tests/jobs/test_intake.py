@@ -6,6 +6,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +19,10 @@ from pytest_django.fixtures import Settings
 from jobs import dispatch, errors, files
 from jobs.models import Batch, Job, WebhookMessage
 from jobs.models.answers import Finished
+from jobs.options import JobOptions
 from jobs.states import Priority, Status
-from jobs.submitting import capacity, intake
+from jobs.submitting import capacity, idempotence, intake
+from jobs.submitting.submission import Submission
 from modelstore.errors import ModelNotReady, ModelUnknown
 from tests.jobs.conftest import picture, stored_files
 from tests.together import together
@@ -203,6 +206,52 @@ def test_a_key_used_for_something_else_is_refused(make_submission: Make, other: 
     with pytest.raises(errors.IdempotencyConflict):
         intake.submit_batch([picture()], make_submission(idempotency_key="k"))
     assert Job.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"reuse": True},
+        {"reuse": False},
+        {"webhook_url": "https://example.org/other"},
+        {"webhook_events": ("job.completed",)},
+    ],
+)
+def test_a_key_used_with_another_wish_beside_the_options_is_refused(
+    make_submission: Make, other: dict[str, Any]
+) -> None:
+    first = {"idempotency_key": "k", "webhook_url": "https://example.org/a"}
+    intake.submit(picture(), make_submission(**first))
+    with pytest.raises(errors.IdempotencyConflict):
+        intake.submit(picture(), make_submission(**(first | other)))
+    assert Job.objects.count() == 1
+
+
+def test_every_field_of_a_submission_counts_or_is_named_as_one_that_does_not() -> None:
+    """So that a wish which is added later cannot be forgotten here."""
+    plain = Submission("m", JobOptions())
+    values: dict[str, Any] = {
+        "model": "other",
+        "options": JobOptions(quality=5),
+        "webhook_url": "https://example.org",
+        "webhook_events": ("job.failed",),
+        "reuse": False,
+    }
+    usual = idempotence.fingerprint_of(plain, "job", ["a"])
+    for field in fields(Submission):
+        if field.name in idempotence._NOT_COMPARED:
+            continue
+        assert field.name in values, f"{field.name} is new: give a value here, or say that it does not count"
+        changed = replace(plain, **{field.name: values[field.name]})
+        assert idempotence.fingerprint_of(changed, "job", ["a"]) != usual, field.name
+
+
+def test_the_order_of_events_makes_no_other_call() -> None:
+    one, two = (
+        Submission("m", JobOptions(), webhook_url="https://example.org", webhook_events=events)
+        for events in (("job.failed", "job.completed"), ("job.completed", "job.failed"))
+    )
+    assert idempotence.fingerprint_of(one, "job", []) == idempotence.fingerprint_of(two, "job", [])
 
 
 def test_ten_simultaneous_calls_with_one_key_make_one_job(make_submission: Make, data_dir: Path) -> None:
