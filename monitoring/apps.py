@@ -1,7 +1,7 @@
 """The monitoring room as a Django app."""
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class MonitoringConfig(AppConfig):
@@ -16,5 +16,6 @@ class MonitoringConfig(AppConfig):
         from monitoring import checks, groups, ledger  # noqa: F401, PLC0415 - as above; importing registers the checks
 
         # This app is migrated last, so the permissions of all others exist by then.
+        pre_migrate.connect(groups.note_permissions, sender=self, dispatch_uid="monitoring.groups.note")
         post_migrate.connect(groups.create_groups, sender=self, dispatch_uid="monitoring.groups")
         upkeep.register("ledger", ledger.upkeep)

@@ -1,12 +1,13 @@
-"""The three groups of staff, made after every migration so that a permission added later reaches them.
+"""The three groups of staff, made by the first migration; a permission that an upgrade brings reaches them, too.
 
 Viewers look. Operators also act on jobs and downloads. Managers also delete, import, clean up and hand out keys.
-Members still need "staff status" to enter the admin. What was added to a group by hand stays.
+Members still need "staff status" to enter the admin. What was added to a group or taken from it by hand stays so.
 """
 
 from typing import Any
 
-from django.apps import apps
+from django.apps import apps as django_apps
+from django.db import ProgrammingError, transaction
 
 VIEWERS = (
     "jobs.view_job",
@@ -29,10 +30,31 @@ MANAGERS = (
 GROUPS = {"Viewers": VIEWERS, "Operators": OPERATORS, "Managers": MANAGERS}
 
 
+#: Ids of the permissions that were there before this run of `migrate`; None: not asked, or no table yet.
+_known_before: set[int] | None = None
+
+
+def note_permissions(**kwargs: Any) -> None:
+    """Receive pre_migrate: remember which permissions exist, to tell those that this run of `migrate` adds."""
+    global _known_before  # noqa: PLW0603 - one `migrate` per process; Django's two signals have no other link
+    using = kwargs.get("using", "default")
+    permission_model = django_apps.get_model("auth", "Permission")
+    try:
+        with transaction.atomic(using=using):
+            _known_before = set(permission_model.objects.using(using).values_list("pk", flat=True))
+    except ProgrammingError:  # a new database
+        _known_before = None
+
+
 def create_groups(**kwargs: Any) -> None:
-    """Receiver of post_migrate. A permission of an app that is not migrated yet is added at the next call."""
-    group_model = apps.get_model("auth", "Group")
-    permission_model = apps.get_model("auth", "Permission")
+    """Receive post_migrate: make the groups, and give them what is theirs.
+
+    A group gets a permission twice in its life at most: when the group is made, or when the permission is (an upgrade
+    that brings one). What staff took from a group, or added to it, stays so.
+    """
+    global _known_before
+    group_model = django_apps.get_model("auth", "Group")
+    permission_model = django_apps.get_model("auth", "Permission")
     using = kwargs.get("using", "default")
     known = {
         f"{app_label}.{codename}": pk
@@ -40,6 +62,9 @@ def create_groups(**kwargs: Any) -> None:
             "content_type__app_label", "codename", "pk"
         )
     }
+    before, _known_before = _known_before, None
     for name, wanted in GROUPS.items():
-        group, _ = group_model.objects.using(using).get_or_create(name=name)
-        group.permissions.add(*(known[permission] for permission in wanted if permission in known))
+        group, made = group_model.objects.using(using).get_or_create(name=name)
+        ids = {known[permission] for permission in wanted if permission in known}
+        new = ids if made else set() if before is None else ids - before
+        group.permissions.add(*new)

@@ -73,6 +73,31 @@ def test_what_was_added_to_a_group_by_hand_stays() -> None:
     assert extra in group.permissions.all()
 
 
+def test_what_staff_took_from_a_group_does_not_come_back_with_the_next_start() -> None:
+    create_groups()
+    group = Group.objects.get(name="Operators")
+    taken = Permission.objects.get(codename="operate_job")
+    group.permissions.remove(taken)
+    call_command("migrate", verbosity=0)
+    assert taken not in group.permissions.all()
+    group.delete()
+    call_command("migrate", verbosity=0)
+    assert taken in Group.objects.get(name="Operators").permissions.all(), "a group made anew has all of its own"
+
+
+def test_a_permission_that_an_upgrade_brings_reaches_the_groups_once() -> None:
+    """As on a database whose last version did not know the permission yet: `migrate` makes it."""
+    create_groups()
+    Permission.objects.get(codename="operate_model").delete()
+    call_command("migrate", verbosity=0)
+    new = Permission.objects.get(codename="operate_model")
+    holders = set(Group.objects.filter(permissions=new).values_list("name", flat=True))
+    assert holders == {"Operators", "Managers"}
+    Group.objects.get(name="Managers").permissions.remove(new)
+    call_command("migrate", verbosity=0)
+    assert set(Group.objects.filter(permissions=new).values_list("name", flat=True)) == {"Operators"}
+
+
 def test_a_superuser_is_made_by_one_command(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "a-long-passphrase")
     call_command("createsuperuser", "--noinput", "--username", "root", "--email", "root@example.org", verbosity=0)
