@@ -25,9 +25,22 @@ import httpx
 from jobs.errors import TargetRefused
 
 MAX_URL_CHARACTERS = 2000
-# Special-purpose blocks (IANA registries) that ipaddress of older Pythons takes for global: protocol assignments
-# (with Teredo), and NAT64 for local use (RFC 8215).
-_SPECIAL = tuple(ipaddress.ip_network(block) for block in ("192.0.0.0/24", "2001::/23", "64:ff9b:1::/48"))
+# Blocks that ipaddress of some Python takes for global, though no caller may be led there.
+_SPECIAL = tuple(
+    ipaddress.ip_network(block)
+    for block in (
+        # IANA's special-purpose registries, as of 2026-11
+        "192.0.0.0/24",  # protocol assignments; some clouds keep their metadata here
+        "192.88.99.0/24",  # 6to4 relays, deprecated (RFC 7526)
+        "2001::/23",  # protocol assignments, with Teredo
+        "64:ff9b:1::/48",  # NAT64 for local use (RFC 8215)
+        "100:0:0:1::/64",  # dummy prefix (RFC 9780)
+        "3fff::/20",  # documentation (RFC 9637)
+        "5f00::/16",  # segment routing (RFC 9602)
+        # In no registry: the address by which Azure talks to every virtual machine from inside.
+        "168.63.129.16/32",
+    )
+)
 _EMBEDS_IPV4 = ipaddress.IPv6Network("64:ff9b::/96")  # NAT64 (RFC 6052): the last 32 bits are an IPv4 address
 
 

@@ -28,13 +28,17 @@ PUBLIC = "93.184.215.14"
         "255.255.255.255", "0.0.0.0", "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12:3456::1", "fec0::1",
         "2001:db8::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::",
         "2002:c0a8:1::1", "ff02::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "::127.0.0.1",
+        "192.88.99.1", "3fff::1", "3fff:fff:ffff::1", "168.63.129.16", "::ffff:168.63.129.16", "64:ff9b::a83f:8110",
+        "2002:a83f:8110::1", "5f00::1", "100::1", "100:0:0:1::1", "2001:2::1", "2001:20::1",
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_refused(address: str) -> None:
     assert not egress.is_public(address)
 
 
-@pytest.mark.parametrize("address", [PUBLIC, "8.8.8.8", "172.32.0.1", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"])
+@pytest.mark.parametrize(
+    "address", [PUBLIC, "8.8.8.8", "172.32.0.1", "168.63.129.17", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
+)
 def test_a_public_address_is_allowed(address: str) -> None:
     assert egress.is_public(address)
 
