@@ -1,7 +1,9 @@
 """image_url against a real server that redirects, stalls, lies about lengths and never ends."""
 
 import contextlib
+import gzip
 import threading
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -38,6 +40,17 @@ class _Pictures(BaseHTTPRequestHandler):
                     self.wfile.write(b"z" * 65_536)
             elif path == "/liar":
                 self._head(200, ("Content-Length", "10000000000"))
+            elif path == "/packed":  # in the coding that the query names
+                packed = {"deflate": zlib.compress(PICTURE), "identity": PICTURE, "br": PICTURE}
+                body = packed.get(query) or gzip.compress(PICTURE)
+                self._head(200, ("Content-Encoding", query), ("Content-Length", str(len(body))))
+                self.wfile.write(body)
+            elif path == "/packed-badly":
+                self._head(200, ("Content-Encoding", "gzip"))
+                self.wfile.write(gzip.compress(PICTURE)[:-9] if query == "short" else PICTURE)
+            elif path == "/bomb":
+                self._head(200, ("Content-Encoding", "gzip"))
+                self.wfile.write(gzip.compress(bytes(300_000_000), 9))
             elif path == "/short":
                 self._head(200, ("Content-Length", str(len(PICTURE) + 1)))
                 self.wfile.write(PICTURE)
@@ -85,6 +98,31 @@ def test_a_picture_is_fetched_into_a_temporary_file_like_an_upload(site: str, se
     assert upload.read() == PICTURE
     assert Path(upload.temporary_file_path()).parent == Path(settings.FILE_UPLOAD_TEMP_DIR)
     upload.close()
+    assert left_behind(settings) == []
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "identity"])
+def test_an_answer_that_is_compressed_unasked_is_unpacked(coding: str, site: str) -> None:
+    upload = fetch.fetch(f"{site}/packed?{coding}")
+    assert upload.read() == PICTURE
+
+
+def test_a_coding_that_is_not_known_is_named(site: str, settings: Settings) -> None:
+    with pytest.raises(ImageUrlFailed, match="content coding br"):
+        fetch.fetch(f"{site}/packed?br")
+    assert left_behind(settings) == []
+
+
+@pytest.mark.parametrize("fault", ["short", "plain"])
+def test_a_compressed_answer_that_is_none_or_breaks_off_is_a_failure(fault: str, site: str, settings: Settings) -> None:
+    with pytest.raises(ImageUrlFailed, match=r"not in it|before it was complete"):
+        fetch.fetch(f"{site}/packed-badly?{fault}")
+    assert left_behind(settings) == []
+
+
+def test_a_small_answer_that_unpacks_to_much_is_cut_off(site: str, settings: Settings) -> None:
+    with pytest.raises(UploadTooLarge):
+        fetch.fetch(f"{site}/bomb")
     assert left_behind(settings) == []
 
 
