@@ -25,6 +25,7 @@ from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
 from jobs import errors as jobs
+from jobs.callers import throttle
 from jobs.engine import errors as engine
 from jobs.views.downloads import PreconditionFailed
 from jobs.views.ranges import RangeNotSatisfiable
@@ -119,8 +120,14 @@ def plain_answer(status: int, code: str, detail: str) -> JsonResponse:
     return JsonResponse(body(detail, code), status=status)
 
 
-def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | None:
+#: Refusals that come before DRF asks its throttles.
+_REFUSED = (drf.AuthenticationFailed, drf.NotAuthenticated, drf.PermissionDenied)
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's EXCEPTION_HANDLER. None lets Django answer 500 (and log the traceback)."""
+    if isinstance(error, _REFUSED):
+        error = throttle.refusal(error, context.get("request"), context.get("view"))
     if isinstance(error, drf.ValidationError):
         problems = flatten(error.detail)
         detail = "; ".join(f"{p['field']}: {p['message']}" if p["field"] else p["message"] for p in problems)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import APIException, Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -46,8 +47,8 @@ class Spent:
 class ScopeThrottle(BaseThrottle):
     """Counts a call against the view's ``throttle_scope``: "upscale", "read" or None, or a mapping of methods to these.
 
-    A view that says nothing is counted as "read". Whose limit it is: the key's, else the staff member's, else the
-    address's.
+    A view that says nothing is counted as "read". A refused call counts, too: see `refusal`. Whose limit it is: the
+    key's, else the staff member's, else the address's.
     """
 
     retry_after = 0
@@ -70,6 +71,17 @@ class ScopeThrottle(BaseThrottle):
     def wait(self) -> float:
         """Seconds until one will be there again: Retry-After."""
         return self.retry_after
+
+
+def refusal(error: APIException, request: Request | None, view: "APIView | None") -> APIException:
+    """Count a call that was refused before its rate was asked for; return what to answer: ``error``, or Throttled.
+
+    DRF looks at keys and permissions first. Without this, wrong keys could be tried at any rate.
+    """
+    if request is None or view is None or hasattr(request._request, "rate_limit"):  # noqa: SLF001 - DRF's own way
+        return error
+    counted = ScopeThrottle()
+    return error if counted.allow_request(request, view) else Throttled(counted.wait())
 
 
 class RateLimitHeadersMiddleware:

@@ -11,7 +11,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from jobs.callers.client_address import client_address
-from jobs.models import ApiKey
+from jobs.models import ApiKey, Job
 from jobs.models.rate import RateBucket
 from tests.together import together
 
@@ -61,6 +61,41 @@ def test_each_key_and_each_address_has_its_own_limit(client: Client, settings: S
 
 
 @pytest.mark.django_db
+def test_refused_calls_count_as_well(client: Client, settings: Settings, make_key: MakeKey) -> None:
+    settings.RATE_LIMIT_READ = (5, 3600)
+    settings.REQUIRE_API_KEY = True
+    wrong = {"Authorization": f"Bearer ups_abcdefgh_{'x' * 43}"}
+    assert [client.get("/api/v1/jobs", headers=wrong).status_code for _ in range(7)] == [401] * 5 + [429] * 2
+    late = client.get("/api/v1/jobs", headers=wrong)
+    assert (late.json()["code"], late.headers["RateLimit"].split(";")[1]) == ("throttled", "r=0")
+    assert int(late.headers["Retry-After"]) >= 1
+    assert client.get("/api/v1/jobs").status_code == 429, "no key at all comes from the same address"
+    assert client.get("/api/v1/health/live", headers=wrong).status_code == 200
+    _, right = make_key()
+    assert client.get("/api/v1/jobs", headers=right).status_code == 200, "a right key has a limit of its own"
+
+
+@pytest.mark.django_db
+def test_a_call_that_lacks_a_scope_counts_against_its_key(
+    client: Client, settings: Settings, make_key: MakeKey
+) -> None:
+    settings.RATE_LIMIT_READ = (2, 3600)
+    settings.REQUIRE_API_KEY = True
+    _, headers = make_key("upscale")
+    codes = [client.post("/api/v1/cleanup", headers=headers).status_code for _ in range(3)]
+    assert codes == [403, 403, 429]
+    assert client.get("/api/v1/jobs", headers=headers).status_code == 429
+
+
+@pytest.mark.django_db
+def test_a_signed_link_that_is_wrong_counts(client: Client, settings: Settings, make_job: Callable[..., Job]) -> None:
+    settings.RATE_LIMIT_READ = (2, 3600)
+    settings.REQUIRE_API_KEY = True
+    address = f"/api/v1/jobs/{make_job().pk}/result?signature=1.abcdefgh.x"
+    assert [client.get(address).status_code for _ in range(3)] == [401, 401, 429]
+
+
+@pytest.mark.django_db
 def test_a_forged_forwarded_header_wins_no_new_limit(client: Client, settings: Settings) -> None:
     settings.RATE_LIMIT_READ = (1, 3600)
     settings.TRUSTED_PROXIES = 1
@@ -103,6 +138,16 @@ def test_many_callers_at_once_get_exactly_the_limit() -> None:
         return Counter(RateBucket.objects.take("read:test", count=25, period=86_400)[0] for _ in range(10))
 
     assert sum(together(8, call), Counter()) == {True: 25, False: 55}
+
+
+@pytest.mark.django_db
+def test_what_is_given_back_can_be_taken_again() -> None:
+    def take() -> bool:
+        return RateBucket.objects.take("k", count=2, period=100)[0]
+
+    assert [take(), take(), take()] == [True, True, False]
+    RateBucket.objects.give_back("k", count=2, period=100)
+    assert [take(), take()] == [True, False]
 
 
 @pytest.mark.django_db
