@@ -57,6 +57,8 @@ MIDDLEWARE = [
 ]
 CSRF_FAILURE_VIEW = "upscaler_site.error_pages.csrf_failure"
 ROOT_URLCONF = "upscaler_site.urls"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 WSGI_APPLICATION = "upscaler_site.wsgi.application"
 APPEND_SLASH = False
 TEMPLATES = [

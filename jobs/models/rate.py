@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connections, models
+from django.db.models import F
 from django.db.models.functions import Now
 
 
@@ -29,6 +30,11 @@ class RateBucketQuerySet(models.QuerySet["RateBucket"]):
             return True, found
         seconds = "SELECT EXTRACT(EPOCH FROM full_at - statement_timestamp()) FROM jobs_ratebucket WHERE key = %s"
         return False, self._one(seconds, [key]) or 0.0
+
+    def give_back(self, key: str, *, count: int, period: float) -> None:
+        """Put back into the bucket of ``key`` what one `take` with the same numbers took."""
+        step = timedelta(microseconds=int(period * 1_000_000 / count))
+        self.filter(key=key).update(full_at=F("full_at") - step)
 
     def forget(self) -> int:
         """Delete the buckets that are full: no row says the same. Returns how many."""
