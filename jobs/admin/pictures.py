@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 
 from jobs import files
@@ -23,8 +24,9 @@ def rendition(request: HttpRequest, allowed: bool, job_id: Any, kind: str, size:
         raise Http404("no such size")
     tag = quote_etag(f"{job.pk}-{job.result_sha256 if kind == 'result' else job.input_sha256}-{size}")
     headers = {"Cache-Control": CACHE, "ETag": tag}
-    if request.headers.get("If-None-Match") == tag:
-        return HttpResponse(status=304, headers=headers)
+    conditional = get_conditional_response(request, tag)
+    if conditional is not None:
+        return HttpResponse(status=conditional.status_code, headers=headers)
     try:
         body = RENDER[kind](job, size)
     except renditions.NoRendition as reason:

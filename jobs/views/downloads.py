@@ -4,8 +4,8 @@ import io
 from typing import IO
 
 from django.http import FileResponse, HttpResponse, HttpResponseBase
-from django.utils.cache import patch_vary_headers
-from django.utils.http import content_disposition_header, http_date, parse_etags, quote_etag
+from django.utils.cache import get_conditional_response, patch_vary_headers
+from django.utils.http import content_disposition_header, http_date, parse_http_date_safe, quote_etag
 from rest_framework.request import Request
 
 from jobs.views.ranges import parse_range
@@ -18,7 +18,7 @@ CONTENT_TYPES = {
 
 
 class PreconditionFailed(Exception):
-    """If-Match names other bytes (412)."""
+    """If-Match names other bytes, or If-Unmodified-Since an earlier time (412)."""
 
 
 def content_type(file_format: str) -> str:
@@ -39,7 +39,7 @@ def download(
 ) -> HttpResponseBase:
     """Answer GET or HEAD with ``file``, which is closed by the response.
 
-    :param etag: what names these very bytes, unquoted; "" gives neither ETag nor conditions.
+    :param etag: what names these very bytes, unquoted; "" gives no ETag.
     :param modified: seconds since the epoch.
     """
     headers = {
@@ -48,31 +48,31 @@ def download(
         "Cache-Control": "private, max-age=3600",
         "Content-Disposition": content_disposition_header(as_attachment=not inline, filename=name) or "attachment",
     }
-    quoted = quote_etag(etag) if etag else ""
-    if quoted:
-        headers["ETag"] = quoted
-    if modified is not None:
-        headers["Last-Modified"] = http_date(modified)
-    response = _answer(request, file, size=size, media_type=media_type, quoted=quoted, headers=headers)
+    if etag:
+        headers["ETag"] = quote_etag(etag)
+    seconds = None if modified is None else int(modified)
+    if seconds is not None:
+        headers["Last-Modified"] = http_date(seconds)
+    response = _answer(request, file, size=size, media_type=media_type, modified=seconds, headers=headers)
     patch_vary_headers(response, ["Authorization", "X-API-Key"])
     return response
 
 
 def _answer(
-    request: Request, file: IO[bytes], *, size: int, media_type: str, quoted: str, headers: dict[str, str]
+    request: Request, file: IO[bytes], *, size: int, media_type: str, modified: int | None, headers: dict[str, str]
 ) -> HttpResponseBase:
+    quoted = headers.get("ETag")
     try:
-        if quoted:
-            if_match = parse_etags(request.headers.get("If-Match", ""))
-            if if_match and if_match != ["*"] and quoted not in if_match:
-                raise PreconditionFailed("The file is not the one that If-Match names")
-            if_none = parse_etags(request.headers.get("If-None-Match", ""))
-            if if_none == ["*"] or quoted in [tag.removeprefix("W/") for tag in if_none]:
-                file.close()
-                return HttpResponse(status=304, headers=headers)
-        wanted = None
-        if request.headers.get("If-Range", quoted) == quoted:  # of another version the caller must get everything
-            wanted = parse_range(request.headers.get("Range", ""), size)
+        # RFC 9110, 13.2.2: conditions first, then the range.
+        refused = get_conditional_response(request._request, quoted, modified)  # noqa: SLF001 - DRF's way to Django's
+        if refused is not None and refused.status_code == 412:
+            raise PreconditionFailed("The file is not the one that the conditions name")
+        if refused is not None:
+            file.close()
+            return HttpResponse(status=refused.status_code, headers=headers)
+        wanted = (
+            parse_range(request.headers.get("Range", ""), size) if _range_holds(request, quoted, modified) else None
+        )
         if wanted is not None:
             file.seek(wanted.first)
     except Exception:
@@ -90,6 +90,14 @@ def _answer(
     if wanted:
         response.headers["Content-Range"] = wanted.content_range
     return response
+
+
+def _range_holds(request: Request, quoted: str | None, modified: int | None) -> bool:
+    """Return whether a range may be cut out: If-Range, where given, names this very version by its tag or its time."""
+    named = request.headers.get("If-Range")
+    if named is None:
+        return True
+    return named == quoted or (modified is not None and parse_http_date_safe(named) == modified)
 
 
 class FilePart:

@@ -76,6 +76,27 @@ def test_conditions(api: httpx.Client, done: dict[str, Any]) -> None:
     assert api.get(url, headers={"If-Match": etag}).status_code == 200
 
 
+def test_conditions_on_the_time(api: httpx.Client, done: dict[str, Any]) -> None:
+    url = f"/jobs/{done['job_id']}/result"
+    whole = api.get(url)
+    modified = whole.headers["Last-Modified"]
+    earlier, later = "Thu, 01 Jan 2015 00:00:00 GMT", "Thu, 01 Jan 2099 00:00:00 GMT"
+    for since in (modified, later):
+        unchanged = api.get(url, headers={"If-Modified-Since": since})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+        assert unchanged.headers["ETag"] == whole.headers["ETag"]
+    for since in (earlier, "not a date"):
+        assert api.get(url, headers={"If-Modified-Since": since}).content == whole.content
+    assert api.head(url, headers={"If-Modified-Since": modified}).status_code == 304
+    both = api.get(url, headers={"If-Modified-Since": modified, "If-None-Match": '"other"'})
+    assert both.status_code == 200, "the tag is the better word"
+    assert is_error(api.get(url, headers={"If-Unmodified-Since": earlier}), 412, "precondition_failed")
+    assert api.get(url, headers={"If-Unmodified-Since": modified}).status_code == 200
+    part = {"Range": "bytes=0-9"}
+    assert api.get(url, headers=part | {"If-Range": modified}).content == whole.content[:10]
+    assert api.get(url, headers=part | {"If-Range": earlier}).content == whole.content
+
+
 def test_preview_and_input_are_pictures_to_look_at(api: httpx.Client, done: dict[str, Any]) -> None:
     for url in (done["preview_url"], f"/api/v1/jobs/{done['job_id']}/input"):
         response = api.get(url.removeprefix("/api/v1"))
