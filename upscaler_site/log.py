@@ -15,11 +15,17 @@ def logging_from(log_format: str, level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "filters": {"one_line": {"()": "upscaler_site.log_lines.OneLineRefusal"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+            "refusals": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["one_line"]},
+        },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             # It tells of every doorbell and every process that comes or goes; our own lines tell of jobs and workers.
             "django-q": {"handlers": ["stderr"], "level": max(level, "WARNING", key=LEVELS.index), "propagate": False},
+            # A Host header that is not ours, and Django's other suspicions: any scanner causes thousands of them.
+            "django.security": {"handlers": ["refusals"], "level": level, "propagate": False},
             # One line per outgoing request, with its address: our own lines say what was downloaded or delivered.
             "httpx": {"handlers": ["stderr"], "level": max(level, "WARNING", key=LEVELS.index), "propagate": False},
         },

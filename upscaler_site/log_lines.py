@@ -62,6 +62,20 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+class OneLineRefusal(logging.Filter):
+    """Makes a warning of one line of what Django logs as an error with a traceback: a request that it refused.
+
+    The traceback shows our own call of Django for each of them alike, and an alert on errors must not ring for what any
+    stranger can send.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take the traceback and the severity; let every record through."""
+        record.exc_info = record.exc_text = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
 def pairs_of(message: str) -> dict[str, Any]:
     """Return the message's ``key=value`` pairs; numbers as numbers."""
     return {key: _value(text.strip()) for key, text in _PAIR.findall(message)}

@@ -1,5 +1,6 @@
 """Log lines: one per event, with the ids that join a request to its job."""
 
+import io
 import json
 import logging
 import logging.config
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.test import Client
+from pytest_django.fixtures import Settings
 
 from upscaler_site.log import logging_from
 from upscaler_site.log_lines import JsonLines, TextLines
@@ -91,3 +94,26 @@ def test_the_configuration_is_accepted_by_logging(log_format: str) -> None:
     config = logging_from(log_format, "INFO")
     formatter = logging.config.DictConfigurator(config).configure_formatter(config["formatters"]["line"])
     assert formatter.format(record("hello"))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/", "/api/v1/health/live", "/api/v1/jobs", "/admin/"])
+def test_a_host_that_is_not_ours_is_one_line_without_a_traceback(path: str, settings: Settings) -> None:
+    """Scanners send them all day: no error that wakes somebody, and no thirty lines each."""
+    settings.ALLOWED_HOSTS = ["upscaler.example.org"]
+    written = io.StringIO()
+    config = logging_from("text", "INFO")
+    for handler in config["handlers"].values():
+        handler["stream"] = written
+    before = logging.root.handlers[:]
+    logging.config.dictConfig(config | {"disable_existing_loggers": False})
+    try:
+        answer = Client().get(path, headers={"host": "evil.example.com"})
+    finally:
+        logging.config.dictConfig(settings.LOGGING)
+        logging.root.handlers[:] = before
+    assert answer.status_code == 400
+    lines = written.getvalue().splitlines()
+    assert len(lines) == 1, lines
+    assert "WARNING django.security.DisallowedHost" in lines[0]
+    assert "evil.example.com" in lines[0]
