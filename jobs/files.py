@@ -6,14 +6,16 @@ carry the claim's token in their name, so a worker that lost its job can never o
 
 import errno
 import hashlib
+import logging
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.core.files.storage import default_storage
@@ -27,9 +29,14 @@ if TYPE_CHECKING:
     from jobs.models.job import Job
 
 INPUTS, RESULTS, PREVIEWS = "inputs", "results", "previews"
+#: Where requests' bodies and files lie while they arrive (settings.FILE_UPLOAD_TEMP_DIR).
+UPLOADS = "uploads"
 #: The directories whose files belong to jobs.
 KINDS = (INPUTS, RESULTS, PREVIEWS)
+DIRECTORIES = (*KINDS, UPLOADS)
 PART = ".part"
+
+logger = logging.getLogger(__name__)
 
 #: File suffix of each format that the engine writes or reads.
 SUFFIXES = {"jpeg": "jpg", "tiff": "tif"}
@@ -73,18 +80,35 @@ def part_of_preview(job_id: uuid.UUID, token: uuid.UUID) -> Path:
     return _part(PREVIEWS, job_id, token)
 
 
+def delete(path: Path) -> int | None:
+    """Delete one file; return the bytes that were freed, 0 where it was gone already, None where it cannot be deleted.
+
+    A file that cannot be deleted (made immutable, on a disk that became read-only, another user's) is a matter for the
+    operator: the log names it, and whoever clears up goes on with the rest.
+    """
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        logger.warning("file cannot be deleted path=%s reason=%s", path, error.strerror or type(error).__name__)
+        return None
+    return size
+
+
 def remove_claim(job_id: uuid.UUID, token: uuid.UUID) -> None:
     """Delete everything that one claim of a job wrote, finished or not."""
     for path in _written_for(job_id):
         if token.hex in path.name:
-            path.unlink(missing_ok=True)
+            delete(path)
 
 
 def remove_strays(job_id: uuid.UUID, keep: uuid.UUID | None) -> None:
     """Delete what claims other than ``keep`` left: workers that were killed, or that lost the job."""
     for path in _written_for(job_id):
         if keep is None or keep.hex not in path.name:
-            path.unlink(missing_ok=True)
+            delete(path)
 
 
 def _part(kind: str, job_id: uuid.UUID, token: uuid.UUID) -> Path:
@@ -102,11 +126,31 @@ def _written_for(job_id: uuid.UUID) -> list[Path]:
     return found
 
 
+#: Everything that is ever written below DIRECTORIES: uploads as `tempfile` names them, staged uploads, and files of
+#: jobs by their id, with the claim's token where a worker wrote them. Whatever else lies there is somebody else's: a
+#: snapshot of the file system, an NFS client's `.nfs…`, an operator's note.
+_OURS = re.compile(
+    rf"{UPLOADS}/tmp[a-z0-9_]{{8}}\.upload"  # noqa: S108 - the name that `tempfile` made
+    rf"|{INPUTS}/[0-9a-f]{{32}}\{PART}"
+    rf"|({INPUTS}|{RESULTS}|{PREVIEWS})/[0-9a-f]{{2}}/(?P<job>[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})"
+    rf"(-[0-9a-f]{{32}})?(\.[a-z0-9]{{1,10}}){{1,2}}"
+)
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a path below the storage's root has the form of a name that this module gives."""
+    return _OURS.fullmatch(name) is not None
+
+
+def is_directory_of_ours(name: str) -> bool:
+    """Return whether a directory below one of KINDS has the form of those that jobs' files lie in."""
+    return re.fullmatch("[0-9a-f]{2}", name) is not None
+
+
 def job_id_of(name: str) -> uuid.UUID | None:
-    """The job that a storage name of ours belongs to; None for a foreign name."""
-    with suppress(ValueError):
-        return uuid.UUID(Path(name).name[:36])
-    return None
+    """Return the job that a storage name of ours belongs to; None for an upload that was being staged."""
+    match = _OURS.fullmatch(name)
+    return uuid.UUID(match["job"]) if match is not None and match["job"] else None
 
 
 def suffix(image_format: str) -> str:
@@ -133,7 +177,7 @@ def staged(upload: Any) -> Iterator[Staged]:
     try:
         yield _stage(upload, path)
     finally:
-        path.unlink(missing_ok=True)
+        delete(path)
 
 
 def _stage(upload: Any, path: Path) -> Staged:
@@ -197,17 +241,36 @@ def copy(source: str, name: str) -> None:
             part.unlink(missing_ok=True)
 
 
-def remove(names: Iterable[str]) -> int:
-    """Delete files by storage name; what is gone already is fine. Returns the bytes that were freed."""
-    freed = 0
+@dataclass
+class Removed:
+    """What a removal of files came to."""
+
+    files: int = 0
+    bytes: int = 0
+    failed: int = 0  # files that are still there
+
+    def __iadd__(self, other: Self) -> Self:
+        self.files += other.files
+        self.bytes += other.bytes
+        self.failed += other.failed
+        return self
+
+    def add(self, size: int | None) -> None:
+        """Count one file by the result of `delete`."""
+        if size is None:
+            self.failed += 1
+        else:
+            self.files += 1
+            self.bytes += size
+
+
+def remove(names: Iterable[str]) -> Removed:
+    """Delete files by storage name; what is gone already is fine, and what cannot be deleted keeps nothing else."""
+    removed = Removed()
     for name in names:
-        if not name:
-            continue
-        path = path_of(name)
-        with suppress(FileNotFoundError):
-            freed += path.stat().st_size
-            path.unlink()
-    return freed
+        if name:
+            removed.add(delete(path_of(name)))
+    return removed
 
 
 def names_of(job: "Job") -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +45,7 @@ class CleanupReport:
     files: int = 0  # of those jobs
     bytes: int = 0  # freed by all files together
     orphans: int = 0  # files that belonged to no job
+    failed: int = 0  # files that could not be deleted: the log names each
 
 
 def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds: float | None = None) -> CleanupReport:
@@ -57,95 +59,102 @@ def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds
         raise ValueError(f"hours is {hours}; it must not be negative, nor more than a century")
     age = timedelta(hours=hours)
     started = time.monotonic()
-    jobs, removed, freed = (_count_jobs if dry_run else _remove_jobs)(age)
-    orphans, orphaned_bytes = _remove_orphans(orphan_seconds, dry_run=dry_run)
+    jobs, files_of_jobs = (_count_jobs if dry_run else _remove_jobs)(age)
+    orphans = _remove_orphans(orphan_seconds, dry_run=dry_run)
     if not dry_run:
         _forget(age)
-    report = CleanupReport(jobs, removed, freed + orphaned_bytes, orphans)
-    logger.info(
-        "clean-up jobs=%d files=%d bytes=%d orphans=%d hours=%g dry_run=%s seconds=%.2f",
-        report.jobs, report.files, report.bytes, report.orphans, hours, dry_run, time.monotonic() - started,
+    report = CleanupReport(
+        jobs=jobs,
+        files=files_of_jobs.files,
+        bytes=files_of_jobs.bytes + orphans.bytes,
+        orphans=orphans.files,
+        failed=files_of_jobs.failed + orphans.failed,
+    )
+    logger.log(
+        logging.WARNING if report.failed else logging.INFO,
+        "clean-up jobs=%d files=%d bytes=%d orphans=%d failed=%d hours=%g dry_run=%s seconds=%.2f",
+        report.jobs, report.files, report.bytes, report.orphans, report.failed, hours, dry_run,
+        time.monotonic() - started,
     )  # fmt: skip
     return report
 
 
-def _remove_jobs(age: timedelta) -> tuple[int, int, int]:
-    jobs = removed = freed = 0
+def _remove_jobs(age: timedelta) -> tuple[int, files.Removed]:
+    jobs, removed = 0, files.Removed()
     while True:
         with transaction.atomic():
             # Locked, so that a retry cannot put a job back into the queue while it loses its picture.
             old = Job.objects.ended().filter(finished_at__lte=Now() - age).order_by("finished_at")
             rows = list(old.select_for_update(skip_locked=True, of=("self",))[:CHUNK])
             Job.objects.filter(pk__in=[job.pk for job in rows]).delete()
-        names = [name for job in rows for name in files.names_of(job)]
         jobs += len(rows)
-        removed += len(names)
-        freed += files.remove(names)
+        removed += files.remove(name for job in rows for name in files.names_of(job))
         if len(rows) < CHUNK:
-            return jobs, removed, freed
+            return jobs, removed
 
 
-def _count_jobs(age: timedelta) -> tuple[int, int, int]:
-    jobs = found = size = 0
+def _count_jobs(age: timedelta) -> tuple[int, files.Removed]:
+    jobs, found = 0, files.Removed()
     old = Job.objects.ended().filter(finished_at__lte=Now() - age)
     for job in old.only("input_file", "result_file", "preview_file").iterator(chunk_size=CHUNK):
         jobs += 1
         for name in files.names_of(job):
-            try:
-                size += files.path_of(name).stat().st_size
-                found += 1
-            except FileNotFoundError:
-                continue
-    return jobs, found, size
+            with suppress(FileNotFoundError):
+                found.add(files.path_of(name).stat().st_size)
+    return jobs, found
 
 
-def _remove_orphans(seconds: float | None, *, dry_run: bool) -> tuple[int, int]:
-    """Delete files in the jobs' directories that no row names. Returns how many, and their bytes.
-
-    What claims of a removed job left behind is among them.
-    """
-    count = size = 0
+def _remove_orphans(seconds: float | None, *, dry_run: bool) -> files.Removed:
+    """Delete files of our own that no row names, what claims of a removed job left behind among them."""
+    removed = files.Removed()
     for chunk in _chunks(seconds):
         named = _named({job_id for job_id in map(files.job_id_of, chunk) if job_id is not None})
         for name in chunk:
             if name in named:
                 continue
             path = files.path_of(name)
-            try:
-                size += path.stat().st_size
-                if not dry_run:
-                    path.unlink()
-                count += 1
-            except FileNotFoundError:
-                continue
-    return count, size
+            with suppress(FileNotFoundError):
+                removed.add(path.stat().st_size if dry_run else files.delete(path))
+    return removed
 
 
 def _chunks(seconds: float | None) -> Iterator[list[str]]:
-    """Storage names of files that were last touched so long ago, CHUNK at a time.
+    """Yield storage names of files of ours that were last touched so long ago, CHUNK at a time.
 
     By the time of the inode's change: a hard link to an old result, or a renamed upload, is as young as its name.
     """
     root = files.path_of("")
     names: list[str] = []
-    uploads = Path(settings.FILE_UPLOAD_TEMP_DIR).name
-    for kind in (*files.KINDS, uploads):
-        usual = UPLOAD_SECONDS if kind == uploads else ORPHAN_SECONDS
+    for kind in files.DIRECTORIES:
+        usual = UPLOAD_SECONDS if kind == files.UPLOADS else ORPHAN_SECONDS
         before = time.time() - (usual if seconds is None else seconds)
-        for directory, _, entries in os.walk(root / kind):
-            for entry in entries:
-                path = Path(directory, entry)
-                try:
-                    if path.lstat().st_ctime > before:
-                        continue
-                except FileNotFoundError:
+        for name in _ours_below(root, kind):
+            try:
+                if (root / name).lstat().st_ctime > before:
                     continue
-                names.append(path.relative_to(root).as_posix())
-                if len(names) == CHUNK:
-                    yield names
-                    names = []
+            except FileNotFoundError:
+                continue
+            names.append(name)
+            if len(names) == CHUNK:
+                yield names
+                names = []
     if names:
         yield names
+
+
+def _ours_below(root: Path, kind: str) -> Iterator[str]:
+    """Yield the names of our own files in one directory of the storage. A directory that cannot be read is logged."""
+    for directory, below, entries in os.walk(root / kind, onerror=_unreadable):
+        below[:] = [name for name in below if files.is_directory_of_ours(name)]
+        for entry in entries:
+            name = Path(directory, entry).relative_to(root).as_posix()
+            if files.is_ours(name):
+                yield name
+
+
+def _unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # nothing was ever stored there
+        logger.warning("directory cannot be read path=%s reason=%s", error.filename, error.strerror)
 
 
 def _named(job_ids: set[uuid.UUID]) -> set[str]:

@@ -1,11 +1,12 @@
 """Files from people, before they are known to be models: under a name of our own, bounded, hashed on the way."""
 
 import hashlib
+import logging
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from modelstore.places import incoming_directory
 
 #: Uploads whose row is gone, and parts of downloads that nobody resumed, are removed after so long.
 LEFTOVER_SECONDS = 7 * 24 * 3600
+#: Names of uploads (below) and of parts (part.py).
+_LEFTOVER = re.compile(r"[0-9a-f]{32}\.upload|.+\.[0-9a-f]{32}\.part")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,15 +68,25 @@ def settle(source: Path, destination: Path) -> None:
 
 
 def remove_leftovers() -> int:
-    """Delete what crashes left behind: old uploads and old parts of downloads. Returns how many files went."""
+    """Delete what crashes left behind: old uploads and old parts of downloads. Returns how many files went.
+
+    Only files whose names are of our own making: an operator may keep others in the models directory. What cannot be
+    deleted is logged, and keeps nothing else.
+    """
     removed = 0
     oldest = time.time() - LEFTOVER_SECONDS
     for directory in (incoming_directory(), Path(settings.MODELS_DIR), Path(settings.MODEL_CACHE_DIR)):
         if not directory.is_dir():
             continue
         for entry in os.scandir(directory):
-            with suppress(FileNotFoundError):  # somebody else cleans up at the same time
-                if entry.name.endswith((".part", ".upload")) and entry.is_file() and entry.stat().st_mtime < oldest:
+            if not _LEFTOVER.fullmatch(entry.name):
+                continue
+            try:
+                if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < oldest:
                     Path(entry.path).unlink()
                     removed += 1
+            except FileNotFoundError:
+                continue  # somebody else cleans up at the same time
+            except OSError as error:
+                logger.warning("leftover cannot be deleted path=%s reason=%s", entry.path, error.strerror)
     return removed

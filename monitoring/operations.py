@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
 from jobs import retention
@@ -77,6 +77,16 @@ def _clean(request: HttpRequest, hours: int) -> HttpResponse:
         "bytes": columns.byte_size(report.bytes),
     }
     messages.success(request, text)
+    if report.failed:
+        messages.warning(
+            request,
+            ngettext(
+                "%(count)d file could not be deleted; the log says why.",
+                "%(count)d files could not be deleted; the log says why.",
+                report.failed,
+            )
+            % {"count": report.failed},
+        )
     return HttpResponseRedirect(reverse("operations"))
 
 

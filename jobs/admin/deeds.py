@@ -87,7 +87,7 @@ def remove(jobs: QuerySet[Job]) -> tuple[int, int]:
                 )
             )
             Job.objects.filter(pk__in=[job.pk for job in rows]).delete()
-        freed += files.remove(name for job in rows for name in files.names_of(job))
+        freed += files.remove(name for job in rows for name in files.names_of(job)).bytes
         for job in rows:
             files.remove_strays(job.pk, keep=None)
         removed += len(rows)

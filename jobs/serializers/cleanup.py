@@ -42,10 +42,11 @@ class CleanupQuery:
 class CleanupReportSerializer(serializers.Serializer[Any]):
     """What was removed."""
 
-    success = serializers.BooleanField()
+    success = serializers.BooleanField(help_text="False: some files could not be deleted; everything else was done.")
     cleaned_jobs = serializers.IntegerField()
     message = serializers.CharField()
     cleaned_files = serializers.IntegerField()
     freed_bytes = serializers.IntegerField()
     orphaned_files = serializers.IntegerField(help_text="Files that no job named.")
+    failed_files = serializers.IntegerField(help_text="Files that could not be deleted; the log names each.")
     dry_run = serializers.BooleanField(help_text="True: nothing was removed.")

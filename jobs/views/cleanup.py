@@ -20,14 +20,18 @@ class CleanupViewSet(ApiViewSet):
         query = CleanupQuery.read(request.query_params)
         report = retention.cleanup(hours=query.hours, dry_run=query.dry_run)
         verb = "Would clean up" if query.dry_run else "Cleaned up"
+        message = f"{verb} {report.jobs} job directories older than {query.hours} hours"
+        if report.failed:
+            message += f"; {report.failed} files could not be deleted, the service's log names them"
         return Response(
             {
-                "success": True,
+                "success": not report.failed,
                 "cleaned_jobs": report.jobs,
-                "message": f"{verb} {report.jobs} job directories older than {query.hours} hours",
+                "message": message,
                 "cleaned_files": report.files,
                 "freed_bytes": report.bytes,
                 "orphaned_files": report.orphans,
+                "failed_files": report.failed,
                 "dry_run": query.dry_run,
             }
         )

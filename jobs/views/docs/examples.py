@@ -146,6 +146,7 @@ CLEANUP = {
     "cleaned_files": 15,
     "freed_bytes": 123456789,
     "orphaned_files": 0,
+    "failed_files": 0,
     "dry_run": False,
 }
 
