@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
+from upscaler_site import utf8_mode
 from upscaler_site.lone_command import database_for
 
 
 def main() -> None:
     """Run one command, with its database."""
+    utf8_mode.ensure()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
     try:
         with ExitStack() as stack:

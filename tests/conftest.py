@@ -48,7 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return how many processes `-n auto` means: most tests wait for other processes, so two for each core."""
-    return max(2, min(2 * len(os.sched_getaffinity(0)), 12))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(2, min(2 * cores, 12))
 
 
 def _only_distributes(config: pytest.Config) -> bool:

@@ -23,7 +23,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
-from upscaler_site import address, data_directory, gpus, processes, programs
+from upscaler_site import address, data_directory, gpus, processes, programs, utf8_mode
 from upscaler_site.address import CannotListen
 from upscaler_site.embedded_postgres import EmbeddedPostgres, is_wanted
 from upscaler_site.lone_command import use
@@ -204,6 +204,7 @@ def say(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and serve."""
+    utf8_mode.ensure()
     parser = argparse.ArgumentParser(prog="python -m upscaler_site.serve", description=__doc__)
     parser.add_argument("--only", choices=PARTS, help="run one part: web, the inference clusters, or the io cluster")
     options = parser.parse_args(arguments)

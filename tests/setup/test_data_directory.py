@@ -1,5 +1,6 @@
 """A data directory that cannot be used is said in one line: the variable, the path and the reason."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -8,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from tests.service import REPOSITORY, free_port
+from tests.service import REPOSITORY, StartService, free_port
 
 SERVE = ["-m", "upscaler_site.serve"]
 COMMAND = ["manage.py", "migrate"]
@@ -111,3 +113,18 @@ def test_a_full_disk_is_said(tmp_path: Path, size: str, reason: str) -> None:
     if "mount:" in done.stderr:
         pytest.skip("this container may not mount")
     assert said(done) == f"Error: UPSCALER_DATA_DIR: {disk}/data cannot be used: {reason}"
+
+
+def test_letters_beyond_ascii_work_in_a_locale_that_has_none(tmp_path: Path, start_service: StartService) -> None:
+    """A true ASCII locale: Python has been told neither to coerce it nor to use UTF-8 all the same."""
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    running = start_service(data_dir=tmp_path / "größe 大", **ascii_only)
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8), "teal").save(picture, "PNG")
+    with running.client() as client:
+        sent = client.post(
+            "/api/v1/upscale", files={"image": ("ä.png", picture.getvalue())}, data={"model": "bundled-compact-x4"}
+        )
+    assert sent.status_code == 200, sent.text
+    assert "Traceback" not in running.output()
+    assert running.manage("cleanup_jobs").stdout.startswith("0 jobs")
