@@ -17,8 +17,9 @@ help:  ## List the commands
 run: setup  ## Start the service and print its address; Ctrl-C stops it
 	@exec $(BIN)/python -m upscaler_site.serve
 
+# Two processes for each core: most tests wait for other processes. ARGS="-n 0" runs all in one, as a debugger needs it.
 test: $(VENV)/.dev  ## Run every test; ARGS="-k tiles -x" goes to pytest
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations=25 $(ARGS)
 
 setup: $(VENV)/.installed $(VENV)/.reference  ## Only install, as `make run` does first
 

@@ -13,7 +13,7 @@ import pytest
 
 from upscaler_site.embedded_postgres import EmbeddedPostgres, is_wanted
 
-pytest_plugins = ["tests.service", "tests.tiny_models"]
+pytest_plugins = ["tests.tiny_models", "tests.service"]  # in the order in which they import each other
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -36,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _scratch = Path(tempfile.mkdtemp(prefix="upscaler-tests-"))
     _scratch.chmod(0o755)
     os.environ["UPSCALER_DATA_DIR"] = str(_scratch / "data")
+    (_scratch / "data" / "static").mkdir(parents=True)  # whitenoise warns where there is none
     if is_wanted():
         settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "64MB"}
         _postgres = EmbeddedPostgres(_scratch / "database", settings)
