@@ -6,12 +6,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+#: Nothing is given up earlier: on a machine with a load of ten a second's work takes a minute, and only a test that fails
+#: waits so long.
+LEAST_SECONDS = 60
+
 
 def eventually(look: Callable[[], T], *, seconds: float = 60, every: float = 0.05, say: str = "") -> T:
     """Call ``look`` until it returns something true, and return that; fail with its last answer after ``seconds``.
 
     An AssertionError raised by ``look`` counts as "not yet", and is raised again when time is up.
     """
+    seconds = max(seconds, LEAST_SECONDS)
     limit = time.monotonic() + seconds
     while True:
         failure: AssertionError | None = None
