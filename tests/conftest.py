@@ -27,24 +27,36 @@ def pytest_configure(config: pytest.Config) -> None:
     This runs before pytest-django looks for the settings, which read both from the environment. The server does not
     wait for the disk: a test run has nothing to lose in a power cut.
     """
-    global _scratch, _postgres  # noqa: PLW0603 - one process, one server; hooks have no other place to keep it
+    global _postgres  # noqa: PLW0603 - one process, one server; hooks have no other place to keep it
+    if config.option.basetemp is None:
+        # Not pytest's own /tmp/pytest-of-…: every pytest of this user that starts closes that one to other users, and
+        # the embedded Postgres, which under root is another user, loses the way to its files.
+        config.option.basetemp = str(_scratch_directory() / "tmp")
     if _only_distributes(config):
         return
     if hasattr(config, "workerinput"):
         # Several processes share the cores: threads of one computation beside them only wait for each other.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-    _scratch = Path(tempfile.mkdtemp(prefix="upscaler-tests-"))
-    _scratch.chmod(0o755)
-    os.environ["UPSCALER_DATA_DIR"] = str(_scratch / "data")
-    (_scratch / "data" / "static").mkdir(parents=True)  # whitenoise warns where there is none
+    scratch = _scratch_directory()
+    os.environ["UPSCALER_DATA_DIR"] = str(scratch / "data")
+    (scratch / "data" / "static").mkdir(parents=True)  # whitenoise warns where there is none
     if is_wanted():
         settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "64MB"}
-        _postgres = EmbeddedPostgres(_scratch / "database", settings)
+        _postgres = EmbeddedPostgres(scratch / "database", settings)
         os.environ["DATABASE_URL"] = _postgres.acquire()
     os.environ["DJANGO_SETTINGS_MODULE"] = "upscaler_site.settings"
     from django.conf import settings as django_settings
 
     _ = django_settings.DATABASES  # loads them: pytest-django sets Django up when it finds them loaded
+
+
+def _scratch_directory() -> Path:
+    """Return the directory of this process, which goes with it."""
+    global _scratch  # noqa: PLW0603 - as above
+    if _scratch is None:
+        _scratch = Path(tempfile.mkdtemp(prefix="upscaler-tests-"))
+        _scratch.chmod(0o755)
+    return _scratch
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

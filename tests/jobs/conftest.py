@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def empty_waiting_room(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The room's thread ends with the test whose database it looks at."""
+def empty_waiting_room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The room's thread ends with the test whose database it looks at, and before its tables are emptied."""
+    uses_database = {"db", "transactional_db"} & set(request.fixturenames)
+    if uses_database or request.node.get_closest_marker("django_db"):
+        request.getfixturevalue("_django_db_helper")  # set up before this one: torn down after it
     yield
     from jobs import waiting
 
