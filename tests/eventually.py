@@ -6,8 +6,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Nothing is given up earlier: on a machine with a load of ten a second's work takes a minute, and only a test that fails
-#: waits so long.
+#: Nothing is given up earlier: on a machine with a load of ten a second's work takes long, and only a test that fails
+#: waits to the end.
 LEAST_SECONDS = 60
 
 
