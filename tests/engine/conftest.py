@@ -87,3 +87,22 @@ def difference(one: NDArray[Any], other: NDArray[Any]) -> int:
     assert one.shape == other.shape
     assert one.dtype == other.dtype
     return int(np.abs(one.astype(np.int64) - other.astype(np.int64)).max())
+
+
+#: What a float32 result may differ by: one step of 16 bit, the finest that a result is ever rounded to.
+_FLOAT_STEP = 1 / 65535
+
+
+def steps_apart(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """The largest difference of two pictures in steps of their type: 1 is a pixel that was rounded the other way.
+
+    The same window gives the same bits only in a call of the same shape. A library picks its convolution by the shape
+    of the call, and so the order in which the products of a pixel are summed: n sums of float32 numbers of about 1 may
+    end n / 2**24 apart, which for the some hundred of a small network is below 1 / 65535. Two equal numbers of that
+    closeness round to the same step of 8 or 16 bit, or to neighbours.
+    """
+    if one.dtype != np.float32:
+        return difference(one, other)
+    assert one.shape == other.shape
+    assert other.dtype == np.float32
+    return float(np.abs(one - other).max()) / _FLOAT_STEP

@@ -4,14 +4,13 @@ import gc
 import weakref
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from jobs.engine.pool import NetworkPool
 from jobs.engine.types import Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
-from tests.engine.conftest import photo, picture, upscaler
+from tests.engine.conftest import photo, picture, steps_apart, upscaler
 from tests.engine.pretended_cuda import pretend
 
 TILES = UpscaleOptions(tile_size=32)
@@ -36,7 +35,7 @@ def test_by_the_lane_the_picture_is_the_same(
             network: Any = made_by.pool.get(compact)
             network.batch = batch
             made, report = made_by.upscale(shot, compact, options)
-            assert np.array_equal(made.frames[0].color, wanted.frames[0].color)
+            assert steps_apart(made.frames[0].color, wanted.frames[0].color) <= 1
             assert (report.tiles, report.notes) == (15, ())
             # The first call is plain; four windows at a time come too seldom to be recorded.
             assert network.lane.shelf.replays == (14 if graphs and batch == 1 else 0)
@@ -55,7 +54,7 @@ def test_a_recording_that_fails_is_in_every_report_and_tried_once(
     network.batch = 1
     for _ in range(2):
         made, report = made_by.upscale(shot, compact, TILES)
-        assert np.array_equal(made.frames[0].color, wanted.frames[0].color)
+        assert steps_apart(made.frames[0].color, wanted.frames[0].color) <= 1
         assert len(report.notes) == 1
         assert report.notes[0].endswith("CUDA error: operation not permitted when stream is capturing")
         cuda.fault = None  # it would succeed now, but a recording that broke off may leave torch's allocator confused
