@@ -115,14 +115,9 @@ def _compute(job: Job, pulse: Pulse) -> Finished:
     seconds["decode"] = time.perf_counter() - at
     pulse.check()
 
-    machine = workplace.upscaler()
-    result, report = machine.upscale(
-        picture,
-        workplace.engine_weights(local),
-        UpscaleOptions(options.outscale, options.tile_size, options.tile_pad, _known(options.precision)),
-        pulse.on_tile,
-    )
-    presence.mine().used(local.name, len(machine.pool))
+    asked = UpscaleOptions(options.outscale, options.tile_size, options.tile_pad, _known(options.precision))
+    result, report = workplace.upscale(picture, local, asked, pulse.on_tile)
+    presence.mine().used(local.name, len(workplace.upscaler().pool))
     del picture
     pulse.check()
 

@@ -26,7 +26,9 @@ _COMING = "Its file was damaged and is being fetched again; try again in a minut
 
 @dataclass(frozen=True)
 class LocalWeights:
-    """Verified files on this host. The network is ``blend * path + (1 - blend) * second``; alone where second is None.
+    """Files on this host, and what they must hold.
+
+    The network is ``blend * path + (1 - blend) * second``; alone where second is None.
 
     ``path`` differs between models of different content, so it (with second and blend) may key a pool of networks.
     """
@@ -37,6 +39,7 @@ class LocalWeights:
     blend: float
     scale: int
     sha256: str  # of the file at ``path``
+    second_sha256: str = ""  # of the file at ``second``
 
 
 def require_usable(name: str, denoise_strength: float | None = None) -> Model:
@@ -68,7 +71,9 @@ def is_available(model: Model) -> bool:
 
 
 def weights_for(name: str, denoise_strength: float | None = None) -> LocalWeights:
-    """Verified files of a model on this host; for workers. Reads a file only when it changed since the last time.
+    """Files of a model on this host, for workers: who loads them holds their bytes against the digests.
+
+    Here a file is read only when it changed since this process read it. Found damaged at loading: see `reread`.
 
     A damaged copy of this host is replaced from the shared storage; a damaged shared file is asked for again.
 
@@ -79,8 +84,27 @@ def weights_for(name: str, denoise_strength: float | None = None) -> LocalWeight
     path = _verified_copy(model)
     if denoise_strength is None or denoise_strength >= 1:
         return LocalWeights(name, path, None, 1.0, model.scale, model.sha256)
-    second = _verified_copy(_find(model.denoise_partner))
-    return LocalWeights(name, path, second, denoise_strength, model.scale, model.sha256)
+    partner = _find(model.denoise_partner)
+    second = _verified_copy(partner)
+    return LocalWeights(name, path, second, denoise_strength, model.scale, model.sha256, partner.sha256)
+
+
+def reread(local: LocalWeights) -> None:
+    """Whoever loaded these files found other bytes than were accepted: look at each, and deal with the damaged ones.
+
+    The next `weights_for` copies them anew to this host, or waits for a download, or says that they must be brought.
+    """
+    for model in Model.objects.listed().filter(sha256__in=[local.sha256, local.second_sha256]):
+        path = local_file(model)
+        if path not in (local.path, local.second) or verification.is_genuine(
+            path, model.size_bytes, model.sha256, reread=True
+        ):
+            continue
+        if path == stored_file(model):
+            report_damage(model)
+        else:
+            logger.warning("this host's copy of the weights was damaged model=%s", model.name)
+            path.unlink(missing_ok=True)
 
 
 def verify(model: Model) -> bool:
@@ -137,7 +161,7 @@ def _require_ready(model: Model) -> None:
 
 def _verified_copy(model: Model) -> Path:
     local, shared = local_file(model), stored_file(model)
-    if verification.is_genuine(local, model.size_bytes, model.sha256):
+    if verification.may_be_genuine(local, model.size_bytes, model.sha256):
         return local
     if local != shared and _copy(model, shared, local):
         return local

@@ -65,9 +65,10 @@ def _official(entry: catalog.CatalogEntry, denoise_strength: float | None) -> Ch
     if denoise_strength is None or not entry.denoise_partner:
         if denoise_strength is not None:
             raise DenoiseUnsupported(entry.name)
-        return Chosen(Weights(entry.name, path), entry.scale)
-    second = _verified(catalog.OFFICIAL[entry.denoise_partner]) if denoise_strength < 1 else None
-    return Chosen(Weights(entry.name, path, second, denoise_strength), entry.scale)
+        return Chosen(Weights(entry.name, path, sha256=entry.sha256), entry.scale)
+    partner = catalog.OFFICIAL[entry.denoise_partner]
+    second = _verified(partner) if denoise_strength < 1 else None
+    return Chosen(Weights(entry.name, path, second, denoise_strength, entry.sha256, partner.sha256), entry.scale)
 
 
 def _verified(entry: catalog.CatalogEntry) -> Path:
@@ -88,4 +89,5 @@ def _imported(model: str, denoise_strength: float | None) -> Chosen:
         local = weights_for(model, denoise_strength)
     except DatabaseError as error:
         raise UnknownHere(model) from error
-    return Chosen(Weights(local.name, local.path, local.second, local.blend), local.scale)
+    digests = (local.sha256, local.second_sha256)
+    return Chosen(Weights(local.name, local.path, local.second, local.blend, *digests), local.scale)

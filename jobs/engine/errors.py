@@ -35,6 +35,13 @@ class WeightsRejected(EngineError):
     code = "weights_rejected"
 
 
+class WeightsDamaged(WeightsRejected):
+    """The bytes of a weights file are not those that were accepted. Another attempt finds them replaced, or says so."""
+
+    code = "weights_damaged"
+    retryable = True
+
+
 class DeviceUnavailable(EngineError):
     """The device or precision asked for does not exist here."""
 

@@ -1,22 +1,24 @@
 """Loaded networks of one runtime: loaded once, kept while there is room, the least recently used goes first."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.engine.device import Place, give_back_cached_memory, resolve
-from jobs.engine.errors import OutOfMemory, WeightsRejected
+from jobs.engine.errors import OutOfMemory, WeightsDamaged, WeightsRejected
 from jobs.engine.network import Network
 from jobs.engine.types import Precision, Runtime, Weights
 from modelstore.networks.checkpoint import load, load_blend
-from modelstore.networks.errors import NetworkError
+from modelstore.networks.errors import CheckpointChanged, NetworkError
 
 
 @dataclass(frozen=True)
 class _Key:
-    """A file that was replaced under the same name is another file: size and time of change say so."""
+    """A file that was replaced under the same name is another file: its digest says so, or else size and time."""
 
-    files: tuple[tuple[str, int, int], ...]
+    files: tuple[tuple[str, str, int, int], ...]
     blend: float
     place: Place
 
@@ -41,12 +43,13 @@ class NetworkPool:
     def get(self, weights: Weights, precision: Precision | None = None) -> Network:
         """The network, loaded and checked on first use.
 
+        :raises WeightsDamaged: when the file's bytes are not those that ``weights`` says.
         :raises WeightsRejected: when the file holds no network that we accept.
         :raises DeviceUnavailable: when the runtime cannot be had.
         :raises OutOfMemory: when the device has no room for the weights, all others put out.
         """
         place = self.place(precision)
-        key = _Key(files=tuple(_stamp(path) for path in _files(weights)), blend=weights.blend, place=place)
+        key = _Key(files=tuple(_stamp(*file) for file in weights.files), blend=weights.blend, place=place)
         network = self._networks.get(key)
         if network is None:
             network = self._load(weights, place)
@@ -94,27 +97,32 @@ class NetworkPool:
             give_back_cached_memory()
 
 
-def _files(weights: Weights) -> tuple[Path, ...]:
-    # A blend of 1 is the first file alone, of 0 the second alone: no need to hold, or even to have, the other.
-    if weights.second is None or weights.blend >= 1.0:
-        return (weights.path,)
-    return (weights.second,) if weights.blend <= 0.0 else (weights.path, weights.second)
-
-
-def _stamp(path: Path) -> tuple[str, int, int]:
+def _stamp(path: Path, sha256: str) -> tuple[str, str, int, int]:
     try:
         stat = path.stat()
     except OSError as error:
         raise WeightsRejected(f"the weights file {path.name} cannot be read: {error.strerror}") from error
-    return (str(path), stat.st_size, stat.st_mtime_ns)
+    return (str(path), sha256, stat.st_size, stat.st_mtime_ns)
+
+
+@contextmanager
+def weights_errors() -> Iterator[None]:
+    """Turn what is wrong with a weights file into the engine's errors."""
+    try:
+        yield
+    except CheckpointChanged as error:
+        raise WeightsDamaged(str(error)) from error
+    except NetworkError as error:
+        raise WeightsRejected(str(error)) from error
 
 
 def _load(weights: Weights, place: Place, *, graphs: bool) -> Network:
-    try:
-        files = _files(weights)
-        network, spec = load(files[0]) if len(files) == 1 else load_blend(files[0], files[1], weights.blend)
-    except NetworkError as error:
-        raise WeightsRejected(str(error)) from error
+    (path, sha256), *second = weights.files
+    with weights_errors():
+        if second:
+            network, spec = load_blend(path, second[0][0], weights.blend, sha256=(sha256, second[0][1]))
+        else:
+            network, spec = load(path, sha256=sha256)
     if place.backend == "openvino":
         from jobs.engine.openvino_network import OpenVinoNetwork  # noqa: PLC0415 - may be absent
 

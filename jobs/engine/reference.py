@@ -6,10 +6,12 @@ resized after rounding, 10 pixels around tiles. What of that happened to a pictu
 
 import contextlib
 import io
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,10 +23,9 @@ from jobs.engine import reference_imports
 from jobs.engine.errors import ImageRejected, OutOfMemory, WeightsRejected
 from jobs.engine.estimate import BORDER, choose_tile
 from jobs.engine.passes import LARGEST_SCALE, SMALLEST_SCALE
-from jobs.engine.pool import NetworkPool
+from jobs.engine.pool import NetworkPool, weights_errors
 from jobs.engine.types import Frame, OnTile, Picture, Report, UpscaleOptions, Weights
-from modelstore.networks.checkpoint import inspect
-from modelstore.networks.errors import NetworkError
+from modelstore.networks.checkpoint import content, inspect
 from modelstore.networks.spec import NetworkSpec
 
 #: RealESRGANer's own default.
@@ -87,20 +88,30 @@ def upscale(
 
 def _engine(weights: Weights, device: str, *, half: bool) -> tuple[NetworkSpec, Any]:
     realesrganer, rrdbnet, srvgg = reference_imports.load()
-    try:
-        spec = inspect(weights.path)
-    except NetworkError as error:
-        raise WeightsRejected(str(error)) from error
-    network: Any
+    # The package reads by path, so it gets copies of the bytes that were hashed.
+    with tempfile.TemporaryDirectory(prefix="weights-") as folder, weights_errors():
+        paths = []
+        for index, (path, sha256) in enumerate(weights.files):
+            paths.append(Path(folder, f"{index}-{path.name}"))
+            paths[-1].write_bytes(content(path, sha256=sha256))
+        spec = inspect(paths[0])
+        return spec, _load(realesrganer, _network(spec, rrdbnet, srvgg), spec, paths, weights, device, half=half)
+
+
+def _network(spec: NetworkSpec, rrdbnet: Any, srvgg: Any) -> Any:
     if spec.architecture == "srvggnet":
-        network = srvgg(3, 3, num_feat=spec.features, num_conv=spec.blocks, upscale=spec.scale, act_type="prelu")
-    else:
-        network = rrdbnet(3, 3, spec.scale, num_feat=spec.features, num_block=spec.blocks, num_grow_ch=spec.growth)
-    mixed = weights.second is not None and weights.blend < 1.0
+        return srvgg(3, 3, num_feat=spec.features, num_conv=spec.blocks, upscale=spec.scale, act_type="prelu")
+    return rrdbnet(3, 3, spec.scale, num_feat=spec.features, num_block=spec.blocks, num_grow_ch=spec.growth)
+
+
+def _load(
+    realesrganer: Any, network: Any, spec: NetworkSpec, paths: list[Path], weights: Weights, device: str, *, half: bool
+) -> Any:
+    mixed = len(paths) > 1
     try:
-        engine = realesrganer(
+        return realesrganer(
             scale=spec.scale,
-            model_path=[str(weights.path), str(weights.second)] if mixed else str(weights.path),
+            model_path=[str(path) for path in paths] if mixed else str(paths[0]),
             dni_weight=[weights.blend, 1 - weights.blend] if mixed else None,
             model=network,
             pre_pad=BORDER,
@@ -111,7 +122,6 @@ def _engine(weights: Weights, device: str, *, half: bool) -> tuple[NetworkSpec, 
         raise WeightsRejected(
             f"the reference package cannot load {weights.path.name}: it reads .pth files with today's key names only"
         ) from error
-    return spec, engine
 
 
 def _frame(engine: Any, frame: Frame, scale: float, tiles: "_Counter") -> Frame:

@@ -99,13 +99,28 @@ class Picture:
 class Weights:
     """Verified weights on the local disk.
 
-    ``second`` and ``blend`` mix two files: blend * path + (1 - blend) * second.
+    ``second`` and ``blend`` mix two files: blend * path + (1 - blend) * second. The digests are what the files must
+    hold at the moment in which they are loaded, SHA-256 in hex; "" where nobody knows.
     """
 
     name: str
     path: Path
     second: Path | None = None
     blend: float = 1.0  # 0.0 to 1.0
+    sha256: str = ""
+    second_sha256: str = ""
+
+    @property
+    def files(self) -> tuple[tuple[Path, str], ...]:
+        """The one or two files that are loaded, each with its digest.
+
+        A blend of 1 is the first file alone, of 0 the second alone: no need to hold, or even to have, the other.
+        """
+        first = (self.path, self.sha256)
+        if self.second is None or self.blend >= 1.0:
+            return (first,)
+        second = (self.second, self.second_sha256)
+        return (second,) if self.blend <= 0.0 else (first, second)
 
 
 @dataclass(frozen=True)

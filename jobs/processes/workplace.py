@@ -13,13 +13,24 @@ import numpy as np
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from jobs.engine.errors import EngineError
+from jobs.engine.errors import EngineError, WeightsDamaged
 from jobs.engine.pool import NetworkPool
-from jobs.engine.types import Backend, Frame, Picture, Precision, Runtime, Weights
+from jobs.engine.types import (
+    Backend,
+    Frame,
+    OnTile,
+    Picture,
+    Precision,
+    Report,
+    Runtime,
+    UpscaleOptions,
+    Weights,
+)
 from jobs.engine.upscaler import Upscaler
 from jobs.processes import cluster, presence
+from jobs.processes.insisting import insist
 from modelstore.errors import ModelStoreError
-from modelstore.store import LocalWeights, weights_for
+from modelstore.store import LocalWeights, reread, weights_for
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +53,19 @@ def upscaler() -> Upscaler:
 
 
 def engine_weights(local: LocalWeights) -> Weights:
-    """The store's verified files in the engine's words."""
-    return Weights(local.name, local.path, local.second, local.blend)
+    """The store's files, and what they must hold, in the engine's words."""
+    return Weights(local.name, local.path, local.second, local.blend, local.sha256, local.second_sha256)
+
+
+def upscale(
+    picture: Picture, local: LocalWeights, options: UpscaleOptions | None = None, on_tile: OnTile | None = None
+) -> tuple[Picture, Report]:
+    """As `Upscaler.upscale`. Weights whose bytes are not those that were accepted are dealt with before it raises."""
+    try:
+        return upscaler().upscale(picture, engine_weights(local), options, on_tile)
+    except WeightsDamaged:
+        insist(lambda: reread(local))
+        raise
 
 
 def settle_in() -> None:
@@ -65,7 +87,7 @@ def settle_in() -> None:
     tiny = Picture("png", (Frame(np.zeros((64, 64, 3), np.uint8)),))
     for name in settings.WARM_MODELS:
         try:
-            machine.upscale(tiny, engine_weights(weights_for(name)))
+            upscale(tiny, weights_for(name))
             me.used(name, len(machine.pool))
             logger.info("model warm model=%s worker=%s", name, me.id)
         except (EngineError, ModelStoreError, DatabaseError) as error:

@@ -1,5 +1,10 @@
-"""Weights files: read without executing code, understood by their tensors, refused by name when something is wrong."""
+"""Weights files: read without executing code, understood by their tensors, refused by name when something is wrong.
 
+A file is read once: the bytes that are hashed are the bytes that become tensors, whatever the disk does meanwhile.
+"""
+
+import hashlib
+import io
 import pickle
 import struct
 import zipfile
@@ -13,6 +18,7 @@ from modelstore.networks.deduce import build, check_tensors, deduce
 from modelstore.networks.errors import (
     ArchitectureUnknown,
     BlendMismatch,
+    CheckpointChanged,
     CheckpointUnreadable,
     CheckpointUnsafe,
     WeightsNotFinite,
@@ -20,7 +26,7 @@ from modelstore.networks.errors import (
 from modelstore.networks.legacy import translate
 from modelstore.networks.spec import NetworkSpec
 
-__all__ = ["NetworkSpec", "inspect", "load", "load_blend"]
+__all__ = ["NetworkSpec", "content", "inspect", "load", "load_blend"]
 
 #: Where Real-ESRGAN and others keep the tensors inside a checkpoint; the exponential average comes first.
 _WRAPPERS = ("params_ema", "params", "state_dict")
@@ -36,27 +42,47 @@ def inspect(path: Path) -> NetworkSpec:
     return _read(path)[1]
 
 
-def load(path: Path) -> tuple[nn.Module, NetworkSpec]:
+def load(path: Path, *, sha256: str = "") -> tuple[nn.Module, NetworkSpec]:
     """The network of a file: fp32, on the CPU, in evaluation mode, without gradients.
 
+    :param sha256: what the file's bytes must hash to, in hex; "" where nobody knows.
+    :raises CheckpointChanged: they do not.
     :raises NetworkError: one of its children, with a message that names the fault.
     """
-    state, spec = _read(path)
+    state, spec = _read(path, sha256)
     return _fill(spec, state), spec
 
 
-def load_blend(first: Path, second: Path, blend: float) -> tuple[nn.Module, NetworkSpec]:
+def load_blend(
+    first: Path, second: Path, blend: float, *, sha256: tuple[str, str] = ("", "")
+) -> tuple[nn.Module, NetworkSpec]:
     """One network whose weights are ``blend * first + (1 - blend) * second``.
 
     This is Real-ESRGAN's denoise strength (deep network interpolation, inference_realesrgan.py, ``dni_weight``).
 
+    :param sha256: of the first and of the second file, as for `load`.
+    :raises CheckpointChanged: one of them holds other bytes.
     :raises BlendMismatch: when the two files hold different networks.
     """
-    state, spec = _read(first)
-    other, other_spec = _read(second)
+    state, spec = _read(first, sha256[0])
+    other, other_spec = _read(second, sha256[1])
     if other_spec != spec:
         raise BlendMismatch(f"{first.name} and {second.name} hold different networks and cannot be mixed")
     return _fill(spec, {key: blend * value + (1 - blend) * other[key] for key, value in state.items()}), spec
+
+
+def content(path: Path, *, sha256: str = "") -> bytes:
+    """The bytes of a file, which hash to ``sha256`` where it is given.
+
+    :raises CheckpointUnreadable: the file cannot be read. :raises CheckpointChanged: it holds other bytes.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointUnreadable(f"{path.name} cannot be read: {error.strerror}") from error
+    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        raise CheckpointChanged(f"{path.name} no longer holds the bytes that were accepted")
+    return data
 
 
 def _fill(spec: NetworkSpec, state: Mapping[str, Tensor]) -> nn.Module:
@@ -67,8 +93,8 @@ def _fill(spec: NetworkSpec, state: Mapping[str, Tensor]) -> nn.Module:
     return network.requires_grad_(False)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], NetworkSpec]:
-    state = translate(_tensors(path))
+def _read(path: Path, sha256: str = "") -> tuple[dict[str, Tensor], NetworkSpec]:
+    state = translate(_tensors(path, content(path, sha256=sha256)))
     spec = deduce(state)
     check_tensors(spec, state)
     for key, tensor in state.items():
@@ -77,46 +103,39 @@ def _read(path: Path) -> tuple[dict[str, Tensor], NetworkSpec]:
     return {key: tensor.detach().to(torch.float32).contiguous() for key, tensor in state.items()}, spec
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
     """The format is decided by content: mirrors are known to serve .pth files under the name .safetensors."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(9)
-        size = path.stat().st_size
-    except OSError as error:
-        raise CheckpointUnreadable(f"{path.name} cannot be read: {error.strerror}") from error
-    if head.startswith((_ZIP_MAGIC, _PICKLE_MAGIC)):
-        content = _torch_content(path, size, zipped=head.startswith(_ZIP_MAGIC))
-    elif head[8:9] == b"{":
-        content = _safetensors_content(path)
+    table: object
+    if data.startswith((_ZIP_MAGIC, _PICKLE_MAGIC)):
+        table = _torch_table(path, data)
+    elif data[8:9] == b"{":
+        table = _safetensors_table(path, data)
     else:
         raise CheckpointUnreadable(f"{path.name} is neither a torch checkpoint (.pth) nor a safetensors file")
     for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
+        if isinstance(table, Mapping) and isinstance(table.get(wrapper), Mapping):
+            table = table[wrapper]
             break
-    if not isinstance(content, Mapping):
-        raise ArchitectureUnknown(f"{path.name} holds a {type(content).__name__}, not a table of tensors")
-    state = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+    if not isinstance(table, Mapping):
+        raise ArchitectureUnknown(f"{path.name} holds a {type(table).__name__}, not a table of tensors")
+    state = {str(key): value for key, value in table.items() if isinstance(value, Tensor)}
     # A tensor of stride 0 can claim any shape over one stored number; copying it would then take that memory.
-    if sum(value.numel() * value.element_size() for value in state.values()) > size:
+    if sum(value.numel() * value.element_size() for value in state.values()) > len(data):
         raise CheckpointUnsafe(f"{path.name} claims more numbers than the file holds")
     if any(not value.is_floating_point() or value.layout != torch.strided for value in state.values()):
         raise ArchitectureUnknown(f"{path.name} holds tensors that are no plain floating-point numbers")
     return state
 
 
-def _torch_content(path: Path, size: int, *, zipped: bool) -> object:
+def _torch_table(path: Path, data: bytes) -> object:
     try:
-        if zipped:
-            with zipfile.ZipFile(path) as archive:
+        if data.startswith(_ZIP_MAGIC):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > size:  # torch stores without compression, so this is no file of torch's own
+            if unpacked > len(data):  # torch stores without compression, so this is no file of torch's own
                 raise CheckpointUnsafe(f"{path.name} unpacks to {unpacked} bytes, more than the file has")
         # weights_only: an unpickler that builds tensors and nothing else. map_location: official files carry CUDA tags.
-        # An open file, not a path: torch would believe a name that ends in .safetensors.
-        with path.open("rb") as file:
-            return torch.load(file, map_location="cpu", weights_only=True)
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "unsupported" in str(error).lower() and "global" in str(error).lower():
             raise CheckpointUnsafe(f"{path.name} wants to execute code while it is loaded; refused") from error
@@ -135,12 +154,12 @@ def _torch_content(path: Path, size: int, *, zipped: bool) -> object:
         raise CheckpointUnreadable(f"{path.name} is truncated or damaged and cannot be loaded") from error
 
 
-def _safetensors_content(path: Path) -> object:
+def _safetensors_table(path: Path, data: bytes) -> object:
     # Networks run, and .pth files load, on machines that have torch alone.
     from safetensors import SafetensorError  # noqa: PLC0415 - may be absent
-    from safetensors.torch import load_file  # noqa: PLC0415 - as above
+    from safetensors.torch import load as load_safetensors  # noqa: PLC0415 - as above
 
     try:
-        return load_file(path, device="cpu")
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        return load_safetensors(data)
+    except (SafetensorError, ValueError, KeyError) as error:
         raise CheckpointUnreadable(f"{path.name} is no safetensors file or is truncated") from error

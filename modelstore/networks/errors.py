@@ -9,6 +9,10 @@ class CheckpointUnreadable(NetworkError):
     """The file is missing, truncated, or neither a torch checkpoint nor a safetensors file."""
 
 
+class CheckpointChanged(NetworkError):
+    """The bytes that were read are not those that were accepted: the file was damaged or replaced since."""
+
+
 class CheckpointUnsafe(NetworkError):
     """The file would execute code, or claims more memory than it holds."""
 

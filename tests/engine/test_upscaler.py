@@ -1,5 +1,6 @@
 """The upscaler: exact tiles, true counts, and what it does when memory, numbers or the caller say stop."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jobs.engine.assembly import with_border
-from jobs.engine.errors import Cancelled, OutOfMemory, WeightsRejected
+from jobs.engine.errors import Cancelled, OutOfMemory, WeightsDamaged, WeightsRejected
 from jobs.engine.network import Block, Network, Window
 from jobs.engine.pool import NetworkPool
 from jobs.engine.types import Frame, Metadata, Picture, Runtime, UpscaleOptions, Weights
@@ -351,6 +352,31 @@ def test_networks_are_loaded_once_and_forgotten_when_there_is_no_room(
     pool.get(dense[2])
     assert pool.weight_bytes <= 30_000 or len(pool) == 1
     assert pool.get(compact) is not first
+
+
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+@pytest.mark.parametrize("blend", [1.0, 0.5, 0.0])
+def test_only_the_bytes_that_were_accepted_are_loaded(tmp_path: Path, backend: Any, blend: float) -> None:
+    """Each load hashes what it loads: size and time of a file say nothing about a disk that rots."""
+    if backend == "reference":
+        pytest.importorskip("realesrgan")
+    paths = [tmp_path / "one.pth", tmp_path / "two.pth"]
+    for seed, path in enumerate(paths):
+        network = seeded(lambda: SRVGGNetCompact(features=4, convolutions=1), seed=seed)
+        torch.save({"params": network.state_dict()}, path)  # the name under which the reference mixes
+    mixed = Weights("mixed", *paths, blend, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths))
+    shot = picture(photo(20, 20))
+    upscaler(backend).upscale(shot, mixed)
+    for wrong, is_loaded in (
+        (replace(mixed, sha256="0" * 64), blend > 0),
+        (replace(mixed, second_sha256="0" * 64), blend < 1),
+    ):
+        if not is_loaded:
+            upscaler(backend).upscale(shot, wrong)
+            continue
+        with pytest.raises(WeightsDamaged, match="no longer holds the bytes that were accepted") as caught:
+            upscaler(backend).upscale(shot, wrong)
+        assert caught.value.retryable
 
 
 def test_a_replaced_file_is_loaded_anew(tmp_path: Path) -> None:

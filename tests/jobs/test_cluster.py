@@ -1,9 +1,11 @@
 """Real clusters: a ticket becomes a result; priorities, cancellation, stopping."""
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -86,6 +88,35 @@ def test_a_job_whose_model_does_not_come_back_fails_with_the_reason(
     start_cluster()
     done = ended(job)
     assert (done.status, done.error_code, done.attempts) == (Status.FAILED, "model_not_available", 1)
+
+
+def test_weights_that_rot_without_a_trace_never_make_a_picture(
+    start_cluster: StartCluster, submit: Submit, tiny_weights: Path, data_dir: Path
+) -> None:
+    """Size, time and inode stay as they were; the network is loaded anew for a blend, as for another precision."""
+    write_model(data_dir, tiny_weights, "tiny-partner")
+    Model.objects.filter(name="tiny-x2").update(denoise_partner="tiny-partner")
+    start_cluster()
+    assert ended(submit(24, 16)).status == Status.COMPLETED
+    path = data_dir / "models" / "tiny-x2.safetensors"
+    rot(path)
+    done = ended(submit(24, 16, denoise_strength=0.5))
+    assert (done.status, done.error_code) == (Status.FAILED, "model_not_available")
+    assert "import it again" in done.error
+    assert Model.objects.get(name="tiny-x2").state == State.FAILED
+    assert Model.objects.get(name="tiny-partner").state == State.READY
+    assert not path.exists()
+
+
+def rot(path: Path) -> None:
+    """Negate the last numbers of a file, as a bad disk does it: nothing but reading them tells."""
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.seek(-64, os.SEEK_END)
+        numbers = -np.frombuffer(file.read(), np.float32)
+        file.seek(-64, os.SEEK_END)
+        file.write(numbers.tobytes())
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def test_sync_goes_before_async_before_batch_and_first_come_first_served_inside(

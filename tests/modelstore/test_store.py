@@ -1,5 +1,6 @@
 """From a name to verified weights on this host."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_corrupt_local_copy_is_replaced_from_the_shared_storage(ready: TestOff
 
 
 def test_a_file_that_did_not_change_is_not_read_again(ready: TestOfficial, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look at the counter of the real digest function: the second job must not cost another 67 MB of reading."""
+    """A look at the counter of the real digest function: a job must not cost another 67 MB of reading."""
     from modelstore import verification
 
     reads: list[Path] = []
@@ -104,6 +105,8 @@ def test_a_file_that_did_not_change_is_not_read_again(ready: TestOfficial, monke
 
     monkeypatch.setattr(verification, "digest_of", counted)
     store.weights_for(ready.name)
+    assert not reads  # who loads it hashes what he loads
+    assert store.verify(ready.row)
     first = len(reads)
     store.weights_for(ready.name)
     assert len(reads) == first
@@ -119,6 +122,7 @@ def test_a_corrupt_shared_file_is_fetched_again(
 ) -> None:
     if with_cache:
         request.getfixturevalue("cache")
+    assert store.verify(ready.row)
     shared = models_dir / f"{ready.name}.pth"
     shared.write_bytes(b"x" * len(ready.content))
     with pytest.raises(ModelNotReady, match="fetched again") as refusal:
@@ -154,16 +158,33 @@ def test_verify_finds_a_rotten_file(ready: TestOfficial, models_dir: Path) -> No
     content[-1] ^= 1
     with path.open("r+b") as file:
         file.write(content)
-    import os
-
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as a disk does it: without a trace
     assert store.weights_for(ready.name).path == path
     assert not store.verify(ready.row)
     assert ready.row.state == State.REQUESTED
 
 
+def test_who_found_other_bytes_at_loading_has_them_replaced(ready: TestOfficial, cache: Path, models_dir: Path) -> None:
+    """First this host's copy is at fault, then the shared file too."""
+    local = store.weights_for(ready.name)
+    store.reread(local)
+    assert local.path.exists()
+    for path in (local.path, models_dir / f"{ready.name}.pth"):
+        status = path.stat()
+        path.write_bytes(b"x" * len(ready.content))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        store.reread(local)
+        assert not local.path.exists()
+        if path == local.path:
+            assert store.weights_for(ready.name).path.read_bytes() == ready.content
+            local.path.unlink()
+    with pytest.raises(ModelNotReady, match="fetched again"):
+        store.weights_for(ready.name)
+
+
 def test_a_damaged_imported_model_fails_with_advice(ready: TestOfficial, models_dir: Path) -> None:
     Model.objects.filter(name=ready.name).update(origin="imported")
+    assert store.verify(ready.row)
     (models_dir / f"{ready.name}.pth").write_bytes(b"x" * len(ready.content))
     with pytest.raises(ModelNotReady) as refusal:
         store.weights_for(ready.name)
