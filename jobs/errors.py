@@ -31,6 +31,12 @@ class ResultNotFound(JobError):
     code = "result_not_found"
 
 
+class PreviewNotFound(ResultNotFound):
+    """The job has a result, but its small rendition could not be made, or was cleaned up."""
+
+    code = "preview_not_found"
+
+
 class JobFailed(JobError):
     """The job ended without a result; ``code`` is the job's own error code."""
 

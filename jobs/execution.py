@@ -1,4 +1,4 @@
-"""One attempt of one job: claim -> weights -> decode -> upscale -> encode -> store -> finish.
+"""One attempt of one job: claim -> weights -> decode -> upscale -> encode -> store -> finish -> preview.
 
 Nothing long happens in a transaction. The result gets its name on the disk before the row names it; what the row does
 not name in the end is deleted by who wrote it.
@@ -23,8 +23,8 @@ from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
 from jobs.limits import engine_limits
 from jobs.models.answers import Finished
 from jobs.models.job import Job
-from jobs.previews import write_preview
-from jobs.processes import presence, workplace
+from jobs.previews import add_preview
+from jobs.processes import cluster, presence, workplace
 from jobs.processes.insisting import insist
 from jobs.processes.pulse import Pulse, Reason
 from modelstore.errors import ModelNotReady, ModelStoreError
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 #: Between two looks at a model that is being fetched again.
 _MODEL_PAUSE_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 1.0
+#: A worker that is at a preview for so long hangs, and is killed by the cluster's main process.
+_PREVIEW_SECONDS = 60.0
 
 
 class _ModelComing(Exception):
@@ -72,10 +74,10 @@ def run_next() -> bool:
 def _attempt(job: Job) -> bool:
     """Work on a claimed job. Every way out settles the row, or leaves it to its owner. False: the device is lost."""
     started = time.perf_counter()
-    outcome, usable = "failed", True
+    outcome, usable, result = "failed", True, None
     with Pulse(job, before_exit=lambda: _delete_claim(job)) as pulse:
         try:
-            finished = _compute(job, pulse)
+            finished, result = _compute(job, pulse)
             outcome = "completed" if insist(lambda: Job.objects.succeed(job, finished)) else "lost"
         except Cancelled:
             outcome = _interrupted(job, pulse)
@@ -98,10 +100,15 @@ def _attempt(job: Job) -> bool:
     elif job.attempts > 1:  # this reads a directory
         files.remove_strays(job.id, keep=job.token)
     logger.info("job %s job=%s worker=%s seconds=%.3f", outcome, job.id, job.worker, time.perf_counter() - started)
+    if outcome == "completed" and result is not None:
+        job.result_sha256 = finished.result_sha256
+        cluster.set_limit(time.monotonic() + _PREVIEW_SECONDS)
+        add_preview(job, result)
+        cluster.set_limit(0.0)
     return usable
 
 
-def _compute(job: Job, pulse: Pulse) -> Finished:
+def _compute(job: Job, pulse: Pulse) -> tuple[Finished, Picture]:
     options = job.job_options
     limits = engine_limits()
     seconds: dict[str, float] = {}
@@ -127,7 +134,7 @@ def _compute(job: Job, pulse: Pulse) -> Finished:
     pulse.check()
     report = replace(report, seconds={**report.seconds, **seconds})
     accounted = asdict(report) | {"seconds": dict(report.seconds)}
-    return replace(stored, tiles_done=report.tiles, tiles_total=report.tiles, report=accounted)
+    return replace(stored, tiles_done=report.tiles, tiles_total=report.tiles, report=accounted), result
 
 
 def _weights(model: str, denoise_strength: float | None) -> LocalWeights:
@@ -151,7 +158,7 @@ def _weights(model: str, denoise_strength: float | None) -> LocalWeights:
 
 
 def _store(job: Job, result: Picture, provenance: str) -> Finished:
-    """Write result and preview under names that carry the claim's token.
+    """Write the result under a name that carries the claim's token.
 
     :raises _StorageError: the disk refused.
     """
@@ -170,7 +177,6 @@ def _store(job: Job, result: Picture, provenance: str) -> Finished:
         size, digest = part.stat().st_size, _sha256(part)
         name = files.result_name(job.id, job.token, written)
         files.keep(part, name)
-        preview = _store_preview(job, result)
     except OSError as error:
         # Pillow's encoders lose the number of an error while they write.
         if error.errno in files.FULL or error.errno is None:
@@ -183,17 +189,7 @@ def _store(job: Job, result: Picture, provenance: str) -> Finished:
         result_width=result.width,
         result_height=result.height,
         result_sha256=digest,
-        preview_file=preview,
     )
-
-
-def _store_preview(job: Job, result: Picture) -> str:
-    assert job.token is not None
-    part = files.part_of_preview(job.id, job.token)
-    written = write_preview(result, part)
-    name = files.preview_name(job.id, job.token, written)
-    files.keep(part, name)
-    return name
 
 
 def _interrupted(job: Job, pulse: Pulse) -> str:

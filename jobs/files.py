@@ -72,12 +72,9 @@ def preview_name(job_id: uuid.UUID, token: uuid.UUID, image_format: str) -> str:
 
 def part_of_result(job_id: uuid.UUID, token: uuid.UUID) -> Path:
     """Where one claim of a job writes its result before it has a name."""
-    return _part(RESULTS, job_id, token)
-
-
-def part_of_preview(job_id: uuid.UUID, token: uuid.UUID) -> Path:
-    """Where one claim of a job writes its preview before it has a name."""
-    return _part(PREVIEWS, job_id, token)
+    path = path_of(f"{RESULTS}/{job_id.hex[:2]}/{job_id}-{token.hex}{PART}")
+    _make_directory(path.parent)
+    return path
 
 
 def delete(path: Path) -> int | None:
@@ -109,12 +106,6 @@ def remove_strays(job_id: uuid.UUID, keep: uuid.UUID | None) -> None:
     for path in _written_for(job_id):
         if keep is None or keep.hex not in path.name:
             delete(path)
-
-
-def _part(kind: str, job_id: uuid.UUID, token: uuid.UUID) -> Path:
-    path = path_of(f"{kind}/{job_id.hex[:2]}/{job_id}-{token.hex}{PART}")
-    _make_directory(path.parent)
-    return path
 
 
 def _written_for(job_id: uuid.UUID) -> list[Path]:
@@ -219,6 +210,16 @@ def keep(path: Path, name: str) -> None:
         os.fsync(file.fileno())
     path.replace(target)
     sync_directory(target.parent)
+
+
+def write(name: str, data: bytes) -> None:
+    """Write a small file that can be done without: whole for whoever opens it, but not waited for to reach the disk."""
+    target = path_of(name)
+    _make_directory(target.parent)
+    part = target.with_name(target.name + PART)
+    part.write_bytes(data)
+    part.chmod(_MODE)
+    part.replace(target)
 
 
 def copy(source: str, name: str) -> None:

@@ -1,19 +1,58 @@
-"""A small rendition of a result, for pages: a 400-megapixel PNG is no thumbnail."""
+"""A small rendition of a result, for pages: a 400-megapixel PNG is no thumbnail.
 
-from dataclasses import replace
-from pathlib import Path
+It is made when the job counts as completed already: nobody waits for it, and it may fail alone.
+"""
+
+import io
+import logging
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from jobs.engine.codec import encode
-from jobs.engine.types import EncodeOptions, Frame, Metadata, Picture
+from jobs import files
+from jobs.engine.types import Picture
+from jobs.models.job import Job
+from jobs.processes.insisting import insist
+from jobs.states import Status
+
+logger = logging.getLogger(__name__)
 
 MAX_SIDE = 1280
+_QUALITY = 82
 
 
-def write_preview(picture: Picture, path: Path) -> str:
-    """Write the first frame at no more than 1280 px a side, 8 bit, with its colour profile. Returns the format.
+def add_preview(job: Job, picture: Picture) -> None:
+    """Make the preview of a completed job, and of the jobs that took over its result meanwhile.
+
+    :param job: with the token of the claim that completed it, and the ``result_sha256`` of its result.
+
+    Raises nothing: a job without a preview is a good job.
+    """
+    assert job.token is not None
+    try:
+        data, written = render(picture)
+        _give(job, files.preview_name(job.id, job.token, written), data)
+        equal = Job.objects.filter(status=Status.COMPLETED, fingerprint=job.fingerprint, preview_file="")
+        for twin in equal.filter(result_sha256=job.result_sha256).exclude(pk=job.pk):
+            _give(twin, files.preview_name(twin.id, twin.id, written), data)
+    except Exception:  # an edge: the caller has his result, and the worker the next job
+        logger.exception("no preview job=%s", job.id)
+
+
+def _give(job: Job, name: str, data: bytes) -> None:
+    """Name the file in the row, then write it: a process that is killed leaves no file that nobody would delete."""
+    if not insist(lambda: Job.objects.add_preview(job, name)):
+        return
+    files.write(name, data)
+    if not insist(
+        lambda: Job.objects.filter(pk=job.pk).exists()
+    ):  # deleted between the two, when there was no file yet
+        files.remove([name])
+
+
+def render(picture: Picture) -> tuple[bytes, str]:
+    """The first frame at no more than 1280 px a side, 8 bit, with its colour profile: a file's bytes and its format.
 
     JPEG, which is fast; WebP where there is transparency.
     """
@@ -21,14 +60,14 @@ def write_preview(picture: Picture, path: Path) -> str:
     scale = min(1.0, MAX_SIDE / max(picture.width, picture.height))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     color = _small(frame.color, size)
-    alpha = None if frame.alpha is None else _small(frame.alpha[:, :, np.newaxis], size)[:, :, 0]
-    small = replace(
-        picture,
-        frames=(Frame(color, alpha),),
-        metadata=Metadata(icc=picture.metadata.icc),
-    )
-    options = EncodeOptions(format="jpeg" if alpha is None else "webp", quality=82)
-    return encode(small, path, options)
+    image = Image.fromarray(color[:, :, 0] if color.shape[2] == 1 else color)
+    if frame.alpha is not None:
+        image = image.convert("RGB")
+        image.putalpha(Image.fromarray(_small(frame.alpha[:, :, np.newaxis], size)[:, :, 0]))
+    written = "jpeg" if frame.alpha is None else "webp"
+    target = io.BytesIO()
+    image.save(target, written.upper(), quality=_QUALITY, icc_profile=picture.metadata.icc)
+    return target.getvalue(), written
 
 
 def _small(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -13,6 +13,7 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "job_not_found": (404, "Job not found: invalid-job-id"),
     "batch_not_found": (404, "Batch not found: invalid-batch-id"),
     "result_not_found": (404, "Result not found: job 550e8400-e29b-41d4-a716-446655440000 was cancelled"),
+    "preview_not_found": (404, "Preview not found: job 550e8400-e29b-41d4-a716-446655440000 has none"),
     "model_not_found": (404, "Model not found: RealESRGAN_x5"),
     "job_state_conflict": (
         409,

@@ -63,6 +63,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     engine.FormatUnsupported: Answer(400, "format_unsupported"),
     jobs.BatchNotFound: Answer(404, "batch_not_found"),
     jobs.ResultNotFound: Answer(404, "result_not_found"),
+    jobs.PreviewNotFound: Answer(404, "preview_not_found"),
     jobs.JobFailed: Answer(500, "job_failed"),
     jobs.InputRejected: Answer(400, "image_invalid"),
     jobs.BatchRejected: Answer(400, "batch_rejected"),

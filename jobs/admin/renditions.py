@@ -44,8 +44,13 @@ def of_result(job: Job, size: str) -> bytes:
     if not job.result_file:
         raise NoRendition("no result")
     pixels = (job.result_width or 0) * (job.result_height or 0)
-    use_preview = job.preview_file and (size == "thumb" or pixels > MAX_PIXELS)
+    use_preview = (size == "thumb" or pixels > MAX_PIXELS) and _is_there(job.preview_file)
     return _render(job.preview_file if use_preview else job.result_file, SIDES[size])
+
+
+def _is_there(name: str) -> bool:
+    """Whether the row names a file and it exists: a preview may fail alone."""
+    return bool(name) and files.path_of(name).exists()
 
 
 def _render(name: str, side: int) -> bytes:

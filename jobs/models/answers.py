@@ -15,7 +15,6 @@ class Finished:
     result_width: int
     result_height: int
     result_sha256: str
-    preview_file: str = ""
     tiles_done: int = 0
     tiles_total: int | None = None
     report: dict[str, Any] = field(default_factory=dict)

@@ -114,6 +114,14 @@ class JobQuerySet(models.QuerySet["Job"]):
                 self._changed(job.pk)
         return bool(changed) or self.filter(pk=job.pk, result_file=finished.result_file).exists()
 
+    def add_preview(self, job: "Job", name: str) -> bool:
+        """Name the preview of a completed job's result. False: the job is gone, or has one; the file is the caller's.
+
+        The answer stays True when it is asked again after a connection that broke between COMMIT and its answer.
+        """
+        done = self.filter(pk=job.pk, status=Status.COMPLETED, result_sha256=job.result_sha256)
+        return bool(done.filter(preview_file="").update(preview_file=name)) or done.filter(preview_file=name).exists()
+
     def fail(self, job: "Job", error: str, code: str) -> bool:
         """End a claimed job as failed; ``error`` is shown to its owner. False: the claim was lost."""
         return self._end(self._held(job), job.pk, Status.FAILED, error, code)

@@ -31,7 +31,8 @@ def existing(fingerprint: str, api_key: ApiKey | None) -> Job | None:
 def answer_from_existing(job: Job, made: list[str]) -> bool:
     """Complete an unsaved job with the result of an equal one of the same caller. False: it has to be computed.
 
-    The files are hard links (or copies), so either job can be cleaned up alone. ``made`` receives their names.
+    The files are hard links (or copies), so either job can be cleaned up alone. ``made`` receives their names. A
+    preview that is not there yet is given to both jobs by the worker that makes it.
     """
     source = existing(job.fingerprint, job.api_key)
     if source is None:
@@ -42,12 +43,14 @@ def answer_from_existing(job: Job, made: list[str]) -> bool:
     try:
         made.append(result)
         files.copy(source.result_file, result)
-        if preview:
+    except FileNotFoundError:  # cleaned up at this moment
+        return False
+    if preview:
+        try:
             made.append(preview)
             files.copy(source.preview_file, preview)
-    except FileNotFoundError:  # cleaned up at this moment
-        files.remove([result, preview])
-        return False
+        except FileNotFoundError:  # it may fail alone
+            preview = ""
     for name in _COPIED:
         setattr(job, name, getattr(source, name))
     job.status = Status.COMPLETED

@@ -40,6 +40,14 @@ def still_running(job: Job) -> Response:
     return response
 
 
+def preview_coming(job: Job) -> Response:
+    """202: the job is completed, and its preview is being made at this moment."""
+    response = accepted(job)
+    response.headers["Retry-After"] = "1"
+    response.data = {"detail": "Preview still being made", **response.data}
+    return response
+
+
 def retry_after(job: Job) -> int:
     """Whole seconds after which asking again makes sense."""
     left = Forecast([job]).seconds_left(job)

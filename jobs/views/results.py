@@ -1,19 +1,23 @@
 """Pictures of a job: the result, its preview, the input."""
 
-from collections.abc import Callable
+from datetime import timedelta
 
 from django.core.files.base import File
 from django.http import HttpResponseBase
+from django.utils import timezone
 from rest_framework.request import Request
 
 from jobs import files
-from jobs.errors import ResultNotFound
+from jobs.errors import PreviewNotFound, ResultNotFound
 from jobs.models import Job
 from jobs.states import LIVE
 from jobs.views import outcome
 from jobs.views.base import ApiViewSet, find_job
 from jobs.views.docs import pictures as docs
 from jobs.views.downloads import content_type, download
+
+#: A preview is made when its job counts as completed already. One that is not there after so long never comes.
+_PREVIEW_TIME = timedelta(seconds=60)
 
 
 class PictureViewSet(ApiViewSet):
@@ -35,22 +39,27 @@ class PictureViewSet(ApiViewSet):
         if job.status in LIVE:
             return outcome.still_running(job)
         outcome.refuse_unfinished(job, blame_picture=False)
-        return _inline(request, job, files.open_preview, what="Preview", etag=f"preview-{job.result_sha256}")
+        try:
+            file = files.open_preview(job)
+        except FileNotFoundError:
+            if job.finished_at and timezone.now() - job.finished_at < _PREVIEW_TIME:
+                return outcome.preview_coming(job)
+            raise PreviewNotFound(f"Preview not found: job {job.id} has none") from None
+        return _inline(request, job, file, etag=f"preview-{job.result_sha256}")
 
     @docs.INPUT
     def input(self, request: Request, job_id: str) -> HttpResponseBase:
         """The picture as it was sent."""
-        return _inline(request, find_job(request, job_id), files.open_input, what="Input", etag="")
+        job = find_job(request, job_id)
+        try:
+            file = files.open_input(job)
+        except FileNotFoundError:
+            raise ResultNotFound(f"Input not found: job {job.id} has none, or it was cleaned up") from None
+        return _inline(request, job, file, etag=job.input_sha256)
 
 
-def _inline(
-    request: Request, job: Job, opened: Callable[[Job], File[bytes]], *, what: str, etag: str
-) -> HttpResponseBase:
+def _inline(request: Request, job: Job, file: File[bytes], *, etag: str) -> HttpResponseBase:
     """Answer a picture that is looked at rather than saved."""
-    try:
-        file = opened(job)
-    except FileNotFoundError:
-        raise ResultNotFound(f"{what} not found: job {job.id} has none, or it was cleaned up") from None
     suffix = str(file.name).rpartition(".")[2]
     stem = files.download_name(job).rpartition(".")[0]
     return download(
@@ -59,6 +68,6 @@ def _inline(
         size=file.size,
         media_type=content_type(suffix),
         name=f"{stem}.{suffix}",
-        etag=etag or job.input_sha256,
+        etag=etag,
         inline=True,
     )

@@ -299,8 +299,11 @@ def complete(job: Job) -> Job:
     for name in names:
         files.path_of(name).parent.mkdir(parents=True, exist_ok=True)
         files.path_of(name).write_bytes(b"pixel")
-    assert Job.objects.succeed(claimed, Finished(names[0], 5, "png", 48, 32, "f" * 64, names[1], 1, 1, {"tiles": 1}))
-    return Job.objects.get(pk=job.pk)
+    assert Job.objects.succeed(claimed, Finished(names[0], 5, "png", 48, 32, "f" * 64, 1, 1, {"tiles": 1}))
+    done = Job.objects.get(pk=job.pk)
+    assert Job.objects.add_preview(done, names[1])
+    done.refresh_from_db()
+    return done
 
 
 def test_equal_work_is_answered_from_the_existing_result(make_submission: Make) -> None:
@@ -359,10 +362,18 @@ def test_a_setting_reuses_without_being_asked(make_submission: Make, settings: S
 
 def test_a_result_that_was_cleaned_up_is_computed_anew(make_submission: Make, data_dir: Path) -> None:
     first = complete(intake.submit(picture(), make_submission()))
-    files.path_of(first.preview_file).unlink()
+    files.path_of(first.result_file).unlink()
     again = intake.submit(picture(), make_submission(reuse=True))
     assert again.status == Status.QUEUED
-    assert set(stored_files(data_dir)) == {first.input_file, first.result_file, again.input_file}
+    assert set(stored_files(data_dir)) == {first.input_file, first.preview_file, again.input_file}
+
+
+def test_a_result_without_a_preview_is_a_result(make_submission: Make, data_dir: Path) -> None:
+    first = complete(intake.submit(picture(), make_submission()))
+    files.path_of(first.preview_file).unlink()
+    again = intake.submit(picture(), make_submission(reuse=True))
+    assert (again.status, again.preview_file) == (Status.COMPLETED, "")
+    assert set(stored_files(data_dir)) == {first.input_file, first.result_file, again.input_file, again.result_file}
 
 
 def test_another_file_under_the_models_name_is_other_work(make_submission: Make, model: Any) -> None:

@@ -48,8 +48,9 @@ RESULT = operation(
 PREVIEW = operation(
     "jobs_preview",
     "Jobs",
-    (*_ERRORS, "job_failed"),
+    (*_ERRORS, "preview_not_found", "job_failed"),
     summary="Look at a small rendition of the result",
+    description="It is made in the moment after the job is completed: 202 until then, 404 where none could be made.",
     parameters=[JOB_ID, RANGE, IF_NONE_MATCH, LOCATION, RETRY_AFTER],
     responses=_download(PICTURE_TYPES, "The rendition") | _NOT_YET,
 )

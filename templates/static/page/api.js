@@ -94,6 +94,23 @@ export async function pictureUrl(jobId, what) {
   return known.urls[`${what}_url`];
 }
 
+const SHOWN_PIXELS = 40_000_000; // more than browsers show as an <img> without trouble
+
+/**
+ * The address of what to show of a finished job: its preview, which is made in the moment after the job's end, or the
+ * result itself where no preview comes and the result is not too large.
+ */
+export async function shownUrl(jobId, job) {
+  const preview = await pictureUrl(jobId, "preview");
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const answer = await fetch(preview, { method: "HEAD" });
+    if (answer.status === 200) return preview;
+    if (answer.status !== 202) break;
+    await new Promise((resolve) => setTimeout(resolve, 1000 * (Number(answer.headers.get("Retry-After")) || 1)));
+  }
+  return job.result_width * job.result_height > SHOWN_PIXELS ? preview : pictureUrl(jobId, "result");
+}
+
 /** Let the browser save what is at `address`, under the name that the service gives it. */
 export function save(address, name = "") {
   const link = document.createElement("a");

@@ -1,6 +1,6 @@
 // Wires the page together: files in, cards out, one upload after the other.
 
-import { ApiError, apiKey, call, pictureUrl, saveArchive, url } from "./api.js";
+import { ApiError, apiKey, call, pictureUrl, saveArchive, shownUrl, url } from "./api.js";
 import { Card } from "./card.js";
 import "./compare.js";
 import { takeFiles } from "./intake.js";
@@ -141,7 +141,7 @@ async function compare(card) {
   try {
     const [before, after] = await Promise.all([
       card.localUrl ?? pictureUrl(card.id, "input"),
-      pictureUrl(card.id, "preview"),
+      shownUrl(card.id, job),
     ]);
     viewer.querySelector("before-after").show({
       before, after, label: card.name, width: job.result_width, height: job.result_height,

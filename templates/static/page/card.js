@@ -1,6 +1,6 @@
 // One picture on the page, from the file that was chosen to the result that can be downloaded.
 
-import { ApiError, call, pictureUrl, save, send } from "./api.js";
+import { ApiError, call, pictureUrl, save, send, shownUrl } from "./api.js";
 import { follow } from "./events.js";
 import { bytes, percent, pixels, seconds } from "./format.js";
 import { forget, remember } from "./history.js";
@@ -187,7 +187,7 @@ export class Card {
 
   async #showResult() {
     try {
-      this.parts.thumb.src = await pictureUrl(this.id, "preview");
+      this.parts.thumb.src = await shownUrl(this.id, this.job);
     } catch (error) {
       this.mention(error);
     }

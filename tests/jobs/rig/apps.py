@@ -10,7 +10,7 @@ from typing import Any
 
 from django.apps import AppConfig
 
-POISON, HANGS, HANGS_WITH_GIL, SLOW, LOSES_DEVICE = 13, 14, 15, 17, 19
+POISON, HANGS, HANGS_WITH_GIL, SLOW, LOSES_DEVICE, NO_PREVIEW = 13, 14, 15, 17, 19, 21
 SLOW_SECONDS = 3.0
 
 
@@ -38,6 +38,7 @@ class RigConfig(AppConfig):
             return picture
 
         decoding.decode = rigged
+        _hold_previews(Path(os.environ.get("RIG_PREVIEWS_WAIT_FOR", "/")))
         if os.environ.get("RIG_DIE_WITH_LOCK"):
             _die_once_with_the_sentinels_lock(Path(os.environ["RIG_DIE_WITH_LOCK"]))
         if os.environ.get("RIG_RESOLVER_HANGS"):
@@ -46,6 +47,22 @@ class RigConfig(AppConfig):
             from jobs import files
 
             files.remove = lambda names: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment,return-value]
+
+
+def _hold_previews(gate: Path) -> None:
+    """No preview is made before the file is there; none of a picture of a certain width can be made."""
+    from jobs import previews
+
+    render = previews.render
+
+    def held(picture: Any) -> Any:
+        while not gate.exists():
+            time.sleep(0.02)
+        if picture.width == 2 * NO_PREVIEW:
+            raise ValueError("no preview of this")
+        return render(picture)
+
+    previews.render = held
 
 
 def _hang(*_args: Any, **_rest: Any) -> None:
