@@ -45,9 +45,7 @@ def _give(job: Job, name: str, data: bytes) -> None:
     if not insist(lambda: Job.objects.add_preview(job, name)):
         return
     files.write(name, data)
-    if not insist(
-        lambda: Job.objects.filter(pk=job.pk).exists()
-    ):  # deleted between the two, when there was no file yet
+    if not insist(lambda: Job.objects.filter(pk=job.pk).exists()):  # deleted when there was no file to delete yet
         files.remove([name])
 
 

@@ -19,6 +19,9 @@ from jobs.engine.types import OnTile, UpscaleOptions, Weights
 Array = NDArray[Any]
 Rows = Sequence[Sequence[Tile]]
 
+#: After so many tiles, all of which overflowed in half precision, the next is not tried in it: that would cost twice.
+GIVE_UP_AFTER = 4
+
 
 @dataclass
 class Run:
@@ -40,6 +43,9 @@ class Run:
     notes: list[str] = field(default_factory=list)
     #: The longest side of a tile that memory has allowed since it was short; 0: it was not.
     limit: int = 0
+    #: Tiles for which half precision sufficed. Where it never does, it is given up.
+    finite: int = 0
+    precise: bool = False
 
     def expect(self, tiles: Sequence[Tile]) -> None:
         """More work: to be called, for all of it, before the first tile."""
@@ -99,12 +105,30 @@ class Run:
 
     def redo(self, window: Window) -> Block:
         """Half precision overflowed (or the weights do): the same tile in fp32, counted in the report."""
-        precise = self.pool.get(self.weights, "fp32")
-        block = next(iter(precise.run(iter([window]))))
+        block = next(iter(self.pool.get(self.weights, "fp32").run(iter([window]))))
         if not block.finite:
             raise WeightsRejected(f"the network {self.weights.name} gives numbers that are not finite, even in fp32")
-        self.redone += 1
         return block
+
+    def count(self, *, finite: bool) -> None:
+        """A tile is there: by half precision, or in fp32 because that overflowed."""
+        if finite and not self.precise:
+            self.finite += 1
+        else:
+            self.redone += 1
+
+    def overflows_always(self) -> bool:
+        """Whether half precision has been tried often enough, and in vain."""
+        half = self.network.place.precision != "fp32"
+        return half and not self.precise and self.finite == 0 and self.redone >= GIVE_UP_AFTER
+
+    def go_precise(self) -> None:
+        """Compute the rest in fp32, and what comes after this picture too: twice the work for nothing otherwise."""
+        self.notes.append(
+            f"{self.network.place.precision} overflowed in each of the first {self.redone} tiles; fp32 from there on"
+        )
+        self.pool.give_up(self.weights, self.network.place)
+        self.network, self.precise = self.pool.get(self.weights, "fp32"), True
 
 
 def fill(run: Run, planes: Sequence[Array], step: Plan, canvases: Sequence[Canvas]) -> None:
@@ -152,13 +176,18 @@ def _blocks(run: Run, work: Sequence[tuple[Array, Tile]], dtype: np.dtype[Any]) 
         try:
             for block in run.network.run(iter(windows)):
                 good = block if block.finite else run.redo(windows[at - first])
+                run.count(finite=block.finite)
                 run.notes += [note for note in block.notes if note not in run.notes]
                 run.finished()
                 at += 1
                 yield good.pixels
+                if run.overflows_always():
+                    break
         except MemoryError as error:
             reason = str(error)  # the error itself holds, by its frames, the memory that is short
-        if reason is None:
+        if run.overflows_always():
+            run.go_precise()
+        elif reason is None:
             if at < first + len(windows):
                 raise RuntimeError(f"{at - first} blocks came for {len(windows)} windows")
         elif at == relieved or not run.pool.release():

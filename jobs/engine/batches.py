@@ -91,7 +91,7 @@ def blocks_of(
                 if count == 1:
                     raise MemoryError(shortage)
                 fits = count // 2
-                note = (f"memory was short for {count} tiles at once; {fits} at once from there on",)
+                note += (f"memory was short for {count} tiles at once; {fits} at once from there on",)
         while calls:
             yield from _noted(calls.popleft().blocks(), note)
     finally:

@@ -124,7 +124,25 @@ def _record(compute: Compute, device: torch.device, side: "torch.cuda.Stream", k
             torch._C._cuda_endAllocateToPool(device.index, pool)  # noqa: SLF001 - nothing public does it
     # A context that died says so here, and that is not to be taken for a matter of graphs alone.
     torch.cuda.synchronize(device)
+    _free_pool(device, pool)
     raise RecordingFailedError(reason, lasting=lasting)
+
+
+def _free_pool(device: torch.device, pool: Any) -> None:
+    """Give back what a recording took that was never ended: torch counts its pool as in use for ever (pytorch#190348).
+
+    Told by what is left of it, not by torch's version: another release of a pool that was released is an error.
+    """
+    with contextlib.suppress(RuntimeError):
+        torch.cuda.empty_cache()
+        left = [
+            segment["active_size"]
+            for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]  # torch's
+            if tuple(segment.get("segment_pool_id", ())) == tuple(pool)
+        ]
+        if left and not any(left):
+            torch._C._cuda_releasePool(device.index, pool)  # noqa: SLF001 - nothing public does it
+            torch.cuda.empty_cache()
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -4,11 +4,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
-from jobs.engine.errors import DeviceUnavailable
+from jobs.engine import cards
+from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
 from jobs.engine.memory import free_host_bytes
 from jobs.engine.types import Precision, Runtime
 
@@ -23,6 +24,8 @@ class Place:
     name: str  # as people know it
     backend: Literal["torch", "openvino", "reference"]
     precision: Literal["fp32", "bf16", "fp16"]
+    uuid: str = ""  # of the card, as the driver's tools write it; two processes may both call theirs cuda:0
+    note: str = ""  # what "auto" could not take, and why; for the report and the log
 
     @property
     def kind(self) -> str:
@@ -33,8 +36,7 @@ class Place:
         """Free memory of the device now; 0 when it is not known."""
         if self.kind == "cuda":
             free, _ = torch.cuda.mem_get_info(torch.device(self.device))
-            reserved = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-            return int(free + reserved)
+            return int(free) + _cached_bytes(torch.device(self.device).index)
         return free_host_bytes()
 
 
@@ -45,40 +47,73 @@ def resolve(runtime: Runtime, precision: Precision | None = None) -> Place:
     :raises DeviceUnavailable: for a device, backend or precision that this machine does not have.
     """
     wanted = precision or runtime.precision
-    device = _device(runtime.device)
+    device, note = _device(runtime.device)
     if device.startswith("cuda"):
-        if runtime.backend == "openvino":
-            raise DeviceUnavailable("the openvino backend runs on the CPU only")
-        if wanted == "bf16" and not _cuda_has_bf16(device):
-            raise DeviceUnavailable(f"{device} has no bf16")
-        return Place(
-            device=device,
-            name=torch.cuda.get_device_name(device),
-            backend="reference" if runtime.backend == "reference" else "torch",
-            precision="fp16" if wanted == "auto" else wanted,
-        )
+        return _on_card(device, runtime, wanted, note)
     if wanted == "fp16":
-        raise DeviceUnavailable("fp16 on a CPU has no hardware behind it; use fp32 or bf16")
+        raise PrecisionUnavailable("fp16 on a CPU has no hardware behind it; use fp32 or bf16")
     if wanted == "bf16" and not cpu_has_bf16():
-        raise DeviceUnavailable("this CPU has neither AMX nor AVX512-BF16, so bf16 would only be slower; use fp32")
+        raise PrecisionUnavailable("this CPU has neither AMX nor AVX512-BF16, so bf16 would only be slower; use fp32")
     if runtime.backend == "reference":
         if wanted == "bf16":
-            raise DeviceUnavailable("the reference backend computes in fp32 on a CPU")
-        return Place(device="cpu", name=cpu_name(), backend="reference", precision="fp32")
+            raise PrecisionUnavailable("the reference backend computes in fp32 on a CPU")
+        return Place(device="cpu", name=cpu_name(), backend="reference", precision="fp32", note=note)
     backend = runtime.backend
     if backend == "auto":
         backend = "openvino" if _has_openvino() else "torch"
     if backend == "openvino" and not _has_openvino():
         raise DeviceUnavailable("the openvino package is not installed")
     chosen: Literal["fp32", "bf16"] = "bf16" if wanted == "bf16" or (wanted == "auto" and cpu_has_bf16()) else "fp32"
-    return Place(device="cpu", name=cpu_name(), backend=backend, precision=chosen)
+    return Place(device="cpu", name=cpu_name(), backend=backend, precision=chosen, note=note)
+
+
+def precisions(runtime: Runtime) -> tuple[str, ...]:
+    """The precisions that a job may ask of this runtime here."""
+    found = []
+    for precision in get_args(Precision):
+        if precision != "auto":
+            with suppress(DeviceUnavailable):
+                found.append(resolve(runtime, precision).precision)
+    return tuple(found)
+
+
+def _on_card(device: str, runtime: Runtime, wanted: Precision, note: str) -> Place:
+    if runtime.backend == "openvino":
+        raise DeviceUnavailable("the openvino backend runs on the CPU only")
+    if wanted == "bf16" and runtime.backend == "reference":
+        raise PrecisionUnavailable("the reference backend computes in fp32 or fp16")
+    if wanted == "bf16" and not _cuda_has_bf16(device):
+        raise PrecisionUnavailable(f"{device} has no bf16")
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", "")
+    return Place(
+        device=device,
+        name=torch.cuda.get_device_name(device),
+        backend="reference" if runtime.backend == "reference" else "torch",
+        precision="fp16" if wanted == "auto" else wanted,
+        uuid=f"GPU-{uuid}" if uuid else "",
+        note=note,
+    )
 
 
 def give_back_cached_memory() -> None:
-    """Return to the CUDA devices what torch keeps of them for later."""
+    """Return to the CUDA devices, and to the host, what torch keeps of their memory for later."""
     # Torch refuses while it believes that a graph is being recorded; a lost device is the next caller's to find.
     with suppress(RuntimeError):
         torch.cuda.empty_cache()
+    # Pinned buffers stay pinned for the life of the process otherwise: nobody else gets that memory, not even swap.
+    empty_host_cache = getattr(torch.accelerator, "empty_host_cache", None)  # not before torch 2.10
+    if empty_host_cache is not None:
+        with suppress(RuntimeError):
+            empty_host_cache()
+
+
+def _cached_bytes(index: int) -> int:
+    """What torch holds of a card and would use for the next call; what recorded calls hold is not for others."""
+    return sum(
+        segment["total_size"] - segment["active_size"]
+        for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]  # torch's
+        if segment["device"] == index and tuple(segment.get("segment_pool_id", (0, 0))) == (0, 0)
+    )
 
 
 def _cuda_has_bf16(device: str) -> bool:
@@ -104,19 +139,43 @@ def cpu_name() -> str:
     return str(torch.cpu.get_capabilities().get("cpu_name", "CPU"))
 
 
-def _device(wanted: str) -> str:
+def _device(wanted: str) -> tuple[str, str]:
+    """The device, and what "auto" passed over to come to it."""
     if wanted == "cpu":
-        return "cpu"
+        return "cpu", ""
     if wanted != "auto" and wanted.partition(":")[0] != "cuda":
         raise DeviceUnavailable(f"the device {wanted} is not known; cpu, cuda and cuda:N are")
     if not torch.cuda.is_available():
+        trouble = cards.trouble()
         if wanted == "auto":
-            return "cpu"
-        raise DeviceUnavailable(f"the device {wanted} was asked for, but this machine has no usable CUDA device")
+            return "cpu", _passed_over([trouble] if trouble else [])
+        raise DeviceUnavailable(
+            f"the device {wanted} was asked for, but this machine has no usable CUDA device"
+            + (f": {trouble}" if trouble else "")
+        )
+    if wanted == "auto":
+        return _first_card()
     index = wanted.partition(":")[2] or "0"
     if not index.isdigit() or int(index) >= torch.cuda.device_count():
         raise DeviceUnavailable(f"the device {wanted} was asked for; there are {torch.cuda.device_count()} of CUDA")
-    return f"cuda:{int(index)}"
+    lacking = cards.lacks_kernels(int(index))
+    if lacking:
+        raise DeviceUnavailable(f"the device {wanted} was asked for, but {lacking}")
+    return f"cuda:{int(index)}", ""
+
+
+def _first_card() -> tuple[str, str]:
+    reasons: list[str] = []
+    for index in range(torch.cuda.device_count()):
+        lacking = cards.lacks_kernels(index)
+        if not lacking:
+            return f"cuda:{index}", "; ".join(reasons)
+        reasons.append(lacking)
+    return "cpu", _passed_over(reasons)
+
+
+def _passed_over(reasons: list[str]) -> str:
+    return f"computes on the CPU, though there is a graphics card: {'; '.join(reasons)}" if reasons else ""
 
 
 def _has_openvino() -> bool:

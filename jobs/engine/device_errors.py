@@ -8,7 +8,19 @@ import torch
 from jobs.engine.errors import DeviceLost
 
 #: How errors of a dead context begin. Torch has a type of its own for some of them only.
-_SIGNS = ("CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS_", "CUDNN_STATUS_")
+_SIGNS = (
+    "CUDA error",
+    "CUDA driver error",
+    "cuDNN error",
+    "CUBLAS_STATUS_",
+    "CUDNN_STATUS_",
+    # The same words on AMD's cards.
+    "HIP error",
+    "MIOpen Error",
+    "miopenStatus",
+    "HIPBLAS_STATUS_",
+    "rocblas_status_",
+)
 #: How too little memory sounds where it does not come as OutOfMemoryError: the host's allocator, CUDA below torch's
 #: allocator (contexts, kernels, pinned memory, graphs), the libraries, and torch's search for a convolution, which
 #: tries plan after plan, swallows their out-of-memory errors and in the end says that it found none.
@@ -17,7 +29,12 @@ _MEMORY_SIGNS = (
     "not enough memory",
     "out of memory",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "DEVICE_ALLOCATION_FAILED",  # CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED, since cuDNN 9
+    "HOST_ALLOCATION_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "miopenStatusAllocFailed",
+    "HIPBLAS_STATUS_ALLOC_FAILED",
+    "rocblas_status_memory_error",
     "unable to find an engine to execute this computation",
 )
 

@@ -49,6 +49,12 @@ class DeviceUnavailable(EngineError):
     retryable = True
 
 
+class PrecisionUnavailable(DeviceUnavailable):
+    """The device computes in other precisions only."""
+
+    code = "precision_unavailable"
+
+
 class DeviceLost(EngineError):
     """The device failed while it computed. This process cannot use it any more; a fresh one perhaps can."""
 

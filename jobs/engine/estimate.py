@@ -1,7 +1,7 @@
 """What a picture will cost: tiles, bytes, operations. Pure arithmetic, also for the web process (no torch)."""
 
 from dataclasses import dataclass
-from math import sqrt
+from math import isqrt, sqrt
 
 from jobs.engine.passes import Passes, plan_passes
 from jobs.engine.tiles import Plan, plan
@@ -28,6 +28,10 @@ CPU_WORKING_SET = 1_200_000_000
 SMALLEST_TILE = 32
 #: Windows that one call of a CUDA device may take; more of the smallest gain nothing.
 MOST_WINDOWS = 16
+#: A tensor of more numbers has no fast convolution on a CUDA device: kernels count in 32 bits.
+MOST_NUMBERS = 2**31 - 1
+#: Sides of windows on a CUDA device, where a picture is cut: it keeps a plan of some 200 kB for each new shape.
+WINDOW_STEP = 32
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,19 @@ def network_bytes(spec: NetworkSpec, window_pixels: int, *, item_bytes: int = 4)
     else:
         numbers = 3.0 * spec.features + 3.0 * spec.channels * spec.scale**2
     return int(numbers * item_bytes * window_pixels)
+
+
+def largest_window(spec: NetworkSpec) -> int:
+    """How many input pixels one call of a CUDA device may take, whatever memory there is.
+
+    RRDBNet's largest tensor has 64 features for each pixel of the result, so 2.09 megapixels go in at ×4.
+    """
+    numbers = max(
+        spec.features * spec.scale**2,
+        (spec.features + 4 * spec.growth) // spec.unshuffle**2,
+        spec.channels * spec.scale**2,
+    )
+    return MOST_NUMBERS // max(1, numbers)
 
 
 def choose_tile(
@@ -175,6 +192,12 @@ def plan_plane(
     pad = padding(spec, tile_pad)
     if tile_size is None:
         tile_size = choose_tile(spec, width, height, kind=kind, pad=pad, free_bytes=free_bytes, item_bytes=item_bytes)
+    if kind == "cuda":
+        most = largest_window(spec)
+        side = isqrt(most) // WINDOW_STEP * WINDOW_STEP - WINDOW_STEP - 2 * pad
+        whole = (width + BORDER + spec.unshuffle) * (height + BORDER + spec.unshuffle)
+        if tile_size > side or (tile_size == 0 and whole > most):
+            tile_size = side
     return plan(
         width,
         height,
@@ -182,6 +205,7 @@ def plan_plane(
         pad=pad,
         align=spec.unshuffle,
         overlap=overlap_of(spec, pad),
+        step=WINDOW_STEP if kind == "cuda" else 1,
         full_width=-(-(width + BORDER) // spec.unshuffle) * spec.unshuffle,
         full_height=-(-(height + BORDER) // spec.unshuffle) * spec.unshuffle,
     )

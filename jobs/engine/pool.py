@@ -35,6 +35,7 @@ class NetworkPool:
         self.max_bytes = max_bytes
         self.graphs = graphs
         self._networks: OrderedDict[_Key, Network] = OrderedDict()
+        self._given_up: set[_Key] = set()
 
     def place(self, precision: Precision | None = None) -> Place:
         """What "auto" means now. :raises DeviceUnavailable: when the runtime cannot be had."""
@@ -49,7 +50,10 @@ class NetworkPool:
         :raises OutOfMemory: when the device has no room for the weights, all others put out.
         """
         place = self.place(precision)
-        key = _Key(files=tuple(_stamp(*file) for file in weights.files), blend=weights.blend, place=place)
+        key = _key(weights, place)
+        if key in self._given_up:
+            place = self.place("fp32")
+            key = _key(weights, place)
         network = self._networks.get(key)
         if network is None:
             network = self._load(weights, place)
@@ -58,6 +62,10 @@ class NetworkPool:
         while len(self._networks) > 1 and self.weight_bytes > self.max_bytes:
             self._forget_oldest()
         return network
+
+    def give_up(self, weights: Weights, place: Place) -> None:
+        """The network overflows there whatever it sees: from now on `get` gives it in fp32 instead."""
+        self._given_up.add(_key(weights, place))
 
     def release(self) -> bool:
         """Memory is short: every network gives back what it can do without. :returns: whether any held something."""
@@ -95,6 +103,10 @@ class NetworkPool:
         del network
         if weights_on == "cuda":
             give_back_cached_memory()
+
+
+def _key(weights: Weights, place: Place) -> _Key:
+    return _Key(files=tuple(_stamp(*file) for file in weights.files), blend=weights.blend, place=place)
 
 
 def _stamp(path: Path, sha256: str) -> tuple[str, str, int, int]:

@@ -65,6 +65,7 @@ def plan(
     full_width: int | None = None,
     full_height: int | None = None,
     overlap: int = 0,
+    step: int = 1,
 ) -> Plan:
     """Cut a plane into even tiles of at most ``tile`` pixels a side, each seen with ``pad`` pixels around it.
 
@@ -73,6 +74,7 @@ def plan(
 
     :param align: width, height and all windows are multiples of this (the network's unshuffle factor).
     :param overlap: how far neighbours reach into each other to hide the seam; at most half the padding is used.
+    :param step: where an axis is cut, windows are multiples of this, so that pictures of many sizes share few shapes.
     :param full_width: pixels that exist for windows to see, where the plane was padded on its right; default: width.
     """
     full_width = full_width or width
@@ -86,8 +88,8 @@ def plan(
     pad = -(-pad // align) * align
     overlap = min(overlap, pad // 2, min(right - left for left, right in columns + lines) // 2)
     # One window size per axis: the longest piece and its padding, or the whole axis.
-    window_width = _window_size(columns, pad, align, full_width)
-    window_height = _window_size(lines, pad, align, full_height)
+    window_width = _window_size(columns, pad, align, step, full_width)
+    window_height = _window_size(lines, pad, align, step, full_height)
     rows = tuple(
         tuple(
             Tile(
@@ -169,11 +171,11 @@ def _cuts(length: int, tile: int, align: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def _window_size(pieces: list[tuple[int, int]], pad: int, align: int, full: int) -> int:
+def _window_size(pieces: list[tuple[int, int]], pad: int, align: int, step: int, full: int) -> int:
     """One window size for all pieces of an axis: the longest piece and its padding, or the whole axis."""
     if len(pieces) == 1:
         return full
-    return min(full, _longest(pieces, align) + 2 * pad)
+    return min(full, -(-(_longest(pieces, align) + 2 * pad) // step) * step)
 
 
 def _longest(pieces: list[tuple[int, int]], align: int) -> int:

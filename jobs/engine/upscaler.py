@@ -56,6 +56,9 @@ class Upscaler:
         network = self.pool.get(weights, options.precision)
         loaded = time.perf_counter()
         run = Run(pool=self.pool, network=network, weights=weights, options=options, on_tile=on_tile)
+        asked = self.pool.place(options.precision).precision
+        if network.place.precision != asked:
+            run.notes.append(f"{asked} overflowed for this network before; computed in {network.place.precision}")
         passes = plan_passes(picture.width, picture.height, network.spec.scale, options.outscale)
         plans = [self._plan(run, width, height) for width, height in passes.inputs]
         run.tile, run.pad = plans[-1].tile, plans[-1].pad
@@ -81,13 +84,14 @@ class Upscaler:
             fp32_redone_tiles=run.redone,
             out_of_memory_shrinks=run.shrinks,
             seconds={"load": loaded - started, "infer": time.perf_counter() - loaded},
-            notes=(*picture.notes, *run.notes),
+            notes=(*([place.note] if place.note else []), *picture.notes, *dict.fromkeys(run.notes)),
         )
         return replace(picture, frames=frames), report
 
     def _plan(self, run: Run, width: int, height: int) -> Plan:
         place = run.network.place
-        return plan_plane(
+        asked = run.options.tile_size
+        plan = plan_plane(
             run.network.spec,
             width,
             height,
@@ -97,6 +101,9 @@ class Upscaler:
             free_bytes=place.free_bytes(),
             item_bytes=ITEM_BYTES[place.precision],
         )
+        if asked is not None and plan.tile and (asked == 0 or plan.tile < asked):
+            run.notes.append(f"tiles of {plan.tile} px: one call of a CUDA device takes no more than 2³¹ numbers")
+        return plan
 
     def _frames(self, run: Run, frames: Sequence[Frame], plans: list[Plan], target: tuple[int, int]) -> list[Frame]:
         opaque = [

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from jobs.engine.device_errors import device_errors
+from jobs.engine.device_errors import device_errors, memory_errors
 from jobs.engine.errors import DeviceLost
 
 
@@ -14,6 +14,9 @@ from jobs.engine.errors import DeviceLost
         RuntimeError("CUDA error: uncorrectable ECC error encountered"),
         RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
         RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(…)`"),
+        torch.AcceleratorError("HIP error: an illegal memory access was encountered\nHIP kernel errors might …"),
+        RuntimeError("miopenStatusUnknownError"),
+        RuntimeError("CUDA error: HIPBLAS_STATUS_EXECUTION_FAILED when calling `hipblasSgemm(…)`"),
     ],
 )
 def test_a_lost_device_is_another_attempt_in_another_process(error: RuntimeError) -> None:
@@ -28,6 +31,11 @@ def test_a_lost_device_is_another_attempt_in_another_process(error: RuntimeError
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED"),
+        torch.OutOfMemoryError("HIP out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("HIP error: out of memory"),
+        RuntimeError("miopenStatusAllocFailed"),
         RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
         ValueError("CUDA error"),
     ],
@@ -36,3 +44,20 @@ def test_other_errors_pass(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, device_errors():
         raise error
     assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+        "CUBLAS_STATUS_ALLOC_FAILED",
+        "miopenStatusAllocFailed",
+        "HIPBLAS_STATUS_ALLOC_FAILED",
+        "HIP error: out of memory",
+    ],
+)
+def test_too_little_memory_is_told_from_a_lost_device(words: str) -> None:
+    """Tiles are halved for the one; the other ends the process."""
+    with pytest.raises(MemoryError, match=words), memory_errors():
+        raise RuntimeError(f"cuDNN error: {words}")

@@ -300,6 +300,53 @@ def test_a_tile_that_is_not_finite_is_redone_in_fp32_and_reported(compact: Weigh
     assert difference(whole.frames[0].color, made.frames[0].color) <= 1
 
 
+def test_a_network_that_always_overflows_is_not_run_twice_for_every_tile(compact: Weights) -> None:
+    """Half precision is given up after some tiles, and for the pictures that come after."""
+
+    class Loud(NetworkPool):
+        halves = 0
+
+        def get(self, weights: Weights, precision: Any = None) -> Network:
+            network: Any = super().get(weights, precision)
+            if precision == "fp32" or self._given_up:
+                return network  # type: ignore[no-any-return]
+            pool = self
+
+            class Half:
+                spec, weight_bytes = network.spec, network.weight_bytes
+                place = replace(network.place, precision="fp16")
+
+                def run(self, windows: Iterable[Window]) -> Iterator[Block]:
+                    for block in network.run(windows):
+                        pool.halves += 1
+                        yield replace(block, finite=False)
+
+                def release(self) -> bool:
+                    return False
+
+            return Half()
+
+        def place(self, precision: Any = None) -> Any:
+            made = super().place("fp32")
+            return made if precision == "fp32" else replace(made, precision="fp16")
+
+    pixels = photo(150, 100)
+    options = UpscaleOptions(tile_size=32)
+    whole, _ = upscaler().upscale(picture(pixels), compact, options)
+    engine = Upscaler(Loud(Runtime(device="cpu", backend="torch")))
+    seen: list[tuple[int, int]] = []
+    made, report = engine.upscale(picture(pixels), compact, options, lambda *at: seen.append(at))
+    assert difference(whole.frames[0].color, made.frames[0].color) <= 1
+    assert (report.precision, report.fp32_redone_tiles, report.tiles) == ("fp16", 20, 20)
+    assert "fp16 overflowed in each of the first 4 tiles; fp32 from there on" in report.notes
+    assert seen == [(done, 20) for done in range(1, 21)]
+    _, report = engine.upscale(picture(pixels), compact, options)
+    assert (report.precision, report.fp32_redone_tiles) == ("fp32", 0)
+    assert report.notes == ("fp16 overflowed for this network before; computed in fp32",)
+    pool: Any = engine.pool
+    assert pool.halves == 4
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_weights_that_overflow_even_in_fp32_are_refused(tmp_path: Path, backend: Any) -> None:
     network = seeded(lambda: SRVGGNetCompact(features=4, convolutions=1, scale=2))
