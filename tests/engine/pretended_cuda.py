@@ -5,6 +5,8 @@ again too early gives wrong pixels here too.
 """
 
 import contextlib
+import itertools
+import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import SimpleNamespace
@@ -13,15 +15,36 @@ from typing import Any
 import pytest
 import torch
 
-from jobs.engine import cuda_lane, torch_network
+from jobs.engine import cards, cuda_lane, device, torch_network
+from jobs.engine.device import ITEM_BYTES
+from jobs.engine.estimate import network_bytes
+from jobs.engine.pool import NetworkPool
 from jobs.engine.torch_network import TorchNetwork
+from jobs.engine.types import Runtime
+from jobs.engine.upscaler import Upscaler
+
+#: What a pretended card has.
+MEMORY = 8 << 30
 
 
 class PretendedCuda:
-    """Stands in for the module ``torch`` inside of `jobs.engine.cuda_lane`."""
+    """Stands in for the module ``torch`` inside of the engine's modules that speak to a device.
+
+    Memory is counted as the estimates tell, per call and per recording: a card that has less refuses, in torch's words.
+    """
 
     def __init__(self) -> None:
         self.log: list[str] = []
+        self.cards = [SimpleNamespace(name="Pretended", major=9, minor=0, uuid="0000", total_memory=MEMORY)]
+        self.architectures = ["sm_80", "sm_90", "compute_90"]
+        self.version = SimpleNamespace(cuda="13.0", hip=None)
+        self.driver_error = ""
+        self.allowed = MEMORY
+        self.weights = 0
+        #: Pools of recordings, by their number: bytes held.
+        self.pools: dict[int, int] = {}
+        self.numbers = itertools.count(1)
+        self.host_cached = 0
         self.capturing: Any = None
         self.on_copy_stream = False
         self.copies: list[Callable[[], object]] = []
@@ -48,6 +71,7 @@ class PretendedCuda:
         class Graph:
             def __init__(self) -> None:
                 self.calls: list[tuple[Callable[..., Any], Any, Any]] = []
+                self.pool = 0
 
             def replay(self) -> None:
                 outer.log.append("replay")
@@ -57,21 +81,73 @@ class PretendedCuda:
 
             def reset(self) -> None:
                 outer.log.append("reset")
+                outer.pools.pop(self.pool, None)
 
         self.stream = Stream()
         self.cuda = SimpleNamespace(
             Stream=Stream, Event=Event, CUDAGraph=Graph, graph=self._graph, device=self._nothing, stream=self._side,
-            current_stream=lambda _: self.stream, graph_pool_handle=lambda: (0, 1),
-            set_stream=lambda _: None, synchronize=lambda _: None,
-            empty_cache=lambda: None, memory_reserved=lambda _: 0,
-            get_device_properties=lambda _: SimpleNamespace(total_memory=8 << 30),
+            current_stream=lambda *_: self.stream, default_stream=lambda *_: self.stream,
+            graph_pool_handle=lambda: (0, next(self.numbers)),
+            set_stream=lambda _: None, synchronize=lambda *_: None, init=self._init,
+            is_available=lambda: bool(self.cards) and not self.driver_error, device_count=lambda: len(self.cards),
+            get_arch_list=lambda: self.architectures,
+            get_device_properties=self._card, get_device_name=lambda which=0: self._card(which).name,
+            is_bf16_supported=lambda **_: self.cards[0].major >= 8,
+            empty_cache=lambda: None, memory_reserved=lambda *_: self.held, mem_get_info=self._free,
+            memory_snapshot=self._segments, set_per_process_memory_fraction=self._allow,
         )  # fmt: skip
+        self.accelerator = SimpleNamespace(empty_host_cache=self._empty_host_cache)
+        self._C = SimpleNamespace(_cuda_releasePool=lambda _, pool: self.pools.pop(pool[1]))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
 
+    @staticmethod
+    def device(name: Any) -> torch.device:
+        """The processor in the place of the card, by the card's number."""
+        kind, _, index = str(name).partition(":")
+        return torch.device("cpu", int(index or 0)) if kind == "cuda" else torch.device(name)
+
+    @property
+    def held(self) -> int:
+        """Bytes of the card that are in use between calls."""
+        return self.weights + sum(self.pools.values())
+
+    def _card(self, which: Any = 0) -> Any:
+        index = which.index if isinstance(which, torch.device) else str(which).rpartition(":")[2]
+        return self.cards[int(index or 0)]
+
+    def _init(self) -> None:
+        if self.driver_error:
+            raise RuntimeError(self.driver_error)
+
+    def _allow(self, fraction: float, *_: Any) -> None:
+        self.allowed = int(fraction * MEMORY)
+
+    def _free(self, _: Any) -> tuple[int, int]:
+        return MEMORY - self.held, MEMORY
+
+    def _segments(self) -> list[dict[str, Any]]:
+        return [
+            {"device": 0, "segment_pool_id": (0, number), "total_size": size, "active_size": 0}
+            for number, size in self.pools.items()
+        ]
+
+    def _empty_host_cache(self) -> None:
+        self.host_cached = 0
+
+    def need(self, size: int) -> None:
+        """:raises torch.OutOfMemoryError: the card has not so many bytes left."""
+        if self.held + size > self.allowed:
+            raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size} bytes.\nAdvice for developers")
+
+    def forget(self, size: int) -> None:
+        """A network of so many bytes is gone."""
+        self.weights -= size
+
     def empty(self, *arguments: Any, pin_memory: bool, **named: Any) -> Any:
         made = torch.empty(*arguments, **named)
+        self.host_cached += made.nbytes
         if not self.on_copy_stream:
             return _Late(made, self)
         return made
@@ -87,20 +163,25 @@ class PretendedCuda:
         self.on_copy_stream = False
 
     @contextlib.contextmanager
-    def _graph(self, graph: Any, **_: Any) -> Iterator[None]:
+    def _graph(self, graph: Any, *, pool: Any, **_: Any) -> Iterator[None]:
+        graph.pool = pool[1]
         if self.fault is not None:
+            self.pools[graph.pool] = 1 << 20  # what was allocated so far; torch forgets to give it back
             raise self.fault
         self.capturing = graph
         yield
         self.capturing = None
 
-    def compute(self, real: Callable[..., Any]) -> Callable[..., Any]:
+    def compute(self, real: Callable[..., Any], call_bytes: Callable[[int], int]) -> Callable[..., Any]:
         """The network's computation, written down while it is recorded."""
 
-        def computing(*arguments: Any) -> Any:
-            results = real(*arguments)
+        def computing(source: Any, kind: Any) -> Any:
+            size = call_bytes(kind.pixels * source.shape[0])
+            self.need(size)
+            results = real(source, kind)
             if self.capturing is not None:
-                self.capturing.calls.append((real, arguments, results))
+                self.capturing.calls.append((real, (source, kind), results))
+                self.pools[self.capturing.pool] = size
             return results
 
         return computing
@@ -125,10 +206,15 @@ class _Late:
         return getattr(self.tensor, name)
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, *, graphs: bool = True) -> PretendedCuda:
-    """From now on torch networks on the CPU go by a CUDA lane."""
+def pretend(monkeypatch: pytest.MonkeyPatch) -> PretendedCuda:
+    """From now on there is a card, the engine takes it for one, and torch networks on it compute by a CUDA lane.
+
+    Networks on the CPU go by that lane too, so that a test may ask for fp32, which every processor computes quickly.
+    """
     cuda = PretendedCuda()
-    monkeypatch.setattr(cuda_lane, "torch", cuda)
+    for module in (cards, cuda_lane, device, torch_network):
+        monkeypatch.setattr(module, "torch", cuda)
+    cards.trouble.cache_clear()
     real_replay = cuda_lane._Recording.replay
 
     def replay(self: Any, pinned: Any) -> Any:
@@ -137,8 +223,17 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, graphs: bool = True) -> Pretende
     monkeypatch.setattr(cuda_lane._Recording, "replay", replay)
 
     def open_lane(self: TorchNetwork, *, graphs: bool) -> Any:
-        compute = cuda.compute(partial(torch_network._compute, self.module))
-        return cuda_lane.CudaLane(compute, self.device, lambda pixels: pixels, graphs=graphs)
+        cuda.need(self.weight_bytes)
+        cuda.weights += self.weight_bytes
+        weakref.finalize(self, cuda.forget, self.weight_bytes)
+        call_bytes = partial(network_bytes, self.spec, item_bytes=ITEM_BYTES[self.place.precision])
+        compute = cuda.compute(partial(torch_network._compute, self.module), call_bytes)
+        return cuda_lane.CudaLane(compute, torch.device("cpu", 0), call_bytes, graphs=graphs)
 
     monkeypatch.setattr(TorchNetwork, "_open_lane", open_lane)
     return cuda
+
+
+def engine_on(device: str, *, graphs: bool = True, **runtime: Any) -> Upscaler:
+    """An upscaler of its own there."""
+    return Upscaler(NetworkPool(Runtime(device=device, **runtime), graphs=graphs))

@@ -139,6 +139,16 @@ def test_a_batch_without_memory_is_halved_and_the_report_can_say_so() -> None:
     assert blocks[0].notes == ("memory was short for 4 tiles at once; 2 at once from there on",)
 
 
+def test_every_shortage_stands_in_the_notes() -> None:
+    device = Small(fits=1)
+    blocks = list(run_on(device, 8))
+    assert device.asked == [4, 2, 1, 1, 1, 1, 1, 1, 1]
+    assert blocks[0].notes == (
+        "memory was short for 4 tiles at once; 2 at once from there on",
+        "memory was short for 2 tiles at once; 1 at once from there on",
+    )
+
+
 def test_calls_under_way_are_finished_before_memory_is_given_up() -> None:
     device = Small(fits=1)
     blocks = run_on(device, 1)

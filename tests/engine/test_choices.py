@@ -8,7 +8,7 @@ import torch
 
 from jobs.engine.device import cpu_has_bf16, resolve
 from jobs.engine.errors import DeviceUnavailable
-from jobs.engine.estimate import CPU_WORKING_SET, choose_tile, default_pad, estimate, network_bytes
+from jobs.engine.estimate import CPU_WORKING_SET, choose_tile, default_pad, estimate, network_bytes, plan_plane
 from jobs.engine.memory import free_host_bytes
 from jobs.engine.types import Runtime, UpscaleOptions, Weights
 from modelstore.networks.checkpoint import inspect
@@ -71,6 +71,20 @@ def test_the_tile_fits_into_free_memory(spec: Any, kind: str, free: int, size: t
     if tile > 32:
         assert network_bytes(spec, pixels) <= max(free, CPU_WORKING_SET)
     assert tile == 0 or tile >= 32
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("tile", [None, 0, 1024, 2048])
+@pytest.mark.parametrize("size", [(1400, 1400), (2048, 1536), (30_000, 20), (8000, 6000)])
+def test_no_call_of_a_cuda_device_holds_more_numbers_than_its_kernels_count(
+    spec: Any, tile: int | None, size: tuple[int, int]
+) -> None:
+    cut = plan_plane(
+        spec, *size, tile_size=tile, tile_pad=None, kind="cuda", free_bytes=140 << 30, item_bytes=2
+    )  # fmt: skip
+    assert cut.window_pixels * spec.features * spec.scale**2 < 2**31
+    if tile == 0 and size == (30_000, 20):
+        assert cut.tiles == 1  # long, and not large
 
 
 def test_compact_networks_get_their_exact_padding() -> None:

@@ -80,6 +80,29 @@ def test_a_recording_without_memory_is_tried_for_other_shapes(
     assert network.lane.shelf.replays > 0
 
 
+def test_a_recording_that_fails_leaves_nothing_of_its_memory_behind(
+    compact: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch counts the pool of a recording that was never ended as in use for ever (pytorch#190348)."""
+    cuda = pretend(monkeypatch)
+    cuda.fault = torch.OutOfMemoryError("CUDA out of memory.")
+    made_by = engine()
+    network: Any = made_by.pool.get(compact)
+    network.batch = 1
+    _, report = made_by.upscale(picture(photo(140, 90)), compact, TILES)
+    assert len(report.notes) == 1
+    assert cuda.pools == {}
+
+
+def test_pinned_memory_of_the_host_is_given_back_too(compact: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = pretend(monkeypatch)
+    made_by = engine()
+    made_by.upscale(picture(photo(140, 90)), compact, TILES)
+    assert cuda.host_cached > 0
+    made_by.pool.release()
+    assert cuda.host_cached == 0
+
+
 def test_recordings_are_dropped_when_the_pool_makes_room(
     compact: Weights, compact_x2: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
