@@ -90,6 +90,12 @@ class NoWorker(JobError):
     retry_after = 10
 
 
+class PrecisionUnavailable(JobError):
+    """No worker computes in the precision that was asked for; the message names those that there are."""
+
+    code = "precision_unavailable"
+
+
 class StorageFull(JobError):
     """The disk quota or the free disk space does not allow another picture."""
 

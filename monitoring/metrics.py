@@ -134,12 +134,12 @@ def _workers() -> Iterator[Metric]:
             busy.add_metric([cluster, host], sum(1 for w in here if w.current_job))
     yield alive
     yield busy
-    labels = ["host", "device", "name"]
+    labels = ["host", "device", "name", "uuid"]
     size = GaugeMetricFamily("upscaler_device_memory_size_bytes", "Memory of devices that workers use", labels=labels)
     used = GaugeMetricFamily("upscaler_device_memory_used_bytes", "Used memory of these devices", labels=labels)
     for device in devices(workers):
-        size.add_metric([device.host, device.device, device.name], device.memory_total)
-        used.add_metric([device.host, device.device, device.name], device.memory_used)
+        size.add_metric([device.host, device.device, device.name, device.uuid], device.memory_total)
+        used.add_metric([device.host, device.device, device.name, device.uuid], device.memory_used)
     yield size
     yield used
 

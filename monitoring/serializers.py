@@ -43,6 +43,11 @@ class WorkerSerializer(serializers.Serializer[None]):
     host = serializers.CharField()
     device = serializers.CharField(help_text='"cpu", "cuda:0" …; empty: it does not compute')
     device_name = serializers.CharField()
+    device_uuid = serializers.CharField(help_text="Of a graphics card, as its driver names it")
+    device_note = serializers.CharField(help_text="What DEVICE=auto could not take, and why")
+    precisions = serializers.ListField(
+        child=serializers.CharField(), allow_null=True, help_text="That jobs may ask for; null: not known"
+    )
     busy = serializers.BooleanField(help_text="Holds a job")
     loaded_models = serializers.ListField(child=serializers.CharField())
     started_at = serializers.DateTimeField()
@@ -56,6 +61,7 @@ class DeviceSerializer(serializers.Serializer[None]):
     host = serializers.CharField()
     device = serializers.CharField()
     name = serializers.CharField()
+    uuid = serializers.CharField(help_text="Of a graphics card; workers with a card each all call theirs cuda:0")
     memory_mb = serializers.IntegerField()
     memory_used_mb = serializers.IntegerField()
 

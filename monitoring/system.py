@@ -63,6 +63,7 @@ class Device:
     host: str
     device: str
     name: str
+    uuid: str  # of a card; "" for a CPU
     memory_total: int
     memory_used: int
 
@@ -73,15 +74,19 @@ def disk_usage_percent() -> float:
 
 
 def devices(workers: list[Worker]) -> list[Device]:
-    """Return the devices of these workers, each once: two workers may share a GPU."""
-    found: dict[tuple[str, str], Device] = {}
+    """Return the devices of these workers, each once: two workers may share a GPU.
+
+    A card is told by its UUID: workers that were given one card each all call theirs cuda:0.
+    """
+    found: dict[tuple[str, str, str], Device] = {}
     for worker in workers:
         if not worker.device:
             continue
-        found[worker.host, worker.device] = Device(
+        found[worker.host, "" if worker.device_uuid else worker.device, worker.device_uuid] = Device(
             host=worker.host,
             device=worker.device,
             name=worker.device_name,
+            uuid=worker.device_uuid,
             memory_total=worker.memory_total or 0,
             memory_used=worker.memory_used or 0,
         )

@@ -56,6 +56,9 @@ SYSTEM_EXAMPLE = {
             "host": "gpu-1",
             "device": "cuda:0",
             "device_name": "NVIDIA L4",
+            "device_uuid": "GPU-1c3a0f9e-8f0b-4a57-9d2e-0f5a3c7b6d41",
+            "device_note": "",
+            "precisions": ["fp32", "bf16", "fp16"],
             "busy": True,
             "loaded_models": ["RealESRGAN_x4plus"],
             "started_at": "2025-02-16T09:30:00Z",
@@ -63,7 +66,16 @@ SYSTEM_EXAMPLE = {
             "version": "1.0.0",
         }
     ],
-    "devices": [{"host": "gpu-1", "device": "cuda:0", "name": "NVIDIA L4", "memory_mb": 8192, "memory_used_mb": 2048}],
+    "devices": [
+        {
+            "host": "gpu-1",
+            "device": "cuda:0",
+            "name": "NVIDIA L4",
+            "uuid": "GPU-1c3a0f9e-8f0b-4a57-9d2e-0f5a3c7b6d41",
+            "memory_mb": 8192,
+            "memory_used_mb": 2048,
+        }
+    ],
 }
 STATS_EXAMPLE = {
     "total_requests": 1543,
@@ -213,6 +225,7 @@ class SystemView(APIView):
                     "host": device.host,
                     "device": device.device,
                     "name": device.name,
+                    "uuid": device.uuid,
                     "memory_mb": device.memory_total // system.MEBIBYTE,
                     "memory_used_mb": device.memory_used // system.MEBIBYTE,
                 }
@@ -261,6 +274,9 @@ def _worker(worker: Worker) -> dict[str, Any]:
         "host": worker.host,
         "device": worker.device,
         "device_name": worker.device_name,
+        "device_uuid": worker.device_uuid,
+        "device_note": worker.device_note,
+        "precisions": worker.precisions,
         "busy": worker.current_job is not None,
         "loaded_models": list(worker.loaded_models),
         "started_at": worker.started_at,

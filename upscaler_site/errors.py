@@ -55,6 +55,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     jobs.UploadTooLarge: Answer(413, "upload_too_large"),
     jobs.QueueFull: Answer(503, "queue_full", retry_after=30),
     jobs.NoWorker: Answer(503, "no_worker", retry_after=10),
+    jobs.PrecisionUnavailable: Answer(422, "precision_unavailable"),
     jobs.StorageFull: Answer(507, "storage_full"),
     jobs.IdempotencyConflict: Answer(422, "idempotency_key_reused"),
     jobs.IdempotencyInProgress: Answer(409, "idempotency_key_in_progress", retry_after=1),

@@ -21,8 +21,8 @@ class WorkerAdmin(LookedAt, admin.ModelAdmin[Worker]):
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     fields = (
-        "id", "cluster", "host", "pid", "device", "device_name", "memory", "job", "models", "jobs_done", "version",
-        "started_at", "seen_at",
+        "id", "cluster", "host", "pid", "device", "device_name", "device_uuid", "device_note", "precisions", "memory",
+        "job", "models", "jobs_done", "version", "started_at", "seen_at",
     )  # fmt: skip
     readonly_fields = fields
 

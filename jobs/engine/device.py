@@ -13,8 +13,6 @@ from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
 from jobs.engine.memory import free_host_bytes
 from jobs.engine.types import Precision, Runtime
 
-ITEM_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
-
 
 @dataclass(frozen=True)
 class Place:

@@ -7,6 +7,8 @@ from jobs.engine.passes import Passes, plan_passes
 from jobs.engine.tiles import Plan, plan
 from modelstore.networks.spec import NetworkSpec
 
+#: Bytes of a number, by precision.
+ITEM_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 #: The reference mirrors this many pixels beyond the right and the bottom border before it starts (``pre_pad``). The
 #: networks were trained without any border, and treat the zeros beyond it as an edge; parity needs the same.
 BORDER = 10

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from jobs.engine.batches import Call, Kind, blocks_of, kind_of
 from jobs.engine.cuda_lane import CudaLane, cut, host_pixels
-from jobs.engine.device import ITEM_BYTES, Place
+from jobs.engine.device import Place
 from jobs.engine.device_errors import first_line, is_out_of_memory, memory_errors
 from jobs.engine.errors import OutOfMemory
-from jobs.engine.estimate import batch_size, network_bytes
+from jobs.engine.estimate import ITEM_BYTES, batch_size, network_bytes
 from jobs.engine.network import Block, Window
 from jobs.engine.pixel_module import Output, PixelModule, quantize
 from modelstore.networks.spec import NetworkSpec

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from jobs.engine import transparency
 from jobs.engine.assembly import Run, fill
 from jobs.engine.canvas import Canvas
-from jobs.engine.device import ITEM_BYTES
 from jobs.engine.device_errors import device_errors
-from jobs.engine.estimate import plan_plane
+from jobs.engine.estimate import ITEM_BYTES, plan_plane
 from jobs.engine.passes import plan_passes
 from jobs.engine.pool import NetworkPool
 from jobs.engine.tiles import Plan

@@ -37,8 +37,15 @@ class Worker(models.Model):
     pid_born = models.BigIntegerField(null=True, blank=True)  # when it began, in the kernel's ticks: pids come again
     device = models.CharField(max_length=50, blank=True)  # "cpu", "cuda:0"; empty in clusters that compute nothing
     device_name = models.CharField(max_length=200, blank=True)
+    device_uuid = models.CharField(max_length=64, blank=True, db_default="")  # of a card: each process may say cuda:0
+    device_note = models.CharField(max_length=500, blank=True, db_default="")  # what "auto" could not take, and why
+    precision = models.CharField(max_length=8, blank=True, db_default="")  # of jobs that ask for none
+    precisions = models.JSONField(
+        null=True, blank=True
+    )  # that jobs may ask for; NULL: an older worker, which is silent
     memory_total = models.BigIntegerField(null=True, blank=True)  # bytes of the device; of the host for a CPU
     memory_used = models.BigIntegerField(null=True, blank=True)
+    memory_free = models.BigIntegerField(null=True, blank=True)  # what the engine would plan with now
     current_job = models.UUIDField(null=True, blank=True)
     loaded_models = models.JSONField(default=list, blank=True)  # names, the most recently used last
     jobs_done = models.PositiveIntegerField(default=0)

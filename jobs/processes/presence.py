@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import uuid
+from typing import TYPE_CHECKING
 
 import psutil
 from django.conf import settings
@@ -14,6 +15,9 @@ from django.db.models.functions import Now
 
 from jobs.models.worker import Worker
 from jobs.processes import death
+
+if TYPE_CHECKING:
+    from jobs.engine.device import Place  # imports torch
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +35,8 @@ class Presence:
         # The suffix tells two processes apart that had the same pid on hosts of the same name (containers).
         self.id = f"{cluster}@{self.host[:60]}:{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self.pid_space, self.pid_born = death.space(), death.born(os.getpid())
-        self.device = ""
-        self.device_name = ""
+        self.place: Place | None = None
+        self.precisions: tuple[str, ...] = ()
         self.current_job: uuid.UUID | None = None
         self.loaded_models: list[str] = []
         self.jobs_done = 0
@@ -51,17 +55,22 @@ class Presence:
 
     def say(self) -> None:
         """Write the row; what the database refuses is said again soon."""
-        total, used = self._memory()
+        place, (total, used, free) = self.place, self._memory()
         values = {
             "cluster": self.cluster,
             "host": self.host[:200],
             "pid": os.getpid(),
             "pid_space": self.pid_space,
             "pid_born": self.pid_born,
-            "device": self.device[:50],
-            "device_name": self.device_name[:200],
+            "device": place.device[:50] if place else "",
+            "device_name": place.name[:200] if place else "",
+            "device_uuid": place.uuid[:64] if place else "",
+            "device_note": place.note[:500] if place else "",
+            "precision": place.precision if place else "",
+            "precisions": list(self.precisions),
             "memory_total": total,
             "memory_used": used,
+            "memory_free": free,
             "current_job": self.current_job,
             "loaded_models": self.loaded_models,
             "jobs_done": self.jobs_done,
@@ -94,21 +103,21 @@ class Presence:
             self.say()
         connection.close()
 
-    def _memory(self) -> tuple[int | None, int | None]:
-        """Bytes of the device: total and used. Of the host for a CPU."""
-        if not self.device:
-            return None, None
-        if self.device.startswith("cuda"):
+    def _memory(self) -> tuple[int | None, int | None, int | None]:
+        """Bytes of the device: total, used, and what the engine may use. Of the host for a CPU."""
+        if self.place is None:
+            return None, None, None
+        if self.place.kind == "cuda":
             import torch  # noqa: PLC0415 - loaded already by the worker that computes here
 
             try:
-                free, total = torch.cuda.mem_get_info(torch.device(self.device))
+                free, total = torch.cuda.mem_get_info(torch.device(self.place.device))
+                return total, total - free, self.place.free_bytes()
             except RuntimeError as error:  # the device is lost: whoever computes will notice, we go on saying so
                 logger.warning("no device memory worker=%s error=%.200s", self.id, error)
-                return None, None
-            return total, total - free
+                return None, None, None
         memory = psutil.virtual_memory()
-        return memory.total, memory.total - memory.available
+        return memory.total, memory.total - memory.available, self.place.free_bytes()
 
 
 _presence: Presence | None = None

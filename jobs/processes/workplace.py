@@ -13,7 +13,8 @@ import numpy as np
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from jobs.engine.errors import EngineError, WeightsDamaged
+from jobs.engine.device import precisions
+from jobs.engine.errors import DeviceLost, EngineError, WeightsDamaged
 from jobs.engine.pool import NetworkPool
 from jobs.engine.types import (
     Backend,
@@ -37,6 +38,9 @@ logger = logging.getLogger(__name__)
 #: A worker without its device ends after so long; its successor looks again, in a process that has not touched CUDA.
 _LOOK_AGAIN_SECONDS = 10.0
 
+#: Plans of convolutions that cuDNN keeps, some 200 kB each, for every shape that it has met: torch's 10,000 are 2 GB.
+_CUDNN_PLANS = 500
+
 _upscaler: Upscaler | None = None
 _owner = 0
 
@@ -45,6 +49,7 @@ def upscaler() -> Upscaler:
     """This process's upscaler, with the operator's device, precision and backend."""
     global _upscaler, _owner  # noqa: PLW0603 - networks are kept per process
     if _upscaler is None or _owner != os.getpid():  # CUDA does not survive a fork
+        os.environ.setdefault("TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT", str(_CUDNN_PLANS))  # read once, by torch's C++
         precision, backend = cast("Precision", settings.PRECISION), cast("Backend", settings.ENGINE_BACKEND)
         runtime = Runtime(settings.DEVICE, precision, backend)
         _upscaler = Upscaler(NetworkPool(runtime, settings.MODEL_MEMORY_MB * 1_000_000))
@@ -78,7 +83,9 @@ def settle_in() -> None:
     machine = upscaler()
     try:
         place = machine.pool.place()
-        me.device, me.device_name = place.device, place.name
+        me.place, me.precisions = place, precisions(machine.pool.runtime)
+        if place.note:
+            logger.warning("worker %s worker=%s", place.note, me.id)
         logger.info("worker computes worker=%s device=%s name=%s backend=%s precision=%s", me.id, place.device,
                     place.name, place.backend, place.precision)  # fmt: skip
     except (EngineError, RuntimeError):  # torch's own, where the driver answers with an error
@@ -90,11 +97,15 @@ def settle_in() -> None:
             upscale(tiny, weights_for(name))
             me.used(name, len(machine.pool))
             logger.info("model warm model=%s worker=%s", name, me.id)
+        except DeviceLost:
+            logger.exception("worker's device is lost worker=%s again_in=%.0fs", me.id, _LOOK_AGAIN_SECONDS)
+            me.place = None
+            _end_without_device(lost=True)
         except (EngineError, ModelStoreError, DatabaseError) as error:
             logger.warning("model not warmed model=%s error=%s", name, error)
 
 
-def _end_without_device() -> NoReturn:
+def _end_without_device(*, lost: bool = False) -> NoReturn:
     """End this process after a pause in which health checks see a worker without a device. The sentinel forks another.
 
     Not a loop in here: CUDA keeps what its first look found for the life of a process.
@@ -105,4 +116,6 @@ def _end_without_device() -> NoReturn:
     while time.monotonic() < until and not cluster.must_stop()[0]:
         time.sleep(0.2)
     me.leave()
+    if lost:
+        os._exit(1)  # an orderly end would ask the dead device to free its memory
     sys.exit(1)

@@ -36,6 +36,7 @@ from jobs.models.job import Job
 from jobs.states import TERMINAL, Priority, Status
 from jobs.submitting import capacity, idempotence, reuse
 from jobs.submitting.planning import Plan, make_plan
+from jobs.submitting.staffing import require_precision
 from jobs.submitting.submission import Submission
 from jobs.submitting.undoing import disk_that_may_be_full, undo_files
 from jobs.waiting import hub
@@ -170,6 +171,7 @@ def wait_for(job_id: uuid.UUID, seconds: float, *, has_left: Callable[[], bool] 
 
 
 def _usable(submission: Submission) -> Model:
+    require_precision(submission.options.precision)
     return require_usable(submission.model, submission.options.denoise_strength)
 
 

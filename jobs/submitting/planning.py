@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 from jobs import throughput
-from jobs.engine.estimate import estimate
+from jobs.engine.estimate import ITEM_BYTES, estimate
 from jobs.engine.passes import plan_passes
 from jobs.engine.types import Header
 from jobs.models.job import Job
@@ -36,7 +36,7 @@ def make_plan(header: Header, model: Model, options: JobOptions) -> Plan:
     """The plan for one picture."""
     passes = plan_passes(header.width, header.height, model.scale, options.outscale)
     spec = spec_of(model)
-    device = Worker.objects.computing().values_list("device", flat=True).first() or "cpu"
+    worker = Worker.objects.computing().first() or Worker(device="cpu", precision="fp32")
     cost = spec and estimate(
         spec,
         width=header.width,
@@ -48,7 +48,9 @@ def make_plan(header: Header, model: Model, options: JobOptions) -> Plan:
         outscale=options.outscale,
         tile_size=options.tile_size,
         tile_pad=options.tile_pad,
-        kind="cuda" if device.startswith("cuda") else "cpu",
+        kind="cuda" if worker.device.startswith("cuda") else "cpu",
+        free_bytes=worker.memory_free or 0,
+        item_bytes=ITEM_BYTES[options.precision or worker.precision or "fp32"],
     )
     speed = throughput.measured(model.name)
     return Plan(

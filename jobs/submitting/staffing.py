@@ -1,4 +1,4 @@
-"""Whether anybody would work on a picture. Who waits for one is told at once when nobody would."""
+"""Whether anybody would work on a picture, as it is asked. Who waits for one is told at once when nobody would."""
 
 import os
 import time
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psutil
 from django.db import connection
 
-from jobs.errors import NoWorker
+from jobs.errors import NoWorker, PrecisionUnavailable
 from jobs.models.worker import Worker
 
 #: A cluster that is started anew is back within this.
@@ -31,6 +31,22 @@ def require_worker(has_left: Callable[[], bool] = lambda: False) -> None:
         if not connection.in_atomic_block:
             connection.close()  # nobody waits with a connection
         time.sleep(_LOOK_SECONDS)
+
+
+def require_precision(precision: str | None) -> None:
+    """Return where a living worker computes in that precision, or where none lives that could say so.
+
+    :raises PrecisionUnavailable: no living worker does.
+    """
+    offers = list(Worker.objects.computing().values_list("precisions", flat=True)) if precision else []
+    known = sorted({each for offer in offers for each in offer or ()})
+    if not offers or None in offers or precision in known:
+        return
+    raise PrecisionUnavailable(f"precision: no worker computes in {precision} here; there {_are(known)}")
+
+
+def _are(precisions: list[str]) -> str:
+    return f"{'is' if len(precisions) == 1 else 'are'} {', '.join(precisions)}"
 
 
 def _age_seconds() -> float:

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs import files
-from jobs.errors import InputRejected, JobFailed, ResultNotFound
+from jobs.errors import InputRejected, JobFailed, PrecisionUnavailable, ResultNotFound
 from jobs.forecast import Forecast
 from jobs.models import Job
 from jobs.serializers.job import AcceptedSerializer, JobDetailSerializer
@@ -84,5 +84,7 @@ def refuse_unfinished(job: Job, *, blame_picture: bool) -> None:
     if job.status == Status.CANCELLED:
         raise ResultNotFound(f"Result not found: job {job.id} was cancelled")
     if job.status == Status.FAILED:
+        if blame_picture and job.error_code == PrecisionUnavailable.code:  # its last worker left after it was accepted
+            raise PrecisionUnavailable(f"precision: {job.error}")
         kind = InputRejected if blame_picture and job.error_code in PICTURES_FAULT else JobFailed
         raise kind(job.error or "Job failed", job.error_code or "job_failed")

@@ -16,8 +16,7 @@ import pytest
 import torch
 
 from jobs.engine import cards, cuda_lane, device, torch_network
-from jobs.engine.device import ITEM_BYTES
-from jobs.engine.estimate import network_bytes
+from jobs.engine.estimate import ITEM_BYTES, network_bytes
 from jobs.engine.pool import NetworkPool
 from jobs.engine.torch_network import TorchNetwork
 from jobs.engine.types import Runtime

@@ -12,6 +12,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from jobs import files
+from jobs.errors import PrecisionUnavailable
 from jobs.models import Job, Worker
 from jobs.states import Status
 from jobs.submitting import staffing
@@ -46,6 +47,56 @@ def test_a_worker_without_its_device_takes_no_job(start_cluster: StartCluster, s
     cluster.terminate()
     cluster.wait()
     assert cluster.members() == []
+
+
+def test_a_worker_that_loses_its_device_while_warming_takes_no_job(
+    start_cluster: StartCluster, submit: Submit, tmp_path: Path
+) -> None:
+    job = submit()
+    lost = tmp_path / "lost"
+    cluster = start_cluster(WARM_MODELS=job.model, RIG_LOSES_DEVICE_WARMING=str(lost))
+    eventually(lambda: "worker's device is lost" in cluster.output(), seconds=120)
+    eventually(lambda: Job.objects.get(pk=job.pk).finished_at, seconds=120)
+    job.refresh_from_db()
+    assert (job.status, job.attempts) == (Status.COMPLETED, 1)
+    assert cluster.output().index("worker's device is lost") < cluster.output().index("job claimed")
+
+
+def test_a_precision_that_no_worker_has_is_refused_by_name(
+    start_cluster: StartCluster, submit: Submit, client: Client
+) -> None:
+    """Only a worker knows what its device computes in; the web process reads it in the worker's row."""
+    submit(precision="fp16")  # nobody lives who could say that he cannot
+    Job.objects.all().delete()
+    start_cluster()
+    eventually(lambda: Worker.objects.computing().exists(), seconds=60)
+    worker = Worker.objects.computing().get()
+    offered = worker.precisions or []
+    assert {"fp32", worker.precision} <= set(offered)
+    assert "fp16" not in offered  # no CPU has it
+    for call in ("upscale", "jobs"):
+        answer = client.post(f"/api/v1/{call}", {"image": picture(), "model": "tiny-x2", "precision": "fp16"})
+        assert (answer.status_code, answer.json()["code"]) == (422, "precision_unavailable")
+        assert "computes in fp16 here; there" in answer.json()["detail"]
+    assert not Job.objects.exists()
+    answer = client.post("/api/v1/upscale", {"image": picture(), "model": "tiny-x2", "precision": "fp32"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.django_db
+def test_workers_of_one_kind_are_enough_and_older_ones_do_not_say() -> None:
+    """During a deployment workers of the version before run beside the new web process."""
+    Worker.objects.filter(pk=write_worker("cpu").pk).update(precisions=["fp32"])
+    staffing.require_precision(None)
+    staffing.require_precision("fp32")
+    with pytest.raises(PrecisionUnavailable, match="there is fp32"):
+        staffing.require_precision("fp16")
+    card = write_worker("cuda:0")
+    staffing.require_precision("fp16")
+    Worker.objects.filter(pk=card.pk).update(precisions=["fp32", "fp16"])
+    staffing.require_precision("fp16")
+    with pytest.raises(PrecisionUnavailable, match="there are fp16, fp32"):
+        staffing.require_precision("bf16")
 
 
 def test_a_worker_that_lost_its_device_ends_and_a_fresh_one_tries_again(

@@ -71,7 +71,7 @@ def test_the_numbers_are_true(client: Client) -> None:
     assert value(seen, "upscaler_workers", cluster="gpu", host="test") == 1
     assert value(seen, "upscaler_workers_busy", cluster="gpu", host="test") == 1
     assert value(seen, "upscaler_workers", cluster="io", host="test") == 1
-    assert value(seen, "upscaler_device_memory_used_bytes", host="test", device="cuda:0", name="L4") == 2_000
+    assert value(seen, "upscaler_device_memory_used_bytes", host="test", device="cuda:0", name="L4", uuid="") == 2_000
     assert value(seen, "upscaler_http_requests_total", method="GET", route="api/v1/jobs", status="200") == 1
 
 

@@ -131,6 +131,21 @@ def test_system_tells_of_live_workers_of_every_host_and_forgets_silent_ones(
     assert body["models_dir_size_mb"] == client.get("/api/v1/models-info").json()["total_size_mb"]
 
 
+def test_cards_of_workers_that_were_given_one_each_are_as_many_devices(client: Client, data_dir: Path) -> None:
+    """Each process sees its own card alone, and calls it cuda:0; two processes may share one."""
+    for number in (0, 1, 2, 3, 3):
+        uuid = f"GPU-{number}"
+        made.worker(host="a", device="cuda:0", device_name="L4", device_uuid=uuid, memory_total=8192 * 2**20)
+    made.worker(host="b", device="cpu", device_note="computes on the CPU, though there is a graphics card: too old")
+    body = client.get("/api/v1/system").json()
+    found = [(device["host"], device["device"], device["uuid"]) for device in body["devices"]]
+    assert found == [*(("a", "cuda:0", f"GPU-{number}") for number in range(4)), ("b", "cpu", "")]
+    assert body["gpu_memory_mb"] == 4 * 8192
+    assert "too old" in body["workers"][-1]["device_note"]
+    metrics = client.get("/metrics").content.decode()
+    assert metrics.count("upscaler_device_memory_size_bytes{") == 5
+
+
 def test_system_names_no_job(client: Client, data_dir: Path) -> None:
     job = made.queued()
     made.worker(current_job=job.pk)

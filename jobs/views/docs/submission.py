@@ -27,6 +27,7 @@ _ERRORS = (
     *("unsupported_media_type", "length_required", "upload_too_large"),
     *("image_invalid", "image_too_large", "format_unsupported", "denoise_unsupported"),
     *("model_not_found", "model_not_available", "queue_full", "storage_full"),
+    "precision_unavailable",
     *("idempotency_key_reused", "idempotency_key_in_progress", "webhook_url_refused"),
 )
 _IMAGE_URL_ERRORS = ("image_url_refused", "image_url_failed")

@@ -41,12 +41,29 @@ class RigConfig(AppConfig):
         _hold_previews(Path(os.environ.get("RIG_PREVIEWS_WAIT_FOR", "/")))
         if os.environ.get("RIG_DIE_WITH_LOCK"):
             _die_once_with_the_sentinels_lock(Path(os.environ["RIG_DIE_WITH_LOCK"]))
+        if os.environ.get("RIG_LOSES_DEVICE_WARMING"):
+            _lose_the_device_once_while_warming(Path(os.environ["RIG_LOSES_DEVICE_WARMING"]))
         if os.environ.get("RIG_RESOLVER_HANGS"):
             socket.getaddrinfo = _hang  # type: ignore[assignment]  # a resolver that hangs
         if os.environ.get("RIG_DIE_BEFORE_FILES"):
             from jobs import files
 
             files.remove = lambda names: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment,return-value]
+
+
+def _lose_the_device_once_while_warming(done: Path) -> None:
+    from jobs.engine.errors import DeviceLost
+    from jobs.engine.pool import NetworkPool
+
+    get = NetworkPool.get
+
+    def lost(*arguments: Any, **named: Any) -> Any:
+        if not done.exists():
+            done.touch()
+            raise DeviceLost("the device failed: CUDA error: an illegal memory access was encountered")
+        return get(*arguments, **named)
+
+    setattr(NetworkPool, "get", lost)  # noqa: B010 - a device of the rig
 
 
 def _hold_previews(gate: Path) -> None:

@@ -1,0 +1,43 @@
+"""A dry run tells what the engine will do: it plans with the numbers that the worker reports."""
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import torch
+from django.db.models.functions import Now
+
+from jobs.engine.estimate import plan_plane
+from jobs.engine.types import Header
+from jobs.models import Worker
+from jobs.options import JobOptions
+from jobs.submitting.planning import make_plan, spec_of
+from modelstore.networks.deduce import deduce
+from modelstore.networks.rrdbnet import RRDBNet
+
+GIBIBYTE = 1 << 30
+
+
+@pytest.mark.django_db
+def test_a_plan_for_a_card_counts_with_its_memory_and_its_precision(model: Any) -> None:
+    with torch.device("meta"):
+        model.network = asdict(deduce(RRDBNet().state_dict()))
+    model.scale = 4
+    header = Header(format="png", width=2000, height=1500, frames=1, bits=8, gray=False, alpha=False)
+    Worker.objects.create(
+        id="gpu@a", cluster="gpu", host="a", pid=1, device="cuda:0", memory_free=139 * GIBIBYTE, precision="fp16",
+        started_at=Now(), seen_at=Now(),
+    )  # fmt: skip
+    spec = spec_of(model)
+    assert spec is not None
+
+    def tiles(free: int, item: int) -> int:
+        return plan_plane(
+            spec, 2000, 1500, tile_size=None, tile_pad=None, kind="cuda", free_bytes=free, item_bytes=item
+        ).tiles
+
+    assert make_plan(header, model, JobOptions()).tiles == tiles(139 * GIBIBYTE, 2) == 12
+    Worker.objects.update(memory_free=GIBIBYTE)
+    assert make_plan(header, model, JobOptions()).tiles == tiles(GIBIBYTE, 2)
+    assert make_plan(header, model, JobOptions(precision="fp32")).tiles == tiles(GIBIBYTE, 4)
+    assert 12 < tiles(GIBIBYTE, 2) < tiles(GIBIBYTE, 4)
