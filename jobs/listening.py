@@ -8,11 +8,14 @@ from typing import Any
 import psycopg
 from django.db import connections
 
+from jobs import deadlines
 from jobs.readable import readable
 
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+#: Its owner has other things to look after than a database that does not answer.
+_CONNECT_SECONDS = 5.0
 
 
 class Listener:
@@ -52,9 +55,11 @@ class Listener:
     def _connected(self) -> "psycopg.Connection[Any] | None":
         if self._connection is None and time.monotonic() >= self._not_before:
             # Django's parameters without Django's connection: this one is never pooled, recycled or shared.
-            parameters = connections["default"].get_connection_params()
-            self._connection = psycopg.connect(**parameters, autocommit=True)
-            self._connection.execute(f'LISTEN "{self._channel}"')
+            django = connections["default"]
+            with deadlines.within(_CONNECT_SECONDS):
+                parameters = django.get_connection_params() | {"autocommit": True}
+                self._connection = django.get_new_connection(parameters)
+                self._connection.execute(f'LISTEN "{self._channel}"')
             self._pause = _FIRST_PAUSE
         return self._connection
 

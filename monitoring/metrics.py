@@ -22,6 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from jobs import deadlines
 from jobs.callers.client_address import client_address
 from jobs.models import Job, Worker
 from jobs.states import Priority, Status
@@ -35,6 +36,10 @@ from monitoring.system import devices
 
 log = logging.getLogger(__name__)
 
+#: A scraper gives up after some seconds; the answer "the database is silent" comes before that.
+DATABASE_SECONDS = 3.0
+NO_DATABASE = b"database: it does not answer; only this host's own numbers follow"
+
 #: The /64 around ::1; nothing in it can be reached from outside.
 LOOPBACK_6 = ipaddress.ip_network("::/64")
 
@@ -45,9 +50,17 @@ def metrics_view(request: HttpRequest) -> HttpResponse:
     if not allowed(request):
         return HttpResponseForbidden("metrics: access denied; see METRICS_ACCESS and METRICS_TOKEN\n", "text/plain")
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(ServiceCollector())
+    collector = ServiceCollector()
+    registry.register(collector)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return HttpResponse(encode(registry), content_type=content_type, headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store"}
+    content = encode(registry)
+    if collector.database_up:
+        return HttpResponse(content, content_type=content_type, headers=headers)
+    # The reason first: a scraper keeps the status and the first line, a person sees the host's own numbers as well.
+    response = HttpResponse(b"# " + NO_DATABASE + b"\n" + content, "text/plain; charset=utf-8", 503, headers=headers)
+    setattr(response, "_has_been_logged", True)  # noqa: B010 - Django's own name: it would log an error at every scrape
+    return response
 
 
 def allowed(request: HttpRequest) -> bool:
@@ -68,7 +81,10 @@ def allowed(request: HttpRequest) -> bool:
 
 
 class ServiceCollector(Collector):
-    """Asks for everything at the moment of the scrape."""
+    """Asks for everything at the moment of the scrape; then ``database_up`` tells whether the database answered."""
+
+    def __init__(self) -> None:
+        self.database_up = False
 
     def collect(self) -> Iterator[Metric]:
         """Yield the host's metrics, and the database's where it answers (``upscaler_database_up`` tells)."""
@@ -77,15 +93,21 @@ class ServiceCollector(Collector):
         yield info
         yield from _disk()
         yield from _gpu_load()
-        try:
-            requests.counter.flush()
-            ledger.fold()
-            families = [*_queue(), *_workers(), *_jobs(), *_spans(), *_http(), *_models()]
-        except (DatabaseError, InterfaceError) as error:
-            log.warning("metrics without the database: %s", error)
-            families = []
+        families = self._from_database()
+        self.database_up = bool(families)
         yield GaugeMetricFamily("upscaler_database_up", "1 when the database answers", value=1 if families else 0)
         yield from families
+
+    def _from_database(self) -> list[Metric]:
+        """Everything that the database knows, or nothing where it does not answer in time."""
+        try:
+            with deadlines.within(DATABASE_SECONDS):
+                requests.counter.flush()
+                ledger.fold()
+                return [*_queue(), *_workers(), *_jobs(), *_spans(), *_http(), *_models()]
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("metrics without the database: %s", error)
+            return []
 
 
 def _disk() -> Iterator[Metric]:

@@ -17,12 +17,14 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, resolve
 
+from jobs import deadlines
 from monitoring.buckets import bucket_of, empty
 from monitoring.models import ALL_TIME
 
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
+_OTHERS_SECONDS = 1.0
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Key = tuple[datetime, str, str, int]  # hour, method, route, status
@@ -82,27 +84,35 @@ class RequestCounter:
 
     def flush(self) -> None:
         """Add the counts to the database. Where it does not answer they are kept for the next time."""
-        with self._flush_lock:
+        # Another thread that flushes may be waiting for a silent database, longer than this one may.
+        if not self._flush_lock.acquire(timeout=min(_OTHERS_SECONDS, max(0.0, deadlines.seconds_left()))):
+            return
+        try:
+            self._flush()
+        finally:
+            self._flush_lock.release()
+
+    def _flush(self) -> None:
+        with self._lock:
+            sums, self._sums = self._sums, {}
+        if not sums:
+            return
+        # In the order of the key: two processes that write the same rows in different orders would deadlock.
+        rows = [
+            (*key, total.count, total.seconds, total.buckets) for key, total in sorted(_with_all_time(sums).items())
+        ]
+        try:
+            with connection.cursor() as cursor:
+                cursor.executemany(UPSERT, rows)
+        except (DatabaseError, InterfaceError) as error:
+            level = logging.DEBUG if self._waits else logging.WARNING
+            log.log(level, "request counts are kept for later: %s", error)
+            self._waits = True
             with self._lock:
-                sums, self._sums = self._sums, {}
-            if not sums:
-                return
-            # In the order of the key: two processes that write the same rows in different orders would deadlock.
-            rows = [
-                (*key, total.count, total.seconds, total.buckets) for key, total in sorted(_with_all_time(sums).items())
-            ]
-            try:
-                with connection.cursor() as cursor:
-                    cursor.executemany(UPSERT, rows)
-            except (DatabaseError, InterfaceError) as error:
-                level = logging.DEBUG if self._waits else logging.WARNING
-                log.log(level, "request counts are kept for later: %s", error)
-                self._waits = True
-                with self._lock:
-                    for key, total in sums.items():
-                        self._sums.setdefault(key, _Sum()).add(total)
-            else:
-                self._waits = False
+                for key, total in sums.items():
+                    self._sums.setdefault(key, _Sum()).add(total)
+        else:
+            self._waits = False
 
     def start_flushing(self) -> None:
         """Write the counts every ``FLUSH_SECONDS`` and at the end of the process. Called by the WSGI entry point."""

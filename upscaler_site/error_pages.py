@@ -1,6 +1,7 @@
 """Django's own answers for 400, 403, 404, 500 and refused CSRF tokens: JSON under /api/, pages for people elsewhere."""
 
 import logging
+import sys
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -41,7 +42,16 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500: our fault. The log has the traceback under the request's id."""
+    """500: our fault. The log has the traceback under the request's id. 503 where the database does not answer."""
+    error = sys.exc_info()[1]  # Django calls this while it handles the exception
+    answer = answer_for(error) if error is not None else None
+    if answer is not None and answer.status == 503:
+        if _is_api(request):
+            response: HttpResponse = plain_answer(503, answer.code, answer.detail or "")
+        else:
+            response = HttpResponse(f"{answer.detail}\n", "text/plain; charset=utf-8", 503)
+        response["Retry-After"] = str(answer.retry_after)
+        return response
     if not _is_api(request):
         return defaults.server_error(request)
     request_id = getattr(request, "request_id", "")

@@ -221,3 +221,10 @@ DATABASES = {
         env.text("DATABASE_PASSWORD", help="Password for a DATABASE_URL that has none"),
     )
 }
+DATABASE_TIMEOUT_SECONDS = env.number(
+    "DATABASE_TIMEOUT_SECONDS",
+    15,
+    minimum=2,
+    maximum=600,
+    help="Longest wait for an answer of the database; then a request fails with 503",
+)

@@ -22,9 +22,9 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def scrape(client: Client, **headers: str) -> Samples:
+def scrape(client: Client, status: int = 200, **headers: str) -> Samples:
     answer = client.get("/metrics", headers=headers)
-    assert answer.status_code == 200, answer.content
+    assert answer.status_code == status, answer.content
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in parse_text(answer.content.decode())
@@ -105,12 +105,14 @@ def test_a_cluster_without_workers_is_a_zero_and_not_a_gap(client: Client) -> No
     assert value(scrape(client), "upscaler_workers", cluster="gpu", host="") == 0
 
 
-def test_without_its_database_it_still_says_so(client: Client) -> None:
+def test_without_its_database_it_says_so_and_still_tells_of_its_host(client: Client) -> None:
     def away(*_: object) -> None:
         raise OperationalError("away")
 
     with connection.execute_wrapper(away):
-        seen = scrape(client)
+        seen = scrape(client, 503)
+        assert client.get("/metrics").content.startswith(b"# database: it does not answer")
+    assert value(seen, "upscaler_disk_free_bytes") > 0
     assert value(seen, "upscaler_database_up") == 0
     assert not any(name.startswith("upscaler_jobs") for name, _ in seen)
 
