@@ -13,8 +13,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -61,8 +61,7 @@ class EmbeddedPostgres:
         fcntl.flock(users, fcntl.LOCK_SH)
         self._users, self._owner = users, os.getpid()
         try:
-            with self.cluster.places.lock("start").open("a") as start:
-                fcntl.flock(start, fcntl.LOCK_EX)
+            with self._alone():
                 self.cluster.prepare_system_user()
                 self.cluster.initialise()
                 if not self.cluster.answers():
@@ -73,6 +72,23 @@ class EmbeddedPostgres:
             self.release()
             raise
         return self.cluster.url()
+
+    def start_again(self) -> None:
+        """Start the server that died while this process uses it, unless another user has done so meanwhile.
+
+        :raises EmbeddedPostgresError: it does not start any more.
+        """
+        with self._alone():
+            if not self.cluster.answers():
+                self.cluster.start()
+            self._ensure_guard()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One user at a time makes or starts the server."""
+        with self.cluster.places.lock("start").open("a") as start:
+            fcntl.flock(start, fcntl.LOCK_EX)
+            yield
 
     def release(self) -> None:
         """Stop counting as a user. The last user stops the server, and nothing runs any more when this returns.

@@ -127,7 +127,8 @@ class Cluster:
         return EmbeddedPostgresError(data_directory.unusable(self.places.root.parent, why))
 
     def start(self) -> None:
-        """Start the server and wait until it takes connections."""
+        """Start the server and wait until it takes connections. Children of one that was killed are ended before."""
+        postgres_guard.clear_away(self.places.data)
         log = self.places.log
         if log.exists() and log.stat().st_size > LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
@@ -154,6 +155,10 @@ class Cluster:
             if FULL in tail or FULL in str(error):
                 raise self._unusable(FULL) from error
             raise EmbeddedPostgresError(f"{error}\nThe end of {log}:\n{tail}") from error
+
+    def runs(self) -> bool:
+        """Whether the server's first process lives, be it ever so busy or frozen."""
+        return postgres_guard.postmaster(self.places.data) is not None
 
     def answers(self) -> bool:
         """Whether the server takes connections: the pid file alone proves nothing after a crash of the machine."""

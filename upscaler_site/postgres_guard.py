@@ -1,6 +1,7 @@
 """Stops the embedded Postgres once nobody uses it any more, however its users ended.
 
-Run as a script by embedded_postgres.py, with nothing but the standard library, since it lives as long as the server:
+Run as a script by embedded_postgres.py, with nothing but the standard library while it waits, since it lives as long
+as the server:
 ``postgres_guard.py USERS_LOCK GUARD_LOCK SYSTEM_USER pg_ctl … stop -m``.
 """
 
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,12 @@ def as_user(name: str | None) -> dict[str, Any]:
 
 
 def stop(command: list[str], system_user: str | None) -> None:
-    """Stop the server: connections are cut, data is checkpointed; where that takes too long, it recovers next time."""
-    server = _server_pid(Path(command[command.index("-D") + 1]))
+    """Stop the server: connections are cut, data is checkpointed; where that takes too long, it recovers next time.
+
+    One that does not even follow its last order, since it is frozen, is killed.
+    """
+    data = Path(command[command.index("-D") + 1])
+    server = postmaster(data)
     if server is None:
         return
     for mode in ("fast", "immediate"):
@@ -42,20 +48,65 @@ def stop(command: list[str], system_user: str | None) -> None:
         )
         if done.returncode == 0:
             break
+    else:
+        with suppress(ProcessLookupError):
+            os.kill(server, signal.SIGKILL)
     # pg_ctl waits for the pid file to go, which the server removes shortly before it ends.
     limit = time.monotonic() + END_SECONDS
-    while _runs(server) and time.monotonic() < limit:
+    while runs(server) and time.monotonic() < limit:
         time.sleep(0.01)
+    clear_away(data)
 
 
-def _server_pid(data: Path) -> int | None:
+def clear_away(data: Path) -> None:
+    """Kill what a dead postmaster left behind, and remove its lock files; nothing where the postmaster lives.
+
+    Most of its children leave by themselves, but one that computes, or is frozen, does not notice, and no new server
+    starts beside the shared memory that it holds. Nor does one start while a lock file names a process that exists:
+    that may be another one by now, or a dead one of which its parent takes no note.
+    """
+    import psutil  # noqa: PLC0415 - needed for a moment, in a process that lives as long as the server
+
+    if postmaster(data) is not None:
+        return
+    left = []
+    for process in psutil.process_iter():
+        try:
+            # Its programs work in the data directory; so may an operator's shell.
+            if process.name() == "postgres" and Path(process.cwd()) == data:
+                process.kill()
+                left.append(process.pid)
+        except (psutil.Error, OSError):
+            continue  # ended meanwhile, or another user's
+    limit = time.monotonic() + END_SECONDS
+    while any(map(runs, left)) and time.monotonic() < limit:
+        time.sleep(0.01)
+    with suppress(OSError):  # no pid file: nothing names a process
+        pid_file = data / "postmaster.pid"
+        _, _, _, port, sockets, *_ = [*pid_file.read_text().split("\n"), *[""] * 5]
+        if sockets:
+            (Path(sockets) / f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
+        pid_file.unlink()
+
+
+def postmaster(data: Path) -> int | None:
+    """The server's first process, if it lives, be it ever so busy or frozen.
+
+    The pid file of one that was killed stays, and its number may be another process's by now.
+    """
     try:
-        return int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):
         return None
+    if not runs(pid):
+        return None
+    with suppress(OSError):  # not Linux, or not for us to see
+        if Path(f"/proc/{pid}/cwd").readlink() != data:
+            return None
+    return pid
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
     """Whether the process is there and no zombie, which nobody may reap where this container has no init."""
     try:
         os.kill(pid, 0)

@@ -28,6 +28,7 @@ from upscaler_site.address import CannotListen
 from upscaler_site.embedded_postgres import EmbeddedPostgres, is_wanted
 from upscaler_site.lone_command import use
 from upscaler_site.postgres_cluster import EmbeddedPostgresError
+from upscaler_site.postgres_supervisor import PostgresSupervisor
 from upscaler_site.welcome import announce
 
 PARTS = ("web", "gpu", "io")
@@ -49,6 +50,7 @@ class Service:
         self.supervisor: subprocess.Popen[bytes] | None = None
         self.mark: Path | None = None
         self.signals = 0
+        self.failure = ""
 
     def stopping(self) -> bool:
         """Whether a signal came."""
@@ -62,8 +64,9 @@ class Service:
             processes.kill(processes.of_service(run_dir))
             if "web" in self.parts:
                 address.check(settings.LISTEN_ADDRESS, settings.PORT)
-            if is_wanted():
-                use(stack.enter_context(EmbeddedPostgres(settings.DATA_DIR)))
+            server = EmbeddedPostgres(settings.DATA_DIR) if is_wanted() else None
+            if server is not None:
+                use(stack.enter_context(server))
             # From here on a signal ends the service in order; before, Python's own KeyboardInterrupt does.
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, self._asked_to_stop)
@@ -73,9 +76,14 @@ class Service:
                 return 0
             try:
                 self._start(run_dir)
+                if server is not None:
+                    stack.enter_context(PostgresSupervisor(server, self._fail))
                 self._relay()
             finally:
                 self._end()
+        if self.failure:
+            say(f"Error: {self.failure}")
+            return 1
         if self.stopping():
             return 0
         say("The supervisor ended by itself; everything else was stopped.")
@@ -169,6 +177,12 @@ class Service:
             signal.alarm(settings.STOP_GRACE_SECONDS + STOP_MARGIN_SECONDS)
         else:
             processes.kill(processes.of_service(self.mark), wait_seconds=1)
+
+    def _fail(self, why: str) -> None:
+        """End with an error: what the service stands on cannot be had any more."""
+        self.failure = why
+        if self.supervisor is not None:
+            self.supervisor.terminate()
 
     def _end(self) -> None:
         """Leave no process behind, whatever happened."""
