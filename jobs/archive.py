@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "batch.json"
 MISSING = "MISSING.txt"
-_BLOCK = 1 << 18
+_BLOCK = 1 << 16
 
 
 def stream_zip(jobs: Iterable["Job"], manifest: bytes | None = None) -> ZipStream:

@@ -1,21 +1,13 @@
-"""Whether the caller of a request is still there. WSGI does not tell; the web server's own socket does."""
+"""Whether the caller of a request is still there. WSGI does not tell; our web server does (wsgi_bridge.py)."""
 
-import socket
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.readable import readable
+#: The environ's name for a function without arguments: whether the caller has closed the connection.
+HAS_LEFT = "upscaler.has_left"
 
 
 def has_left(environ: Mapping[str, Any]) -> bool:
     """True when the other side has closed the connection; False when it has not, or when that cannot be known."""
-    peer = environ.get("gunicorn.socket")
-    if not isinstance(peer, socket.socket):
-        return False
-    try:
-        # A byte that waits is the next request on the same connection; no byte is its end.
-        return readable([peer.fileno()], 0) and peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
-    except (OSError, ValueError):
-        return True
+    ask = environ.get(HAS_LEFT)
+    return callable(ask) and bool(ask())

@@ -64,6 +64,7 @@ class Hub:
         self._waiters: dict[uuid.UUID, set[Subscription]] = {}
         self._count = 0
         self._thread: threading.Thread | None = None
+        self.draining = False  # the process is about to end: nobody waits any more
 
     @contextmanager
     def subscribe(self, job_id: uuid.UUID, *, only_end: bool = False) -> Iterator[Subscription]:
@@ -92,6 +93,14 @@ class Hub:
                 others.discard(waiter)
                 if not others:
                     del self._waiters[job_id]
+
+    def drain(self) -> None:
+        """Wake everybody, for good: the process is about to end, and who waits can ask its successor."""
+        with self._lock:
+            self.draining = True
+            for waiters in self._waiters.values():
+                for waiter in waiters:
+                    waiter.ring()
 
     @property
     def count(self) -> int:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -208,7 +209,7 @@ def _headers(result: ordering.Outcome, applied: str) -> dict[str, str]:
     if result.downloading:
         one = len(result.downloading) == 1
         headers |= {
-            "Location": f"/api/v1/models/{result.downloading[0]}" if one else "/api/v1/models",
+            "Location": reverse("model", args=[result.downloading[0]]) if one else reverse("models"),
             "Retry-After": "5",
         }
     return headers

@@ -1,11 +1,18 @@
-"""Where the web server listens, and whether it can."""
+"""Where the web server listens, whether it can, and under which address users reach it."""
 
 import errno
+import re
 import socket
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
 
 from upscaler_site import env
 
 _REGISTERED = 1024
+_PLAIN_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+#: Where the service's own addresses begin (urls.py).
+_OWN = ("api", "admin", "static", "metrics", "jsi18n")
 
 
 class CannotListen(Exception):
@@ -24,6 +31,25 @@ def listen_address() -> str:
 def port() -> int:
     """The operator's choice, known before the settings."""
     return env.integer("PORT", 8000, minimum=1, maximum=65_535, help="Port that the web server listens on")
+
+
+def public_url() -> str:
+    """The operator's choice without a slash at its end; "" where unset.
+
+    :raises ImproperlyConfigured: its path cannot be told from the service's own addresses, or needs quoting.
+    """
+    url = env.text(
+        "PUBLIC_URL",
+        help="Address under which users reach the service, such as https://example.org/upscaler",
+    ).rstrip("/")
+    scheme, host, path = urlsplit(url)[:3]
+    if url and not (scheme in ("http", "https") and host):
+        raise ImproperlyConfigured(f"PUBLIC_URL is {url!r}; it must be like https://up.example.org")
+    if not _PLAIN_PATH.fullmatch(path):
+        raise ImproperlyConfigured(f"PUBLIC_URL is {url!r}; its path may have letters, digits, - . _ and ~")
+    if path.strip("/").partition("/")[0] in _OWN:
+        raise ImproperlyConfigured(f"PUBLIC_URL is {url!r}; its path must not begin with /{' or /'.join(_OWN)}")
+    return url
 
 
 def check(address: str, number: int) -> None:

@@ -33,8 +33,8 @@ batches.
 | 401, 403 | A key is missing or wrong; or it may not do that |
 | 404 | No such job, batch, result, model or address |
 | 409 | The job is not in a state that allows it |
-| 411 | A body without `Content-Length` |
-| 413 | Too many bytes |
+| 408 | The request arrives too slowly |
+| 413, 414, 431 | Too many bytes in the body, the address, the header |
 | 415 | A content type that is not read here |
 | 422 | The request does not fit the schema |
 | 429 | Too many calls; see `Retry-After` |

@@ -22,10 +22,11 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "idempotency_key_in_progress": (409, "The first call with this Idempotency-Key is still being submitted"),
     "model_in_use": (409, "RealESRGAN_x4plus cannot be deleted: 2 jobs need it"),
     "model_fixed": (409, "The bundled model is part of the service"),
-    "length_required": (411, "Send the body with a Content-Length; chunked bodies are not read"),
+    "body_too_slow": (408, "The body arrives too slowly: the least rate is 1000 bytes per second"),
     "precondition_failed": (412, "The file is not the one that If-Match names"),
     "upload_too_large": (413, "Upload file exceeds maximum size: 500 MB"),
     "body_too_large": (413, "A body of this type may have at most 2500000 bytes"),
+    "address_too_long": (414, "The address has 9000 bytes; the limit is 8190"),
     "unsupported_media_type": (415, 'Unsupported media type "text/plain" in request.'),
     "range_not_satisfiable": (416, "The range lies beyond the file, which has 1234 bytes"),
     "validation_error": (422, "tile_size: A valid integer is required."),
@@ -36,6 +37,7 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "webhook_url_refused": (422, "webhook_url: the address is private"),
     "image_url_refused": (422, "image_url: the host example.org is not allowed here"),
     "batch_too_large": (422, "a batch has 1 to 100 images, this one has 101"),
+    "header_too_large": (431, "The header has more than 65536 bytes"),
     "throttled": (429, "Request was throttled. Expected available in 12 seconds."),
     "internal_error": (500, "Internal server error. The log has the reason under request 6f1c2e7a"),
     "job_failed": (500, "the worker died 3 times while it worked on this job"),
@@ -61,7 +63,7 @@ ALWAYS = (
     "database_unavailable",
 )
 #: What a call with a body may meet beside that.
-WITH_BODY = ["length_required", "body_too_large", "unsupported_media_type"]
+WITH_BODY = ["body_too_slow", "body_too_large", "unsupported_media_type"]
 
 #: Errors of operations whose views do not name them.
 BY_OPERATION: dict[str, tuple[str, ...]] = {

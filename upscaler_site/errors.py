@@ -30,6 +30,7 @@ from jobs.engine import errors as engine
 from jobs.views.downloads import PreconditionFailed
 from jobs.views.ranges import RangeNotSatisfiable
 from modelstore import errors as models
+from upscaler_site import request_errors as requests
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,12 @@ ANSWERS: dict[type[Exception], Answer] = {
     models.ModelInUse: Answer(409, "model_in_use"),
     models.ModelFixed: Answer(409, "model_fixed"),
     models.ImportRefused: Answer(400, "import_refused"),
+    # the web server
+    requests.AddressTooLong: Answer(414, "address_too_long"),
+    requests.HeaderTooLarge: Answer(431, "header_too_large"),
+    requests.BodyTooLarge: Answer(413, "body_too_large"),
+    requests.BodyTooSlow: Answer(408, "body_too_slow"),
+    requests.CredentialsMissing: Answer(401, "not_authenticated"),
     # the framework
     Http404: Answer(404, "not_found", "Not found"),
     PermissionDenied: Answer(403, "permission_denied", "Permission denied"),
@@ -117,6 +124,17 @@ def body(detail: str, code: str, errors: Sequence[Mapping[str, object]] | None =
     return shape
 
 
+def answer_to(error: Exception) -> JsonResponse:
+    """Return the answer to an error of ours where no view runs; the table knows it."""
+    answer = answer_for(error)
+    if answer is None:
+        raise error
+    response = plain_answer(answer.status, _code(error, answer), answer.detail or str(error))
+    for name, value in _headers(error, answer).items():
+        response.headers[name] = value
+    return response
+
+
 def plain_answer(status: int, code: str, detail: str) -> JsonResponse:
     """Return an error where no view runs: from a middleware, or from Django's own error pages."""
     return JsonResponse(body(detail, code), status=status)
@@ -141,16 +159,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         return None
     if answer.code == "database_unavailable":
         log.error("the database does not answer: %s", error)
-    headers: dict[str, str] = dict(getattr(error, "headers", {}))
-    retry_after = getattr(error, "retry_after", None) or answer.retry_after
-    if retry_after is None and getattr(error, "coming", False):
-        retry_after = 10  # the model's weights are on their way
-    if retry_after is not None:
-        headers["Retry-After"] = str(int(retry_after))
-    # Errors of jobs and engine carry their own code, so that a subclass can be narrower than its entry in the table.
-    code = str(getattr(error, "code", "") or answer.code)
-    errors = getattr(error, "rejected", None)
-    return Response(body(answer.detail or str(error), code, errors), status=answer.status, headers=headers)
+    shape = body(answer.detail or str(error), _code(error, answer), getattr(error, "rejected", None))
+    return Response(shape, status=answer.status, headers=_headers(error, answer))
 
 
 def answer_for(error: BaseException) -> Answer | None:
@@ -159,6 +169,21 @@ def answer_for(error: BaseException) -> Answer | None:
         if kind in ANSWERS:
             return ANSWERS[kind]
     return None
+
+
+def _headers(error: Exception, answer: Answer) -> dict[str, str]:
+    headers: dict[str, str] = dict(getattr(error, "headers", {}))
+    retry_after = getattr(error, "retry_after", None) or answer.retry_after
+    if retry_after is None and getattr(error, "coming", False):
+        retry_after = 10  # the model's weights are on their way
+    if retry_after is not None:
+        headers["Retry-After"] = str(int(retry_after))
+    return headers
+
+
+def _code(error: Exception, answer: Answer) -> str:
+    """Errors of jobs and engine carry their own, so that a subclass can be narrower than its entry in the table."""
+    return str(getattr(error, "code", "") or answer.code)
 
 
 def _framework_answer(error: drf.APIException) -> Response:

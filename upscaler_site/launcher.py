@@ -1,7 +1,7 @@
 """Runs one program for the supervisor and sees that nothing of it is left when it ends.
 
-``python -m upscaler_site.launcher GRACE_SECONDS command …``. A django-q cluster and gunicorn are families of processes
-which misbehave in ways that a plain supervisor cannot mend (each seen by experiment):
+``python -m upscaler_site.launcher GRACE_SECONDS command …``. A django-q cluster and the web server are families of
+processes, which misbehave in ways that a plain supervisor cannot mend (each seen by experiment):
 
 - SIGTERM to the whole group hangs a cluster: the signal goes to the main process alone;
 - a main process killed by -9 leaves its children running: the rest of the group is killed when the main one ends;

@@ -16,8 +16,8 @@ from upscaler_site.request_id import current_request_id
 _PAIR = re.compile(r"(?:^|\s)([a-z_]+)=(.*?)(?=\s+[a-z_]+=|$)", re.DOTALL)
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d+)?")
 
-#: gunicorn hands its access log's pieces over as a dictionary of one-letter names.
-_ACCESS = {"m": "method", "U": "path", "s": "status", "B": "bytes", "M": "milliseconds", "h": "address"}
+#: The access log hands its pieces over as a dictionary: a path may look like a pair.
+_ACCESS = ("method", "path", "status", "bytes", "milliseconds", "address", "request")
 
 
 class TextLines(logging.Formatter):
@@ -88,15 +88,10 @@ def event_of(message: str) -> str:
 
 
 def access_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the pieces of a line of gunicorn's access log; nothing for any other record."""
-    if record.name != "gunicorn.access" or not isinstance(record.args, dict):
+    """Return the pieces of a line of the access log; nothing for any other record."""
+    if record.name != "upscaler.access" or not isinstance(record.args, dict):
         return {}
-    pieces = record.args
-    found = {name: _value(str(pieces[letter])) for letter, name in _ACCESS.items() if letter in pieces}
-    request_id = pieces.get("{x-request-id}o")
-    if request_id not in (None, "-"):
-        found["request"] = request_id
-    return found
+    return {name: record.args[name] for name in _ACCESS if record.args[name] != "-"}
 
 
 def _value(text: str) -> Any:

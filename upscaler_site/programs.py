@@ -24,15 +24,7 @@ class Program:
 
 def web() -> Program:
     """The web server."""
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--config",
-        "python:upscaler_site.gunicorn",
-        "upscaler_site.wsgi:application",
-    ]
-    return Program("web", command)
+    return Program("web", [sys.executable, "-m", "upscaler_site.web_server"])
 
 
 def cluster(name: str, queue: str, environment: Mapping[str, str] | None = None) -> Program:

@@ -4,6 +4,9 @@ Rooms read these as ``django.conf.settings.NAME``; names carry their units. The 
 variable, and a test holds the two together.
 """
 
+import re
+from urllib.parse import urlsplit
+
 from upscaler_site import address, data_directory, env
 from upscaler_site.database import database_from
 from upscaler_site.fixed_settings import *  # noqa: F403 - Django wants all settings in one module
@@ -37,7 +40,14 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["*"], help="Host names that the serv
 CSRF_TRUSTED_ORIGINS = env.words(
     "CSRF_TRUSTED_ORIGINS", help="Origins such as https://up.example.org that may post forms"
 )
-PUBLIC_URL = env.text("PUBLIC_URL", help="Address under which users reach the service; used in webhooks").rstrip("/")
+PUBLIC_URL = address.public_url()
+# Below a path of its host, every link, cookie and static file has that path, whatever a request says of it.
+PUBLIC_PATH = urlsplit(PUBLIC_URL).path
+FORCE_SCRIPT_NAME = PUBLIC_PATH or None
+STATIC_URL = f"{PUBLIC_PATH}/static/"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = PUBLIC_PATH or "/"
+if PUBLIC_PATH:
+    SPECTACULAR_SETTINGS = SPECTACULAR_SETTINGS | {"SERVERS": [{"url": PUBLIC_PATH}]}  # noqa: F405 - from fixed_settings
 HTTPS_ONLY = env.flag(
     "HTTPS_ONLY", False, help="Redirect to HTTPS, secure cookies, HSTS; the proxy must set X-Forwarded-Proto"
 )
@@ -57,11 +67,21 @@ MAX_WAITING_REQUESTS = env.integer(
     maximum=2000,
     help="Requests per web process that may wait for a job; beyond: 202",
 )
+REQUEST_HEADER_SECONDS = env.integer(
+    "REQUEST_HEADER_SECONDS", 10, minimum=1, maximum=600, help="Longest arrival of a request's header; then 408"
+)
+MIN_TRANSFER_BYTES_PER_SECOND = env.integer(
+    "MIN_TRANSFER_BYTES_PER_SECOND",
+    1000,
+    minimum=1,
+    help="Least rate of a caller who sends a body (then 408) or takes an answer, 20 seconds allowed for the start",
+)
 
 if HTTPS_ONLY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^api/v1/health", r"^metrics$"]  # probes come straight to the container, without TLS
+    _below = re.escape(f"{PUBLIC_PATH}/".lstrip("/"))
+    SECURE_REDIRECT_EXEMPT = [rf"^{_below}api/v1/health", rf"^{_below}metrics$"]  # probes come without a proxy and TLS
     SECURE_HSTS_SECONDS = 31_536_000
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True

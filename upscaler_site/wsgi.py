@@ -1,4 +1,4 @@
-"""The door for WSGI servers: gunicorn loads ``upscaler_site.wsgi:application``."""
+"""Django as a WSGI application: what asgi.py answers by, and Django's own development server."""
 
 import os
 

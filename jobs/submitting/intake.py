@@ -150,6 +150,8 @@ def plan(upload: Any, submission: Submission) -> Plan:
 def wait_for(job_id: uuid.UUID, seconds: float, *, has_left: Callable[[], bool] = lambda: False) -> Job:
     """Wait for the job's end, at most ``seconds``; returns the job as it then is. No transaction may be open.
 
+    Nobody waits for a process that was asked to stop: the job goes on without it.
+
     :param has_left: asked every few seconds whether the caller is gone; then nobody needs the wait any more.
 
     :raises WaitersExceeded: too many requests of this process wait already.
@@ -162,7 +164,7 @@ def wait_for(job_id: uuid.UUID, seconds: float, *, has_left: Callable[[], bool] 
             if job is None:
                 raise JobNotFound(job_id)
             left = until - time.monotonic()
-            if job.status in TERMINAL or left <= 0 or has_left():
+            if job.status in TERMINAL or left <= 0 or has_left() or hub.draining:
                 return job
             if not connection.in_atomic_block:
                 connection.close()  # two hundred waiters must not hold two hundred connections

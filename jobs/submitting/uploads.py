@@ -41,7 +41,7 @@ class BoundedUploadHandler(TemporaryFileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """Open the next temporary file. Its name on the disk owes nothing to the caller's, which may be too long."""
         Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
-        _require_disk()
+        require_disk()
         FileUploadHandler.new_file(self, *args, **kwargs)
         self.file = TemporaryUploadedFile("image", self.content_type, 0, self.charset, self.content_type_extra)
         self.file.name = self.file_name
@@ -61,7 +61,7 @@ class BoundedUploadHandler(TemporaryFileUploadHandler):
             raw_data = raw_data[: max(0, settings.MAX_UPLOAD_BYTES + 1 - start)]
         try:
             if start // _DISK_CHECK_BYTES != end // _DISK_CHECK_BYTES:
-                _require_disk()
+                require_disk()
             self.file.write(raw_data)
         except StorageFull:
             self.abandon()
@@ -81,7 +81,8 @@ def close_with(request: Any, upload: UploadedFile[Any]) -> None:
     django_request._files.appendlist("", upload)  # noqa: SLF001 - as above
 
 
-def _require_disk() -> None:
+def require_disk() -> None:
+    """:raises StorageFull: less than MIN_FREE_DISK_MB is left where uploads go."""
     free = shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free
     if free < settings.MIN_FREE_DISK_MB * 1_000_000:
         raise StorageFull(

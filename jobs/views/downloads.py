@@ -10,7 +10,8 @@ from rest_framework.request import Request
 
 from jobs.views.ranges import parse_range
 
-CHUNK_BYTES = 256 * 1024
+#: What waits in memory for a caller who takes the answer slowly.
+CHUNK_BYTES = 64 * 1024
 CONTENT_TYPES = {
     "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif", "tiff": "image/tiff",
     "jpg": "image/jpeg", "tif": "image/tiff", "gif": "image/gif", "bmp": "image/bmp", "heic": "image/heic",

@@ -25,6 +25,7 @@ HEARTBEAT_SECONDS = 15.0
 #: Readers are told at most so often: a tile can take a millisecond.
 STEP_SECONDS = 0.2
 RECONNECT_MILLISECONDS = 2000
+_RETRY = f"retry: {RECONNECT_MILLISECONDS}\n\n".encode()
 
 _lock = threading.Lock()
 _open_streams = 0
@@ -79,21 +80,28 @@ class EventStream:
         self._held.close()
 
     def _run(self) -> Iterator[bytes]:
-        yield f"retry: {RECONNECT_MILLISECONDS}\n\n".encode()
+        yield _RETRY
         spoken = time.monotonic()
         while True:
             job = Job.objects.filter(pk=self.job_id).first()
             if job is None:
                 yield b"event: deleted\ndata: {}\n\n"
                 return
-            for event in news(job, self.seen):
+            events = news(job, self.seen)
+            pieces = [_written(job, event) for event in events]
+            if not connection.in_atomic_block:
+                # A hundred readers must not hold a hundred connections while nothing happens; and before the pieces go
+                # out, because the next step of this iterator may run in another thread.
+                connection.close()
+            for event, piece in zip(events, pieces, strict=True):
                 self.seen = event.place
                 spoken = time.monotonic()
-                yield _written(job, event)
+                yield piece
                 if event.last:
                     return
-            if not connection.in_atomic_block:
-                connection.close()  # a hundred readers must not hold a hundred connections while nothing happens
+            if hub.draining:
+                yield _RETRY  # an EventSource comes back with its Last-Event-ID, to the process that follows this one
+                return
             if not self._waiter.wait(HEARTBEAT_SECONDS - (time.monotonic() - spoken)):
                 spoken = time.monotonic()
                 yield b": still here\n\n"  # keeps proxies from closing the line, and notices readers who left

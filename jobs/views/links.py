@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -122,16 +120,13 @@ class LinkViewSet(ApiViewSet):
     @operation(
         "jobs_archive_links",
         "Jobs",
-        ("job_not_found", "result_not_found", "validation_error"),
+        ("job_not_found", "result_not_found", "validation_error", "address_too_long"),
         summary="Make a link to the results of several jobs as one ZIP file",
         description="For a download by the browser itself, which streams it to the disk but cannot send an API key. "
         "The link is good for these jobs only; for the rest see the links of a job.",
         parameters=[ArchiveLinksQuerySerializer],
         request=None,
-        responses={
-            (414, "text/html"): OpenApiResponse(OpenApiTypes.STR, "The address is longer than 8 kB"),
-            (200, "application/json"): answer(ArchiveLinksSerializer, "The link", _ARCHIVE, "200"),
-        },
+        responses={200: answer(ArchiveLinksSerializer, "The link", _ARCHIVE, "200")},
     )
     def archive(self, request: Request) -> Response:
         """Sign the archive's address as the caller's key; 404 now rather than in the middle of a download."""

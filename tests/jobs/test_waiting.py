@@ -1,6 +1,5 @@
 """The waiting room: nobody misses the end, nobody holds a connection, nobody leaks a thread."""
 
-import socket
 import threading
 import uuid
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from pytest_django.fixtures import Settings
 from jobs import waiting
 from jobs.errors import JobNotFound, WaitersExceeded
 from jobs.models import Job
-from jobs.peer import has_left
+from jobs.peer import HAS_LEFT, has_left
 from jobs.states import Status
 from jobs.submitting import intake
 from jobs.waiting import Hub, hub
@@ -161,18 +160,38 @@ def test_a_forked_process_starts_with_an_empty_room(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_caller_that_left_is_not_waited_for(submit: Submit) -> None:
-    ours, theirs = socket.socketpair()
-    with ours:
-        environ = {"gunicorn.socket": ours}
-        assert not has_left(environ)
-        theirs.send(b"GET")  # the next request on the same connection
-        assert not has_left(environ)
-        assert ours.recv(3) == b"GET"
-        theirs.close()
-        assert has_left(environ)
-        assert intake.wait_for(submit().pk, 3600, has_left=lambda: has_left(environ)).status == Status.QUEUED
+    left = threading.Event()
+    environ = {HAS_LEFT: left.is_set}
+    assert not has_left(environ)
+    left.set()
+    assert has_left(environ)
+    assert intake.wait_for(submit().pk, 3600, has_left=lambda: has_left(environ)).status == Status.QUEUED
     assert hub.count == 0
     assert not has_left({})
+
+
+def test_a_process_that_ends_sends_everybody_away_and_lets_nobody_in(
+    submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Hub()
+    monkeypatch.setattr(intake, "hub", room)
+    job = submit()
+    found: list[str] = []
+
+    def wait() -> None:
+        found.append(intake.wait_for(job.pk, 3600).status)
+        connection.close()
+
+    threads = [threading.Thread(target=wait) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: room.count == 5, seconds=30)
+    room.drain()
+    for thread in threads:
+        thread.join(60)
+    assert found == [Status.QUEUED] * 5
+    assert intake.wait_for(job.pk, 3600).status == Status.QUEUED
+    assert room.count == 0
 
 
 def test_requests_beyond_the_limit_are_told_where_to_ask_and_the_others_get_their_picture(

@@ -81,9 +81,9 @@ def test_an_exception_stays_on_its_line() -> None:
 
 
 def test_an_access_line_has_its_pieces() -> None:
-    pieces = {"m": "GET", "U": "/x=1 level=2", "s": "200", "B": 12, "M": 3, "h": "::1", "{x-request-id}o": "r-7"}
-    entry = record("access", name="gunicorn.access")
-    entry.msg, entry.args = '"%(m)s %(U)s" %(s)s', pieces
+    pieces = {"method": "GET", "path": "/x=1 level=2", "status": 200, "bytes": 12, "milliseconds": 3, "address": "::1"}
+    entry = record("access", name="upscaler.access")
+    entry.msg, entry.args = '"%(method)s %(path)s" %(status)s', pieces | {"forwarded": "-", "request": "r-7"}
     line = json.loads(JsonLines().format(entry))
     assert (line["method"], line["path"], line["status"], line["request"]) == ("GET", "/x=1 level=2", 200, "r-7")
     assert line["level"] == "info"

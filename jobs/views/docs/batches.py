@@ -35,13 +35,11 @@ BATCH_RESULTS = operation(
 ARCHIVE = operation(
     "jobs_archive",
     "Jobs",
-    ("validation_error", "job_not_found", "result_not_found"),
+    ("validation_error", "job_not_found", "result_not_found", "address_too_long"),
     summary="Download the results of several jobs as one ZIP file",
     description="Jobs that are not completed are left out; 404 when none is.",
     parameters=[ArchiveQuerySerializer],
     responses={
-        # The one answer that is not ours: longer addresses do not reach the application.
-        (414, "text/html"): OpenApiResponse(OpenApiTypes.STR, "The address is longer than 8 kB"),
         (200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "The results"),
     },
 )

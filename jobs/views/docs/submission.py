@@ -24,7 +24,7 @@ from jobs.views.docs.parts import (
 
 _ERRORS = (
     *("validation_error", "malformed_request", "too_many_fields", "too_many_files"),
-    *("unsupported_media_type", "length_required", "upload_too_large"),
+    *("unsupported_media_type", "upload_too_large"),
     *("image_invalid", "image_too_large", "format_unsupported", "denoise_unsupported"),
     *("model_not_found", "model_not_available", "queue_full", "storage_full"),
     "precision_unavailable",

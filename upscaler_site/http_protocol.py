@@ -1,0 +1,100 @@
+"""One HTTP/1.1 connection, with a deadline on everything that its other side can delay.
+
+uvicorn reads a request without a thread but waits for its header, and for its answer to be taken, as long as the caller
+likes: 230 sockets that send a byte now and then stay for ever, each with a descriptor and memory. What it waits for
+here and how long: a header, REQUEST_HEADER_SECONDS from its first moment; an answer that is not taken, as long as
+MIN_TRANSFER_BYTES_PER_SECOND allows for what lies in the buffer. The body's own deadline is held where it is read
+(request_body.py), because the caller is told about it in our own words.
+"""
+
+import asyncio
+from typing import cast
+
+import h11
+from django.conf import settings
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+#: All fields of one header together.
+MAX_HEADER_BYTES = 65_536
+
+#: Seconds that a slow line gets before its rate counts.
+ALLOWANCE_SECONDS = 20.0
+
+_TOO_SLOW = (
+    "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    "Content-Length: {length}\r\n\r\n{text}"
+)
+
+
+def seconds_for(size: int) -> float:
+    """Return how long ``size`` bytes may take a caller."""
+    return float(ALLOWANCE_SECONDS + size / settings.MIN_TRANSFER_BYTES_PER_SECOND)
+
+
+class DeadlineProtocol(H11Protocol):
+    """uvicorn's connection with these deadlines."""
+
+    _header_timer: asyncio.TimerHandle | None = None
+    _answer_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for the first header."""
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._watch_header()
+
+    def data_received(self, data: bytes) -> None:
+        """Take the bytes, and see whether a header is still incomplete."""
+        super().data_received(data)
+        self._watch_header()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget every deadline."""
+        super().connection_lost(exc)
+        for timer in (self._header_timer, self._answer_timer):
+            if timer is not None:
+                timer.cancel()
+
+    def pause_writing(self) -> None:
+        """The answer is made faster than it is taken: give the caller its time for what lies here."""
+        super().pause_writing()
+        self._abort_unless_taken()
+
+    def resume_writing(self) -> None:
+        """Most of it was taken."""
+        super().resume_writing()
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+
+    def on_response_complete(self) -> None:
+        """The whole answer lies in the buffer; closing a connection waits for it to be taken, too."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._abort_unless_taken()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing came on an idle connection: close it."""
+        super().timeout_keep_alive_handler()
+        self._abort_unless_taken()
+
+    def _watch_header(self) -> None:
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            if self._header_timer is None:
+                self._header_timer = self.loop.call_later(settings.REQUEST_HEADER_SECONDS, self._header_too_slow)
+        elif self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _header_too_slow(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self.conn.trailing_data[0]:  # a connection that a browser opened and never used needs no answer
+            text = f"The request's header was not complete after {settings.REQUEST_HEADER_SECONDS} s\n"
+            self.transport.write(_TOO_SLOW.format(length=len(text), text=text).encode())
+        self.transport.close()
+        self._abort_unless_taken()
+
+    def _abort_unless_taken(self) -> None:
+        if self._answer_timer is None:
+            patience = seconds_for(self.transport.get_write_buffer_size())
+            self._answer_timer = self.loop.call_later(patience, self.transport.abort)

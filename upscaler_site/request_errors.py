@@ -1,0 +1,36 @@
+"""What the web server itself refuses, before Django looks at a request. errors.py knows the statuses.
+
+The refusal travels to Django in the environ (api_edge.py answers it there), so that it is counted, logged and given the
+headers that every answer has.
+"""
+
+from jobs.callers.access import REALM
+
+#: The environ's name for the exception that the request shall be answered with.
+REFUSAL = "upscaler.refusal"
+
+
+class RequestRefused(Exception):
+    """The root; the message is fit to be shown."""
+
+
+class AddressTooLong(RequestRefused):
+    """Path and query string together are beyond the limit that the message names."""
+
+
+class HeaderTooLarge(RequestRefused):
+    """All header fields together are beyond the limit that the message names."""
+
+
+class BodyTooLarge(RequestRefused):
+    """The body has more bytes than one of its type may have."""
+
+
+class BodyTooSlow(RequestRefused):
+    """The body arrives below the least rate."""
+
+
+class CredentialsMissing(RequestRefused):
+    """A key is required, and the header of a large upload brings nothing that could be one."""
+
+    headers = {"WWW-Authenticate": REALM}
