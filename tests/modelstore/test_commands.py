@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import uuid
 from io import StringIO
 from pathlib import Path
 
@@ -174,10 +175,15 @@ def test_verify_takes_official_files_that_were_put_there(models_dir: Path, offic
 
 def test_verify_removes_old_leftovers_only(models_dir: Path, official: TestOfficial) -> None:
     models_dir.mkdir(exist_ok=True)
-    old, new, other = models_dir / "a.pth.x.part", models_dir / "b.pth.y.part", models_dir / "notes.txt"
-    for path in (old, new, other):
+    incoming = models_dir / "incoming"
+    incoming.mkdir()
+    ours = [models_dir / f"a.pth.{uuid.uuid4().hex}.part", incoming / f"{uuid.uuid4().hex}.upload"]
+    new = models_dir / f"b.pth.{uuid.uuid4().hex}.part"
+    foreign = [models_dir / "notes.txt", models_dir / "movie.mkv.part", models_dir / ".nfs0001", incoming / "x.upload"]
+    for path in (*ours, new, *foreign):
         path.write_text("x")
-    os.utime(old, (0, 0))
-    os.utime(other, (0, 0))
+    for path in (*ours, *foreign):
+        os.utime(path, (0, 0))
     call_command("verify_models", stdout=StringIO())
-    assert (old.exists(), new.exists(), other.exists()) == (False, True, True)
+    assert [path.exists() for path in (*ours, new)] == [False, False, True]
+    assert all(path.exists() for path in foreign)
