@@ -158,8 +158,10 @@ class PretendedCuda:
     @contextlib.contextmanager
     def _side(self, *_: Any) -> Iterator[None]:
         self.on_copy_stream = True
-        yield
-        self.on_copy_stream = False
+        try:
+            yield
+        finally:
+            self.on_copy_stream = False
 
     @contextlib.contextmanager
     def _graph(self, graph: Any, *, pool: Any, **_: Any) -> Iterator[None]:
@@ -168,8 +170,10 @@ class PretendedCuda:
             self.pools[graph.pool] = 1 << 20  # what was allocated so far; torch forgets to give it back
             raise self.fault
         self.capturing = graph
-        yield
-        self.capturing = None
+        try:
+            yield
+        finally:
+            self.capturing = None
 
     def compute(self, real: Callable[..., Any], call_bytes: Callable[[int], int]) -> Callable[..., Any]:
         """The network's computation, written down while it is recorded."""

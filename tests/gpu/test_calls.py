@@ -10,21 +10,22 @@ from jobs.engine import cuda_lane
 from jobs.engine.errors import Cancelled
 from jobs.engine.types import Frame, Picture, UpscaleOptions, Weights
 from tests.engine.conftest import difference, photo, picture
-from tests.gpu.conftest import network_of, on_gpu
+from tests.gpu.conftest import CARD, SMALLER, cases, network_of, on_gpu, shot
 
-TILES = UpscaleOptions(tile_size=64)
+FRAMES = 40 if CARD else 8
+TILES = UpscaleOptions(tile_size=64 // SMALLER)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("name", ["animevideov3", "bundled", "small", "x2plus"])
+@pytest.mark.parametrize("precision", cases("fp32", "fp16"))
+@pytest.mark.parametrize("name", cases("animevideov3", "bundled", "small", "x2plus"))
 def test_batches_equal_single_windows(networks: dict[str, Weights], name: str, precision: str) -> None:
     """Not bit for bit: cuDNN chooses its algorithms by the batch's size too."""
-    pixels = photo(300, 250)
+    pixels = shot(300, 250)
     results = {}
     for size in (1, 3, 16):
         engine = on_gpu(precision, graphs=False)
         network_of(engine, networks[name]).batch = size
-        results[size], report = engine.upscale(picture(pixels), networks[name], TILES)
+        results[size], report = engine.upscale(pixels, networks[name], TILES)
         assert report.notes == ()
     for size in (3, 16):
         assert difference(results[1].frames[0].color, results[size].frames[0].color) <= (
@@ -32,24 +33,24 @@ def test_batches_equal_single_windows(networks: dict[str, Weights], name: str, p
         )
 
 
-@pytest.mark.parametrize(("channels", "bits"), [(3, 8), (1, 8), (3, 16), (1, 16)])
-@pytest.mark.parametrize("outscale", [None, 3.0])
-@pytest.mark.parametrize("name", ["animevideov3", "small"])
+@pytest.mark.parametrize(("channels", "bits"), cases((3, 8), (1, 8), (3, 16), (1, 16)))
+@pytest.mark.parametrize("outscale", cases(None, 3.0))
+@pytest.mark.parametrize("name", cases("animevideov3", "small"))
 def test_graphs_equal_plain_calls(
     networks: dict[str, Weights], name: str, channels: int, bits: int, outscale: float | None
 ) -> None:
-    pixels = photo(330, 290, channels=channels, bits=bits)
-    options = UpscaleOptions(tile_size=64, outscale=outscale)
-    plain, _ = on_gpu(graphs=False).upscale(picture(pixels), networks[name], options)
+    pixels = shot(330, 290, channels=channels, bits=bits)
+    options = UpscaleOptions(tile_size=64 // SMALLER, outscale=outscale)
+    plain, _ = on_gpu(graphs=False).upscale(pixels, networks[name], options)
     engine = on_gpu()
     network = network_of(engine, networks[name])
     network.batch = 1
     for _ in range(3):
-        made, report = engine.upscale(picture(pixels), networks[name], options)
+        made, report = engine.upscale(pixels, networks[name], options)
         assert report.notes == ()
         assert difference(plain.frames[0].color, made.frames[0].color) <= (2 if bits == 8 else 512)
     assert network.lane.shelf.replays >= 3 * report.tiles - 1
-    again, _ = engine.upscale(picture(pixels), networks[name], options)
+    again, _ = engine.upscale(pixels, networks[name], options)
     assert np.array_equal(made.frames[0].color, again.frames[0].color)
 
 
@@ -59,12 +60,12 @@ def test_shapes_and_networks_take_turns(networks: dict[str, Weights]) -> None:
     for name in ("animevideov3", "small"):
         network_of(engine, networks[name]).batch = 1
     sizes = [(330, 290), (250, 310), (200, 190), (270, 130), (310, 300), (290, 190)]
-    for turn in range(3):
+    for turn in cases(0, 1, 2):
         for name in ("animevideov3", "small"):
             for size in sizes:
-                shot = picture(photo(*size, seed=turn))
-                wanted, _ = plain.upscale(shot, networks[name], TILES)
-                made, report = engine.upscale(shot, networks[name], TILES)
+                made_of = shot(*size, seed=turn)
+                wanted, _ = plain.upscale(made_of, networks[name], TILES)
+                made, report = engine.upscale(made_of, networks[name], TILES)
                 assert report.notes == ()
                 assert difference(wanted.frames[0].color, made.frames[0].color) <= 1
     for name in ("animevideov3", "small"):
@@ -74,32 +75,34 @@ def test_shapes_and_networks_take_turns(networks: dict[str, Weights]) -> None:
 
 
 def test_frames_of_one_size_share_calls(networks: dict[str, Weights]) -> None:
-    frames = tuple(Frame(color=photo(100, 80, seed=seed)) for seed in range(40))
+    frames = tuple(Frame(color=photo(100, 80, seed=seed)) for seed in range(FRAMES))
     engine = on_gpu()
     made, report = engine.upscale(Picture(format="webp", frames=frames), networks["bundled"])
-    assert report.tiles == 40
+    assert report.tiles == FRAMES
     plain = on_gpu(graphs=False)
     for frame, source in zip(made.frames, frames, strict=True):
         alone, _ = plain.upscale(picture(source.color), networks["bundled"])
         assert difference(frame.color, alone.frames[0].color) <= 3
 
 
-def test_released_recordings_give_their_memory_back(networks: dict[str, Weights]) -> None:
+def test_released_recordings_give_their_memory_back(networks: dict[str, Weights], cuda: Any) -> None:
     engine = on_gpu()
     network = network_of(engine, networks["small"])
     network.batch = 1
-    shot = picture(photo(900, 700))
-    first, _ = engine.upscale(shot, networks["small"], UpscaleOptions(tile_size=200))
-    torch.cuda.empty_cache()
-    held, before = network.lane.shelf.held_bytes, torch.cuda.memory_reserved()
-    assert held > 50_000_000
+    pixels = shot(900, 700)
+    first, _ = engine.upscale(pixels, networks["small"], UpscaleOptions(tile_size=200 // SMALLER))
+    cuda.empty_cache()
+    held, before = network.lane.shelf.held_bytes, cuda.memory_reserved()
+    assert held > (50_000_000 if CARD else 0)
     assert engine.pool.release()
-    assert before - torch.cuda.memory_reserved() > held // 2
+    assert before - cuda.memory_reserved() > held // 2
     assert not engine.pool.release()
-    second, _ = engine.upscale(shot, networks["small"], UpscaleOptions(tile_size=200))
-    assert np.array_equal(first.frames[0].color, second.frames[0].color)
+    second, _ = engine.upscale(pixels, networks["small"], UpscaleOptions(tile_size=200 // SMALLER))
+    # Recorded anew, perhaps with another algorithm.
+    assert difference(first.frames[0].color, second.frames[0].color) <= 2
 
 
+@pytest.mark.needs_card
 def test_a_recording_that_fails_is_reported_and_does_no_harm(
     networks: dict[str, Weights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,30 +116,30 @@ def test_a_recording_that_fails_is_reported_and_does_no_harm(
             output[1].cpu()
 
     network.module.register_forward_hook(wait)
-    shot = picture(photo(300, 250))
-    made, report = engine.upscale(shot, networks["animevideov3"], TILES)
+    pixels = shot(300, 250)
+    made, report = engine.upscale(pixels, networks["animevideov3"], TILES)
     assert len(report.notes) == 1
     assert report.notes[0].startswith("no CUDA graph for 1 × ")
-    wanted, _ = on_gpu("fp32", graphs=False).upscale(shot, networks["animevideov3"], TILES)
+    wanted, _ = on_gpu("fp32", graphs=False).upscale(pixels, networks["animevideov3"], TILES)
     assert difference(wanted.frames[0].color, made.frames[0].color) <= 1
-    _, report = engine.upscale(shot, networks["animevideov3"], TILES)
+    _, report = engine.upscale(pixels, networks["animevideov3"], TILES)
     assert len(report.notes) == 1  # every picture's report says so
     assert torch.cuda.current_stream() == torch.cuda.default_stream()
 
 
 def test_stopping_between_tiles_leaves_the_device_well(networks: dict[str, Weights]) -> None:
     engine = on_gpu("fp32")
-    shot = picture(photo(700, 500))
-    wanted, _ = engine.upscale(shot, networks["animevideov3"], TILES)
+    pixels = shot(700, 500)
+    wanted, _ = engine.upscale(pixels, networks["animevideov3"], TILES)
 
     def stop(done: int, total: int) -> None:
         if done >= 5:
             raise Cancelled("enough")
 
-    for _ in range(5):
+    for _ in cases(*range(5)):
         with pytest.raises(Cancelled):
-            engine.upscale(picture(photo(700, 500, seed=9)), networks["animevideov3"], TILES, stop)
-        made, _ = engine.upscale(shot, networks["animevideov3"], TILES)
+            engine.upscale(shot(700, 500, seed=9), networks["animevideov3"], TILES, stop)
+        made, _ = engine.upscale(pixels, networks["animevideov3"], TILES)
         assert difference(wanted.frames[0].color, made.frames[0].color) <= 1
 
 

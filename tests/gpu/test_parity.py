@@ -9,7 +9,7 @@ import torch
 
 from jobs.engine.types import UpscaleOptions, Weights
 from tests.engine.conftest import difference, photo, picture, upscaler
-from tests.gpu.conftest import on_gpu
+from tests.gpu.conftest import SMALLER, cases, on_gpu, shot
 
 NAMES = ["x4plus", "anime_6B", "x2plus", "animevideov3", "bundled"]
 
@@ -19,25 +19,25 @@ def psnr(one: Any, other: Any, full: float = 255.0) -> float:
     return inf if error == 0 else 10 * log10(full**2 / error)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("channels", cases(1, 3))
+@pytest.mark.parametrize("bits", cases(8, 16))
 @pytest.mark.parametrize("name", NAMES)
-def test_fp32_is_the_cpus_result(networks: dict[str, Weights], name: str, bits: int, channels: int) -> None:
+def test_fp32_is_the_cpus_result(networks: dict[str, Weights], name: str, bits: int, channels: int, cuda: Any) -> None:
     pixels = photo(98, 66, channels=channels, bits=bits)
     options = UpscaleOptions(tile_size=0)
     wanted, _ = upscaler(precision="fp32").upscale(picture(pixels), networks[name], options)
     made, report = on_gpu("fp32").upscale(picture(pixels), networks[name], options)
     assert (report.device, report.precision, report.backend) == ("cuda:0", "fp32", "torch")
-    assert report.device_name == torch.cuda.get_device_name(0)
+    assert report.device_name == cuda.get_device_name(0)
     assert difference(made.frames[0].color, wanted.frames[0].color) <= (1 if bits == 8 else 16)
 
 
-@pytest.mark.parametrize(("precision", "decibels"), [("fp16", 55), ("bf16", 45)])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("precision", "decibels"), cases(("fp16", 55), ("bf16", 45)))
+@pytest.mark.parametrize("name", cases(*NAMES))
 def test_half_precision_is_close(networks: dict[str, Weights], name: str, precision: str, decibels: float) -> None:
     if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         pytest.skip("this card has no bf16")
-    pixels = photo(300, 200)
+    pixels = photo(300 // SMALLER, 200 // SMALLER)
     wanted, _ = on_gpu("fp32").upscale(picture(pixels), networks[name])
     made, report = on_gpu(precision).upscale(picture(pixels), networks[name])
     assert report.precision == precision
@@ -45,8 +45,8 @@ def test_half_precision_is_close(networks: dict[str, Weights], name: str, precis
     assert psnr(made.frames[0].color, wanted.frames[0].color) >= decibels
 
 
-@pytest.mark.parametrize("outscale", [2.0, 3.3, 7.0])
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("outscale", cases(2.0, 3.3, 7.0))
+@pytest.mark.parametrize("bits", cases(8, 16))
 def test_any_scale_and_depth_goes_through_the_device(networks: dict[str, Weights], outscale: float, bits: int) -> None:
     pixels, alpha = photo(120, 90, bits=bits), photo(120, 90, channels=1, bits=bits, seed=5)[:, :, 0]
     options = UpscaleOptions(outscale=outscale, tile_size=64)
@@ -59,8 +59,8 @@ def test_any_scale_and_depth_goes_through_the_device(networks: dict[str, Weights
 
 @pytest.mark.parametrize("name", ["x4plus", "animevideov3"])
 def test_tiles_show_no_seam(networks: dict[str, Weights], name: str) -> None:
-    pixels = photo(500, 400)
-    whole, _ = on_gpu("fp32").upscale(picture(pixels), networks[name], UpscaleOptions(tile_size=0))
-    tiled, report = on_gpu("fp32").upscale(picture(pixels), networks[name], UpscaleOptions(tile_size=128))
+    pixels = shot(500, 400)
+    whole, _ = on_gpu("fp32").upscale(pixels, networks[name], UpscaleOptions(tile_size=0))
+    tiled, report = on_gpu("fp32").upscale(pixels, networks[name], UpscaleOptions(tile_size=128 // SMALLER))
     assert report.tiles == 16
     assert difference(whole.frames[0].color, tiled.frames[0].color) <= 1

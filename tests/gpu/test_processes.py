@@ -44,6 +44,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.needs_card
 def test_forked_workers_compute(networks: dict[str, Weights]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FORKED, str(REPOSITORY), str(networks["animevideov3"].path)],
@@ -57,6 +58,7 @@ def test_forked_workers_compute(networks: dict[str, Weights]) -> None:
     assert "both children computed" in done.stdout
 
 
+@pytest.mark.needs_card
 @pytest.mark.parametrize("graphs", [True, False])
 def test_every_device_gives_the_same_picture(networks: dict[str, Weights], graphs: bool) -> None:
     if torch.cuda.device_count() < 2:
