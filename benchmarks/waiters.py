@@ -61,7 +61,12 @@ def measure(service: Service, picture: bytes, waiters: int, calls: int) -> None:
     client = service.client()
     eventually(lambda: client.get("/api/v1/health/ready").status_code == 200, seconds=120)
     print(row("nobody waits", milliseconds(client, calls)))
-    frozen = [each for cluster in service.cluster_mains("gpu") for each in cluster.children(recursive=True)]
+    # The launcher and the main process as well: they would kill silent workers.
+    frozen = [
+        each
+        for main in service.cluster_mains("gpu")
+        for each in (*main.parents()[:1], main, *main.children(recursive=True))
+    ]
     for process in frozen:
         process.suspend()
     answers: Counter[int] = Counter()

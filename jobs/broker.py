@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django_q.brokers.orm import ORM
 from django_q.models import OrmQ
 
-from jobs import sweeping
+from jobs import deadlines, sweeping
 from jobs.listening import Listener
 from jobs.processes import cluster
 
@@ -28,6 +28,8 @@ CHANNEL = "queue_tickets"
 #: A notification may be lost, so tickets are looked for so often anyway; and a stopping cluster waits so long for us.
 _WAIT_SECONDS = 0.5
 _LONGEST_PAUSE = 5.0
+#: A round takes no longer, however silent the database is, or the main process would take this one for stuck.
+_ROUND_SECONDS = 20.0
 
 _TAKE = """
     DELETE FROM django_q_ormq WHERE id = (
@@ -77,8 +79,9 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
             self._begin(shared)
         shared.memory.beat += 1
         try:
-            self._sweep(shared)
-            return self._dequeue(shared)
+            with deadlines.within(_ROUND_SECONDS):
+                self._sweep(shared)
+                return self._dequeue(shared)
         except (DatabaseError, InterfaceError) as error:
             self._pause = min(max(0.2, self._pause * 2), _LONGEST_PAUSE)
             logger.warning("queue waits for the database again_in=%.1fs error=%s", self._pause, error)

@@ -8,7 +8,8 @@ processes, which misbehave in ways that a plain supervisor cannot mend (each see
 - a deaf cluster ignores SIGTERM: after the grace, the group is killed;
 - a launcher killed by -9 leaves a whole family: on Linux the main process is told by the kernel, and what is still
   there when the launcher is started again is killed first;
-- a supervisor killed by -9: the launcher stops its program.
+- a supervisor killed by -9: the launcher stops its program;
+- a cluster whose main process is frozen watches nobody and hears no signal: when its heartbeat stops, it is killed.
 """
 
 import os
@@ -23,9 +24,12 @@ from types import FrameType
 
 import psutil
 
+from jobs.processes.heartbeat import VARIABLE, Listener
 from upscaler_site import processes
 
 POLL_SECONDS = 0.1
+#: A program that shows a heartbeat may be without one for so long.
+SILENT_SECONDS = 30.0
 
 
 class Launcher:
@@ -44,19 +48,31 @@ class Launcher:
         self._clear_leftovers()
         if self.stopping:
             return 0
+        heartbeat = Listener()
         main = subprocess.Popen(
             self.command,
+            env={**os.environ, VARIABLE: str(heartbeat.write)},
+            pass_fds=[heartbeat.write],
             process_group=0,
             preexec_fn=processes.dies_with_parent(),  # noqa: PLW1509 - no other thread runs here: Python is safe there
         )
-        code = self._watch(main)
+        code = self._watch(main, heartbeat)
         with suppress(ProcessLookupError):
             os.killpg(main.pid, signal.SIGKILL)
         return 0 if self.stopping else code
 
-    def _watch(self, main: subprocess.Popen[bytes]) -> int:
+    def _watch(self, main: subprocess.Popen[bytes], heartbeat: Listener) -> int:
         deadline: float | None = None
+        beats, silent = False, 0.0
         while (code := main.poll()) is None:
+            if heartbeat.heard():
+                beats, silent = True, 0.0
+            elif beats:  # gunicorn never begins to; it looks after itself
+                silent += POLL_SECONDS  # not by the clock: who slept did not listen
+                if silent >= SILENT_SECONDS:
+                    say(f"{self.command[-1]} (pid {main.pid}) has been silent for {SILENT_SECONDS:g} s: it is killed")
+                    os.killpg(main.pid, signal.SIGKILL)
+                    beats = False
             if self.stopping or os.getppid() != self.parent:
                 self.stopping = True
                 if deadline is None:
@@ -85,6 +101,12 @@ class Launcher:
 
     def _asked_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
+
+
+def say(text: str) -> None:
+    """Print a line for the log."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - as said
 
 
 def _is_ancestor(process: psutil.Process) -> bool:

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 MAX_WORKERS = 64
 #: A worker that has not loaded its models by then hangs.
 START_SECONDS = 900.0
+BEAT_SECONDS = 0.5
 RUNNING, STOPPING, STOPPING_NOW = 0, 1, 2
 
 
@@ -37,6 +38,7 @@ class _Slot(ctypes.Structure):
         ("busy", ctypes.c_int64),  # 1 from the moment a task is read until it is done
         ("picked", ctypes.c_int64),  # tasks read, by all holders of this slot
         ("done", ctypes.c_int64),
+        ("beat", ctypes.c_int64),  # counts while the process runs; 0: it has not begun to, see watchdog.py
         ("limit", ctypes.c_double),  # monotonic time at which main kills a worker that hangs; 0: nothing runs
     ]
 
@@ -74,7 +76,7 @@ class Cluster:
         try:
             for slot in self.memory.slots:
                 if not slot.pid or not is_alive(slot.pid):
-                    slot.limit, slot.busy = time.monotonic() + START_SECONDS, 1  # busy with its start
+                    slot.limit, slot.busy, slot.beat = time.monotonic() + START_SECONDS, 1, 0  # busy with its start
                     slot.pid = os.getpid()
                     taken: _Slot = slot
                     return taken
@@ -141,6 +143,10 @@ class Cluster:
         """Workers that are dead, and that the sentinel has not taken note of."""
         return frozenset(int(slot.pid) for slot in self.memory.slots if slot.pid and is_zombie(slot.pid))
 
+    def beats(self) -> dict[int, int]:
+        """What each living worker has counted; those that start do not count yet."""
+        return {int(slot.pid): int(slot.beat) for slot in self.memory.slots if slot.beat and is_alive(slot.pid)}
+
     def overdue(self, now: float) -> list[int]:
         """Pids of workers whose job is beyond all limits: not even their own watch could end them."""
         return [int(slot.pid) for slot in self.memory.slots if slot.pid and 0 < slot.limit < now and is_alive(slot.pid)]
@@ -196,6 +202,7 @@ def worker_started(**_: Any) -> None:
     import_string("jobs.worker.started")(_current.name)
     slot.limit, slot.busy = 0.0, 0
     _slot = slot
+    threading.Thread(target=_beat, args=(slot,), name="heartbeat", daemon=True).start()
     _current.wake_pusher()
 
 
@@ -251,6 +258,12 @@ def is_zombie(pid: int) -> bool:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
+
+
+def _beat(slot: _Slot) -> None:
+    while True:
+        slot.beat += 1
+        time.sleep(BEAT_SECONDS)
 
 
 def _watch_parent(parent: int) -> None:

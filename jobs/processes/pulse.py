@@ -10,12 +10,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from jobs import dispatch
+from jobs import deadlines, dispatch
 from jobs.engine.errors import Cancelled
 from jobs.models.job import Job
 from jobs.models.verbs import hard_limit, timeout_message
@@ -100,7 +102,8 @@ class Pulse:
 
     def _beat(self) -> None:
         done, total = self._tiles
-        beat = Job.objects.heartbeat(self.job, tiles_done=done, tiles_total=total)
+        with _soon():
+            beat = Job.objects.heartbeat(self.job, tiles_done=done, tiles_total=total)
         self.job.tiles_done, self.job.tiles_total = done, total
         if not beat.held:
             self.reason = Reason.LOST
@@ -108,11 +111,12 @@ class Pulse:
             self.reason = Reason.CANCELLED
 
     def _time_out(self) -> None:
-        Job.objects.fail(self.job, timeout_message(self.job), "timeout")
+        with _soon():
+            Job.objects.fail(self.job, timeout_message(self.job), "timeout")
         self._interrupt(Reason.TIMEOUT)
 
     def _hand_back(self) -> None:
-        with transaction.atomic():
+        with _soon(), transaction.atomic():
             if Job.objects.release(self.job, counted=False):
                 dispatch.ring()
         self._interrupt(Reason.STOPPING)
@@ -130,3 +134,8 @@ class Pulse:
             self._before_exit()
         finally:
             os._exit(1)
+
+
+def _soon() -> AbstractContextManager[None]:
+    """A database that is silent keeps the watch from its other duties for a part of the lease at most."""
+    return deadlines.within(settings.JOB_LEASE_SECONDS / 3)

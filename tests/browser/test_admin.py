@@ -93,8 +93,12 @@ def wait_until(service: Service, job_id: str, wanted: str) -> None:
 
 @contextmanager
 def frozen_workers(service: Service) -> Iterator[None]:
-    """Nobody takes a job: every process of the gpu cluster is stopped for a while."""
-    stopped = [process for main in service.cluster_mains("gpu") for process in (main, *main.children(recursive=True))]
+    """Nobody takes a job: every process of the gpu cluster is stopped for a while, and who would kill it for that."""
+    stopped = [
+        process
+        for main in service.cluster_mains("gpu")
+        for process in (*main.parents()[:1], main, *main.children(recursive=True))
+    ]
     assert stopped
     for process in stopped:
         process.suspend()

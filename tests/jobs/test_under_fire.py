@@ -138,6 +138,7 @@ def test_a_worker_frozen_beyond_its_lease_is_fenced_out_when_it_resumes(
     job = submit(SLOW, 16)
     eventually(lambda: Job.objects.get(pk=job.pk).status == Status.PROCESSING, seconds=60)
     first = Job.objects.get(pk=job.pk)
+    assert frozen.kill("main", signal.SIGSTOP)  # or it would kill the worker: the whole host is frozen
     pid = frozen.kill("worker", signal.SIGSTOP)
     assert pid
     start_cluster()

@@ -121,6 +121,44 @@ def test_the_next_launcher_clears_what_a_killed_one_left(family: Family) -> None
     assert len(family.members()) == 3
 
 
+#: Beats five times a second; its child does nothing.
+BEATING = """
+import os, sys, time
+from jobs.processes.heartbeat import Heartbeat
+if os.fork() == 0:
+    time.sleep(600)
+heart = Heartbeat()
+open(sys.argv[1], "a").write("UP\\n")
+while True:
+    heart.beat()
+    time.sleep(0.2)
+"""
+
+
+def test_a_frozen_main_process_is_killed_with_its_family_and_one_that_beats_is_not(tmp_path: Path) -> None:
+    log = tmp_path / "family.log"
+    impatient = (
+        "import sys; from upscaler_site import launcher; launcher.SILENT_SECONDS = 3.0; "
+        "sys.exit(launcher.Launcher(sys.argv[1:], 30).run())"
+    )
+    command = [sys.executable, "-c", impatient, sys.executable, "-c", BEATING, str(log)]
+    environment = {**os.environ, processes.SERVICE_MARK: str(tmp_path), processes.PROGRAM_MARK: "family"}
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        eventually(lambda: log.exists() and "UP" in log.read_text(), say="the start of the family")
+        (main,) = psutil.Process(process.pid).children()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(6)  # twice as long as one may be silent
+        main.suspend()
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGKILL
+        assert f"(pid {main.pid}) has been silent for 3 s: it is killed" in said
+        eventually(lambda: processes.of_service(tmp_path) == [], say="the end of the family")
+    finally:
+        process.kill()
+        processes.kill(processes.of_service(tmp_path))
+
+
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """supervisord with two families, "one" polite and "two" that never stops by itself."""

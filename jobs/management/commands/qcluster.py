@@ -14,6 +14,8 @@ from django_q.conf import Conf
 
 from jobs import dispatch
 from jobs.processes import cluster, guarding
+from jobs.processes.heartbeat import Heartbeat
+from jobs.processes.watchdog import Watchdog
 
 #: From the moment at which jobs are handed back to the end of a cluster that does not end by itself.
 _HAND_BACK_SECONDS = 2.5
@@ -32,15 +34,20 @@ class Command(BaseCommand):
         shared = cluster.create(Conf.CLUSTER_NAME, int(Conf.WORKERS))
         cluster.let_children_die_with_us()
         guard = guarding.Guard(shared)
+        heartbeat = Heartbeat()
+        watchdog = Watchdog(shared, settings.JOB_LEASE_SECONDS, guarding.TICK_SECONDS)
         q = DjangoQCluster()  # installs handlers of its own, which block inside the signal
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _on_signal)
         q.start()
         while q.sentinel.is_alive():
             time.sleep(guarding.TICK_SECONDS)
+            heartbeat.beat()
             for pid in shared.overdue(time.monotonic()):
                 self.stderr.write(f"worker {pid} hangs beyond its job's limit: it is killed")
                 os.kill(pid, signal.SIGKILL)
+            for killed in watchdog.kill_silent():
+                self.stderr.write(killed)
             if shared.memory.stop == cluster.RUNNING:
                 wrong = guard.look()
                 if wrong:
