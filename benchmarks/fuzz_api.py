@@ -75,9 +75,7 @@ def judge(call: Call, status: int, kind: str, body: bytes, findings: Findings) -
         good = good and (shape["code"] != "validation_error" or isinstance(shape.get("errors", []), list))
     except (ValueError, KeyError, TypeError):
         good = False
-    # What is not even HTTP never reaches the application: the server answers for itself.
-    from_server = status == 400 and kind.startswith("text/plain") and body == b"Invalid HTTP request received."
-    if not good and not from_server:
+    if not good:
         findings.problems.append(f"no error shape: {shown}")
     elif status >= 500 and not (good and status in (503, 507) and shape["code"] in MEANT):
         findings.problems.append(f"5xx: {shown}")

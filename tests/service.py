@@ -48,6 +48,7 @@ class Service:
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.command = [sys.executable, "-m", "upscaler_site.serve"]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE_URL")}
         self.environment = inherited | {
             "UPSCALER_DATA_DIR": str(data_dir),
@@ -62,7 +63,7 @@ class Service:
         """Start it, and wait until the web server answers."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "upscaler_site.serve"],
+                self.command,
                 cwd=REPOSITORY,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

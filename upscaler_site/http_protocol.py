@@ -8,6 +8,8 @@ MIN_TRANSFER_BYTES_PER_SECOND allows for what lies in the buffer. The body's own
 """
 
 import asyncio
+import json
+from http import HTTPStatus
 from typing import cast
 
 import h11
@@ -19,11 +21,6 @@ MAX_HEADER_BYTES = 65_536
 
 #: Seconds that a slow line gets before its rate counts.
 ALLOWANCE_SECONDS = 20.0
-
-_TOO_SLOW = (
-    "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    "Content-Length: {length}\r\n\r\n{text}"
-)
 
 
 def seconds_for(size: int) -> float:
@@ -88,9 +85,22 @@ class DeadlineProtocol(H11Protocol):
     def _header_too_slow(self) -> None:
         if self.transport.is_closing():
             return
-        if self.conn.trailing_data[0]:  # a connection that a browser opened and never used needs no answer
-            text = f"The request's header was not complete after {settings.REQUEST_HEADER_SECONDS} s\n"
-            self.transport.write(_TOO_SLOW.format(length=len(text), text=text).encode())
+        if self.conn.trailing_data[0]:
+            detail = f"The request's header was not complete after {settings.REQUEST_HEADER_SECONDS} s"
+            self._end_with(HTTPStatus.REQUEST_TIMEOUT, detail, "header_too_slow")
+        else:  # a connection that a browser opened and never used needs no answer
+            self.transport.close()
+            self._abort_unless_taken()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, or has more header than MAX_HEADER_BYTES. Not even its address is known."""
+        self._end_with(HTTPStatus.BAD_REQUEST, msg, "malformed_request")
+
+    def _end_with(self, status: HTTPStatus, detail: str, code: str) -> None:
+        """Answer outside of any request, in the shape of every error (errors.py), and close."""
+        body = json.dumps({"detail": detail, "code": code})
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
         self.transport.close()
         self._abort_unless_taken()
 

@@ -160,7 +160,12 @@ class RawImageParser(BaseParser):
 
 
 def _raw_name(request: Any, media_type: str) -> str:
-    _, parameters = parse_header_parameters(request.headers.get("Content-Disposition", ""))
+    # A header's text is what WSGI makes of its bytes: latin-1, of what is UTF-8 today and was anything once.
+    header = request.headers.get("Content-Disposition", "").encode("latin-1", "replace").decode("utf-8", "replace")
+    try:
+        _, parameters = parse_header_parameters(header)
+    except ValueError:  # an encoding that nobody knows (RFC 2231)
+        parameters = {}
     name = parameters.get("filename", "").replace("\\", "/").rsplit("/", 1)[-1]
     name = "".join(character for character in name if character.isprintable())
     if name in ("", ".", ".."):

@@ -1,0 +1,1 @@
+"""The web server: real sockets against real processes."""
