@@ -3,13 +3,16 @@
 One function for the command, the API, the admin and the service's own schedule. Rows go first, in chunks, then their
 files: a process that is killed in between leaves files that nothing names, which the next clean-up finds, and never a
 job that the API offers without its picture. Waiting and running jobs are never touched.
+
+An orphan is a file in the jobs' directories that no row names, and that none will: who wrote it was killed, or lost
+its claim. A submission names its file when it commits, a claim when its result is accepted, so a young file may be
+named yet. Hence the age (ORPHAN_SECONDS), far longer than either step takes; where nobody writes it may be 0.
 """
 
 import logging
 import os
 import time
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -108,9 +111,9 @@ def _remove_orphans(seconds: float | None, *, dry_run: bool) -> files.Removed:
     """Delete files of our own that no row names, what claims of a removed job left behind among them."""
     removed = files.Removed()
     for chunk in _chunks(seconds):
-        named = _named({job_id for job_id in map(files.job_id_of, chunk) if job_id is not None})
+        kept = named(chunk)
         for name in chunk:
-            if name in named:
+            if name in kept:
                 continue
             path = files.path_of(name)
             with suppress(FileNotFoundError):
@@ -157,7 +160,9 @@ def _unreadable(error: OSError) -> None:
         logger.warning("directory cannot be read path=%s reason=%s", error.filename, error.strerror)
 
 
-def _named(job_ids: set[uuid.UUID]) -> set[str]:
+def named(names: Iterable[str]) -> set[str]:
+    """Which of these files a row names, and the other files of the same jobs."""
+    job_ids = {job_id for job_id in map(files.job_id_of, names) if job_id is not None}
     rows = Job.objects.filter(pk__in=job_ids).values_list("input_file", "result_file", "preview_file")
     return {name for row in rows for name in row if name}
 

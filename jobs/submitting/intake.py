@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 
 from jobs import dispatch, files
@@ -38,7 +38,7 @@ from jobs.submitting import capacity, idempotence, reuse
 from jobs.submitting.planning import Plan, make_plan
 from jobs.submitting.staffing import require_precision
 from jobs.submitting.submission import Submission
-from jobs.submitting.undoing import disk_that_may_be_full, undo_files
+from jobs.submitting.undoing import disk_that_may_be_full, transaction_with_files
 from jobs.waiting import hub
 from modelstore.models import Model
 from modelstore.store import require_usable
@@ -83,7 +83,7 @@ def submit(upload: Any, submission: Submission) -> Job:
         capacity.require_queue_room(waiting)
         capacity.require_disk_room(staged.bytes)
         try:
-            with undo_files() as made, transaction.atomic():
+            with transaction_with_files() as made:
                 job = _create(picture, submission, model, made)
                 reuse.announce([job])
                 idempotence.remember(submission, fingerprint, job)
@@ -124,7 +124,7 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
         capacity.require_queue_room(_without_result(good.values(), submission, model))
         capacity.require_disk_room(sum(picture.staged.bytes for picture in good.values()))
         try:
-            with undo_files() as made, transaction.atomic():
+            with transaction_with_files() as made:
                 batch = Batch.objects.create(api_key=submission.api_key, rejected=rejected)
                 jobs = [_create(good[index], submission, model, made, batch, index) for index in sorted(good)]
                 reuse.announce(jobs)

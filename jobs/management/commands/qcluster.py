@@ -15,6 +15,7 @@ from django_q.conf import Conf
 from jobs import dispatch
 from jobs.processes import cluster, guarding
 from jobs.processes.heartbeat import Heartbeat
+from jobs.processes.migrations import wait_for_migrations
 from jobs.processes.watchdog import Watchdog
 
 #: From the moment at which jobs are handed back to the end of a cluster that does not end by itself.
@@ -31,6 +32,10 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Q_CLUSTER_NAME is {Conf.CLUSTER_NAME!r}; the clusters are {dispatch.GPU} and {dispatch.IO}"
             )
+        try:
+            wait_for_migrations(self.stderr.write)
+        except KeyboardInterrupt:
+            sys.exit(130)
         shared = cluster.create(Conf.CLUSTER_NAME, int(Conf.WORKERS))
         cluster.let_children_die_with_us()
         guard = guarding.Guard(shared)
