@@ -1,6 +1,7 @@
 """Requests as real clients and odd ones send them: each is answered, and its connection takes the next call."""
 
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -230,9 +231,13 @@ def test_refusals_are_counted_and_logged_like_every_request(web: WebServer) -> N
             b"PUT /api/v1/jobs HTTP/1.1\r\nContent-Type: image/png\r\nContent-Length: 400000000\r\nX-Request-ID: big-1"
         )
         refused(line, head, 413, "upload_too_large")
-    lines = [json.loads(text) for text in web.output().splitlines() if text.startswith("{")]
-    (logged,) = [each for each in lines if each.get("request") == "big-1"]
-    assert (logged["logger"], logged["method"], logged["path"]) == ("upscaler.access", "PUT", "/api/v1/jobs")
+
+    def lines() -> list[dict[str, Any]]:
+        written = [json.loads(text) for text in web.output().splitlines() if text.startswith("{")]
+        return [each for each in written if each["logger"] == "upscaler.access" and each.get("request") == "big-1"]
+
+    (logged,) = eventually(lines, say="the line of the access log")
+    assert (logged["method"], logged["path"]) == ("PUT", "/api/v1/jobs")
     assert (logged["status"], logged["address"]) == (413, "127.0.0.1")
 
     def counted() -> bool:

@@ -4,7 +4,6 @@ import io
 import random
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Self
@@ -196,15 +195,3 @@ def test_a_large_upload_does_not_grow_the_process(quick: WebServer) -> None:
         assert line.recv(12) == b"HTTP/1.1 400"  # no picture
     most = max(most, memory(quick))
     assert most - before < size / 5, "it was held in memory"
-
-
-def test_a_process_that_was_killed_or_frozen_is_replaced(start_web: StartWeb) -> None:
-    server = start_web(WEB_WORKERS="2")
-    eventually(lambda: len(server.serving_processes()) == 2, say="both processes")
-    killed = server.serving_processes()[0]
-    killed.kill()
-    eventually(lambda: killed not in server.serving_processes() and len(server.serving_processes()) == 2)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not all(live(server) for _ in range(10)):
-        continue
-    assert live(server)
