@@ -9,6 +9,9 @@ MIN_TRANSFER_BYTES_PER_SECOND allows for what lies in the buffer. The body's own
 
 import asyncio
 import json
+import socket
+import struct
+from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
@@ -107,4 +110,11 @@ class DeadlineProtocol(H11Protocol):
     def _abort_unless_taken(self) -> None:
         if self._answer_timer is None:
             patience = seconds_for(self.transport.get_write_buffer_size())
-            self._answer_timer = self.loop.call_later(patience, self.transport.abort)
+            self._answer_timer = self.loop.call_later(patience, self._reset)
+
+    def _reset(self) -> None:
+        """Drop the connection, and what the kernel still holds for it: megabytes, kept for minutes otherwise."""
+        line = self.transport.get_extra_info("socket")
+        with suppress(OSError):  # closed already
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()

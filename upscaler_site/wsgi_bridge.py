@@ -21,6 +21,7 @@ from jobs.peer import HAS_LEFT
 from upscaler_site.access_log import Message, Send
 
 _LOOPBACK = ("127.0.0.1", "::1")
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -97,6 +98,8 @@ class Exchange:
         whole = await threaded(self._open)
         start = {"type": "http.response.start", "status": self._status, "headers": self._headers}
         if whole is not None:
+            if self._status not in _WITHOUT_BODY and not any(name == b"content-length" for name, _ in self._headers):
+                self._headers.append((b"content-length", b"%d" % len(whole)))
             await send(start)
             await send({"type": "http.response.body", "body": whole})
             return
