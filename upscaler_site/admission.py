@@ -34,30 +34,37 @@ def size_check(method: str, path: str, headers: dict[bytes, bytes]) -> Callable[
 
     :param path: below the service's own prefix.
     """
-    streamed = headers.get(b"content-type", b"").decode("latin-1").lower().startswith(_STREAMED)
+    limit, refusal = _limit(method, path, headers)
     anonymous = settings.REQUIRE_API_KEY and path.startswith("/api/") and not _has_credentials(headers)
-    pictures = settings.MAX_BATCH_IMAGES + 1 if path == _BATCH else 1  # one more, so that our own message names it
 
     def check(size: int) -> None:
         if anonymous and size > MEMORY_BYTES:
             raise CredentialsMissing("Authentication credentials were not provided.")
-        if method in _BODYLESS or (path.startswith("/api/") and not streamed):
-            limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or FORM_OVERHEAD_BYTES
-            if size > limit:  # such a body is held in memory as a whole
-                raise BodyTooLarge(f"A body of this type may have at most {limit} bytes")
-        elif path.startswith("/api/"):
-            if size > pictures * settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD_BYTES:
-                raise too_large()
-        elif size > settings.MAX_MODEL_UPLOAD_MB * 1_000_000 + FORM_OVERHEAD_BYTES:
-            raise BodyTooLarge(f"A form may have at most {settings.MAX_MODEL_UPLOAD_MB} MB")
+        if size > limit:
+            raise refusal
 
     return check
 
 
+def _limit(method: str, path: str, headers: dict[bytes, bytes]) -> tuple[int, Exception]:
+    """Return the most bytes that such a request may have, and what to raise beyond."""
+    streamed = headers.get(b"content-type", b"").decode("latin-1").lower().startswith(_STREAMED)
+    if path.startswith("/api/") and streamed and method not in _BODYLESS:
+        pictures = settings.MAX_BATCH_IMAGES + 1 if path == _BATCH else 1  # one more: our own message names the limit
+        return pictures * settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD_BYTES, too_large()
+    if path.startswith("/admin/") and streamed and _has_session(headers):  # staff imports a model
+        limit = settings.MAX_MODEL_UPLOAD_MB * 1_000_000 + FORM_OVERHEAD_BYTES
+    else:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or FORM_OVERHEAD_BYTES  # held in memory as a whole
+    return limit, BodyTooLarge(f"A body of this type may have at most {limit} bytes")
+
+
 def _has_credentials(headers: dict[bytes, bytes]) -> bool:
     """Whether the header brings anything that might admit its caller; what it is worth is found out later."""
-    if b"authorization" in headers or b"x-api-key" in headers:
-        return True
+    return b"authorization" in headers or b"x-api-key" in headers or _has_session(headers)
+
+
+def _has_session(headers: dict[bytes, bytes]) -> bool:
     try:
         cookies = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1"))
     except CookieError:

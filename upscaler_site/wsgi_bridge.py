@@ -16,11 +16,14 @@ from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
+from django.http import FileResponse
 
 from jobs.peer import HAS_LEFT
 from upscaler_site.access_log import Message, Send
 
 _LOOPBACK = ("127.0.0.1", "::1")
+#: Each piece of a file costs a change of threads, and waits in memory for a caller who takes it slowly.
+_PIECE_BYTES = 64 * 1024
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -117,6 +120,8 @@ class Exchange:
         """Call the application. Return the answer's whole body; None where it is a stream."""
         self._answer = self.application(self.environ, self._start_response)
         if getattr(self._answer, "streaming", True):
+            if isinstance(self._answer, FileResponse):
+                self._answer.block_size = _PIECE_BYTES
             self._pieces = iter(self._answer)
             return None
         try:

@@ -10,7 +10,6 @@ from rest_framework.request import Request
 
 from jobs.views.ranges import parse_range
 
-#: What waits in memory for a caller who takes the answer slowly.
 CHUNK_BYTES = 64 * 1024
 CONTENT_TYPES = {
     "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif", "tiff": "image/tiff",
@@ -84,7 +83,6 @@ def _answer(
         file.close()
         body = io.BytesIO()
     response = FileResponse(body, status=206 if wanted else 200, content_type=media_type)
-    response.block_size = CHUNK_BYTES
     for name, value in headers.items():  # now, because FileResponse makes its own of the file's name on the disk
         response.headers[name] = value
     response.headers["Content-Length"] = str(wanted.length if wanted else size)
