@@ -207,7 +207,7 @@ def measure(port: int, picture: bytes, given: argparse.Namespace) -> None:
         ("217 honest slow uploads, 2 kB/s", 217, HEADER + b"Content-Length: 1000000\r\n\r\n", b"x" * 1000, 0.5),
     ):
         slow = Slow(port, count, first, piece, every)
-        report(name, port, picture, given.seconds, lambda slow=slow: f"; {slow.open()} open")  # type: ignore[misc]
+        report(name, port, picture, given.seconds, lambda slow=slow: f"; {slow.open()} open")  # type: ignore[misc]  # bound to this turn
         if every > 1:
             begun = time.monotonic()
             while slow.open() and time.monotonic() - begun < 30:
