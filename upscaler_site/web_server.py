@@ -22,7 +22,7 @@ from upscaler_site.http_protocol import MAX_HEADER_BYTES
 KEEP_ALIVE_SECONDS = 15
 
 #: This guards a process, not a request: a stopped or frozen one is replaced.
-SILENT_SECONDS = 30
+SILENT_SECONDS = 15
 
 #: Enough for every connection, upload, thread's file and database connection.
 _DESCRIPTORS = 65_536
