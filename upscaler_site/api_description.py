@@ -44,6 +44,8 @@ batches.
 
 ## Decisions
 * Submissions that are answered before their result is there get **202** with `Location` and `Retry-After`.
+* So is a `POST /upscale` that waits while the service is stopped or upgraded, at once; event streams end then, with a
+  hint to come back.
 * `GET /jobs/{id}/result`: 202 while the job is not done; 500 with the reason when it failed; 404 when it was
   cancelled, or its
   result was cleaned up.
