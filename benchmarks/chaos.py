@@ -1,9 +1,10 @@
-"""Kills processes of two supervised clusters at random while jobs run, and counts what became of the jobs.
+"""Kills and freezes processes of two supervised clusters and of Postgres at random while jobs run; counts what became.
 
-    python -m benchmarks.chaos [--seconds 300] [--jobs 300] [--every 1.0] [--seed 1]
+    python -m benchmarks.chaos [--faults 300] [--jobs 300] [--every 1.0] [--seed 1]
 
-Everything is real: Postgres, clusters, pictures, a (tiny) network. Prints kills by role, starts, accepted, accepted
-twice, lost and stuck, and ends with 1 when one of the last three is not zero.
+Everything is real: Postgres under its supervisor, clusters, pictures, a (tiny) network. A picture that the database did
+not take is sent again with the same idempotency key, as a careful caller does. Prints faults by kind, starts, accepted,
+accepted twice, lost, stuck and orphaned files, and ends with 1 when one of the last four is not zero.
 """
 
 import argparse
@@ -11,17 +12,31 @@ import logging
 import os
 import random
 import re
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 if TYPE_CHECKING:
     from tests.jobs.clusters import RunningCluster
 
-ROLES = ("worker", "worker", "worker", "pusher", "monitor", "sentinel", "main")
+#: What is killed by -9; "stopped" gets SIGSTOP: a worker for good, Postgres for some seconds.
+KILLED = ("worker", "pusher", "monitor", "sentinel", "main")
+WORKER_STOPPED, POSTGRES_STOPPED, POSTMASTER = "worker stopped", "postgres stopped", "postmaster"
+FAULTS = (*["worker"] * 6, *KILLED[1:] * 2, *[WORKER_STOPPED] * 3, *[POSTGRES_STOPPED] * 2, *[POSTMASTER] * 2)
+#: Its supervisor takes three deaths within a minute for a server that cannot live.
+POSTMASTER_SECONDS = 31.0
+STOPPED_SECONDS = (1.0, 9.0)
+#: For who is about to delete a file, or to ask whether he has to.
+SETTLE_SECONDS = 5.0
 
 
 #: Why a cluster's main process ended it, from its log.
@@ -36,7 +51,67 @@ def _keep_logs(clusters: "list[RunningCluster]", scratch: Path) -> None:
         print(f"log             {kept}")
 
 
-def run(scratch: Path, url: str, arguments: argparse.Namespace) -> int:
+class Faults:
+    """What was done to the clusters and to Postgres, whose directory is ``server``."""
+
+    def __init__(self, clusters: "list[RunningCluster]", server: Path, dice: random.Random) -> None:
+        self.kinds: Counter[str] = Counter()
+        self._clusters, self._server, self._dice = clusters, server, dice
+        self._postmaster_at = 0.0
+        self._freezing: threading.Thread | None = None
+
+    @property
+    def count(self) -> int:
+        return self.kinds.total()
+
+    def strike(self, fault: str) -> None:
+        """Do it, and count it unless there is nothing to do it to just now."""
+        done = {
+            WORKER_STOPPED: self._stop_worker,
+            POSTGRES_STOPPED: self._stop_postgres,
+            POSTMASTER: self._kill_postmaster,
+        }
+        self.kinds[fault] += done[fault]() if fault in done else self._kill(fault)
+
+    def end(self) -> None:
+        """Wait until everything runs again that was only stopped."""
+        if self._freezing is not None:
+            self._freezing.join()
+
+    def _kill(self, role: str) -> bool:
+        return self._dice.choice(self._clusters).kill(role) is not None
+
+    def _stop_worker(self) -> bool:
+        return self._dice.choice(self._clusters).kill("worker", signal.SIGSTOP) is not None
+
+    def _stop_postgres(self) -> bool:
+        if self._freezing is not None and self._freezing.is_alive():
+            return False
+        self._freezing = threading.Thread(target=self._freeze, args=(self._dice.uniform(*STOPPED_SECONDS),))
+        self._freezing.start()
+        return True
+
+    def _freeze(self, seconds: float) -> None:
+        from tests.frozen import frozen
+
+        with suppress(psutil.Error, OSError, ValueError), frozen(self._server):  # it may be dead, or die
+            time.sleep(seconds)
+
+    def _kill_postmaster(self) -> bool:
+        from tests.frozen import postmaster
+
+        if time.monotonic() - self._postmaster_at < POSTMASTER_SECONDS:
+            return False
+        try:
+            postmaster(self._server).kill()
+        except (psutil.Error, OSError, ValueError):  # it has just died
+            return False
+        self._postmaster_at = time.monotonic()
+        return True
+
+
+def run(scratch: Path, server: Path, url: str, gave_up: list[str], arguments: argparse.Namespace) -> int:
+    """``server``: the directory of Postgres; ``gave_up`` receives why its supervisor gave up, which it must not."""
     import django
 
     data = scratch / "data"
@@ -54,100 +129,143 @@ def run(scratch: Path, url: str, arguments: argparse.Namespace) -> int:
         "JOB_MAX_ATTEMPTS": "10",
         "MAX_QUEUED_JOBS": "100000",
         "MIN_FREE_DISK_MB": "0",
+        "DATABASE_TIMEOUT_SECONDS": "3",
+        "CLEANUP_INTERVAL_MINUTES": "0",
         "LOG_LEVEL": "INFO",
     }
     os.environ |= environment | {"LOG_LEVEL": "WARNING"}
     django.setup()
     logging.getLogger("django-q").setLevel(logging.WARNING)
     from django.core.management import call_command
-    from django.db.models import Sum
+    from django.db import connection
 
-    from jobs import files, retention
     from jobs.models import Job
-    from jobs.options import JobOptions
-    from jobs.states import LIVE, Status
-    from jobs.submitting import intake
+    from jobs.processes.insisting import insist
+    from jobs.states import LIVE
     from tests.jobs.clusters import RunningCluster
-    from tests.jobs.conftest import picture, write_model
+    from tests.jobs.conftest import write_model
     from tests.tiny_models import write_tiny_weights
 
     call_command("migrate", verbosity=0, skip_checks=True)
     for directory in (data / "models", data / "files" / "uploads"):
         directory.mkdir(parents=True, exist_ok=True)
     model = write_model(data, write_tiny_weights(scratch / "tiny.safetensors"))
-    submission = intake.Submission(model.name, JobOptions(tile_size=32))
     clusters = [RunningCluster(scratch, environment, supervised=True) for _ in range(2)]
     for cluster in clusters:
         cluster.wait_ready(2)
 
     dice = random.Random(arguments.seed)
-    kills: Counter[str] = Counter()
-    submitted = 0
+    faults = Faults(clusters, server, dice)
+    submitted = refused = 0
     begun = time.monotonic()
+
     try:
-        while time.monotonic() - begun < arguments.seconds:
-            due = min(arguments.jobs, int(arguments.jobs * (time.monotonic() - begun) / (0.8 * arguments.seconds)) + 1)
+        while faults.count < arguments.faults and not gave_up:
+            due = min(arguments.jobs, int(arguments.jobs * faults.count / (0.8 * arguments.faults)) + 1)
             while submitted < due:
-                intake.submit(picture(160, 160, seed=submitted), submission)
+                if not submit(model.name, submitted):
+                    refused += 1
+                    break
                 submitted += 1
-            role = dice.choice(ROLES)
-            if dice.choice(clusters).kill(role) is not None:
-                kills[role] += 1
+            faults.strike(dice.choice(FAULTS))
             time.sleep(arguments.every)
+        faults.end()
         calm = time.monotonic()
-        while Job.objects.filter(status__in=LIVE).exists() and time.monotonic() - calm < 180:
+        while submitted < arguments.jobs and time.monotonic() - calm < 60:
+            submitted += submit(model.name, submitted)
+        while insist(Job.objects.filter(status__in=LIVE).exists) and time.monotonic() - calm < 240:
             time.sleep(0.2)
         settled = time.monotonic() - calm
-
-        accepted: Counter[str] = Counter()
-        for cluster in clusters:
-            for line in cluster.output().splitlines():
-                if "job completed job=" in line:
-                    accepted[line.split("job completed job=")[1].split()[0]] += 1
-        completed = Job.objects.filter(status=Status.COMPLETED)
-        whole = sum(files.path_of(job.result_file).stat().st_size == job.result_bytes for job in completed)
-        lost = submitted - Job.objects.count() + completed.count() - whole
-        stuck = Job.objects.filter(status__in=LIVE).count()
-        twice = sum(count > 1 for count in accepted.values())
+        time.sleep(SETTLE_SECONDS)
         print(f"{time.monotonic() - begun:.0f} s, seed {arguments.seed}, 2 clusters of 2 workers")
-        print(f"kills           {sum(kills.values())} ({', '.join(f'{n} {role}' for role, n in kills.most_common())})")
-        print(f"cluster starts  {sum(cluster.starts for cluster in clusters)}")
-        print(f"submitted       {submitted}")
-        print(f"attempts        {Job.objects.aggregate(total=Sum('attempts'))['total']}")
-        print(f"accepted        {completed.count()}, all with their whole result: {whole == completed.count()}")
-        print(f"failed          {Job.objects.filter(status=Status.FAILED).count()}")
-        print(f"accepted twice  {twice}")
-        print(f"lost            {lost}")
-        print(f"stuck           {stuck}")
-        print(f"orphaned files  {retention.cleanup(orphan_seconds=0, dry_run=True).orphans}")
-        watch = Counter(re.sub(r" \d+", "", why) for cluster in clusters for why in _WATCH.findall(cluster.output()))
-        print(f"own watch       {dict(watch) or 'never'}")
-        if stuck or lost or twice:
+        print(f"faults          {faults.count} ({', '.join(f'{n} {kind}' for kind, n in faults.kinds.most_common())})")
+        print(f"submitted       {submitted}, and {refused} times not taken")
+        print(f"settled         {settled:.1f} s after the last fault")
+        if gave_up:
+            print(f"Postgres        {gave_up[0]}")
+        wrong = report(clusters, submitted, data / "files") or bool(gave_up)
+        if wrong:
             _keep_logs(clusters, scratch)
-        print(f"settled         {settled:.1f} s after the last kill")
-        return 1 if twice or lost or stuck else 0
+        return int(wrong)
     finally:
         for cluster in clusters:
             cluster.destroy()
-        from django.db import connection
-
         connection.close()
+
+
+def submit(model: str, number: int) -> bool:
+    """Send a picture; False where the database did not take it, or did not say so."""
+    from django.db import InterfaceError, OperationalError, connection
+
+    from jobs.errors import IdempotencyInProgress
+    from jobs.options import JobOptions
+    from jobs.submitting import intake
+    from tests.jobs.conftest import picture
+
+    submission = intake.Submission(model, JobOptions(tile_size=32), idempotency_key=f"picture-{number}")
+    try:
+        intake.submit(picture(160, 160, seed=number), submission)
+    except (OperationalError, InterfaceError, IdempotencyInProgress):
+        connection.close()
+        return False
+    return True
+
+
+def report(clusters: "list[RunningCluster]", submitted: int, directory: Path) -> bool:
+    """Print what became of the jobs and of the files below ``directory``; whether anything is wrong."""
+    from django.db.models import Sum
+
+    from jobs import files, retention
+    from jobs.models import Job
+    from jobs.states import LIVE, Status
+
+    accepted: Counter[str] = Counter()
+    for cluster in clusters:
+        for line in cluster.output().splitlines():
+            if "job completed job=" in line:
+                accepted[line.split("job completed job=")[1].split()[0]] += 1
+    completed = Job.objects.filter(status=Status.COMPLETED)
+    whole = sum(files.path_of(job.result_file).stat().st_size == job.result_bytes for job in completed)
+    lost = submitted - Job.objects.count() + completed.count() - whole
+    orphans = retention.cleanup(orphan_seconds=0, dry_run=True).orphans
+    stuck = Job.objects.filter(status__in=LIVE).count()
+    twice = sum(count > 1 for count in accepted.values())
+    print(f"cluster starts  {sum(cluster.starts for cluster in clusters)}")
+    print(f"attempts        {Job.objects.aggregate(total=Sum('attempts'))['total']}")
+    print(f"accepted        {completed.count()}, all with their whole result: {whole == completed.count()}")
+    print(f"failed          {Job.objects.filter(status=Status.FAILED).count()}")
+    print(f"accepted twice  {twice}")
+    print(f"lost            {lost}")
+    print(f"stuck           {stuck}")
+    print(f"orphaned files  {orphans} {_unnamed(directory, retention.named)}")
+    watch = Counter(re.sub(r" \d+", "", why) for cluster in clusters for why in _WATCH.findall(cluster.output()))
+    print(f"own watch       {dict(watch) or 'never'}")
+    return bool(twice or lost or stuck or orphans)
+
+
+def _unnamed(root: Path, named: "Callable[[list[str]], set[str]]") -> list[str]:
+    """Files below ``root`` that no row names."""
+    found = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    return sorted(set(found) - named(found))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--faults", type=int, default=300)
     parser.add_argument("--jobs", type=int, default=300)
-    parser.add_argument("--every", type=float, default=1.0, help="seconds between two kills")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between two faults")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     from upscaler_site.embedded_postgres import EmbeddedPostgres
+    from upscaler_site.postgres_supervisor import PostgresSupervisor
 
     with tempfile.TemporaryDirectory(prefix="upscaler-chaos-") as name:
         scratch = Path(name)
         scratch.chmod(0o755)
-        with EmbeddedPostgres(scratch / "database") as url:
-            code = run(scratch, url, arguments)
+        postgres = EmbeddedPostgres(scratch / "database")
+        gave_up: list[str] = []
+        with postgres as url, PostgresSupervisor(postgres, gave_up.append):
+            code = run(scratch, scratch / "database", url, gave_up, arguments)
     sys.exit(code)
 
 

@@ -46,6 +46,11 @@ class Listener:
             self._lost(error)
             return []
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it hears at all just now."""
+        return self._connection is not None
+
     def close(self) -> None:
         """Give the connection back."""
         if self._connection is not None:

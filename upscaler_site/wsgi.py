@@ -1,15 +1,18 @@
 """Django as a WSGI application: what asgi.py answers by, and Django's own development server."""
 
 import os
+import threading
 
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
 django.setup(set_prefix=False)
 
-from monitoring.requests import counter  # noqa: E402 - these need Django set up
+from jobs.pooler import warn_of_pooler  # noqa: E402 - these need Django set up
+from monitoring.requests import counter  # noqa: E402 - as above
 from upscaler_site.wsgi_handler import Handler  # noqa: E402 - as above
 
 application = Handler()
 
 counter.start_flushing()
+threading.Thread(target=warn_of_pooler, name="pooler", daemon=True).start()

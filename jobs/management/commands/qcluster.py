@@ -13,6 +13,7 @@ from django_q.cluster import Cluster as DjangoQCluster
 from django_q.conf import Conf
 
 from jobs import dispatch
+from jobs.pooler import warn_of_pooler
 from jobs.processes import cluster, guarding
 from jobs.processes.heartbeat import Heartbeat
 from jobs.processes.migrations import wait_for_migrations
@@ -34,6 +35,7 @@ class Command(BaseCommand):
             )
         try:
             wait_for_migrations(self.stderr.write)
+            warn_of_pooler()
         except KeyboardInterrupt:
             sys.exit(130)
         shared = cluster.create(Conf.CLUSTER_NAME, int(Conf.WORKERS))
