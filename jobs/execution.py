@@ -68,6 +68,7 @@ def run_next() -> bool:
         logger.critical("worker ends: its device is lost worker=%s pid=%d", me.id, os.getpid())
         me.leave()
         os._exit(1)  # an orderly end would ask the dead device to free its memory
+    workplace.give_memory_back()
     return True
 
 

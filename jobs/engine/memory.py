@@ -1,5 +1,7 @@
 """How much memory a device has left, asked at the moment of use. Nothing is imported or cached for it."""
 
+import ctypes
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -13,6 +15,12 @@ def free_host_bytes() -> int:
     if limit is not None:
         free = min(free, max(0, limit - used)) if free else max(0, limit - used)
     return free
+
+
+def trim_host_memory() -> None:
+    """Return to the system what was freed and the C library keeps for later."""
+    with suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _meminfo(name: str) -> int:

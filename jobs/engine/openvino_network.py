@@ -65,8 +65,10 @@ class OpenVinoNetwork:
             yield Block(pixels=part.astype(window.dtype), finite=bool(np.isfinite(request.get_output_tensor(1).data)))
 
     def release(self) -> bool:
-        """See `jobs.engine.network.Network`: there is nothing to spare."""
-        return False
+        """See `jobs.engine.network.Network`: the buffers of the largest picture so far; the next run makes its own."""
+        for request in self._compiled.values():
+            request.get_compiled_model().release_memory()
+        return bool(self._compiled)
 
     def _request(self, window: Window) -> Any:
         channels = int(window.pixels.shape[2])

@@ -10,11 +10,13 @@ import time
 from typing import NoReturn, cast
 
 import numpy as np
+import psutil
 from django.conf import settings
 from django.db import Error as DatabaseError
 
 from jobs.engine.device import precisions
 from jobs.engine.errors import DeviceLost, EngineError, WeightsDamaged
+from jobs.engine.memory import trim_host_memory
 from jobs.engine.pool import NetworkPool
 from jobs.engine.types import (
     Backend,
@@ -28,6 +30,7 @@ from jobs.engine.types import (
     Weights,
 )
 from jobs.engine.upscaler import Upscaler
+from jobs.models.job import Job
 from jobs.processes import cluster, presence
 from jobs.processes.insisting import insist
 from modelstore.errors import ModelStoreError
@@ -41,8 +44,12 @@ _LOOK_AGAIN_SECONDS = 10.0
 #: Plans of convolutions that cuDNN keeps, some 200 kB each, for every shape that it has met: torch's 10,000 are 2 GB.
 _CUDNN_PLANS = 500
 
+#: Memory that is worth the next run's making it anew.
+_WORTH_BYTES = 100_000_000
+
 _upscaler: Upscaler | None = None
 _owner = 0
+_floor = 0  # resident memory after it was last given back
 
 
 def upscaler() -> Upscaler:
@@ -71,6 +78,23 @@ def upscale(
     except WeightsDamaged:
         insist(lambda: reread(local))
         raise
+
+
+def give_memory_back() -> None:
+    """Return to the system what the last pictures took, where it is much and no job waits that would take it again.
+
+    A worker held 1.2 to 2.5 GB for ever after one large picture.
+    """
+    global _floor  # noqa: PLW0603 - of this process
+    if _resident() < _floor + _WORTH_BYTES or Job.objects.waiting().exists():
+        return
+    upscaler().pool.release()
+    trim_host_memory()
+    _floor = _resident()
+
+
+def _resident() -> int:
+    return int(psutil.Process().memory_info().rss)
 
 
 def settle_in() -> None:

@@ -1,11 +1,13 @@
 """Real clusters: a ticket becomes a result; priorities, cancellation, stopping."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -89,6 +91,22 @@ def test_a_job_whose_model_does_not_come_back_fails_with_the_reason(
     start_cluster()
     done = ended(job)
     assert (done.status, done.error_code, done.attempts) == (Status.FAILED, "model_not_available", 1)
+
+
+def test_an_idle_worker_gives_back_what_a_large_picture_took(start_cluster: StartCluster, submit: Submit) -> None:
+    cluster = start_cluster(ENGINE_BACKEND="openvino")
+    worker = psutil.Process(cluster.pids("worker")[-1])
+    before = worker.memory_info().rss
+    assert ended(submit(1600, 1200)).status == Status.COMPLETED
+
+    def look() -> bool:
+        peak = int(re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{worker.pid}/status").read_text())[0]) * 1024
+        kept, took = worker.memory_info().rss - before, peak - before
+        assert took > 200_000_000, "the picture is too small for this test"
+        assert kept < took / 2, f"{kept} of {took} bytes are kept"
+        return True
+
+    eventually(look)
 
 
 def test_weights_that_rot_without_a_trace_never_make_a_picture(
