@@ -114,7 +114,7 @@ def test_an_answer_with_another_range_is_not_appended(liar: Liar, tmp_path: Path
 
 def test_a_silent_server_is_given_up_and_resumed(liar: Liar, tmp_path: Path) -> None:
     url = liar.put("/m", CONTENT, lies.stalled(100_000), lies.good)
-    bring([url], tmp_path, bounds=replace(BOUNDS, stall_seconds=0.5))
+    bring([url], tmp_path, bounds=replace(BOUNDS, stall_seconds=2))
     assert (tmp_path / "model.pth").read_bytes() == CONTENT
     assert liar.requests[-1].headers["range"] == "bytes=100000-"
 
