@@ -119,8 +119,9 @@ def test_a_frozen_worker_in_a_job_is_replaced_and_the_queue_moves_on(
 
 def test_a_frozen_idle_worker_is_replaced_as_well(start_cluster: StartCluster, submit: Submit, data_dir: Path) -> None:
     running = start_cluster(supervised=True)
+    assert ended(submit()).status == Status.COMPLETED  # it has ended its start: before that it is not watched
     assert eventually(lambda: running.kill("worker", signal.SIGSTOP), seconds=30)
-    assert ended(submit()).status == Status.COMPLETED
+    assert ended(submit(seed=2)).status == Status.COMPLETED
     assert_settled(data_dir)
 
 
