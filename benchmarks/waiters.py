@@ -1,7 +1,7 @@
 """How quickly /health answers while many callers wait for pictures: ``python -m benchmarks.waiters --waiters 200``.
 
-Starts a service of its own, freezes its inference worker (its lease outlasts the measurement), lets so many callers post a picture and wait, and times
-/health meanwhile. Then the worker goes on, and every caller must get a picture.
+Starts a service of its own, freezes its inference worker (whose lease outlasts the measurement), lets so many callers
+post a picture and wait, and times /health meanwhile. Then the worker goes on, and every caller must get a picture.
 """
 
 import argparse
