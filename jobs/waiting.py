@@ -117,7 +117,7 @@ class Hub:
                 now = time.monotonic()
                 with self._lock:
                     awaited = set(self._waiters)
-                    if not awaited and now - last_waiter > _IDLE_SECONDS:
+                    if not awaited and (self.draining or now - last_waiter > _IDLE_SECONDS):
                         self._thread = None
                         return
                 if awaited:

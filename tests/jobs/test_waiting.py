@@ -186,12 +186,17 @@ def test_a_process_that_ends_sends_everybody_away_and_lets_nobody_in(
     for thread in threads:
         thread.start()
     eventually(lambda: room.count == 5, seconds=30)
+    listening = room._thread
+    assert listening is not None
     room.drain()
     for thread in threads:
         thread.join(60)
     assert found == [Status.QUEUED] * 5
+    listening.join(60)
+    assert not listening.is_alive()
     assert intake.wait_for(job.pk, 3600).status == Status.QUEUED
     assert room.count == 0
+    eventually(lambda: room._thread is None, say="the end of the thread that listens")
 
 
 def test_requests_beyond_the_limit_are_told_where_to_ask_and_the_others_get_their_picture(
