@@ -21,9 +21,10 @@ from jobs.models import Batch, Job, WebhookMessage
 from jobs.models.answers import Finished
 from jobs.options import JobOptions
 from jobs.states import Priority, Status
-from jobs.submitting import capacity, idempotence, intake
+from jobs.submitting import capacity, idempotence, intake, undoing
 from jobs.submitting.submission import Submission
 from modelstore.errors import ModelNotReady, ModelUnknown
+from tests.eventually import eventually
 from tests.jobs.conftest import picture, stored_files
 from tests.together import together
 
@@ -173,9 +174,10 @@ def test_a_connection_that_breaks_after_the_commit_costs_the_job_no_file(
             yield
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(intake, "transaction", SimpleNamespace(atomic=broken))
+    monkeypatch.setattr(undoing, "transaction", SimpleNamespace(atomic=broken))
     with pytest.raises(OperationalError):
         intake.submit(picture(), make_submission())
+    eventually(lambda: undoing._doubts._thread is None, say="the database's word on that transaction")
     assert stored_files(data_dir) == [Job.objects.get().input_file]
 
 
