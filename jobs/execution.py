@@ -18,11 +18,12 @@ from django.db import transaction
 
 from jobs import dispatch, files
 from jobs.engine.codec import decode, encode
-from jobs.engine.errors import Cancelled, DeviceLost, EngineError
+from jobs.engine.errors import Cancelled, DeviceLost, EngineError, PrecisionUnavailable
 from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
 from jobs.limits import engine_limits
 from jobs.models.answers import Finished
 from jobs.models.job import Job
+from jobs.models.worker import Worker
 from jobs.previews import add_preview
 from jobs.processes import cluster, presence, workplace
 from jobs.processes.insisting import insist
@@ -32,8 +33,8 @@ from modelstore.store import LocalWeights, weights_for
 
 logger = logging.getLogger(__name__)
 
-#: Between two looks at a model that is being fetched again.
-_MODEL_PAUSE_SECONDS = 5.0
+#: Between two looks whether what a job waits for has come.
+_PAUSE_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 1.0
 #: A worker that is at a preview for so long hangs, and is killed by the cluster's main process.
 _PREVIEW_SECONDS = 60.0
@@ -82,11 +83,13 @@ def _attempt(job: Job) -> bool:
             outcome = "completed" if insist(lambda: Job.objects.succeed(job, finished)) else "lost"
         except Cancelled:
             outcome = _interrupted(job, pulse)
+        except PrecisionUnavailable as error:
+            outcome = _left_to_another(job, str(error), error.code)
         except EngineError as error:
             usable = not isinstance(error, DeviceLost)
             outcome = _failed(job, str(error), error.code, retry=error.retryable)
         except _ModelComing as error:
-            outcome = _postponed(job, str(error))
+            outcome = _postponed(job, str(error), "model_not_available")
         except ModelStoreError as error:
             outcome = _failed(job, str(error), "model_not_available")
         except _StorageError as error:
@@ -214,16 +217,23 @@ def _failed(job: Job, error: str, code: str, *, retry: bool = False) -> str:
     return "failed" if insist(lambda: Job.objects.fail(job, error, code)) else "lost"
 
 
-def _postponed(job: Job, error: str) -> str:
-    """Put the job aside while its model is fetched again: no attempt of its own, and others go first meanwhile.
+def _left_to_another(job: Job, error: str, code: str) -> str:
+    """Leave the job to a worker whose device computes in its precision; without one it cannot be done."""
+    others = insist(
+        lambda: Worker.objects.computing().filter(precisions__contains=[job.job_options.precision]).exists()
+    )
+    return _postponed(job, error, code) if others else _failed(job, error, code)
 
-    It comes to an end: a download that fails leaves a model that is not coming any more.
+
+def _postponed(job: Job, error: str, code: str) -> str:
+    """Put the job aside until something has come that it needs: no attempt of its own, and others go first meanwhile.
+
+    It comes to an end: a download that fails leaves a model that is not coming any more, a worker that leaves nobody
+    who could take the job.
     """
 
     def later() -> bool:
-        return Job.objects.release(
-            job, counted=False, error=error, code="model_not_available", pause=timedelta(seconds=_MODEL_PAUSE_SECONDS)
-        )
+        return Job.objects.release(job, counted=False, error=error, code=code, pause=timedelta(seconds=_PAUSE_SECONDS))
 
     return "postponed" if insist(later) else "lost"
 

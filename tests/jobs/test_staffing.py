@@ -1,8 +1,10 @@
 """Workers that cannot compute take no jobs; who waits for a picture is told when nobody would make it."""
 
 import io
+import os
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,38 @@ def test_a_precision_that_no_worker_has_is_refused_by_name(
     assert not Job.objects.exists()
     answer = client.post("/api/v1/upscale", {"image": picture(), "model": "tiny-x2", "precision": "fp32"})
     assert answer.status_code == 200
+
+
+def test_a_job_is_left_to_the_worker_that_has_its_precision(start_cluster: StartCluster, submit: Submit) -> None:
+    """A host with a card is busy; the one without takes the job and cannot do it, and must not use up its attempts."""
+    card = write_worker("cuda:0")
+    Worker.objects.filter(pk=card.pk).update(precisions=["fp32", "fp16"], seen_at=Now() + timedelta(hours=1))
+    start_cluster()
+    job = submit(precision="fp16")
+
+    def left() -> bool:
+        job.refresh_from_db()
+        return (job.status, job.error_code, job.attempts) == (Status.QUEUED, "precision_unavailable", 0)
+
+    eventually(left, seconds=120)
+    card.delete()
+    eventually(lambda: Job.objects.get(pk=job.pk).finished_at, seconds=120)
+    job.refresh_from_db()
+    assert (job.status, job.error_code, job.attempts) == (Status.FAILED, "precision_unavailable", 1)
+
+
+def test_a_worker_bounds_the_plans_that_cudnn_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch reads it from the environment, once, before its first convolution; an operator's own value stays."""
+    from jobs.processes import workplace
+
+    name = "TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT"
+    for before, after in (("", "500"), ("7", "7")):
+        monkeypatch.setenv(name, before)
+        if not before:
+            monkeypatch.delenv(name)
+        monkeypatch.setattr(workplace, "_upscaler", None)
+        workplace.upscaler()
+        assert os.environ[name] == after
 
 
 @pytest.mark.django_db
