@@ -19,16 +19,27 @@ def covered(tiles: list[Tile], width: int, height: int) -> np.ndarray:
 
 
 @settings(deadline=None)
-@given(width=SIZES, height=SIZES, tile=st.integers(0, 200), pad=st.integers(0, 40), align=st.sampled_from([1, 2, 4]))
+@given(
+    width=SIZES,
+    height=SIZES,
+    tile=st.integers(0, 200),
+    pad=st.integers(0, 40),
+    align=st.sampled_from([1, 2, 4]),
+    step=st.sampled_from([1, 32]),
+)
 def test_tiles_cover_the_plane_once_and_windows_hold_their_padding(
-    width: int, height: int, tile: int, pad: int, align: int
+    width: int, height: int, tile: int, pad: int, align: int, step: int
 ) -> None:
     full_width, full_height = -(-(width + 10) // align) * align, -(-(height + 10) // align) * align
-    made = plan(width, height, tile=tile, pad=pad, align=align, full_width=full_width, full_height=full_height)
+    made = plan(
+        width, height, tile=tile, pad=pad, align=align, step=step, full_width=full_width, full_height=full_height
+    )
     tiles = [tile for row in made.rows for tile in row]
     assert (covered(tiles, width, height) == 1).all()
     assert made.tiles == len(tiles)
     assert len({(tile.window_width, tile.window_height) for tile in tiles}) == 1
+    for window, full in ((tiles[0].window_width, full_width), (tiles[0].window_height, full_height)):
+        assert window == full or window % step == 0
     for piece in tiles:
         assert piece.window_x % align == piece.window_y % align == 0
         assert piece.window_width % align == piece.window_height % align == 0
