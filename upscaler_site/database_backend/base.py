@@ -40,6 +40,9 @@ os.register_at_fork(after_in_child=_silent.clear)
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection whose every wait ends by the deadline of its thread (jobs/deadlines.py)."""
 
+    #: Whether a statement that is given up is to be stopped on the server as well.
+    stops_statements = True
+
     def wait(self, gen: PQGen[RV], interval: float = INTERVAL_SECONDS, timeout: float | None = None) -> RV:
         """Wait for the server's answer: all of psycopg's statements come through here.
 
@@ -58,7 +61,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
         Otherwise it would go on for nobody, and keep its locks.
         """
-        if psycopg.capabilities.has_cancel_safe():  # otherwise asking has no bound itself
+        if self.stops_statements and psycopg.capabilities.has_cancel_safe():  # otherwise asking has no bound itself
             with suppress(psycopg.Error, OSError):
                 self.cancel_safe(timeout=CANCEL_SECONDS)
         self.close()
@@ -154,5 +157,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def is_usable(self) -> bool:
         """Whether an idle connection still answers, and soon: a frozen server is to be told from a slow statement."""
-        with deadlines.within(min(HEALTH_SECONDS, deadlines.seconds_left() / 2)):
-            return bool(super().is_usable())
+        if self.connection is None:
+            return False
+        self.connection.stops_statements = False  # nothing to stop, and the time is for a new connection
+        try:
+            with deadlines.within(min(HEALTH_SECONDS, deadlines.seconds_left() / 3)):
+                return bool(super().is_usable())
+        finally:
+            self.connection.stops_statements = True
