@@ -15,7 +15,11 @@ from hypothesis import settings as hypothesis_settings
 
 from upscaler_site.embedded_postgres import EmbeddedPostgres, is_wanted
 
-pytest_plugins = ["tests.tiny_models", "tests.service"]  # in the order in which they import each other
+pytest_plugins = [
+    "tests.tiny_models",
+    "tests.service",
+    "tests.chromium",
+]  # in the order in which they import each other
 
 # An example that took 200 ms says that the machine is busy, and nothing about what it tests.
 hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

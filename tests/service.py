@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -126,15 +127,15 @@ class Service:
 
     def cluster_mains(self, queue: str) -> list[psutil.Process]:
         """The main processes of the clusters that serve ``queue``."""
-        return [
-            process
-            for process in self.processes()
-            if process.cmdline()[-1:] == ["qcluster"]
-            and "upscaler_site.launcher" not in process.cmdline()
-            and process.environ().get("Q_CLUSTER_NAME") == queue
-            and (parent := process.parent()) is not None
-            and "upscaler_site.launcher" in parent.cmdline()
-        ]
+        found = []
+        for process in self.processes():
+            with suppress(psutil.Error):  # it ended meanwhile
+                words, parent = process.cmdline(), process.parent()
+                launched = parent is not None and "upscaler_site.launcher" in parent.cmdline()
+                is_main = words[-1:] == ["qcluster"] and "upscaler_site.launcher" not in words and launched
+                if is_main and process.environ().get("Q_CLUSTER_NAME") == queue:
+                    found.append(process)
+        return found
 
     def stop(self, number: int = signal.SIGTERM, *, seconds: float = 60) -> int:
         """Ask it to stop, wait, and assert that no process of it is left; return its exit code."""

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import serious_findings
 from tests.browser.test_page import picture
+from tests.chromium import serious_findings
 from tests.eventually import eventually
 from tests.service import Service
 from tests.tiny_models import TINY_MODEL

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import serious_findings
+from tests.chromium import serious_findings
 from tests.eventually import eventually
 from tests.service import Service
 from tests.tiny_models import TINY_MODEL

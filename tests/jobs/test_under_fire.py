@@ -97,9 +97,10 @@ def test_a_worker_killed_with_its_sentinels_lock_does_not_silence_the_cluster(
     start_cluster: StartCluster, submit: Submit, tmp_path: Path
 ) -> None:
     cluster = start_cluster(supervised=True, RIG_DIE_WITH_LOCK=str(tmp_path / "died"))
-    assert ended(submit()).status == Status.COMPLETED
+    # So slow that the main process sees the worker at work: one that it saw idle and then dead is another case.
+    assert ended(submit(SLOW, 16)).status == Status.COMPLETED
     assert ended(submit(seed=2), 120).status == Status.COMPLETED
-    assert "the sentinel does not replace dead workers" in cluster.output()
+    assert "the sentinel does not replace dead workers" in cluster.output(), cluster.output()
 
 
 def test_a_poison_picture_fails_after_three_dead_workers_and_others_complete(

@@ -12,7 +12,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.api.conftest import picture
-from tests.browser.conftest import browser, page  # noqa: F401 - fixtures
 from tests.eventually import eventually
 from tests.service import free_port
 from tests.web.conftest import StartWeb, WebServer
@@ -53,7 +52,7 @@ class Proxied:
 @pytest.fixture(scope="module")
 def proxied(start_web: StartWeb, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     if NGINX is None:
-        pytest.skip("no nginx on this machine: apt-get install nginx-light")
+        pytest.skip("no nginx on this machine: apt-get install nginx")
     place, stripping, keeping = tmp_path_factory.mktemp("nginx"), free_port(), free_port()
     server = start_web(
         PUBLIC_URL=f"http://127.0.0.1:{stripping}{PREFIX}",
@@ -137,7 +136,7 @@ def test_a_log_in_stays_below_the_path_and_so_do_its_cookies(host: str) -> None:
 
 
 @pytest.mark.browser
-def test_the_page_works_below_the_path(host: str, page: Page) -> None:  # noqa: F811 - the fixture
+def test_the_page_works_below_the_path(host: str, page: Page) -> None:
     page.goto(f"{host}{PREFIX}/")
     expect(page.locator("#docs-link")).to_be_visible()
     page.locator("#docs-link").click()

@@ -1,4 +1,7 @@
-"""A real browser: Debian's chromium, driven by Playwright's Python package."""
+"""A real browser: Debian's chromium, driven by Playwright's Python package.
+
+A plugin of the whole suite, not of one directory's tests: Playwright can be started once in a process.
+"""
 
 import os
 import shutil
@@ -23,9 +26,13 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One chromium for all tests; each test has a context of its own."""
+    """One chromium for a module's tests; each test has a context of its own.
+
+    Not for the session: while Playwright runs, its event loop counts as running, and Django refuses to ask the database
+    in tests that come after.
+    """
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine: apt-get install chromium, or set CHROMIUM to its path")
     with sync_playwright() as playwright:
