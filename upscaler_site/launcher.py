@@ -67,7 +67,7 @@ class Launcher:
         while (code := main.poll()) is None:
             if heartbeat.heard():
                 beats, silent = True, 0.0
-            elif beats:  # gunicorn never begins to; it looks after itself
+            elif beats:  # the web server never begins to: it watches its own processes
                 silent += POLL_SECONDS  # not by the clock: who slept did not listen
                 if silent >= SILENT_SECONDS:
                     say(f"{self.command[-1]} (pid {main.pid}) has been silent for {SILENT_SECONDS:g} s: it is killed")
