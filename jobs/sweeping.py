@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 UPKEEP_PERIOD = timedelta(minutes=5)
 
+#: Sweeps that fail to come for so long beyond their time tell of a database that was silent or a service that was down.
+OUTAGE = timedelta(seconds=2)
+
 _LOCK = 0x7570_7377  # "upsw": one sweep at a time, on all hosts together
 
 _swept_at: float | None = None
@@ -48,7 +51,13 @@ def sweep() -> Reclaimed:
             if cursor.fetchone() != (True,):
                 return Reclaimed()
         dead = death.dead_holders()
-        found = Job.objects.reclaim_lost(dead)
+        now, since = Chore.objects.mark("sweep")
+        if since is not None and since > timedelta(seconds=settings.SWEEP_SECONDS) + OUTAGE:
+            # Workers that are well could not renew their leases either: their next heartbeat may be a moment away.
+            spared = Job.objects.spare_leases(since, dead)
+            if spared:
+                logger.warning("leases run on after a silence seconds=%.0f leases=%d", since.total_seconds(), spared)
+        found = Job.objects.reclaim_lost(dead, as_of=now)
         _ring_for_waiting()
         fetching.sweep()
         if WebhookMessage.objects.due().exists() and not dispatch.tickets(dispatch.IO):

@@ -1,6 +1,6 @@
 """Chore: when something periodic was last begun, so that it is begun once however many processes and hosts look."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models.functions import Now
@@ -19,6 +19,19 @@ class ChoreQuerySet(models.QuerySet["Chore"]):
         if not self.filter(name=name).exists():
             self.bulk_create([Chore(name=name, begun_at=Now())], ignore_conflicts=True)
         return False
+
+    def mark(self, name: str) -> tuple[datetime, timedelta | None]:
+        """Note that ``name`` is done now. Return the database's time, and how long ago it was done before, if ever.
+
+        For one caller at a time: whoever marks holds a lock of its own.
+        """
+        row = self.filter(name=name).annotate(now=Now()).values_list("now", "begun_at").first()
+        if row is None:
+            self.bulk_create([Chore(name=name, begun_at=Now())], ignore_conflicts=True)
+            return self.get(name=name).begun_at, None
+        now, before = row
+        self.filter(name=name).update(begun_at=now)
+        return now, now - before
 
 
 class Chore(models.Model):

@@ -7,7 +7,7 @@ webhook outbox in its own transaction: a listener never hears of a change that w
 
 import uuid
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 #: The Postgres channel on which every change of a job is told; the payload is the job's id, and only a hint.
 CHANNEL = "job_events"
+
+#: How long a lease runs on that could not be renewed: a worker's heartbeat comes each second, and its connection to a
+#: database that is back again takes some.
+SPARED = timedelta(seconds=10)
 
 #: What a job that nobody works on has in common.
 _FREE: dict[str, Any] = {"token": None, "lease_until": None, "deadline": None}
@@ -197,13 +201,27 @@ class JobQuerySet(models.QuerySet["Job"]):
         job = self._found(job_id)
         raise JobStateConflict(f"Job {job.id} is {job.status}; only failed and cancelled jobs can be retried")
 
-    def reclaim_lost(self, dead_workers: Collection[str] = ()) -> Reclaimed:
+    def spare_leases(self, outage: timedelta, dead_workers: Collection[str] = ()) -> int:
+        """Let leases that ran out while nobody could renew them run for SPARED more; return how many.
+
+        :param outage: how long the database was silent, or nobody swept. What had run out before is lost as ever, and
+            so are the jobs of ``dead_workers``, and those beyond their hard limit.
+        """
+        until = Now() + SPARED
+        lapsed = self.filter(status=Status.PROCESSING, lease_until__range=(Now() - outage, until), deadline__gt=Now())
+        return lapsed.exclude(worker__in=dead_workers).update(lease_until=Least(until, F("deadline")))
+
+    def reclaim_lost(self, dead_workers: Collection[str] = (), *, as_of: datetime | None = None) -> Reclaimed:
         """The sweep: give lost jobs back to the queue, or end them. Safe to run anywhere, any time.
 
         Lost are those whose lease has run out, and those of ``dead_workers``: ids of workers that have certainly ended.
         The attempt counts: a picture that kills its worker each time fails after JOB_MAX_ATTEMPTS. The caller rings.
+
+        :param as_of: leases that ran out before then are lost; None: before now. A sweep that the database's freeze
+            caught in its middle must not go by the time after it.
         """
-        lost = self.filter(Q(lease_until__lt=Now()) | Q(worker__in=dead_workers), status=Status.PROCESSING)
+        out = Q(lease_until__lt=Now() if as_of is None else as_of)
+        lost = self.filter(out | Q(worker__in=dead_workers), status=Status.PROCESSING)
         counts = {Status.QUEUED: 0, Status.FAILED: 0, Status.CANCELLED: 0}
         claims: list[tuple[uuid.UUID, uuid.UUID]] = []
         for pk, token in list(lost.values_list("pk", "token")):
