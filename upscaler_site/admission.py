@@ -8,7 +8,13 @@ from django.conf import settings
 from jobs.submitting.uploads import FORM_OVERHEAD_BYTES, too_large
 from upscaler_site.http_protocol import MAX_HEADER_BYTES
 from upscaler_site.request_body import MEMORY_BYTES
-from upscaler_site.request_errors import AddressTooLong, BodyTooLarge, CredentialsMissing, HeaderTooLarge
+from upscaler_site.request_errors import (
+    AddressTooLong,
+    BodyTooLarge,
+    CredentialsMissing,
+    FramingAmbiguous,
+    HeaderTooLarge,
+)
 
 #: An address that names a hundred jobs, or a cursor and filters, has room.
 MAX_ADDRESS_BYTES = 8190
@@ -22,7 +28,11 @@ def check_header(raw_address: bytes, headers: list[tuple[bytes, bytes]]) -> None
     """:raises AddressTooLong:
 
     :raises HeaderTooLarge:
+    :raises FramingAmbiguous: Content-Length beside Transfer-Encoding.
     """
+    names = {name for name, _ in headers}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        raise FramingAmbiguous("Content-Length and Transfer-Encoding must not come together")
     if len(raw_address) > MAX_ADDRESS_BYTES:
         raise AddressTooLong(f"The address has {len(raw_address)} bytes; the limit is {MAX_ADDRESS_BYTES}")
     if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:

@@ -85,6 +85,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     models.ModelFixed: Answer(409, "model_fixed"),
     models.ImportRefused: Answer(400, "import_refused"),
     # the web server
+    requests.FramingAmbiguous: Answer(400, "malformed_request"),
     requests.AddressTooLong: Answer(414, "address_too_long"),
     requests.HeaderTooLarge: Answer(431, "header_too_large"),
     requests.BodyTooLarge: Answer(413, "body_too_large"),

@@ -11,6 +11,7 @@ import asyncio
 import json
 import socket
 import struct
+import sys
 from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
@@ -21,6 +22,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 #: All fields of one header together.
 MAX_HEADER_BYTES = 65_536
+
+#: What is still sent after a refusal is read and dropped for so long.
+LINGER_SECONDS = 2.0
 
 #: Seconds that a slow line gets before its rate counts.
 ALLOWANCE_SECONDS = 20.0
@@ -34,6 +38,7 @@ def seconds_for(size: int) -> float:
 class DeadlineProtocol(H11Protocol):
     """uvicorn's connection with these deadlines."""
 
+    _refused = False
     _header_timer: asyncio.TimerHandle | None = None
     _answer_timer: asyncio.TimerHandle | None = None
 
@@ -44,6 +49,8 @@ class DeadlineProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take the bytes, and see whether a header is still incomplete."""
+        if self._refused:
+            return
         super().data_received(data)
         self._watch_header()
 
@@ -96,15 +103,31 @@ class DeadlineProtocol(H11Protocol):
             self._abort_unless_taken()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, or has more header than MAX_HEADER_BYTES. Not even its address is known."""
-        self._end_with(HTTPStatus.BAD_REQUEST, msg, "malformed_request")
+        """Answer what is no HTTP, or has more header than fits. Not even its address is known.
+
+        Called by uvicorn where it handles h11's error, whose hint tells a header that is too large from nonsense.
+        """
+        if getattr(sys.exception(), "error_status_hint", 400) != HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            self._end_with(HTTPStatus.BAD_REQUEST, msg, "malformed_request")
+        elif b"\n" in self.conn.trailing_data[0][:MAX_HEADER_BYTES]:
+            detail = f"The header has more than {MAX_HEADER_BYTES} bytes"
+            self._end_with(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail, "header_too_large")
+        else:
+            detail = f"The address has more than {MAX_HEADER_BYTES} bytes"
+            self._end_with(HTTPStatus.REQUEST_URI_TOO_LONG, detail, "address_too_long")
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: any stranger may ask for WebSocket, and uvicorn's advice is to install one."""
 
     def _end_with(self, status: HTTPStatus, detail: str, code: str) -> None:
         """Answer outside of any request, in the shape of every error (errors.py), and close."""
         body = json.dumps({"detail": detail, "code": code})
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
         self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-        self.transport.close()
+        # Closed at once, with bytes unread, the kernel would send a reset, which may overtake the answer.
+        self._refused = True
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
         self._abort_unless_taken()
 
     def _abort_unless_taken(self) -> None:

@@ -22,6 +22,10 @@ class HeaderTooLarge(RequestRefused):
     """All header fields together are beyond the limit that the message names."""
 
 
+class FramingAmbiguous(RequestRefused):
+    """The header says two things about where the body ends (RFC 9112, 6.1): a proxy in front may believe the other."""
+
+
 class BodyTooLarge(RequestRefused):
     """The body has more bytes than one of its type may have."""
 
