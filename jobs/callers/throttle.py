@@ -54,9 +54,12 @@ class ScopeThrottle(BaseThrottle):
     retry_after = 0
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
-        """Take one; False when nothing is left."""
-        scope = by_method(getattr(view, "throttle_scope", "read"), request.method)
-        limit = {"upscale": settings.RATE_LIMIT_UPSCALE, "read": settings.RATE_LIMIT_READ}.get(scope or "")
+        """Take one of the view's limit; False when nothing is left."""
+        return self.take(request, by_method(getattr(view, "throttle_scope", "read"), request.method))
+
+    def take(self, request: Request, scope: str | None) -> bool:
+        """Take one of a scope's limit, where it has any; False when nothing is left."""
+        limit = _limit(scope)
         if scope is None or limit is None:
             return True
         count, period = limit
@@ -80,8 +83,11 @@ def refusal(error: APIException, request: Request | None, view: "APIView | None"
     """
     if request is None or view is None or hasattr(request._request, "rate_limit"):  # noqa: SLF001 - DRF's own way
         return error
+    scope = by_method(getattr(view, "throttle_scope", "read"), request.method)
+    if scope is not None and _limit(scope) is None:
+        scope = "read"  # a wrong key is no submission: where these have no limit, it counts as any other call
     counted = ScopeThrottle()
-    return error if counted.allow_request(request, view) else Throttled(counted.wait())
+    return error if counted.take(request, scope) else Throttled(counted.wait())
 
 
 class RateLimitHeadersMiddleware:
@@ -98,6 +104,15 @@ class RateLimitHeadersMiddleware:
             response["RateLimit-Policy"] = spent.policy
             response["RateLimit"] = spent.state
         return response
+
+
+def _limit(scope: str | None) -> tuple[int, int] | None:
+    """Return calls and seconds of a scope's limit; None without one."""
+    limits: dict[str, tuple[int, int] | None] = {
+        "upscale": settings.RATE_LIMIT_UPSCALE,
+        "read": settings.RATE_LIMIT_READ,
+    }
+    return limits.get(scope or "")
 
 
 def _who(request: Request) -> str:

@@ -76,6 +76,17 @@ def test_refused_calls_count_as_well(client: Client, settings: Settings, make_ke
 
 
 @pytest.mark.django_db
+def test_a_wrong_key_counts_also_where_submissions_have_no_limit(client: Client, settings: Settings) -> None:
+    settings.RATE_LIMIT_READ = (3, 3600)
+    settings.REQUIRE_API_KEY = True
+    wrong = {"Authorization": f"Bearer ups_abcdefgh_{'x' * 43}"}
+    codes = [
+        client.post(f"/api/v1/{path}", headers=wrong).status_code for path in ("jobs", "upscale", "upscale", "jobs")
+    ]
+    assert codes == [401, 401, 401, 429]
+
+
+@pytest.mark.django_db
 def test_a_call_that_lacks_a_scope_counts_against_its_key(
     client: Client, settings: Settings, make_key: MakeKey
 ) -> None:
