@@ -18,6 +18,7 @@ from django_q.brokers.orm import ORM
 from django_q.models import OrmQ
 
 from jobs import deadlines, sweeping
+from jobs.errors import one_line
 from jobs.listening import Listener
 from jobs.processes import cluster
 
@@ -84,7 +85,7 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
                 return self._dequeue(shared)
         except (DatabaseError, InterfaceError) as error:
             self._pause = min(max(0.2, self._pause * 2), _LONGEST_PAUSE)
-            logger.warning("queue waits for the database again_in=%.1fs error=%s", self._pause, error)
+            logger.warning("queue waits for the database again_in=%.1fs error=%s", self._pause, one_line(error))
             connection.close()
             time.sleep(min(self._pause, _WAIT_SECONDS))
             return None

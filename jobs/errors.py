@@ -158,3 +158,8 @@ class BatchTooLarge(JobError):
     """More than MAX_BATCH_IMAGES pictures."""
 
     code = "batch_too_large"
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's text for a log line: libpq's goes over several."""
+    return " ".join(str(error).split())

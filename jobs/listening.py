@@ -9,6 +9,7 @@ import psycopg
 from django.db import connections
 
 from jobs import deadlines
+from jobs.errors import one_line
 from jobs.readable import readable
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Listener:
         return self._connection
 
     def _lost(self, error: Exception) -> None:
-        logger.warning("not listening channel=%s error=%s again_in=%.1fs", self._channel, error, self._pause)
+        logger.warning("not listening channel=%s error=%s again_in=%.1fs", self._channel, one_line(error), self._pause)
         self._not_before = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         self.close()

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from jobs import sweeping
-from jobs.errors import WaitersExceeded
+from jobs.errors import WaitersExceeded, one_line
 from jobs.listening import Listener
 from jobs.models.job import Job
 from jobs.models.verbs import CHANNEL
@@ -144,7 +144,7 @@ class Hub:
                 )
             }
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("cannot look at awaited jobs error=%s", error)
+            logger.warning("cannot look at awaited jobs error=%s", one_line(error))
             connection.close()
             return
         with self._lock:
@@ -162,7 +162,7 @@ def _sweep() -> None:
     try:
         sweeping.sweep_if_due()
     except (DatabaseError, InterfaceError) as error:
-        logger.warning("no sweep error=%s", error)
+        logger.warning("no sweep error=%s", one_line(error))
         connection.close()
 
 

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
+from jobs.errors import one_line
+
 logger = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
@@ -26,7 +28,7 @@ def insist(ask: Callable[[], _Answer], *, seconds: float = 900.0) -> _Answer:
         except (OperationalError, InterfaceError) as error:
             if time.monotonic() >= until or connection.in_atomic_block:
                 raise
-            logger.warning("database does not answer again_in=%.1fs error=%s", pause, error)
+            logger.warning("database does not answer again_in=%.1fs error=%s", pause, one_line(error))
             connection.close()
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -13,6 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.models.functions import Now
 
+from jobs.errors import one_line
 from jobs.models.worker import Worker
 from jobs.processes import death
 
@@ -87,7 +88,7 @@ class Presence:
                 )
                 self._known = True
         except DatabaseError as error:
-            logger.warning("worker not heard worker=%s error=%s", self.id, error)
+            logger.warning("worker not heard worker=%s error=%s", self.id, one_line(error))
             connection.close()
 
     def leave(self) -> None:
@@ -96,7 +97,7 @@ class Presence:
         try:
             Worker.objects.filter(pk=self.id).delete()
         except DatabaseError as error:
-            logger.warning("worker's row stays worker=%s error=%s", self.id, error)
+            logger.warning("worker's row stays worker=%s error=%s", self.id, one_line(error))
 
     def _run(self) -> None:
         while not self._end.wait(min(SAY_SECONDS, settings.JOB_LEASE_SECONDS / 3)):

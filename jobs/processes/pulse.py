@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from jobs import deadlines, dispatch
 from jobs.engine.errors import Cancelled
+from jobs.errors import one_line
 from jobs.models.job import Job
 from jobs.models.verbs import hard_limit, timeout_message
 from jobs.processes import cluster
@@ -80,6 +81,7 @@ class Pulse:
 
     def _run(self) -> None:
         next_beat = time.monotonic() + _BEAT_SECONDS
+        silent = False
         try:
             while not self._left.wait(_TICK_SECONDS):
                 now = time.monotonic()
@@ -91,8 +93,11 @@ class Pulse:
                     if now >= next_beat and self.reason is not Reason.LOST:
                         next_beat = now + _BEAT_SECONDS
                         self._beat()
+                        silent = False
                 except (DatabaseError, InterfaceError) as error:
-                    logger.warning("no heartbeat job=%s error=%s", self.job.id, error)
+                    if not silent:  # once for each silence: this comes round several times a second
+                        logger.warning("no heartbeat job=%s error=%s", self.job.id, one_line(error))
+                    silent = True
                     connection.close()
                     # Without the database nobody can be told; the limit holds all the same.
                     if now >= self._limit + _LEAVE_SECONDS:
