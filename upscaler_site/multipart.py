@@ -5,6 +5,7 @@ epilogue, which RFC 2046 lets stand after the last boundary, for a part with an 
 """
 
 import io
+import re
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,9 +15,21 @@ if TYPE_CHECKING:
 _MAX_HEADER_BYTES = 16_384
 _PIECE_BYTES = 65_536
 
+#: The character set of ``filename*=utf-8''…`` (RFC 8187).
+_CHARSET = re.compile(r"(?<=\*=)[^'\s;]*(?='[^']*')")
+
+
+def _known(charset: re.Match[str]) -> str:
+    """Return a character set that names can be read in: Django drops what it cannot read, the whole file with it."""
+    try:
+        b"\xff".decode(charset[0], "replace")
+    except (LookupError, ValueError):
+        return "utf-8"
+    return charset[0]
+
 
 class TolerantMultipart(io.RawIOBase):
-    """``stream`` with every part's header in UTF-8, and nothing after the last boundary.
+    """``stream`` with every part's header in UTF-8 and of known character sets, and nothing after the last boundary.
 
     io.BufferedReader makes a whole file of it.
 
@@ -79,7 +92,7 @@ class TolerantMultipart(io.RawIOBase):
         if end < 0 and len(self._pending) <= _MAX_HEADER_BYTES and not last:
             return False
         if end >= 0:
-            header = self._pending[:end].decode("utf-8", "replace").encode()
+            header = _CHARSET.sub(_known, self._pending[:end].decode("utf-8", "replace")).encode()
             self._pending[:end] = header
             self._hand_out(len(header))
         self._in_header = False

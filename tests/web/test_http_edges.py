@@ -73,6 +73,15 @@ def test_a_file_may_have_any_name(web: WebServer, name: bytes) -> None:
         assert job["filename"].endswith(".png")
 
 
+@pytest.mark.parametrize("charset", [b"bogus", b"undefined", b"hex", b"", b"utf-8", b"latin-1"])
+def test_a_name_may_claim_any_character_set(web: WebServer, charset: bytes) -> None:
+    body = form(picture(), name=b"x.png").replace(b'filename="x.png"', b"filename*=" + charset + b"''%e4.png")
+    assert charset + b"''%e4" in body
+    with Line(web) as line:
+        status, answer = post(line, body)
+        assert status == 202, answer
+
+
 @pytest.mark.parametrize(
     "disposition",
     [
