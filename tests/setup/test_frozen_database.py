@@ -47,9 +47,10 @@ def test_everybody_is_answered_while_it_is_frozen_and_all_goes_on_afterwards(imp
     service = impatient_service
     with httpx.Client(base_url=service.base_url, timeout=PATIENCE) as client:
         eventually(lambda: is_ready(client), seconds=120)
-        accepted = [submit(client, 300, 200, model="slow-x2", tile_size="64").raise_for_status().json()["job_id"]]
-        eventually(lambda: client.get(f"/api/v1/jobs/{accepted[0]}").json()["status"] == "processing")
-        accepted += [submit(client).raise_for_status().json()["job_id"] for _ in range(3)]
+        # So large that no processor is done with it before the freeze; afterwards it is cancelled.
+        large = submit(client, 1800, 1200, model="slow-x2", tile_size="64").raise_for_status().json()["job_id"]
+        eventually(lambda: client.get(f"/api/v1/jobs/{large}").json()["status"] == "processing")
+        accepted = [submit(client).raise_for_status().json()["job_id"] for _ in range(3)]
         with frozen(service.data_dir):
             assert client.get("/api/v1/health/live").status_code == 200
             ready = client.get("/api/v1/health/ready")
@@ -69,13 +70,16 @@ def test_everybody_is_answered_while_it_is_frozen_and_all_goes_on_afterwards(imp
             assert client.get("/api/v1/health/live").status_code == 200
         eventually(lambda: is_ready(client), seconds=PATIENCE, say="readiness after the thaw")
         accepted.append(submit(client).raise_for_status().json()["job_id"])
+        assert client.get(f"/api/v1/jobs/{large}").json()["status"] in ("processing", "queued")
+        client.post(f"/api/v1/jobs/{large}/cancel").raise_for_status()
         for job in accepted:
             eventually(
                 lambda job=job: client.get(f"/api/v1/jobs/{job}").json()["status"] == "completed",  # type: ignore[misc]
                 seconds=240,
                 say=f"the end of {job}",
             )
-        assert client.get("/api/v1/jobs").json()["total"] == len(accepted)
+        eventually(lambda: client.get(f"/api/v1/jobs/{large}").json()["status"] == "cancelled")
+        assert client.get("/api/v1/jobs").json()["total"] == len(accepted) + 1
     completed = [line for line in service.output().splitlines() if " job completed job=" in line]
     assert len(completed) == len(accepted)
     assert "to be started anew" not in service.output()
