@@ -81,7 +81,6 @@ class Pulse:
 
     def _run(self) -> None:
         next_beat = time.monotonic() + _BEAT_SECONDS
-        silent = False
         try:
             while not self._left.wait(_TICK_SECONDS):
                 now = time.monotonic()
@@ -93,11 +92,8 @@ class Pulse:
                     if now >= next_beat and self.reason is not Reason.LOST:
                         next_beat = now + _BEAT_SECONDS
                         self._beat()
-                        silent = False
                 except (DatabaseError, InterfaceError) as error:
-                    if not silent:  # once for each silence: this comes round several times a second
-                        logger.warning("no heartbeat job=%s error=%s", self.job.id, one_line(error))
-                    silent = True
+                    logger.warning("no heartbeat job=%s error=%s", self.job.id, one_line(error))
                     connection.close()
                     # Without the database nobody can be told; the limit holds all the same.
                     if now >= self._limit + _LEAVE_SECONDS:

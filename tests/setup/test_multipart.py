@@ -48,7 +48,10 @@ def test_contents_pass_unchanged_in_pieces_of_any_size(content: bytes, size: int
     assert read(body, size=size) == read(body) or DELIMITER in content
     if DELIMITER not in content:
         assert read(body) == body
-        assert read(body[:cut]) == body[:cut], "a body that breaks off is handed on as it is"
+        broken = body[:cut]
+        # Only the line's end behind the last boundary is always there.
+        expected = body if broken.rstrip(b"\r\n").endswith(b"--edge--") else broken
+        assert read(broken) == expected, "a body that breaks off is handed on as it is"
 
 
 def test_a_large_content_is_not_held_in_memory() -> None:
