@@ -11,6 +11,7 @@ import uuid
 from django.db import DatabaseError, InterfaceError, connection
 
 from jobs import deadlines
+from jobs.errors import one_line
 from jobs.listening import Listener
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def warn_of_pooler() -> None:
                 "and callers hear of their end, up to a second late; name Postgres itself, or a pool in session mode"
             )
     except (DatabaseError, InterfaceError) as error:
-        logger.info("nobody knows whether notifications arrive error=%s", error)
+        logger.info("nobody knows whether notifications arrive error=%s", one_line(error))
     finally:
         listener.close()
         connection.close()

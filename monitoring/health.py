@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from jobs import deadlines
+from jobs.errors import one_line
 from jobs.models import Worker
 from modelstore.store import count_usable
 
@@ -79,7 +80,7 @@ def _check(name: str, question: Callable[[], tuple[bool, str]]) -> Finding:
     try:
         ok, detail = question()
     except DatabaseError as error:
-        return Finding(name, False, f"the database does not answer ({type(error).__name__})", str(error))
+        return Finding(name, False, f"the database does not answer ({type(error).__name__})", one_line(error))
     except OSError as error:
         return Finding(name, False, f"cannot write: {error.strerror or type(error).__name__}", str(error))
     return Finding(name, ok, detail)

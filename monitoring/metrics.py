@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from jobs import deadlines
 from jobs.callers.client_address import client_address
+from jobs.errors import one_line
 from jobs.models import Job, Worker
 from jobs.states import Priority, Status
 from modelstore.models import Model
@@ -106,7 +107,7 @@ class ServiceCollector(Collector):
                 ledger.fold()
                 return [*_queue(), *_workers(), *_jobs(), *_spans(), *_http(), *_models()]
         except (DatabaseError, InterfaceError) as error:
-            log.warning("metrics without the database: %s", error)
+            log.warning("metrics without the database: %s", one_line(error))
             return []
 
 

@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, resolve
 
 from jobs import deadlines
+from jobs.errors import one_line
 from monitoring.buckets import bucket_of, empty
 from monitoring.models import ALL_TIME
 
@@ -106,7 +107,7 @@ class RequestCounter:
                 cursor.executemany(UPSERT, rows)
         except (DatabaseError, InterfaceError) as error:
             level = logging.DEBUG if self._waits else logging.WARNING
-            log.log(level, "request counts are kept for later: %s", error)
+            log.log(level, "request counts are kept for later: %s", one_line(error))
             self._waits = True
             with self._lock:
                 for key, total in sums.items():

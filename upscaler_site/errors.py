@@ -159,7 +159,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if answer is None:
         return None
     if answer.code == "database_unavailable":
-        log.error("the database does not answer: %s", error)
+        log.error("the database does not answer: %s", jobs.one_line(error))
     shape = body(answer.detail or str(error), _code(error, answer), getattr(error, "rejected", None))
     return Response(shape, status=answer.status, headers=_headers(error, answer))
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from jobs.errors import one_line
+
 _LOOK_SECONDS = 1.0
 
 
@@ -32,5 +34,5 @@ def _missing() -> str:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except (OperationalError, InterfaceError) as error:
-        return str(error).strip().partition("\n")[0]
+        return one_line(error)
     return "migrations are missing; manage.py migrate applies them" if plan else ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.db import DatabaseError, DataError, InterfaceError, OperationalError, connection, transaction
 
 from jobs import deadlines, files, retention
-from jobs.errors import StorageFull
+from jobs.errors import StorageFull, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def _is_settled(doubt: _Doubt) -> bool:
         with deadlines.within(_ASK_SECONDS):
             return doubt.settle()
     except (DatabaseError, InterfaceError, OSError) as error:
-        logger.warning("cannot tell yet whether a submission was committed error=%s", error)
+        logger.warning("cannot tell yet whether a submission was committed error=%s", one_line(error))
         connection.close()
         return False
 
