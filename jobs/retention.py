@@ -50,6 +50,13 @@ class CleanupReport:
     orphans: int = 0  # files that belonged to no job
     failed: int = 0  # files that could not be deleted: the log names each
 
+    @property
+    def complaint(self) -> str:
+        """What people are told of files that are still there; "" when there are none."""
+        if not self.failed:
+            return ""
+        return f"{self.failed} file{'s' if self.failed > 1 else ''} could not be deleted; the log says which and why"
+
 
 def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds: float | None = None) -> CleanupReport:
     """Remove jobs that ended more than ``hours`` ago (None: RESULT_TTL_HOURS), and orphaned files.

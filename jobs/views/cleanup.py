@@ -21,8 +21,8 @@ class CleanupViewSet(ApiViewSet):
         report = retention.cleanup(hours=query.hours, dry_run=query.dry_run)
         verb = "Would clean up" if query.dry_run else "Cleaned up"
         message = f"{verb} {report.jobs} job directories older than {query.hours} hours"
-        if report.failed:
-            message += f"; {report.failed} files could not be deleted, the service's log names them"
+        if report.complaint:
+            message += f"; {report.complaint}"
         return Response(
             {
                 "success": not report.failed,

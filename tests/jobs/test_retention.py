@@ -184,7 +184,7 @@ def test_the_command_and_the_api_tell_of_files_that_stay(
     submit: Submit, data_dir: Path, stubborn: Callable[[str], None], client: Client
 ) -> None:
     stubborn(complete(submit(seed=1)).preview_file)
-    with pytest.raises(CommandError, match="1 files could not be deleted"):
+    with pytest.raises(CommandError, match="1 file could not be deleted"):
         call_command("cleanup_jobs", hours=0.0, verbosity=0)
     stubborn(complete(submit(seed=2)).preview_file)
     answer = client.post("/api/v1/cleanup?hours=0").json()

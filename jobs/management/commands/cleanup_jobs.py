@@ -32,5 +32,5 @@ class Command(BaseCommand):
             f"{report.jobs} jobs with {report.files} files and {report.orphans} orphaned files {done}, "
             f"{report.bytes / 1e6:.1f} MB"
         )
-        if report.failed:
-            raise CommandError(f"{report.failed} files could not be deleted; the log names each with its reason")
+        if report.complaint:
+            raise CommandError(report.complaint)
