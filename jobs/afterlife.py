@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from jobs import dispatch, files
+from jobs import dispatch, file_names, files
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models import Job
 from jobs.models.verbs import JobQuerySet
@@ -33,7 +33,7 @@ def delete(jobs: JobQuerySet, job_id: UUID) -> None:
             raise JobNotFound(job_id)
         if job.status not in TERMINAL:
             raise JobStateConflict(f"Job {job.id} is {job.status}; only ended jobs can be deleted")
-        names = files.names_of(job)
+        names = file_names.names_of(job)
         job.delete()
     files.remove(names)
     files.remove_strays(job_id, keep=None)

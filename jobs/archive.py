@@ -7,7 +7,7 @@ from uuid import UUID
 
 from zipstream import ZIP_STORED, ZipStream
 
-from jobs import files
+from jobs import file_names, files
 
 if TYPE_CHECKING:
     from jobs.models.job import Job
@@ -44,7 +44,7 @@ def names_for(jobs: Iterable["Job"]) -> dict[UUID, str]:
     taken = {MANIFEST.casefold(), MISSING.casefold()}
     names: dict[UUID, str] = {}
     for job in jobs:
-        name = files.download_name(job)
+        name = file_names.download_name(job)
         if name.casefold() in taken:
             path = PurePosixPath(name)
             name = f"{path.stem}_{job.pk}{path.suffix}"

@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from jobs import dispatch, files
+from jobs import dispatch, file_names, files
 from jobs.engine.codec import decode, encode
 from jobs.engine.errors import Cancelled, DeviceLost, EngineError, PrecisionUnavailable
 from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
@@ -179,7 +179,7 @@ def _store(job: Job, result: Picture, provenance: str) -> Finished:
         part = files.part_of_result(job.id, job.token)
         written = encode(result, part, wanted)
         size, digest = part.stat().st_size, _sha256(part)
-        name = files.result_name(job.id, job.token, written)
+        name = file_names.result_name(job.id, job.token, written)
         files.keep(part, name)
     except OSError as error:
         # Pillow's encoders lose the number of an error while they write.

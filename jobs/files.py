@@ -8,7 +8,6 @@ import errno
 import hashlib
 import logging
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
@@ -21,6 +20,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 
 from jobs.errors import UploadTooLarge
+from jobs.file_names import INPUTS, PART, PREVIEWS, RESULTS
 from modelstore.part import sync_directory
 
 if TYPE_CHECKING:
@@ -28,18 +28,8 @@ if TYPE_CHECKING:
 
     from jobs.models.job import Job
 
-INPUTS, RESULTS, PREVIEWS = "inputs", "results", "previews"
-#: Where requests' bodies and files lie while they arrive (settings.FILE_UPLOAD_TEMP_DIR).
-UPLOADS = "uploads"
-#: The directories whose files belong to jobs.
-KINDS = (INPUTS, RESULTS, PREVIEWS)
-DIRECTORIES = (*KINDS, UPLOADS)
-PART = ".part"
-
 logger = logging.getLogger(__name__)
 
-#: File suffix of each format that the engine writes or reads.
-SUFFIXES = {"jpeg": "jpg", "tiff": "tif"}
 #: What a disk says when nothing more goes onto it, or into this user's share of it.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK = 1 << 20
@@ -53,21 +43,6 @@ class Staged:
     path: Path
     bytes: int
     sha256: str
-
-
-def input_name(job_id: uuid.UUID, image_format: str) -> str:
-    """The storage name of a job's input."""
-    return f"{INPUTS}/{job_id.hex[:2]}/{job_id}.{suffix(image_format)}"
-
-
-def result_name(job_id: uuid.UUID, token: uuid.UUID, image_format: str) -> str:
-    """The storage name of the result of one claim of a job."""
-    return f"{RESULTS}/{job_id.hex[:2]}/{job_id}-{token.hex}.{suffix(image_format)}"
-
-
-def preview_name(job_id: uuid.UUID, token: uuid.UUID, image_format: str) -> str:
-    """The storage name of the preview made by one claim of a job."""
-    return f"{PREVIEWS}/{job_id.hex[:2]}/{job_id}-{token.hex}.{suffix(image_format)}"
 
 
 def part_of_result(job_id: uuid.UUID, token: uuid.UUID) -> Path:
@@ -115,38 +90,6 @@ def _written_for(job_id: uuid.UUID) -> list[Path]:
         with suppress(FileNotFoundError):
             found += [Path(entry.path) for entry in os.scandir(directory) if entry.name.startswith(f"{job_id}-")]
     return found
-
-
-#: Everything that is ever written below DIRECTORIES: uploads as `tempfile` names them, staged uploads, and files of
-#: jobs by their id, with the claim's token where a worker wrote them. Whatever else lies there is somebody else's: a
-#: snapshot of the file system, an NFS client's `.nfs…`, an operator's note.
-_OURS = re.compile(
-    rf"{UPLOADS}/tmp[a-z0-9_]{{8}}\.upload"  # noqa: S108 - the name that `tempfile` made
-    rf"|{INPUTS}/[0-9a-f]{{32}}\{PART}"
-    rf"|({INPUTS}|{RESULTS}|{PREVIEWS})/[0-9a-f]{{2}}/(?P<job>[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})"
-    rf"(-[0-9a-f]{{32}})?(\.[a-z0-9]{{1,10}}){{1,2}}"
-)
-
-
-def is_ours(name: str) -> bool:
-    """Return whether a path below the storage's root has the form of a name that this module gives."""
-    return _OURS.fullmatch(name) is not None
-
-
-def is_directory_of_ours(name: str) -> bool:
-    """Return whether a directory below one of KINDS has the form of those that jobs' files lie in."""
-    return re.fullmatch("[0-9a-f]{2}", name) is not None
-
-
-def job_id_of(name: str) -> uuid.UUID | None:
-    """Return the job that a storage name of ours belongs to; None for an upload that was being staged."""
-    match = _OURS.fullmatch(name)
-    return uuid.UUID(match["job"]) if match is not None and match["job"] else None
-
-
-def suffix(image_format: str) -> str:
-    """The usual file suffix of a format."""
-    return SUFFIXES.get(image_format, image_format)
 
 
 def path_of(name: str) -> Path:
@@ -274,11 +217,6 @@ def remove(names: Iterable[str]) -> Removed:
     return removed
 
 
-def names_of(job: "Job") -> tuple[str, ...]:
-    """Every file of a job."""
-    return tuple(name for name in (job.input_file, job.result_file, job.preview_file) if name)
-
-
 def open_input(job: "Job") -> "File[bytes]":
     """The picture as it was uploaded. The caller closes it.
 
@@ -305,23 +243,6 @@ def open_preview(job: "Job") -> "File[bytes]":
     if not job.preview_file:
         raise FileNotFoundError(f"job {job.id} has no preview")
     return default_storage.open(job.preview_file, "rb")
-
-
-def download_name(job: "Job") -> str:
-    """What the result is called when it is saved: the caller's name, the model and the scale, a fitting suffix.
-
-    ``holiday.jpg`` upscaled 4 times becomes ``holiday_RealESRGAN_x4plus_4x.jpg``. Only the last part of the caller's
-    path is used, without characters that mean something to a file system or a header.
-    """
-    stem = Path(job.input_name.replace("\\", "/")).name
-    stem = Path(stem).stem if stem else ""
-    stem = "".join(c for c in stem if c.isprintable() and c not in '<>:"/\\|?*;').strip(". ")[:100] or "upscaled"
-    factor = f"_{_factor(job)}x" if job.result_width else ""
-    return f"{stem}_{job.model}{factor}.{suffix(job.result_format or job.input_format)}"
-
-
-def _factor(job: "Job") -> str:
-    return f"{(job.result_width or 0) / max(job.input_width, 1):.2f}".rstrip("0").rstrip(".")
 
 
 def _make_directory(path: Path) -> None:

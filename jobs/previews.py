@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from jobs import files
+from jobs import file_names, files
 from jobs.engine.types import Picture
 from jobs.models.job import Job
 from jobs.processes.insisting import insist
@@ -32,10 +32,10 @@ def add_preview(job: Job, picture: Picture) -> None:
     assert job.token is not None
     try:
         data, written = render(picture)
-        _give(job, files.preview_name(job.id, job.token, written), data)
+        _give(job, file_names.preview_name(job.id, job.token, written), data)
         equal = Job.objects.filter(status=Status.COMPLETED, fingerprint=job.fingerprint, preview_file="")
         for twin in equal.filter(result_sha256=job.result_sha256).exclude(pk=job.pk):
-            _give(twin, files.preview_name(twin.id, twin.id, written), data)
+            _give(twin, file_names.preview_name(twin.id, twin.id, written), data)
     except Exception:  # an edge: the caller has his result, and the worker the next job
         logger.exception("no preview job=%s", job.id)
 

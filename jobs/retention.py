@@ -23,7 +23,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
-from jobs import files
+from jobs import file_names, files
 from jobs.models.batch import Batch
 from jobs.models.idempotency import IdempotencyKey
 from jobs.models.job import Job
@@ -98,7 +98,7 @@ def _remove_jobs(age: timedelta) -> tuple[int, files.Removed]:
             rows = list(old.select_for_update(skip_locked=True, of=("self",))[:CHUNK])
             Job.objects.filter(pk__in=[job.pk for job in rows]).delete()
         jobs += len(rows)
-        removed += files.remove(name for job in rows for name in files.names_of(job))
+        removed += files.remove(name for job in rows for name in file_names.names_of(job))
         if len(rows) < CHUNK:
             return jobs, removed
 
@@ -108,7 +108,7 @@ def _count_jobs(age: timedelta) -> tuple[int, files.Removed]:
     old = Job.objects.ended().filter(finished_at__lte=Now() - age)
     for job in old.only("input_file", "result_file", "preview_file").iterator(chunk_size=CHUNK):
         jobs += 1
-        for name in files.names_of(job):
+        for name in file_names.names_of(job):
             with suppress(FileNotFoundError):
                 found.add(files.path_of(name).stat().st_size)
     return jobs, found
@@ -135,8 +135,8 @@ def _chunks(seconds: float | None) -> Iterator[list[str]]:
     """
     root = files.path_of("")
     names: list[str] = []
-    for kind in files.DIRECTORIES:
-        usual = UPLOAD_SECONDS if kind == files.UPLOADS else ORPHAN_SECONDS
+    for kind in file_names.DIRECTORIES:
+        usual = UPLOAD_SECONDS if kind == file_names.UPLOADS else ORPHAN_SECONDS
         before = time.time() - (usual if seconds is None else seconds)
         for name in _ours_below(root, kind):
             try:
@@ -155,10 +155,10 @@ def _chunks(seconds: float | None) -> Iterator[list[str]]:
 def _ours_below(root: Path, kind: str) -> Iterator[str]:
     """Yield the names of our own files in one directory of the storage. A directory that cannot be read is logged."""
     for directory, below, entries in os.walk(root / kind, onerror=_unreadable):
-        below[:] = [name for name in below if files.is_directory_of_ours(name)]
+        below[:] = [name for name in below if file_names.is_directory_of_ours(name)]
         for entry in entries:
             name = Path(directory, entry).relative_to(root).as_posix()
-            if files.is_ours(name):
+            if file_names.is_ours(name):
                 yield name
 
 
@@ -169,7 +169,7 @@ def _unreadable(error: OSError) -> None:
 
 def named(names: Iterable[str]) -> set[str]:
     """Which of these files a row names, and the other files of the same jobs."""
-    job_ids = {job_id for job_id in map(files.job_id_of, names) if job_id is not None}
+    job_ids = {job_id for job_id in map(file_names.job_id_of, names) if job_id is not None}
     rows = Job.objects.filter(pk__in=job_ids).values_list("input_file", "result_file", "preview_file")
     return {name for row in rows for name in row if name}
 

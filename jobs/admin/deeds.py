@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jobs import afterlife, files
+from jobs import afterlife, file_names, files
 from jobs.admin import columns
 from jobs.archive import stream_zip
 from jobs.errors import JobError
@@ -87,7 +87,7 @@ def remove(jobs: QuerySet[Job]) -> tuple[int, int]:
                 )
             )
             Job.objects.filter(pk__in=[job.pk for job in rows]).delete()
-        freed += files.remove(name for job in rows for name in files.names_of(job)).bytes
+        freed += files.remove(name for job in rows for name in file_names.names_of(job)).bytes
         for job in rows:
             files.remove_strays(job.pk, keep=None)
         removed += len(rows)

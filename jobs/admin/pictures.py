@@ -8,7 +8,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 
-from jobs import files
+from jobs import file_names, files
 from jobs.admin import renditions
 from jobs.models import Job
 
@@ -42,9 +42,9 @@ def original(allowed: bool, job_id: Any, kind: str) -> FileResponse:
     except FileNotFoundError:
         raise Http404("the file is gone") from None
     name = (
-        (job.input_name or f"{job.pk}.{files.suffix(job.input_format)}")
+        (job.input_name or f"{job.pk}.{file_names.suffix(job.input_format)}")
         if kind == "input"
-        else files.download_name(job)
+        else file_names.download_name(job)
     )
     response = FileResponse(file, as_attachment=True, filename=name, content_type="application/octet-stream")
     response["Cache-Control"] = "private, no-store"

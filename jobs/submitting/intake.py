@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 
-from jobs import dispatch, files
+from jobs import dispatch, file_names, files
 from jobs.engine.errors import EngineError, ImageTooLarge
 from jobs.engine.probe import check_output, probe
 from jobs.engine.types import Header
@@ -231,7 +231,7 @@ def _create(
     """Write the input's file and the row. ``made`` receives the name of every file, for the undoing."""
     header, staged, options = picture.header, picture.staged, submission.options
     job_id = uuid.uuid4()
-    name = files.input_name(job_id, header.format)
+    name = file_names.input_name(job_id, header.format)
     made.append(name)
     files.keep(staged.path, name)
     job = Job(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.db.models.functions import Now
 
-from jobs import files
+from jobs import file_names, files
 from jobs.models.api_key import ApiKey
 from jobs.models.job import Job
 from jobs.models.verbs import tell
@@ -38,8 +38,10 @@ def answer_from_existing(job: Job, made: list[str]) -> bool:
     if source is None:
         return False
     token = job.id
-    result = files.result_name(job.id, token, source.result_format)
-    preview = files.preview_name(job.id, token, source.preview_file.rpartition(".")[2]) if source.preview_file else ""
+    result = file_names.result_name(job.id, token, source.result_format)
+    preview = (
+        file_names.preview_name(job.id, token, source.preview_file.rpartition(".")[2]) if source.preview_file else ""
+    )
     try:
         made.append(result)
         files.copy(source.result_file, result)

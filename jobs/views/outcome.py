@@ -8,7 +8,7 @@ from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs import files
+from jobs import file_names, files
 from jobs.errors import InputRejected, JobFailed, PrecisionUnavailable, ResultNotFound
 from jobs.forecast import Forecast
 from jobs.models import Job
@@ -65,7 +65,7 @@ def result(request: Request, job: Job) -> HttpResponseBase:
         file,
         size=job.result_bytes or 0,
         media_type=content_type(job.result_format),
-        name=files.download_name(job),
+        name=file_names.download_name(job),
         etag=job.result_sha256,
         modified=job.finished_at.timestamp() if job.finished_at else None,
     )

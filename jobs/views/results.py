@@ -7,7 +7,7 @@ from django.http import HttpResponseBase
 from django.utils import timezone
 from rest_framework.request import Request
 
-from jobs import files
+from jobs import file_names, files
 from jobs.errors import PreviewNotFound, ResultNotFound
 from jobs.models import Job
 from jobs.states import LIVE
@@ -61,7 +61,7 @@ class PictureViewSet(ApiViewSet):
 def _inline(request: Request, job: Job, file: File[bytes], *, etag: str) -> HttpResponseBase:
     """Answer a picture that is looked at rather than saved."""
     suffix = str(file.name).rpartition(".")[2]
-    stem = files.download_name(job).rpartition(".")[0]
+    stem = file_names.download_name(job).rpartition(".")[0]
     return download(
         request,
         file,

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs import afterlife, files
+from jobs import afterlife, file_names, files
 from jobs.errors import QueueFull
 from jobs.models import Job
 from jobs.states import Status
@@ -34,7 +34,7 @@ def test_a_full_queue_takes_no_retried_job_either(submit: Submit, settings: Sett
 
 def test_deleting_a_job_removes_what_a_lost_claim_wrote_too(submit: Submit, data_dir: Path) -> None:
     job = complete(submit())
-    stray = files.result_name(job.pk, uuid.uuid4(), "png")
+    stray = file_names.result_name(job.pk, uuid.uuid4(), "png")
     files.path_of(stray).write_bytes(b"written by a worker that was killed")
     afterlife.delete(Job.objects.all(), job.pk)
     assert stored_files(data_dir) == []

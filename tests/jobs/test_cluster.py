@@ -11,7 +11,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from jobs import files
+from jobs import file_names, files
 from jobs.models import Job, Worker
 from jobs.states import Priority, Status
 from jobs.submitting import intake
@@ -50,7 +50,7 @@ def test_a_submitted_picture_comes_back_twice_as_large(
     assert set(job.report["seconds"]) == {"load", "decode", "infer", "encode"}
     assert job.processing_seconds is not None
     eventually(lambda: len(stored_files(data_dir)) == 3)  # the preview comes last
-    assert stored_files(data_dir) == sorted(files.names_of(Job.objects.get()))
+    assert stored_files(data_dir) == sorted(file_names.names_of(Job.objects.get()))
     worker = Worker.objects.get()
     assert worker.id == job.worker
     assert worker.device == "cpu"

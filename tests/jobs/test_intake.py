@@ -16,7 +16,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import OperationalError, transaction
 from pytest_django.fixtures import Settings
 
-from jobs import dispatch, errors, files
+from jobs import dispatch, errors, file_names, files
 from jobs.models import Batch, Job, WebhookMessage
 from jobs.models.answers import Finished
 from jobs.options import JobOptions
@@ -297,7 +297,10 @@ def complete(job: Job) -> Job:
     assert claimed is not None
     assert claimed.pk == job.pk
     assert claimed.token
-    names = [files.result_name(job.pk, claimed.token, "png"), files.preview_name(job.pk, claimed.token, "jpeg")]
+    names = [
+        file_names.result_name(job.pk, claimed.token, "png"),
+        file_names.preview_name(job.pk, claimed.token, "jpeg"),
+    ]
     for name in names:
         files.path_of(name).parent.mkdir(parents=True, exist_ok=True)
         files.path_of(name).write_bytes(b"pixel")
@@ -313,7 +316,7 @@ def test_equal_work_is_answered_from_the_existing_result(make_submission: Make) 
     again = intake.submit(picture(name="other.png"), make_submission(reuse=True))
     assert (again.status, again.reused_from, again.attempts) == (Status.COMPLETED, first.pk, 0)
     assert (again.result_width, again.result_sha256) == (48, first.result_sha256)
-    files.remove(files.names_of(first))
+    files.remove(file_names.names_of(first))
     with files.open_result(again) as file:
         assert file.read() == b"pixel"
     with files.open_preview(again) as file:
@@ -462,4 +465,4 @@ def test_a_plan_says_what_it_would_cost_and_creates_nothing(make_submission: Mak
 )
 def test_a_download_has_a_harmless_name(name: str, saved: str) -> None:
     job = Job(model="tiny-x2", input_name=name, input_width=24, result_width=48, result_format="png")
-    assert files.download_name(job) == saved
+    assert file_names.download_name(job) == saved

@@ -9,7 +9,7 @@ from django.db.models import F
 from django.test import Client
 from PIL import Image
 
-from jobs import files
+from jobs import file_names, files
 from jobs.models import Job
 from jobs.states import Status
 from tests.eventually import eventually
@@ -66,7 +66,7 @@ def test_a_preview_that_cannot_be_made_leaves_a_completed_job_and_the_worker_goe
     job.refresh_from_db()
     assert (job.status, job.attempts, job.preview_file) == (Status.COMPLETED, 1, "")
     assert "no preview of this" in cluster.output()
-    assert set(stored_files(data_dir)) == {*files.names_of(job), *files.names_of(other)}
+    assert set(stored_files(data_dir)) == {*file_names.names_of(job), *file_names.names_of(other)}
     Job.objects.update(finished_at=F("finished_at") - timedelta(hours=1))
     late = client.get(f"/api/v1/jobs/{job.pk}/preview")
     assert (late.status_code, late.json()["code"]) == (404, "preview_not_found")
@@ -81,4 +81,4 @@ def test_a_job_that_is_deleted_before_its_preview_leaves_no_file(
     assert client.delete(f"/api/v1/jobs/{job.pk}").status_code == 204
     gate.touch()
     other = with_preview(submit(24, 16, seed=2))
-    assert set(stored_files(data_dir)) == set(files.names_of(other))
+    assert set(stored_files(data_dir)) == set(file_names.names_of(other))

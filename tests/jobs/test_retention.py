@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs import files, retention
+from jobs import file_names, files, retention
 from jobs.models import Batch, IdempotencyKey, Job
 from jobs.retention import CleanupReport, cleanup
 from jobs.states import Status
@@ -35,12 +35,12 @@ def test_what_is_older_goes_with_its_files_and_the_rest_stays(submit: Submit, da
     old, young = complete(submit(seed=1)), complete(submit(seed=2))
     age(old, 25)
     age(young, 23)
-    size = sum(files.path_of(name).stat().st_size for name in files.names_of(old))
+    size = sum(files.path_of(name).stat().st_size for name in file_names.names_of(old))
     assert cleanup(dry_run=True) == CleanupReport(jobs=1, files=3, bytes=size, orphans=0)
     assert Job.objects.count() == 2
     assert cleanup() == CleanupReport(jobs=1, files=3, bytes=size, orphans=0)
     assert list(Job.objects.all()) == [young]
-    assert stored_files(data_dir) == sorted(files.names_of(young))
+    assert stored_files(data_dir) == sorted(file_names.names_of(young))
     assert cleanup(22).jobs == 1
     assert stored_files(data_dir) == []
 
@@ -99,7 +99,7 @@ def test_orphans_go_after_an_hour_and_what_is_being_written_stays(
 
 def test_what_the_service_itself_writes_has_a_name_that_the_clean_up_knows(submit: Submit, data_dir: Path) -> None:
     """Otherwise an orphan of that name would stay for ever."""
-    names = files.names_of(complete(submit()))
+    names = file_names.names_of(complete(submit()))
     handler = BoundedUploadHandler()
     handler.new_file("image", "odd name.PNG", "image/png", None)
     staging = picture()
@@ -107,7 +107,7 @@ def test_what_the_service_itself_writes_has_a_name_that_the_clean_up_knows(submi
         found = stored_files(data_dir)
     handler.abandon()
     assert len(found) == len(names) + 2
-    assert [name for name in found if not files.is_ours(name)] == []
+    assert [name for name in found if not file_names.is_ours(name)] == []
 
 
 def test_files_of_others_are_never_touched(submit: Submit, data_dir: Path) -> None:
@@ -194,7 +194,7 @@ def test_the_command_and_the_api_tell_of_files_that_stay(
 
 def test_a_fresh_link_to_an_old_result_is_no_orphan(submit: Submit, data_dir: Path) -> None:
     first = complete(submit())
-    for name in files.names_of(first):
+    for name in file_names.names_of(first):
         os.utime(files.path_of(name), (1, 1))
     files.copy(first.result_file, f"results/aa/{uuid.uuid4()}-y.png")  # its row is not committed yet
     assert cleanup().orphans == 0

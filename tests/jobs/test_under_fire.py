@@ -12,7 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from jobs import files, retention
+from jobs import file_names, files, retention
 from jobs.models import Job
 from jobs.processes import death
 from jobs.states import LIVE, Status
@@ -34,7 +34,7 @@ def _is_settled(data_dir: Path) -> bool:
     assert not Job.objects.filter(status__in=LIVE).exists()
     named = set()
     for job in Job.objects.all():
-        named |= set(files.names_of(job))
+        named |= set(file_names.names_of(job))
         if job.status == Status.COMPLETED:
             path = files.path_of(job.result_file)
             assert path.stat().st_size == job.result_bytes

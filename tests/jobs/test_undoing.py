@@ -14,7 +14,7 @@ import pytest
 from django.db import OperationalError, connection
 from pytest_django.fixtures import Settings
 
-from jobs import files, retention
+from jobs import file_names, retention
 from jobs.models import Job
 from tests.eventually import eventually
 from tests.jobs.clusters import REPOSITORY
@@ -60,7 +60,7 @@ intake.submit(file, Submission("tiny-x2", JobOptions()))
 
 
 def named_files() -> list[str]:
-    return sorted(name for job in Job.objects.all() for name in files.names_of(job))
+    return sorted(name for job in Job.objects.all() for name in file_names.names_of(job))
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ REPORT: dict[str, Any] = {
 
 def queued(*, files: bool = False, **fields: Any) -> "Job":
     """A job that waits; with ``files`` its input really exists."""
-    from jobs import files as storage
+    from jobs import file_names
 
     job_id = uuid.uuid4()
-    name = storage.input_name(job_id, "png")
+    name = file_names.input_name(job_id, "png")
     if files:
         write(name, (48, 32), "red")
     values = {"input_file": name, "input_name": "cat.png", "input_bytes": 1234, "input_width": 48, "input_height": 32}
@@ -49,13 +49,13 @@ def processing(**fields: Any) -> "Job":
 
 def completed(*, files: bool = False, report: dict[str, Any] | None = None, **fields: Any) -> "Job":
     """A job with its result."""
-    from jobs import files as storage
+    from jobs import file_names
     from jobs.models import Job
     from jobs.models.answers import Finished
 
     job = processing(files=files, **fields)
     assert job.token is not None
-    name = storage.result_name(job.pk, job.token, "png")
+    name = file_names.result_name(job.pk, job.token, "png")
     size = write(name, (96, 64), "blue") if files else 4321
     finished = Finished(name, size, "png", 96, 64, "b" * 64, report=REPORT if report is None else report)
     assert Job.objects.succeed(job, finished)
@@ -106,8 +106,8 @@ def write(name: str, size: tuple[int, int], color: str) -> int:
 
 def put(name: str, content: bytes) -> int:
     """Put bytes into the storage under a name; returns how many."""
-    from jobs import files as storage
+    from jobs import files
 
-    path = storage.path_of(name)
+    path = files.path_of(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.write_bytes(content)
