@@ -7,9 +7,12 @@ own, so that no test can meet another one's rows, files or services.
 import os
 import shutil
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from django.conf import UserSettingsHolder
+from django.conf import settings as django_settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
@@ -55,8 +58,6 @@ def pytest_configure(config: pytest.Config) -> None:
         _postgres = EmbeddedPostgres(scratch / "database", settings)
         os.environ["DATABASE_URL"] = _postgres.acquire()
     os.environ["DJANGO_SETTINGS_MODULE"] = "upscaler_site.settings"
-    from django.conf import settings as django_settings
-
     _ = django_settings.DATABASES  # loads them: pytest-django sets Django up when it finds them loaded
 
 
@@ -86,6 +87,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         _postgres.release()
     if _scratch is not None:
         shutil.rmtree(_scratch, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail the test that leaves a setting changed, not the innocent ones after it.
+
+    `monkeypatch.setattr(settings, …)` does: it is undone after the `settings` fixture, by deleting the setting.
+    """
+    yield
+    changed = False
+    wrapped = vars(django_settings)["_wrapped"]
+    while isinstance(wrapped, UserSettingsHolder):  # a layer over the settings of the start
+        wrapped = django_settings._wrapped = wrapped.default_settings
+        changed = True
+    assert not changed, f"{item.nodeid} left a setting changed: set it through the `settings` fixture"
 
 
 @pytest.fixture(scope="session")

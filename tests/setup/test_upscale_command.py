@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from PIL import Image
+from pytest_django.fixtures import Settings
 
 from tests.service import REPOSITORY
 
@@ -157,11 +158,9 @@ def test_the_bundled_model_needs_neither_database_nor_download(tmp_path: Path) -
     assert not (tmp_path / "data" / "postgres").exists()
 
 
-def test_an_official_model_is_used_from_its_file(
-    tmp_path: Path, real_weights: Path, settings: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_official_model_is_used_from_its_file(tmp_path: Path, real_weights: Path, settings: Settings) -> None:
     shutil.copy(real_weights, tmp_path / real_weights.name)
-    monkeypatch.setattr(settings, "MODELS_DIR", tmp_path)
+    settings.MODELS_DIR = tmp_path
     code, _, _ = upscale(picture(tmp_path / "in.png"), "-o", tmp_path / "out.png", "-m", "realesr-animevideov3")
     assert code == 0
     assert size_of(tmp_path / "out.png") == (80, 48)
