@@ -32,8 +32,8 @@ batches.
 | 400 | The request fits the schema but cannot be done with this picture; or it cannot be read at all |
 | 401, 403 | A key is missing or wrong; or it may not do that |
 | 404 | No such job, batch, result, model or address |
-| 409 | The job is not in a state that allows it |
 | 408 | The request arrives too slowly |
+| 409 | The job is not in a state that allows it |
 | 413, 414, 431 | Too many bytes in the body, the address, the header |
 | 415 | A content type that is not read here |
 | 422 | The request does not fit the schema |

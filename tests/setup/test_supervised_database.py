@@ -15,7 +15,7 @@ import pytest
 from tests.eventually import eventually
 from tests.frozen import postmaster
 from tests.service import Service, StartService
-from tests.setup.test_embedded_postgres import data_dir, holder, processes_of, select_one  # noqa: F401 - a fixture
+from tests.setup.embedded import holder, processes_of, select_one
 from tests.setup.test_frozen_database import is_ready, submit
 from tests.tiny_models import TINY_MODEL, write_tiny_weights
 from upscaler_site.embedded_postgres import EmbeddedPostgres
@@ -42,7 +42,7 @@ class Watched:
 
 
 @pytest.fixture
-def watch(data_dir: Path) -> Iterator[Callable[[], Watched]]:  # noqa: F811 - the fixture
+def watch(data_dir: Path) -> Iterator[Callable[[], Watched]]:
     """Begin to use the server, under supervision."""
     server = EmbeddedPostgres(data_dir)
     watched = Watched(server)
@@ -67,8 +67,7 @@ def kill_postmaster(directory: Path) -> psutil.Process:
 
 
 def test_a_server_that_dies_is_started_again_with_what_was_committed(
-    watch: Callable[[], Watched],
-    data_dir: Path,  # noqa: F811
+    watch: Callable[[], Watched], data_dir: Path
 ) -> None:
     watched = watch()
     with psycopg.connect(watched.server.cluster.url()) as connection:
@@ -81,8 +80,7 @@ def test_a_server_that_dies_is_started_again_with_what_was_committed(
 
 
 def test_children_that_a_killed_server_leaves_do_not_keep_the_next_one_from_starting(
-    watch: Callable[[], Watched],
-    data_dir: Path,  # noqa: F811
+    watch: Callable[[], Watched], data_dir: Path
 ) -> None:
     """One that is frozen would hold the shared memory for ever."""
     watched = watch()
@@ -95,8 +93,7 @@ def test_children_that_a_killed_server_leaves_do_not_keep_the_next_one_from_star
 
 
 def test_a_server_that_another_user_started_is_looked_after_as_well(
-    watch: Callable[[], Watched],
-    data_dir: Path,  # noqa: F811
+    watch: Callable[[], Watched], data_dir: Path
 ) -> None:
     other, url = holder(data_dir)
     watched = watch()
@@ -107,7 +104,7 @@ def test_a_server_that_another_user_started_is_looked_after_as_well(
     assert select_one(url)
 
 
-def test_a_user_that_comes_first_starts_it_and_nobody_a_second_time(data_dir: Path) -> None:  # noqa: F811
+def test_a_user_that_comes_first_starts_it_and_nobody_a_second_time(data_dir: Path) -> None:
     """Without supervision, as a lone command: the next user finds a dead server and children of it."""
     with EmbeddedPostgres(data_dir) as url:
         with psycopg.connect(url) as connection:
@@ -121,10 +118,7 @@ def test_a_user_that_comes_first_starts_it_and_nobody_a_second_time(data_dir: Pa
         assert select_one(url)
 
 
-def test_a_server_that_keeps_dying_is_given_up_with_a_reason(
-    watch: Callable[[], Watched],
-    data_dir: Path,  # noqa: F811
-) -> None:
+def test_a_server_that_keeps_dying_is_given_up_with_a_reason(watch: Callable[[], Watched], data_dir: Path) -> None:
     watched = watch()
     for _ in range(DEATHS - 1):
         killed = kill_postmaster(data_dir)
@@ -136,8 +130,7 @@ def test_a_server_that_keeps_dying_is_given_up_with_a_reason(
 
 
 def test_a_server_that_does_not_start_any_more_is_given_up_with_its_own_words(
-    watch: Callable[[], Watched],
-    data_dir: Path,  # noqa: F811
+    watch: Callable[[], Watched], data_dir: Path
 ) -> None:
     watched = watch()
     (watched.server.cluster.places.data / "global" / "pg_control").unlink()
@@ -147,7 +140,7 @@ def test_a_server_that_does_not_start_any_more_is_given_up_with_its_own_words(
     assert "pg_control" in watched.reason
 
 
-def test_a_frozen_server_is_ended_all_the_same(data_dir: Path) -> None:  # noqa: F811
+def test_a_frozen_server_is_ended_all_the_same(data_dir: Path) -> None:
     server = EmbeddedPostgres(data_dir)
     server.acquire()
     postmaster(data_dir).suspend()
