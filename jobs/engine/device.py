@@ -8,10 +8,10 @@ from typing import Literal, get_args
 
 import torch
 
-from jobs.engine import cards
+from jobs.engine import cards, openvino_trial
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
 from jobs.engine.memory import free_host_bytes
-from jobs.engine.types import Precision, Runtime
+from jobs.engine.types import Backend, Precision, Runtime
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,8 @@ def resolve(runtime: Runtime, precision: Precision | None = None) -> Place:
         if wanted == "bf16":
             raise PrecisionUnavailable("the reference backend computes in fp32 on a CPU")
         return Place(device="cpu", name=cpu_name(), backend="reference", precision="fp32", note=note)
-    backend = runtime.backend
-    if backend == "auto":
-        backend = "openvino" if _has_openvino() else "torch"
-    if backend == "openvino" and not _has_openvino():
-        raise DeviceUnavailable("the openvino package is not installed")
+    backend, passed_over = _cpu_backend(runtime.backend)
+    note = "; ".join(filter(None, (note, passed_over)))
     chosen: Literal["fp32", "bf16"] = "bf16" if wanted == "bf16" or (wanted == "auto" and cpu_has_bf16()) else "fp32"
     return Place(device="cpu", name=cpu_name(), backend=backend, precision=chosen, note=note)
 
@@ -176,5 +173,14 @@ def _passed_over(reasons: list[str]) -> str:
     return f"computes on the CPU, though there is a graphics card: {'; '.join(reasons)}" if reasons else ""
 
 
-def _has_openvino() -> bool:
-    return find_spec("openvino") is not None
+def _cpu_backend(wanted: Backend) -> tuple[Literal["torch", "openvino"], str]:
+    """The backend, and why "auto" passed over OpenVINO although it is installed."""
+    if wanted == "torch":
+        return "torch", ""
+    installed = find_spec("openvino") is not None
+    trouble = openvino_trial.trouble() if installed else "the openvino package is not installed"
+    if not trouble:
+        return "openvino", ""
+    if wanted == "auto":
+        return "torch", f"computes with torch: {trouble}" if installed else ""
+    raise DeviceUnavailable(trouble)
