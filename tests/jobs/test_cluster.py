@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from jobs import file_names, files
+from jobs.engine import openvino_trial
 from jobs.models import Job, Worker
 from jobs.states import Priority, Status
 from jobs.submitting import intake
@@ -94,6 +95,8 @@ def test_a_job_whose_model_does_not_come_back_fails_with_the_reason(
 
 
 def test_an_idle_worker_gives_back_what_a_large_picture_took(start_cluster: StartCluster, submit: Submit) -> None:
+    if openvino_trial.trouble():
+        pytest.skip(openvino_trial.trouble())
     cluster = start_cluster(ENGINE_BACKEND="openvino")
     worker = psutil.Process(cluster.pids("worker")[-1])
     before = worker.memory_info().rss
