@@ -31,10 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import torch
 
-from jobs.engine import reference_imports
-from jobs.engine.device import cpu_has_bf16, cpu_name
+from jobs.engine.backends import reference_imports
+from jobs.engine.backends.device import cpu_has_bf16, cpu_name
+from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.errors import OutOfMemory
-from jobs.engine.pool import NetworkPool
 from jobs.engine.types import Backend, Frame, Picture, Precision, Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks.checkpoint import inspect

@@ -17,7 +17,8 @@ from django.conf import settings
 from django.db import transaction
 
 from jobs import dispatch, file_names, files
-from jobs.engine.codec import decode, encode
+from jobs.engine.codecs.decode import decode
+from jobs.engine.codecs.encode import encode
 from jobs.engine.errors import Cancelled, DeviceLost, EngineError, PrecisionUnavailable
 from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
 from jobs.limits import engine_limits

@@ -12,8 +12,8 @@ from threading import BoundedSemaphore
 from PIL import Image, ImageOps
 
 from jobs import files
+from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.errors import ImageRejected
-from jobs.engine.opening import BROKEN_FILE, open_image
 from jobs.models import Job
 
 #: 40 million pixels take about 160 MB while they are decoded.

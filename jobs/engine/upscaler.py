@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.engine import transparency
-from jobs.engine.assembly import Run, fill
-from jobs.engine.canvas import Canvas
-from jobs.engine.device_errors import device_errors
-from jobs.engine.estimate import ITEM_BYTES, plan_plane
-from jobs.engine.passes import plan_passes
-from jobs.engine.pool import NetworkPool
-from jobs.engine.tiles import Plan
+from jobs.engine.backends.device_errors import device_errors
+from jobs.engine.backends.network_cache import NetworkPool
+from jobs.engine.tile_runner import Run, fill
+from jobs.engine.tiling import alpha as transparency
+from jobs.engine.tiling.canvas import Canvas
+from jobs.engine.tiling.cost import ITEM_BYTES, plan_plane
+from jobs.engine.tiling.passes import plan_passes
+from jobs.engine.tiling.tiles import Plan
 from jobs.engine.types import Frame, OnTile, Picture, Report, UpscaleOptions, Weights
 
 Array = NDArray[Any]
@@ -49,7 +49,7 @@ class Upscaler:
         options = options or UpscaleOptions()
         started = time.perf_counter()
         if self.pool.runtime.backend == "reference":
-            from jobs.engine.reference import upscale as by_reference  # noqa: PLC0415 - the package behind it is optional
+            from jobs.engine.backends.reference import upscale as by_reference  # noqa: PLC0415 - the package behind it is optional
 
             return by_reference(self.pool, picture, weights, options, on_tile)
         network = self.pool.get(weights, options.precision)

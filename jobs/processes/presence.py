@@ -18,7 +18,7 @@ from jobs.models.worker import Worker
 from jobs.processes import death
 
 if TYPE_CHECKING:
-    from jobs.engine.device import Place  # imports torch
+    from jobs.engine.backends.device import Place  # imports torch
 
 logger = logging.getLogger(__name__)
 

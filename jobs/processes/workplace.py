@@ -14,10 +14,10 @@ import psutil
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from jobs.engine.device import precisions
+from jobs.engine.backends.device import precisions
+from jobs.engine.backends.memory import trim_host_memory
+from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.errors import DeviceLost, EngineError, WeightsDamaged
-from jobs.engine.memory import trim_host_memory
-from jobs.engine.pool import NetworkPool
 from jobs.engine.types import (
     Backend,
     Frame,

@@ -17,8 +17,8 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from jobs import dispatch, file_names, files
+from jobs.engine.codecs.probe import check_output, probe
 from jobs.engine.errors import EngineError, ImageTooLarge
-from jobs.engine.probe import check_output, probe
 from jobs.engine.types import Header
 from jobs.errors import (
     BatchRejected,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 
 from jobs import throughput
-from jobs.engine.estimate import ITEM_BYTES, estimate
-from jobs.engine.passes import plan_passes
+from jobs.engine.tiling.cost import ITEM_BYTES, estimate
+from jobs.engine.tiling.passes import plan_passes
 from jobs.engine.types import Header
 from jobs.models.job import Job
 from jobs.models.worker import Worker

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.engine import reference_imports
+from jobs.engine.backends import reference_imports
 from tests.eventually import eventually
 from tests.service import Service
 

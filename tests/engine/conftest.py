@@ -10,8 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from jobs.engine import openvino_trial
-from jobs.engine.pool import NetworkPool
+from jobs.engine.backends import openvino_trial
+from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.types import Frame, Limits, Metadata, Picture, Runtime, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks.rrdbnet import RRDBNet

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import torch
 
-from jobs.engine import cards, cuda_lane, device, torch_network
-from jobs.engine.estimate import ITEM_BYTES, network_bytes
-from jobs.engine.pool import NetworkPool
-from jobs.engine.torch_network import TorchNetwork
+from jobs.engine.backends import cuda as cuda_lane
+from jobs.engine.backends import cuda_devices, device, torch_backend
+from jobs.engine.backends.network_cache import NetworkPool
+from jobs.engine.backends.torch_backend import TorchNetwork
+from jobs.engine.tiling.cost import ITEM_BYTES, network_bytes
 from jobs.engine.types import Runtime
 from jobs.engine.upscaler import Upscaler
 
@@ -215,9 +216,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> PretendedCuda:
     Networks on the CPU go by that lane too, so that a test may ask for fp32, which every processor computes quickly.
     """
     cuda = PretendedCuda()
-    for module in (cards, cuda_lane, device, torch_network):
+    for module in (cuda_devices, cuda_lane, device, torch_backend):
         monkeypatch.setattr(module, "torch", cuda)
-    cards.trouble.cache_clear()
+    cuda_devices.trouble.cache_clear()
     real_replay = cuda_lane._Recording.replay
 
     def replay(self: Any, pinned: Any) -> Any:
@@ -230,7 +231,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> PretendedCuda:
         cuda.weights += self.weight_bytes
         weakref.finalize(self, cuda.forget, self.weight_bytes)
         call_bytes = partial(network_bytes, self.spec, item_bytes=ITEM_BYTES[self.place.precision])
-        compute = cuda.compute(partial(torch_network._compute, self.module), call_bytes)
+        compute = cuda.compute(partial(torch_backend._compute, self.module), call_bytes)
         return cuda_lane.CudaLane(compute, torch.device("cpu", 0), call_bytes, graphs=graphs)
 
     monkeypatch.setattr(TorchNetwork, "_open_lane", open_lane)

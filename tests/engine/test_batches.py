@@ -10,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.engine.batches import batch_length, blocks_of, kind_of
-from jobs.engine.estimate import batch_size
-from jobs.engine.network import Block, Window
-from jobs.engine.pool import NetworkPool
-from jobs.engine.torch_network import TorchNetwork
+from jobs.engine.backends.base import Block, Window
+from jobs.engine.backends.batching import batch_length, blocks_of, kind_of
+from jobs.engine.backends.network_cache import NetworkPool
+from jobs.engine.backends.torch_backend import TorchNetwork
+from jobs.engine.tiling.cost import batch_size
 from jobs.engine.types import Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks.deduce import deduce

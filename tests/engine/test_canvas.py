@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from jobs.engine.canvas import Canvas
-from jobs.engine.tiles import plan
+from jobs.engine.tiling.canvas import Canvas
+from jobs.engine.tiling.tiles import plan
 from tests.engine.conftest import difference, photo
 
 

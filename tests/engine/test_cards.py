@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobs.engine import cards
-from jobs.engine.device import precisions, resolve
+from jobs.engine.backends import cuda_devices
+from jobs.engine.backends.device import precisions, resolve
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
 from jobs.engine.types import Runtime, UpscaleOptions, Weights
 from tests.engine.conftest import photo, picture
@@ -16,7 +16,7 @@ from tests.engine.pretended_cuda import MEMORY, PretendedCuda, engine_on, preten
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> PretendedCuda:
-    monkeypatch.setattr(cards, "nodes", lambda: [Path("/dev/nvidia0")])
+    monkeypatch.setattr(cuda_devices, "nodes", lambda: [Path("/dev/nvidia0")])
     return pretend(monkeypatch)
 
 
@@ -97,8 +97,8 @@ def test_no_card_and_a_hidden_card_are_no_trouble(cuda: PretendedCuda, monkeypat
     cuda.driver_error = "No CUDA GPUs are available"  # what CUDA_VISIBLE_DEVICES= leads to
     assert (resolve(Runtime()).device, resolve(Runtime()).note) == ("cpu", "")
     cuda.driver_error = "Found no NVIDIA driver on your system"
-    cards.trouble.cache_clear()
-    monkeypatch.setattr(cards, "nodes", list)
+    cuda_devices.trouble.cache_clear()
+    monkeypatch.setattr(cuda_devices, "nodes", list)
     assert resolve(Runtime()).note == ""
 
 

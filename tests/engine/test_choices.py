@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from jobs.engine import openvino_trial
-from jobs.engine.device import cpu_has_bf16, resolve
+from jobs.engine.backends import openvino_trial
+from jobs.engine.backends.device import cpu_has_bf16, resolve
+from jobs.engine.backends.memory import free_host_bytes
 from jobs.engine.errors import DeviceUnavailable
-from jobs.engine.estimate import CPU_WORKING_SET, choose_tile, default_pad, estimate, network_bytes, plan_plane
-from jobs.engine.memory import free_host_bytes
+from jobs.engine.tiling.cost import CPU_WORKING_SET, choose_tile, default_pad, estimate, network_bytes, plan_plane
 from jobs.engine.types import Runtime, UpscaleOptions, Weights
 from modelstore.networks.checkpoint import inspect
 from modelstore.networks.deduce import deduce
@@ -61,7 +61,7 @@ import sys
 from pathlib import Path
 import sys
 import numpy as np
-from jobs.engine.device import resolve
+from jobs.engine.backends.device import resolve
 from jobs.engine.errors import DeviceUnavailable
 from jobs.engine.types import Runtime, Weights
 from tests.engine.conftest import photo, picture, upscaler

@@ -13,9 +13,10 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from jobs.engine.codec import decode, encode
+from jobs.engine.codecs.decode import decode
+from jobs.engine.codecs.encode import encode
+from jobs.engine.codecs.probe import probe
 from jobs.engine.errors import FormatUnsupported
-from jobs.engine.probe import probe
 from jobs.engine.types import EncodeOptions, Frame, Metadata, Picture
 from tests.engine.conftest import LIMITS, difference, photo, picture
 

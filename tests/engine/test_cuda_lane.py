@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from jobs.engine.pool import NetworkPool
+from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.types import Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
 from tests.engine.conftest import photo, picture, steps_apart, upscaler

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.engine import avif
-from jobs.engine.codec import decode
+from jobs.engine.codecs import avif
+from jobs.engine.codecs.decode import decode
+from jobs.engine.codecs.probe import probe
 from jobs.engine.errors import FormatUnsupported
-from jobs.engine.probe import probe
 from tests.engine.conftest import LIMITS, photo
 
 GRAY, RGB, CMYK, WHITE_IS_ZERO = 1, 2, 5, 0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from jobs.engine.device_errors import device_errors, memory_errors
+from jobs.engine.backends.device_errors import device_errors, memory_errors
 from jobs.engine.errors import DeviceLost
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from jobs.engine.batches import Kind
-from jobs.engine.graphs import Key, RecordingFailedError, Shelf
+from jobs.engine.backends.batching import Kind
+from jobs.engine.backends.cuda_graphs import Key, RecordingFailedError, Shelf
 
 
 class Made:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.engine import deflating, png, png_pixels
+from jobs.engine.codecs import deflate, png, png_pixels
 from jobs.engine.types import Frame, Metadata
 
 Array = NDArray[Any]
@@ -70,18 +70,18 @@ def test_a_large_picture_is_packed_in_several_strips_with_filters_of_their_own()
 def test_the_number_of_threads_does_not_show(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     shot = frame(900, 1500, 3, np.uint8)
     expected = packed(shot)
-    monkeypatch.setattr(deflating, "_cores", lambda: threads)
+    monkeypatch.setattr(deflate, "_cores", lambda: threads)
     assert packed(shot) == expected
 
 
 def test_the_standard_library_packs_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     shot = frame(300, 700, 4, np.uint16)
-    monkeypatch.setattr(deflating, "deflater", zlib)
+    monkeypatch.setattr(deflate, "deflater", zlib)
     assert np.array_equal(by_opencv(packed(shot), 4), wanted(shot))
 
 
 def test_the_fast_library_is_the_one_that_is_used() -> None:
-    assert deflating.deflater.__name__.startswith("zlib_ng")
+    assert deflate.deflater.__name__.startswith("zlib_ng")
 
 
 def test_no_larger_than_opencv_on_photographs(shared_dir: Any) -> None:

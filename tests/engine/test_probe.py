@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.engine.codec import decode
+from jobs.engine.codecs.decode import decode
+from jobs.engine.codecs.probe import check_output, probe
 from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
-from jobs.engine.probe import check_output, probe
 from jobs.engine.types import Limits
 from tests.engine.conftest import LIMITS, photo
 
@@ -122,8 +122,8 @@ def test_probing_imports_no_torch(tmp_path: Path) -> None:
     Image.fromarray(photo(40, 30)).save(tmp_path / "in.png")
     code = (
         "import sys; from pathlib import Path\n"
-        "from jobs.engine.probe import probe; from jobs.engine.types import Limits\n"
-        "import jobs.engine.estimate, jobs.engine.output\n"
+        "from jobs.engine.codecs.probe import probe; from jobs.engine.types import Limits\n"
+        "import jobs.engine.tiling.cost, jobs.engine.codecs.output_format\n"
         f"print(probe(Path({str(tmp_path / 'in.png')!r}), Limits()).width)\n"
         "bad = {'torch', 'cv2', 'openvino'} & set(sys.modules); assert not bad, bad\n"
     )

@@ -8,8 +8,9 @@ import piexif
 import pytest
 from PIL import Image
 
-from jobs.engine import exif
-from jobs.engine.codec import decode, encode
+from jobs.engine.codecs import exif
+from jobs.engine.codecs.decode import decode
+from jobs.engine.codecs.encode import encode
 from jobs.engine.types import EncodeOptions, Frame, Picture
 from tests.engine.conftest import LIMITS, photo
 

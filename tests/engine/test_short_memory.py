@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from jobs.engine.backends.base import Block, Network, Window
+from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.errors import OutOfMemory
-from jobs.engine.network import Block, Network, Window
-from jobs.engine.pool import NetworkPool
 from jobs.engine.types import Frame, Picture, Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks.rrdbnet import RRDBNet

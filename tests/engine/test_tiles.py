@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.engine.tiles import Tile, pieces, plan, split
+from jobs.engine.tiling.tiles import Tile, pieces, plan, split
 
 SIZES = st.integers(1, 400)
 

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from jobs.engine.assembly import with_border
+from jobs.engine.backends.base import Block, Network, Window
+from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.errors import Cancelled, OutOfMemory, WeightsDamaged, WeightsRejected
-from jobs.engine.network import Block, Network, Window
-from jobs.engine.pool import NetworkPool
+from jobs.engine.tile_runner import with_border
 from jobs.engine.types import Frame, Metadata, Picture, Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks.checkpoint import load

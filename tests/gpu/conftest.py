@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from jobs.engine.pool import NetworkPool
+from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.types import Picture, Runtime, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks.rrdbnet import RRDBNet

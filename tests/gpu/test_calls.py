@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.engine import cuda_lane
+from jobs.engine.backends import cuda as cuda_lane
 from jobs.engine.errors import Cancelled
 from jobs.engine.types import Frame, Picture, UpscaleOptions, Weights
 from tests.engine.conftest import difference, photo, picture

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from jobs import file_names, files
-from jobs.engine import openvino_trial
+from jobs.engine.backends import openvino_trial
 from jobs.models import Job, Worker
 from jobs.states import Priority, Status
 from jobs.submitting import intake

@@ -7,7 +7,7 @@ import pytest
 import torch
 from django.db.models.functions import Now
 
-from jobs.engine.estimate import plan_plane
+from jobs.engine.tiling.cost import plan_plane
 from jobs.engine.types import Header
 from jobs.models import Worker
 from jobs.options import JobOptions

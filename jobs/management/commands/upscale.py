@@ -18,9 +18,11 @@ from tqdm import tqdm
 
 from jobs.command_line import gathering
 from jobs.command_line.local_weights import Chosen, choose
-from jobs.engine import codec, output, probe
+from jobs.engine.codecs.decode import decode
+from jobs.engine.codecs.encode import encode
+from jobs.engine.codecs import output_format, probe
 from jobs.engine.errors import DeviceUnavailable, EngineError, FormatUnsupported, WeightsRejected
-from jobs.engine.passes import LARGEST_SCALE, SMALLEST_SCALE, plan_passes
+from jobs.engine.tiling.passes import LARGEST_SCALE, SMALLEST_SCALE, plan_passes
 from jobs.engine.types import EncodeOptions, Frame, Header, Picture, Runtime, UpscaleOptions
 from jobs.limits import engine_limits
 from modelstore.errors import ModelStoreError
@@ -165,7 +167,7 @@ class _Run:
     """Everything that is the same for all pictures of one call."""
 
     def __init__(self, chosen: Chosen, options: dict[str, Any], *, to_file: bool) -> None:
-        from jobs.engine.pool import NetworkPool  # noqa: PLC0415 - torch: `manage.py help` lists commands without it
+        from jobs.engine.backends.network_cache import NetworkPool  # noqa: PLC0415 - torch: `manage.py help` lists commands without it
         from jobs.engine.upscaler import Upscaler  # noqa: PLC0415 - as above
         from modelstore.networks.checkpoint import inspect  # noqa: PLC0415 - as above
         from modelstore.networks.errors import NetworkError  # noqa: PLC0415 - as above
@@ -195,7 +197,7 @@ class _Run:
         header = probe.probe(item.source, self.limits)
         passes = plan_passes(header.width, header.height, self.scale, self.asked.outscale)
         probe.check_output(header, passes.scale, self.limits)
-        written = output.choose(_outline(header, passes.width, passes.height), self.encoding)
+        written = output_format.choose(_outline(header, passes.width, passes.height), self.encoding)
         if self.to_file:
             return header, self.output
         name = gathering.result_name(self.template, stem=item.source.stem, model=self.weights.name, scale=passes.scale)
@@ -204,14 +206,14 @@ class _Run:
     def upscale(self, item: gathering.Item, header: Header, target: Path) -> str:
         """Do it, and return what is to be said of it. A result is there whole or not at all."""
         started = time.perf_counter()
-        picture = codec.decode(item.source, self.limits)
+        picture = decode(item.source, self.limits)
         with tqdm(desc=item.label, unit="tile", leave=False, disable=None) as bar:
             result, report = self.upscaler.upscale(picture, self.weights, self.asked, _moves(bar))
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         provenance = f"{self.weights.name} x{report.scale:g}, upscaler {settings.UPSCALER_VERSION}"
         try:
-            written = codec.encode(result, part, EncodeOptions(**{**self.encoding.__dict__, "provenance": provenance}))
+            written = encode(result, part, EncodeOptions(**{**self.encoding.__dict__, "provenance": provenance}))
             if self.to_file and written != gathering.format_of(target):
                 raise FormatUnsupported(f"the result is {written}, which {target.name} does not say")
             part.replace(target)

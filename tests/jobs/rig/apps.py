@@ -18,7 +18,7 @@ class RigConfig(AppConfig):
     name = "tests.jobs.rig"
 
     def ready(self) -> None:
-        from jobs.engine import decoding
+        from jobs.engine.codecs import decode as decoding
         from jobs.engine.errors import DeviceLost
 
         decode = decoding.decode
@@ -52,8 +52,8 @@ class RigConfig(AppConfig):
 
 
 def _lose_the_device_once_while_warming(done: Path) -> None:
+    from jobs.engine.backends.network_cache import NetworkPool
     from jobs.engine.errors import DeviceLost
-    from jobs.engine.pool import NetworkPool
 
     get = NetworkPool.get
 

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from jobs.engine import reference_imports
+from jobs.engine.backends import reference_imports
+from jobs.engine.backends.network_cache import NetworkPool, weights_errors
 from jobs.engine.errors import ImageRejected, OutOfMemory, WeightsRejected
-from jobs.engine.estimate import BORDER, choose_tile
-from jobs.engine.passes import LARGEST_SCALE, SMALLEST_SCALE
-from jobs.engine.pool import NetworkPool, weights_errors
+from jobs.engine.tiling.cost import BORDER, choose_tile
+from jobs.engine.tiling.passes import LARGEST_SCALE, SMALLEST_SCALE
 from jobs.engine.types import Frame, OnTile, Picture, Report, UpscaleOptions, Weights
 from modelstore.networks.checkpoint import content, inspect
 from modelstore.networks.spec import NetworkSpec

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.engine.device import Place, give_back_cached_memory, resolve
+from jobs.engine.backends.base import Network
+from jobs.engine.backends.device import Place, give_back_cached_memory, resolve
 from jobs.engine.errors import OutOfMemory, WeightsDamaged, WeightsRejected
-from jobs.engine.network import Network
 from jobs.engine.types import Precision, Runtime, Weights
 from modelstore.networks.checkpoint import load, load_blend
 from modelstore.networks.errors import CheckpointChanged, NetworkError
@@ -136,9 +136,9 @@ def _load(weights: Weights, place: Place, *, graphs: bool) -> Network:
         else:
             network, spec = load(path, sha256=sha256)
     if place.backend == "openvino":
-        from jobs.engine.openvino_network import OpenVinoNetwork  # noqa: PLC0415 - may be absent
+        from jobs.engine.backends.openvino_backend import OpenVinoNetwork  # noqa: PLC0415 - may be absent
 
         return OpenVinoNetwork(network, spec, place)
-    from jobs.engine.torch_network import TorchNetwork  # noqa: PLC0415 - as above
+    from jobs.engine.backends.torch_backend import TorchNetwork  # noqa: PLC0415 - as above
 
     return TorchNetwork(network, spec, place, graphs=graphs)

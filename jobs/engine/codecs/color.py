@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from jobs.engine.codecs.metadata import fitting_profile
 from jobs.engine.errors import FormatUnsupported
-from jobs.engine.metadata import fitting_profile
 
 Array = NDArray[Any]
 

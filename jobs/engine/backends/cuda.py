@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jobs.engine.batches import Kind, kind_of
-from jobs.engine.device import give_back_cached_memory
-from jobs.engine.device_errors import first_line, is_out_of_memory, memory_errors
-from jobs.engine.graphs import Key, RecordingFailedError, Shelf
-from jobs.engine.network import Block, Window
+from jobs.engine.backends.base import Block, Window
+from jobs.engine.backends.batching import Kind, kind_of
+from jobs.engine.backends.cuda_graphs import Key, RecordingFailedError, Shelf
+from jobs.engine.backends.device import give_back_cached_memory
+from jobs.engine.backends.device_errors import first_line, is_out_of_memory, memory_errors
 
 #: (N, H, W, C) source pixels -> (N, H*s, W*s, C) finished pixels and (N,) whether they are finite; never waits.
 Compute = Callable[[Tensor, Kind], tuple[Tensor, Tensor]]
@@ -183,7 +183,7 @@ class _Recording:
         return self.pixels, self.finite
 
     def drop(self) -> None:
-        """See `jobs.engine.graphs.Recording`."""
+        """See `jobs.engine.backends.cuda_graphs.Recording`."""
         torch.cuda.synchronize(self._device)  # a graph that is destroyed while it runs, and its memory reused: never
         self.graph.reset()
         del self.source, self.pixels, self.finite
@@ -191,7 +191,7 @@ class _Recording:
 
 @dataclass
 class _CudaCall:
-    """See `jobs.engine.batches.Call`."""
+    """See `jobs.engine.backends.batching.Call`."""
 
     batch: Sequence[Window]
     pinned: list[Tensor]

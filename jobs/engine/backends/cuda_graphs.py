@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from jobs.engine.batches import Kind
+from jobs.engine.backends.batching import Kind
 
 #: A batch of windows of one kind: what a recording is good for.
 Key = tuple[Kind, int]

@@ -8,9 +8,9 @@ from typing import Literal, get_args
 
 import torch
 
-from jobs.engine import cards, openvino_trial
+from jobs.engine.backends import cuda_devices, openvino_trial
+from jobs.engine.backends.memory import free_host_bytes
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
-from jobs.engine.memory import free_host_bytes
 from jobs.engine.types import Backend, Precision, Runtime
 
 
@@ -141,7 +141,7 @@ def _device(wanted: str) -> tuple[str, str]:
     if wanted != "auto" and wanted.partition(":")[0] != "cuda":
         raise DeviceUnavailable(f"the device {wanted} is not known; cpu, cuda and cuda:N are")
     if not torch.cuda.is_available():
-        trouble = cards.trouble()
+        trouble = cuda_devices.trouble()
         if wanted == "auto":
             return "cpu", _passed_over([trouble] if trouble else [])
         raise DeviceUnavailable(
@@ -153,7 +153,7 @@ def _device(wanted: str) -> tuple[str, str]:
     index = wanted.partition(":")[2] or "0"
     if not index.isdigit() or int(index) >= torch.cuda.device_count():
         raise DeviceUnavailable(f"the device {wanted} was asked for; there are {torch.cuda.device_count()} of CUDA")
-    lacking = cards.lacks_kernels(int(index))
+    lacking = cuda_devices.lacks_kernels(int(index))
     if lacking:
         raise DeviceUnavailable(f"the device {wanted} was asked for, but {lacking}")
     return f"cuda:{int(index)}", ""
@@ -162,7 +162,7 @@ def _device(wanted: str) -> tuple[str, str]:
 def _first_card() -> tuple[str, str]:
     reasons: list[str] = []
     for index in range(torch.cuda.device_count()):
-        lacking = cards.lacks_kernels(index)
+        lacking = cuda_devices.lacks_kernels(index)
         if not lacking:
             return f"cuda:{index}", "; ".join(reasons)
         reasons.append(lacking)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from jobs.engine import deflating
+from jobs.engine.codecs import deflate
 from jobs.engine.types import Frame, Metadata
 
 _STRIP_OFFSETS = 273
@@ -54,10 +54,10 @@ def _with_offsets(body: bytes, at: int, offsets: list[int]) -> bytes:
 def _strips(file: BinaryIO, frame: Frame, start: int) -> tuple[list[int], list[int], int]:
     height, width, channels = frame.color.shape
     channels += frame.alpha is not None
-    rows = max(1, deflating.STRIP_BYTES // (width * channels * frame.color.itemsize))
+    rows = max(1, deflate.STRIP_BYTES // (width * channels * frame.color.itemsize))
     offsets, counts = [], []
     work = [partial(_strip, frame, top, min(top + rows, height)) for top in range(0, height, rows)]
-    for data in deflating.in_order(work):
+    for data in deflate.in_order(work):
         offsets.append(file.tell() - start)
         counts.append(len(data))
         file.write(data)
@@ -65,7 +65,7 @@ def _strips(file: BinaryIO, frame: Frame, start: int) -> tuple[list[int], list[i
 
 
 def _strip(frame: Frame, top: int, bottom: int) -> bytes:
-    return deflating.deflate(_predicted(frame, top, bottom).tobytes())
+    return deflate.deflate(_predicted(frame, top, bottom).tobytes())
 
 
 def _predicted(frame: Frame, top: int, bottom: int) -> NDArray[Any]:

@@ -57,7 +57,7 @@ def _register_stand_ins() -> None:
 
 def _module(name: str, **content: Any) -> ModuleType:
     full = f"torchvision.{name}" if name else "torchvision"
-    module = ModuleType(full, "A stand-in; see jobs.engine.reference_imports.")
+    module = ModuleType(full, "A stand-in; see jobs.engine.backends.reference_imports.")
     module.__dict__.update(content)
     module.__path__ = []  # lets `import torchvision.x.y` look into sys.modules
     sys.modules[full] = module

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from jobs.engine import exif as exif_block
-from jobs.engine import png, tiff
+from jobs.engine.codecs import exif as exif_block
+from jobs.engine.codecs import png, tiff
+from jobs.engine.codecs.output_format import Written, choose
 from jobs.engine.errors import EngineError, FormatUnsupported
-from jobs.engine.output import Written, choose
 from jobs.engine.types import EncodeOptions, Frame, Metadata, Picture
 
 _QUALITY = {"jpeg": 95, "webp": 90, "avif": 80}

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.engine.device import Place
+from jobs.engine.backends.device import Place
 from modelstore.networks.spec import NetworkSpec
 
 

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from jobs.engine.device import Place
-from jobs.engine.network import Block, Window
-from jobs.engine.pixel_module import PixelModule
+from jobs.engine.backends.base import Block, Window
+from jobs.engine.backends.device import Place
+from jobs.engine.backends.pixel_module import PixelModule
 from modelstore.networks.spec import NetworkSpec
 
 _FULL = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
@@ -47,7 +47,7 @@ class OpenVinoNetwork:
         self._compiled: dict[tuple[int, str, str], Any] = {}
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
-        """See `jobs.engine.network.Network`."""
+        """See `jobs.engine.backends.base.Network`."""
         for window in windows:
             request = self._request(window)
             pixels = window.pixels if window.pixels.dtype == np.uint8 else window.pixels.astype(np.float32)
@@ -65,7 +65,7 @@ class OpenVinoNetwork:
             yield Block(pixels=part.astype(window.dtype), finite=bool(np.isfinite(request.get_output_tensor(1).data)))
 
     def release(self) -> bool:
-        """See `jobs.engine.network.Network`: the buffers of the largest picture so far; the next run makes its own."""
+        """See `jobs.engine.backends.base.Network`: drop the largest picture's buffers; the next run makes its own."""
         for request in self._compiled.values():
             request.get_compiled_model().release_memory()
         return bool(self._compiled)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from jobs.engine import color, metadata
+from jobs.engine.codecs import color, metadata
+from jobs.engine.codecs.open import BROKEN_FILE, open_image
+from jobs.engine.codecs.probe import avif_depths, check, check_complete, describe
+from jobs.engine.codecs.tiff_gray_alpha import DeepGrayAlphaTiff
 from jobs.engine.errors import FormatUnsupported, ImageRejected
-from jobs.engine.gray_alpha_tiff import DeepGrayAlphaTiff
-from jobs.engine.opening import BROKEN_FILE, open_image
-from jobs.engine.probe import avif_depths, check, check_complete, describe
 from jobs.engine.types import Frame, Header, Limits, Metadata, Picture
 
 _BITS, _PHOTOMETRIC, _EXTRA_SAMPLES = 258, 262, 338

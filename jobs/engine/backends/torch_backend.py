@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jobs.engine.batches import Call, Kind, blocks_of, kind_of
-from jobs.engine.cuda_lane import CudaLane, cut, host_pixels
-from jobs.engine.device import Place
-from jobs.engine.device_errors import first_line, is_out_of_memory, memory_errors
+from jobs.engine.backends.base import Block, Window
+from jobs.engine.backends.batching import Call, Kind, blocks_of, kind_of
+from jobs.engine.backends.cuda import CudaLane, cut, host_pixels
+from jobs.engine.backends.device import Place
+from jobs.engine.backends.device_errors import first_line, is_out_of_memory, memory_errors
+from jobs.engine.backends.pixel_module import Output, PixelModule, quantize
 from jobs.engine.errors import OutOfMemory
-from jobs.engine.estimate import ITEM_BYTES, batch_size, network_bytes
-from jobs.engine.network import Block, Window
-from jobs.engine.pixel_module import Output, PixelModule, quantize
+from jobs.engine.tiling.cost import ITEM_BYTES, batch_size, network_bytes
 from modelstore.networks.spec import NetworkSpec
 
 _COMPUTE = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -28,7 +28,7 @@ class TorchNetwork:
     Channels last is what oneDNN's and cuDNN's fast convolutions want: 1.45 times the speed of NCHW in fp32 on a CPU.
 
     ``batch`` is the number of windows per call; None, the default, lets it be chosen by device, network and the size
-    of the windows (`jobs.engine.estimate.batch_size`).
+    of the windows (`jobs.engine.tiling.cost.batch_size`).
     """
 
     def __init__(self, network: nn.Module, spec: NetworkSpec, place: Place, *, graphs: bool = True) -> None:
@@ -63,7 +63,7 @@ class TorchNetwork:
         return CudaLane(partial(_compute, self.module), self.device, call_bytes, graphs=graphs)
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
-        """See `jobs.engine.network.Network`."""
+        """See `jobs.engine.backends.base.Network`."""
         listed = list(windows)
         lane = self.lane
         if lane is None:
@@ -80,7 +80,7 @@ class TorchNetwork:
         yield from blocks_of(listed, launch, most=self._sizes(), under_way=lane.under_way)
 
     def release(self) -> bool:
-        """See `jobs.engine.network.Network`."""
+        """See `jobs.engine.backends.base.Network`."""
         return self.lane is not None and self.lane.release()
 
     def _sizes(self) -> Callable[[Kind], int]:
@@ -105,7 +105,7 @@ class TorchNetwork:
 
 
 def _compute(module: PixelModule, source: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
-    """See `jobs.engine.cuda_lane.Compute`: no step of it waits for the device or copies from the host."""
+    """See `jobs.engine.backends.cuda.Compute`: no step of it waits for the device or copies from the host."""
     full = 65535.0 if kind.source == "uint16" else 255.0
     if source.dtype == torch.int16:
         source = source.to(torch.int32) & 0xFFFF  # uint16 that travelled as int16
@@ -114,7 +114,7 @@ def _compute(module: PixelModule, source: Tensor, kind: Kind) -> tuple[Tensor, T
 
 
 class _CpuCall:
-    """See `jobs.engine.batches.Call`; computed already."""
+    """See `jobs.engine.backends.batching.Call`; computed already."""
 
     def __init__(self, blocks: list[Block]) -> None:
         self._blocks = blocks

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from jobs.engine.network import Block, Window
+from jobs.engine.backends.base import Block, Window
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from math import isqrt, sqrt
 
-from jobs.engine.passes import Passes, plan_passes
-from jobs.engine.tiles import Plan, plan
+from jobs.engine.tiling.passes import Passes, plan_passes
+from jobs.engine.tiling.tiles import Plan, plan
 from modelstore.networks.spec import NetworkSpec
 
 #: Bytes of a number, by precision.

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.engine.canvas import Canvas
+from jobs.engine.backends.base import Block, Network, Window
+from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.errors import OutOfMemory, WeightsRejected
-from jobs.engine.estimate import BORDER, SMALLEST_TILE, overlap_of, padding
-from jobs.engine.network import Block, Network, Window
-from jobs.engine.pool import NetworkPool
-from jobs.engine.tiles import Plan, Tile, pieces, split
+from jobs.engine.tiling.canvas import Canvas
+from jobs.engine.tiling.cost import BORDER, SMALLEST_TILE, overlap_of, padding
+from jobs.engine.tiling.tiles import Plan, Tile, pieces, split
 from jobs.engine.types import OnTile, UpscaleOptions, Weights
 
 Array = NDArray[Any]
@@ -221,7 +221,7 @@ def _from_pieces(run: Run, padded: Array, tile: Tile, dtype: np.dtype[Any]) -> A
 def with_border(plane: Array, align: int) -> Array:
     """The plane mirrored beyond its right and bottom border: by 10 pixels, then to a multiple of ``align``.
 
-    Exactly what the reference's ``pre_process`` does, in its two steps; see `jobs.engine.estimate.BORDER`.
+    Exactly what the reference's ``pre_process`` does, in its two steps; see `jobs.engine.tiling.cost.BORDER`.
     """
     plane = np.pad(plane, ((0, BORDER), (0, BORDER), (0, 0)), mode="reflect")
     bottom, right = -plane.shape[0] % align, -plane.shape[1] % align

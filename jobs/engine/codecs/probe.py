@@ -7,11 +7,11 @@ from typing import IO
 from PIL import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from jobs.engine import avif
+from jobs.engine.codecs import avif
+from jobs.engine.codecs.metadata import orientation
+from jobs.engine.codecs.open import BROKEN_FILE, open_image
+from jobs.engine.codecs.tiff_gray_alpha import DeepGrayAlphaTiff, deep_gray_alpha
 from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
-from jobs.engine.gray_alpha_tiff import DeepGrayAlphaTiff, deep_gray_alpha
-from jobs.engine.metadata import orientation
-from jobs.engine.opening import BROKEN_FILE, open_image
 from jobs.engine.types import Header, Limits
 
 #: EXIF orientations that swap width and height.

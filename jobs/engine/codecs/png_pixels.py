@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.engine import deflating
+from jobs.engine.codecs import deflate
 from jobs.engine.types import Frame
 
 Bytes = NDArray[np.uint8]
@@ -29,11 +29,11 @@ def strips(frame: Frame) -> Iterator[bytes]:
     """
     height, width = frame.color.shape[:2]
     row_bytes = width * channels(frame) * frame.color.itemsize
-    step = max(1, deflating.STRIP_BYTES // (row_bytes + 1))
+    step = max(1, deflate.STRIP_BYTES // (row_bytes + 1))
     check = 1
     yield b"\x78\x01"
     work = [partial(_strip, frame, top, min(top + step, height)) for top in range(0, height, step)]
-    for stream, adler, length in deflating.in_order(work):
+    for stream, adler, length in deflate.in_order(work):
         check = combine(check, adler, length)
         yield stream
     yield struct.pack(">I", check)
@@ -51,8 +51,8 @@ def _strip(frame: Frame, top: int, bottom: int) -> tuple[bytes, int, int]:
         rows = np.concatenate((np.zeros_like(rows[:1]), rows))
     pixel = channels(frame) * frame.color.itemsize
     data = _filtered(rows, pixel, _best_filter(rows, pixel))
-    stream = deflating.deflate(data.data, raw=True, last=bottom == frame.color.shape[0])
-    return stream, deflating.deflater.adler32(data.data), data.size
+    stream = deflate.deflate(data.data, raw=True, last=bottom == frame.color.shape[0])
+    return stream, deflate.deflater.adler32(data.data), data.size
 
 
 def _bytes(frame: Frame, top: int, bottom: int) -> Bytes:

@@ -14,8 +14,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from jobs.engine.codecs.tiff_gray_alpha import DeepGrayAlphaTiff
 from jobs.engine.errors import FormatUnsupported, ImageRejected
-from jobs.engine.gray_alpha_tiff import DeepGrayAlphaTiff
 
 READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF and HEIC"
 
