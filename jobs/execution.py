@@ -30,7 +30,7 @@ from jobs.processes import cluster, presence, workplace
 from jobs.processes.insisting import insist
 from jobs.processes.pulse import Pulse, Reason
 from modelstore.errors import ModelNotReady, ModelStoreError
-from modelstore.store import LocalWeights, weights_for
+from modelstore.storage.weights import LocalWeights, weights_for
 
 logger = logging.getLogger(__name__)
 

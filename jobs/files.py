@@ -21,7 +21,7 @@ from django.core.files.storage import default_storage
 
 from jobs.errors import UploadTooLarge
 from jobs.file_names import INPUTS, PART, PREVIEWS, RESULTS
-from modelstore.part import sync_directory
+from modelstore.storage.partial_file import sync_directory
 
 if TYPE_CHECKING:
     from django.core.files.base import File

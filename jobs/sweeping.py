@@ -19,7 +19,7 @@ from jobs.models.webhook import WebhookMessage
 from jobs.models.worker import Worker
 from jobs.processes import death
 from jobs.states import Status
-from modelstore import fetching
+from modelstore.downloads import runner
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def sweep() -> Reclaimed:
                 logger.warning("leases run on after a silence seconds=%.0f leases=%d", since.total_seconds(), spared)
         found = Job.objects.reclaim_lost(dead, as_of=now)
         _ring_for_waiting()
-        fetching.sweep()
+        runner.sweep()
         if WebhookMessage.objects.due().exists() and not dispatch.tickets(dispatch.IO):
             dispatch.ring_webhooks()
         minutes = settings.CLEANUP_INTERVAL_MINUTES

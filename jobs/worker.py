@@ -14,7 +14,7 @@ from types import FrameType
 from jobs import dispatch, retention, upkeep
 from jobs.processes import cluster, presence
 from jobs.webhooks import delivery
-from modelstore import fetching
+from modelstore.downloads import runner
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def _leave_when_told() -> None:
         while not cluster.must_stop()[1]:
             time.sleep(_LOOK_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
-        fetching.hand_back()  # the main thread may be where no signal reaches it
+        runner.hand_back()  # the main thread may be where no signal reaches it
 
     signal.signal(signal.SIGTERM, leave)
     threading.Thread(target=watch, name="stop-watch", daemon=True).start()

@@ -12,13 +12,16 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from modelstore import importing, ordering, removal, store, usage
+from modelstore import usage
+from modelstore.downloads import requests
 from modelstore.errors import ModelStoreError, WeightsDamaged
+from modelstore.formatting import byte_size
 from modelstore.forms import ImportForm
+from modelstore.imports import importing
 from modelstore.models import Model
-from modelstore.places import size_on_disk
-from modelstore.sizes import byte_size
 from modelstore.states import PENDING, REQUESTABLE, Origin, State
+from modelstore.storage import deletion, weights
+from modelstore.storage.paths import size_on_disk
 
 if TYPE_CHECKING:
     _Base = admin.ModelAdmin[Model]
@@ -32,9 +35,9 @@ _OPERATE, _MANAGE = "modelstore.operate_model", "modelstore.manage_model"
 def _download(model: Model) -> str:
     if model.origin != Origin.OFFICIAL:
         return f"Only official models can be downloaded; {model.name} is {model.get_origin_display()}"
-    if model.state == State.READY and store.is_available(model):
+    if model.state == State.READY and weights.is_available(model):
         return f"Already here: {model.name}"
-    ordering.order([model.name])
+    requests.order([model.name])
     return f"Asked for {model.name}"
 
 
@@ -45,14 +48,14 @@ def _cancel(model: Model) -> str:
 def _verify(model: Model) -> str:
     if model.state != State.READY:
         return f"Not here: {model.name}"
-    if store.verify(model):
+    if weights.verify(model):
         return f"Genuine: {model.name}"
     again = "; it is being fetched again" if model.origin == Origin.OFFICIAL else ""
     raise WeightsDamaged(f"the file of {model.name} is damaged{again}")
 
 
 def _delete(model: Model) -> str:
-    return f"Deleted {model.name}: {byte_size(removal.delete(model.name))} are free again"
+    return f"Deleted {model.name}: {byte_size(deletion.delete(model.name))} are free again"
 
 
 #: Address → (deed, permission, label).
@@ -102,7 +105,7 @@ class ModelAdmin(_Base):
     # --- What is shown ------------------------------------------------------------------------------------------------
     @admin.display(description="state", ordering="state")
     def state_badge(self, model: Model) -> str:
-        lost = model.state == State.READY and not store.is_available(model)
+        lost = model.state == State.READY and not weights.is_available(model)
         word = "file is gone" if lost else model.get_state_display()
         return format_html(
             '<span class="model-badge model-{}" data-model-state="{}">{}</span>',

@@ -22,7 +22,7 @@ class ModelstoreConfig(AppConfig):
 
 
 def _after_migrate(*, using: str, plan: Any = (), **_: Any) -> None:
-    from modelstore.registration import (  # noqa: PLC0415 - models can be imported only when all apps are loaded
+    from modelstore.imports.registration import (  # noqa: PLC0415 - models can be imported only when all apps are loaded
         adopt_present_files,
         register_known_models,
     )

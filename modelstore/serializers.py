@@ -6,12 +6,12 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from modelstore import store
 from modelstore.catalog import Provider
 from modelstore.models import Model
 from modelstore.names import NAME_PATTERN
-from modelstore.places import size_on_disk
 from modelstore.states import PENDING, Origin, State
+from modelstore.storage import weights
+from modelstore.storage.paths import size_on_disk
 
 #: The guide's "size_mb" are mebibytes: 69927936 bytes are its 66.7.
 _MEBIBYTE = 1024 * 1024
@@ -64,7 +64,7 @@ class ModelSerializer(serializers.Serializer[Any]):
 
     def get_available(self, model: Model) -> bool:
         """Ready, and its file is on the disk."""
-        return store.is_available(model)
+        return weights.is_available(model)
 
     def get_size_mb(self, model: Model) -> float:
         """As in the guide."""

@@ -9,11 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from modelstore import ordering, removal
-from modelstore.directory import directory_info
+from modelstore.downloads import requests
 from modelstore.errors import ModelUnknown
 from modelstore.models import Model
-from modelstore.prefer import preference
+from modelstore.prefer_header import preference
 from modelstore.serializers import (
     DownloadOutcomeSerializer,
     DownloadRequestSerializer,
@@ -22,6 +21,8 @@ from modelstore.serializers import (
     ModelsInfoSerializer,
     mebibytes,
 )
+from modelstore.storage import deletion
+from modelstore.storage.disk_usage import directory_info
 
 _NAME = OpenApiParameter("name", str, OpenApiParameter.PATH, description="Name of the model")
 _PREFER = OpenApiParameter(
@@ -137,7 +138,7 @@ class ModelViewSet(ViewSet):
     )
     def destroy(self, _request: Request, name: str) -> Response:
         """Delete a model's files, or call off its download. Refused (409) while jobs need it."""
-        removal.delete(name)
+        deletion.delete(name)
         return Response(status=204)
 
     @extend_schema(
@@ -158,8 +159,8 @@ class ModelViewSet(ViewSet):
         wish.is_valid(raise_exception=True)
         names: list[str] = wish.validated_data["models"]
         prefer = preference(request.headers.get("Prefer", ""), settings.MODEL_DOWNLOAD_WAIT_SECONDS)
-        ordering.order(names, wish.validated_data.get("provider", ""))
-        result = ordering.wait_for(names, prefer.wait_seconds)
+        requests.order(names, wish.validated_data.get("provider", ""))
+        result = requests.wait_for(names, prefer.wait_seconds)
         return Response(
             _shape(result), status=202 if result.downloading else 200, headers=_headers(result, prefer.applied)
         )
@@ -189,7 +190,7 @@ class ModelsInfoViewSet(ViewSet):
         )
 
 
-def _shape(result: ordering.Outcome) -> dict[str, Any]:
+def _shape(result: requests.Outcome) -> dict[str, Any]:
     message = f"Downloaded {len(result.downloaded)} model(s)"
     if result.downloading:
         message += f", {len(result.downloading)} still downloading"
@@ -204,7 +205,7 @@ def _shape(result: ordering.Outcome) -> dict[str, Any]:
     }
 
 
-def _headers(result: ordering.Outcome, applied: str) -> dict[str, str]:
+def _headers(result: requests.Outcome, applied: str) -> dict[str, str]:
     headers = {"Vary": "Prefer"} | ({"Preference-Applied": applied} if applied else {})
     if result.downloading:
         one = len(result.downloading) == 1

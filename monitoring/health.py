@@ -20,7 +20,7 @@ from django.db import DatabaseError, connection, transaction
 from jobs import deadlines
 from jobs.errors import one_line
 from jobs.models import Worker
-from modelstore.store import count_usable
+from modelstore.storage.weights import count_usable
 
 log = logging.getLogger(__name__)
 

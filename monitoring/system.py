@@ -10,7 +10,7 @@ import psutil
 from django.conf import settings
 
 from jobs.models import Worker
-from modelstore.directory import directory_info
+from modelstore.storage.disk_usage import directory_info
 from monitoring import queue
 from monitoring.gpus import Gpu, gpus
 

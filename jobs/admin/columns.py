@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from jobs.models import Job
 from jobs.states import Status
-from modelstore import sizes
+from modelstore import formatting
 
 #: What stands where nothing is known.
 DASH = "–"
@@ -66,7 +66,7 @@ def seconds(value: float | None) -> str:
 
 def byte_size(value: int | None) -> str:
     """Bytes in decimal units."""
-    return DASH if value is None else sizes.byte_size(value)
+    return DASH if value is None else formatting.byte_size(value)
 
 
 def age(moment: datetime | None) -> SafeString | str:

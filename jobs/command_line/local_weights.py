@@ -9,9 +9,9 @@ from django.db import DatabaseError
 from jobs.engine.types import Weights
 from modelstore import catalog
 from modelstore.errors import DenoiseUnsupported, ModelNotReady, ModelStoreError
-from modelstore.places import bundled_file
-from modelstore.store import weights_for
-from modelstore.verification import is_genuine
+from modelstore.storage.checksums import is_genuine
+from modelstore.storage.paths import bundled_file
+from modelstore.storage.weights import weights_for
 
 _WEIGHTS_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 

@@ -34,7 +34,7 @@ from jobs.models.job import Job
 from jobs.processes import cluster, presence
 from jobs.processes.insisting import insist
 from modelstore.errors import ModelStoreError
-from modelstore.store import LocalWeights, reread, weights_for
+from modelstore.storage.weights import LocalWeights, reread, weights_for
 
 logger = logging.getLogger(__name__)
 

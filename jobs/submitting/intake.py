@@ -41,7 +41,7 @@ from jobs.submitting.submission import Submission
 from jobs.submitting.undoing import disk_that_may_be_full, transaction_with_files
 from jobs.waiting import hub
 from modelstore.models import Model
-from modelstore.store import require_usable
+from modelstore.storage.weights import require_usable
 
 logger = logging.getLogger(__name__)
 

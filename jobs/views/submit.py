@@ -22,7 +22,7 @@ from jobs.views import outcome
 from jobs.views.base import ApiViewSet
 from jobs.views.docs import submission as docs
 from jobs.views.form import PICTURE_PARSERS, SubmissionForm
-from modelstore.prefer import preference
+from modelstore.prefer_header import preference
 
 
 class SubmitViewSet(ApiViewSet):

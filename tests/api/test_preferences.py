@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelstore.prefer import Preference, preference
+from modelstore.prefer_header import Preference, preference
 from tests.api.conftest import finished, is_error, picture
 from tests.tiny_models import TINY_MODEL
 

@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from modelstore import fetching, ordering
+from modelstore.downloads import requests, runner
 from modelstore.models import Model
 from modelstore.states import State
 from tests.modelstore.conftest import TestOfficial
@@ -96,7 +96,7 @@ def test_an_operator_downloads_and_verifies(operator: Client, official: TestOffi
     assert f"Asked for {official.name}" in act(operator, "download_models", official.row)
     assert official.row.state == State.REQUESTED
     assert "Cancel the download" in operator.get(f"{LIST}{official.row.pk}/change/").content.decode()
-    fetching.run_waiting()
+    runner.run_waiting()
     assert f"Genuine: {official.name}" in act(operator, "verify_models", official.row)
     assert f"Already here: {official.name}" in act(operator, "download_models", official.row)
     assert deed(operator, "delete", official.row) == 403
@@ -104,21 +104,21 @@ def test_an_operator_downloads_and_verifies(operator: Client, official: TestOffi
 
 
 def test_an_operator_cancels(operator: Client, official: TestOfficial) -> None:
-    ordering.order([official.name])
+    requests.order([official.name])
     assert deed(operator, "cancel", official.row) == 302
     assert official.row.state == State.MISSING
 
 
 def test_a_manager_deletes(manager: Client, official: TestOfficial, models_dir: Path) -> None:
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     assert f"Deleted {official.name}" in act(manager, "delete_models", official.row)
     assert list(models_dir.iterdir()) == []
 
 
 def test_a_damaged_file_is_shown_as_an_error(operator: Client, official: TestOfficial, models_dir: Path) -> None:
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     (models_dir / f"{official.name}.pth").write_bytes(b"x" * len(official.content))
     page = act(operator, "verify_models", official.row)
     assert f"the file of {official.name} is damaged; it is being fetched again" in page
@@ -137,7 +137,7 @@ def test_a_manager_imports_by_upload(manager: Client, official: TestOfficial, ti
         IMPORT, {"file": upload, "name": "", "description": "of mine", "licence": "CC0-1.0"}, follow=True
     )
     assert "Received and now examining mine" in answer.content.decode()
-    fetching.run_waiting()
+    runner.run_waiting()
     model = Model.objects.get(name="mine")
     assert (model.state, model.scale, model.description, model.licence) == (State.READY, 2, "of mine", "CC0-1.0")
     assert "Delete the file" in manager.get(f"{LIST}{model.pk}/change/").content.decode()
@@ -169,7 +169,7 @@ def test_a_form_without_a_file_is_refused(manager: Client) -> None:
 
 
 def test_the_progress_of_all_models_is_one_query_away(operator: Client, official: TestOfficial) -> None:
-    ordering.order([official.name])
+    requests.order([official.name])
     shown = operator.get(f"{LIST}progress/").json()[str(official.row.pk)]
     assert shown == {"state": "requested", "label": "waiting", "pending": True, "percent": None}
 

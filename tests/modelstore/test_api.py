@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
-from modelstore import fetching, ordering
+from modelstore.downloads import requests, runner
 from modelstore.models import Model
 from modelstore.states import State
 from tests.eventually import eventually
@@ -30,7 +30,7 @@ def io_cluster(official: TestOfficial) -> Iterator[None]:
     def work() -> None:
         try:
             while not stop.wait(0.05):
-                fetching.run_waiting()
+                runner.run_waiting()
         finally:
             connection.close()
 
@@ -83,8 +83,8 @@ def test_one_model_has_the_fields_of_the_guide(official: TestOfficial, client: C
 
 
 def test_sizes_come_from_the_disk(official: TestOfficial, client: Client) -> None:
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     body = client.get(f"/api/v1/models/{official.name}").json()
     assert (body["available"], body["size_bytes"], body["status"]) == (True, len(official.content), "ready")
     info = client.get("/api/v1/models-info").json()
@@ -147,8 +147,8 @@ def test_the_note_names_the_mirror_that_was_wrong(official: TestOfficial, client
 
 
 def test_a_model_that_is_here_is_answered_without_traffic(official: TestOfficial, client: Client, liar: Liar) -> None:
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     seen = len(liar.requests)
     body = post(client, {"models": [official.name, official.name]}).json()
     assert (body["success"], body["downloaded"]) == (True, [official.name])
@@ -183,7 +183,7 @@ def test_progress_is_in_the_answer_of_the_model(official: TestOfficial, client: 
     assert waiting == {"bytes_done": 0, "bytes_total": len(official.content), "percent": 0}
 
     def work() -> None:
-        fetching.run_waiting()
+        runner.run_waiting()
         connection.close()
 
     worker = threading.Thread(target=work)
@@ -238,8 +238,8 @@ def test_a_body_that_is_no_object_is_4xx(official: TestOfficial, client: Client,
 
 
 def test_deleting_by_the_api_frees_the_disk(official: TestOfficial, models_dir: Path, client: Client) -> None:
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     assert client.delete(f"/api/v1/models/{official.name}").status_code == 204
     assert list(models_dir.iterdir()) == []
     assert client.delete("/api/v1/models/nobody").status_code == 404

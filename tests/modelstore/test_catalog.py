@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from modelstore import catalog, registration, store
+from modelstore import catalog
 from modelstore.errors import NameRefused
+from modelstore.imports import registration
 from modelstore.models import Model
 from modelstore.names import checked
-from modelstore.places import bundled_file
+from modelstore.storage import weights as store
+from modelstore.storage.paths import bundled_file
 
 
 def test_all_seven_official_models_are_pinned() -> None:

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from modelstore import fetching, ordering
+from modelstore.downloads import requests, runner
 from modelstore.models import Model
 from modelstore.states import State
 from tests.eventually import eventually
@@ -80,10 +80,10 @@ def test_an_unknown_name_or_none_is_refused(official: TestOfficial, liar: Liar) 
 def test_a_download_that_a_worker_runs_already_is_followed(official: TestOfficial, liar: Liar) -> None:
     gate = threading.Event()
     official.on_github(lies.gated(500, gate))
-    ordering.order([official.name])
+    requests.order([official.name])
 
     def work() -> None:
-        fetching.run_waiting()
+        runner.run_waiting()
         connection.close()
 
     said: list[str] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modelstore.download import Bounds, Fetched, Source, fetch
+from modelstore.downloads.download import Bounds, Fetched, Source, fetch
 from modelstore.errors import DownloadFailed, DownloadStopped
 from tests.modelstore import liar as lies
 from tests.modelstore.liar import Liar

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django_q.models import OrmQ
 
-from modelstore import fetching, ordering
+from modelstore.downloads import requests, runner
 from modelstore.models import Model
 from modelstore.states import State
 from tests.eventually import eventually
@@ -30,9 +30,9 @@ def in_thread(work: Any) -> threading.Thread:
 
 
 def test_an_ordered_model_is_downloaded_verified_and_ready(official: TestOfficial, models_dir: Path) -> None:
-    ordering.order([official.name])
+    requests.order([official.name])
     assert OrmQ.objects.count() == 1  # one ring
-    fetching.run_waiting()
+    runner.run_waiting()
     row = official.row
     assert (row.state, row.error, row.notes) == (State.READY, "", "")
     assert row.source.endswith(official.github)
@@ -41,8 +41,8 @@ def test_an_ordered_model_is_downloaded_verified_and_ready(official: TestOfficia
 
 
 def test_the_wanted_provider_is_asked_first(official: TestOfficial, liar: Liar) -> None:
-    ordering.order([official.name], "huggingface")
-    fetching.run_waiting()
+    requests.order([official.name], "huggingface")
+    runner.run_waiting()
     assert liar.asked(official.huggingface) == 1
     assert liar.asked(official.github) == 0
     assert official.row.state == State.READY
@@ -50,8 +50,8 @@ def test_the_wanted_provider_is_asked_first(official: TestOfficial, liar: Liar) 
 
 def test_a_wrong_mirror_falls_to_the_next_source_and_says_so(official: TestOfficial) -> None:
     official.on_huggingface(lies.other_bytes)
-    ordering.order([official.name], "huggingface")
-    fetching.run_waiting()
+    requests.order([official.name], "huggingface")
+    runner.run_waiting()
     row = official.row
     assert row.state == State.READY
     assert row.notes.startswith("huggingface someone/models: wrong bytes")
@@ -61,24 +61,24 @@ def test_a_wrong_mirror_falls_to_the_next_source_and_says_so(official: TestOffic
 def test_a_retry_after_that_is_no_time_does_not_keep_from_the_next_source(official: TestOfficial) -> None:
     """Python's parser of dates raises OverflowError for it."""
     official.on_huggingface(lies.status(503, Retry_After="Mon, 01 Jan 2024 00:00:00 +99999999999999999"))
-    ordering.order([official.name], "huggingface")
-    fetching.run_waiting()
+    requests.order([official.name], "huggingface")
+    runner.run_waiting()
     assert official.row.state == State.READY
     assert official.row.notes.startswith("huggingface someone/models: HTTP 503")
 
 
 def test_a_provider_that_does_not_have_the_model_is_named(official: TestOfficial) -> None:
     Model.objects.filter(name=official.name).update(sources=[["github", f"v0/{official.name}.pth"]])
-    ordering.order([official.name], "huggingface")
-    fetching.run_waiting()
+    requests.order([official.name], "huggingface")
+    runner.run_waiting()
     assert official.row.notes == "huggingface does not have this model"
 
 
 def test_when_every_source_fails_the_row_says_why_and_nothing_is_kept(official: TestOfficial, models_dir: Path) -> None:
     official.on_github(lies.status(500))
     official.on_huggingface(lies.login_page)
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     row = official.row
     assert row.state == State.FAILED
     assert row.error.startswith(
@@ -90,29 +90,29 @@ def test_when_every_source_fails_the_row_says_why_and_nothing_is_kept(official: 
 def test_after_a_failure_it_can_be_ordered_again(official: TestOfficial) -> None:
     official.on_github(lies.status(403))
     official.on_huggingface(lies.status(403))
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     official.on_github(lies.good)
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     assert official.row.state == State.READY
 
 
 def test_a_model_that_is_here_makes_no_traffic(official: TestOfficial, liar: Liar) -> None:
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     seen = len(liar.requests)
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     assert len(liar.requests) == seen
-    assert ordering.outcome([official.name]).downloaded == [official.name]
+    assert requests.outcome([official.name]).downloaded == [official.name]
 
 
 def test_a_genuine_file_that_lies_there_makes_no_traffic(official: TestOfficial, models_dir: Path, liar: Liar) -> None:
     models_dir.mkdir()
     (models_dir / f"{official.name}.pth").write_bytes(official.content)
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     assert official.row.state == State.READY
     assert liar.requests == []
 
@@ -120,12 +120,12 @@ def test_a_genuine_file_that_lies_there_makes_no_traffic(official: TestOfficial,
 def test_many_who_ask_share_one_download(official: TestOfficial, liar: Liar) -> None:
     gate = threading.Event()
     official.on_github(lies.gated(500, gate))
-    threads = [in_thread(lambda: ordering.order([official.name])) for _ in range(5)]
+    threads = [in_thread(lambda: requests.order([official.name])) for _ in range(5)]
     for thread in threads:
         thread.join()
-    workers = [in_thread(fetching.run_waiting) for _ in range(5)]
+    workers = [in_thread(runner.run_waiting) for _ in range(5)]
     eventually(lambda: liar.asked(official.github) >= 1)
-    ordering.order([official.name])
+    requests.order([official.name])
     gate.set()
     for worker in workers:
         worker.join()
@@ -148,8 +148,8 @@ def test_several_models_are_downloaded_side_by_side(official: TestOfficial, liar
 
     official.on_github(wait_for_the_other(official.name, other.name))
     other.on_github(wait_for_the_other(other.name, official.name))
-    ordering.order([official.name, other.name])
-    workers = [in_thread(fetching.run_waiting) for _ in range(2)]
+    requests.order([official.name, other.name])
+    workers = [in_thread(runner.run_waiting) for _ in range(2)]
     for worker in workers:
         worker.join()
     assert official.row.state == other.row.state == State.READY
@@ -159,8 +159,8 @@ def test_progress_is_in_the_row_while_it_runs(official: TestOfficial) -> None:
     gate = threading.Event()
     half = len(official.content) // 2
     official.on_github(lies.gated(half, gate))
-    ordering.order([official.name])
-    worker = in_thread(fetching.run_waiting)
+    requests.order([official.name])
+    worker = in_thread(runner.run_waiting)
     try:
         eventually(lambda: official.row.received_bytes == half)
         row = official.row
@@ -175,8 +175,8 @@ def test_progress_is_in_the_row_while_it_runs(official: TestOfficial) -> None:
 def test_a_cancelled_download_stops_and_stays_cancelled(official: TestOfficial, models_dir: Path) -> None:
     gate = threading.Event()
     official.on_github(lies.gated(500, gate))
-    ordering.order([official.name])
-    worker = in_thread(fetching.run_waiting)
+    requests.order([official.name])
+    worker = in_thread(runner.run_waiting)
     eventually(lambda: official.row.received_bytes == 500)
     assert Model.objects.cancel(official.name)
     eventually(lambda: official.row.state == State.MISSING)
@@ -188,15 +188,15 @@ def test_a_cancelled_download_stops_and_stays_cancelled(official: TestOfficial, 
 
 def test_a_full_disk_is_said(official: TestOfficial) -> None:
     Model.objects.filter(name=official.name).update(size_bytes=10**17)
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     assert "the disk is full" in official.row.error
 
 
 def test_a_directory_that_cannot_be_made_is_said(official: TestOfficial, models_dir: Path) -> None:
     models_dir.write_text("a file where the directory should be")
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     assert official.row.state == State.FAILED
     assert "cannot be written" in official.row.error
 
@@ -212,10 +212,10 @@ def test_a_stop_gives_the_row_back_and_rings(official: TestOfficial, models_dir:
     claim = Model.objects.claim("worker", name=official.name)
     assert claim is not None
     with pytest.raises(Stop):
-        fetching.work_on(claim, on_progress=stop)
+        runner.work_on(claim, on_progress=stop)
     assert (official.row.state, official.row.attempts) == (State.REQUESTED, 0)
     assert OrmQ.objects.count() == 1
-    fetching.run_waiting()
+    runner.run_waiting()
     assert official.row.state == State.READY
     assert [path.name for path in models_dir.iterdir()] == [f"{official.name}.pth"]
 
@@ -223,22 +223,22 @@ def test_a_stop_gives_the_row_back_and_rings(official: TestOfficial, models_dir:
 def test_the_sweep_rings_for_a_lost_download(official: TestOfficial) -> None:
     claim = Model.objects.claim("worker that dies", name=official.name)
     assert claim is not None
-    assert fetching.sweep() == 0
+    assert runner.sweep() == 0
     assert OrmQ.objects.count() == 0
     Model.objects.filter(pk=claim.pk).update(lease_until="2020-01-01T00:00Z")
-    assert fetching.sweep() == 1
+    assert runner.sweep() == 1
     assert OrmQ.objects.count() == 1
-    assert fetching.sweep() == 0
+    assert runner.sweep() == 0
     assert OrmQ.objects.count() == 1  # it does not ring again and again
-    fetching.run_waiting()
+    runner.run_waiting()
     assert official.row.state == State.READY
 
 
 def test_the_doorbell_carries_nothing(official: TestOfficial) -> None:
-    ordering.order([official.name])
+    requests.order([official.name])
     task = OrmQ.objects.get().task
     assert (task["func"], task["args"], task["kwargs"], task["cluster"]) == (
-        "modelstore.worker.download_waiting",
+        "modelstore.tasks.download_waiting",
         (),
         {},
         "io",
@@ -249,15 +249,15 @@ def test_only_so_many_calls_wait_for_a_download_and_none_holds_a_connection(offi
     """Each holds a thread of the web server: the others are told at once that it goes on."""
     gate = threading.Event()
     official.on_github(lies.gated(500, gate))
-    ordering.order([official.name])
-    worker = in_thread(fetching.run_waiting)
-    answers: list[ordering.Outcome] = []
+    requests.order([official.name])
+    worker = in_thread(runner.run_waiting)
+    answers: list[requests.Outcome] = []
     calls: list[threading.Thread] = []
     try:
         eventually(lambda: official.row.state == State.DOWNLOADING)
         open_before = connections_of_the_database()
-        wait = lambda: answers.append(ordering.wait_for([official.name], 120))  # noqa: E731
-        calls += [in_thread(wait) for _ in range(ordering.MOST_WAITING + 3)]
+        wait = lambda: answers.append(requests.wait_for([official.name], 120))  # noqa: E731
+        calls += [in_thread(wait) for _ in range(requests.MOST_WAITING + 3)]
         eventually(lambda: len(answers) == 3, say="the answers to those beyond the limit")
         assert all(answer.downloading == [official.name] for answer in answers)
         eventually(lambda: connections_of_the_database() <= open_before, say="a look at which all waiters sleep")
@@ -265,8 +265,8 @@ def test_only_so_many_calls_wait_for_a_download_and_none_holds_a_connection(offi
         gate.set()
         for thread in [worker, *calls]:
             thread.join()
-    assert len(answers) == ordering.MOST_WAITING + 3
-    assert sum(answer.downloaded == [official.name] for answer in answers) == ordering.MOST_WAITING
+    assert len(answers) == requests.MOST_WAITING + 3
+    assert sum(answer.downloaded == [official.name] for answer in answers) == requests.MOST_WAITING
 
 
 def connections_of_the_database() -> int:

@@ -7,10 +7,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from modelstore import fetching, importing, store
+from modelstore.downloads import runner
 from modelstore.errors import ImportRefused, ModelStoreError, NameRefused
+from modelstore.imports import importing
 from modelstore.models import Model
 from modelstore.states import State
+from modelstore.storage import weights as store
 from tests.modelstore.weights import BAD, GOOD
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -135,19 +137,19 @@ def test_an_upload_waits_for_a_worker_and_is_no_model_until_then(models_dir: Pat
     assert not Model.objects.listed().filter(name="mine").exists()
     with pytest.raises(ModelStoreError, match="not found"):
         store.require_usable("mine")
-    fetching.run_waiting()
+    runner.run_waiting()
     assert store.require_usable("mine").architecture == "srvggnet"
 
 
 def test_a_refused_upload_can_be_brought_again_under_its_name(models_dir: Path, tiny_weights: Path) -> None:
     importing.bring([b"no model at all, but bytes"], "mine")
-    fetching.run_waiting()
+    runner.run_waiting()
     row = Model.objects.get(name="mine")
     assert row.state == State.FAILED
     assert "neither a torch checkpoint" in row.error
     assert everything_below(models_dir) == []
     importing.bring([tiny_weights.read_bytes()], "mine")
-    fetching.run_waiting()
+    runner.run_waiting()
     assert Model.objects.get(name="mine").state == State.READY
 
 
@@ -170,7 +172,7 @@ def test_an_import_whose_worker_died_between_the_move_and_the_row_is_finished_by
     waiting = models_dir / "incoming" / model.incoming
     moved = models_dir / f"imported-{model.pk}.safetensors"
     waiting.rename(moved)
-    fetching.run_waiting()
+    runner.run_waiting()
     row = Model.objects.get(name="mine")
     assert (row.error, row.state, row.file_name) == ("", State.READY, moved.name)
     assert store.weights_for("mine").path.read_bytes() == tiny_weights.read_bytes()
@@ -180,6 +182,6 @@ def test_other_bytes_in_that_place_are_not_taken(models_dir: Path, tiny_weights:
     model = importing.bring([tiny_weights.read_bytes()], "mine")
     (models_dir / "incoming" / model.incoming).unlink()
     (models_dir / f"imported-{model.pk}.safetensors").write_bytes(b"left by somebody else")
-    fetching.run_waiting()
+    runner.run_waiting()
     assert "is gone" in Model.objects.get(name="mine").error
     assert everything_below(models_dir) == []

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from modelstore import fetching, importing, ordering, removal, store, usage
+from modelstore import usage
+from modelstore.downloads import requests, runner
 from modelstore.errors import ModelFixed, ModelInUse, ModelNotReady, ModelUnknown
+from modelstore.imports import importing
 from modelstore.models import Model
 from modelstore.states import State
+from modelstore.storage import deletion, weights
 from tests.job_rows import waiting_job
 from tests.modelstore.conftest import TestOfficial
 
@@ -23,32 +26,32 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 @pytest.fixture
 def ready(official: TestOfficial) -> TestOfficial:
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     return official
 
 
 def test_deleting_an_official_model_frees_the_disk_and_it_can_come_back(
     ready: TestOfficial, models_dir: Path, jobs: dict[str, int]
 ) -> None:
-    assert removal.delete(ready.name) == len(ready.content)
+    assert deletion.delete(ready.name) == len(ready.content)
     assert list(models_dir.iterdir()) == []
     assert ready.row.state == State.MISSING
     with pytest.raises(ModelNotReady):
-        store.require_usable(ready.name)
-    ordering.order([ready.name])
-    fetching.run_waiting()
-    assert store.require_usable(ready.name)
+        weights.require_usable(ready.name)
+    requests.order([ready.name])
+    runner.run_waiting()
+    assert weights.require_usable(ready.name)
 
 
 def test_a_model_that_jobs_need_stays(ready: TestOfficial, models_dir: Path, jobs: dict[str, int]) -> None:
     jobs[ready.name] = 2
     with pytest.raises(ModelInUse, match="2 unfinished jobs need it"):
-        removal.delete(ready.name)
-    assert store.require_usable(ready.name)
+        deletion.delete(ready.name)
+    assert weights.require_usable(ready.name)
     assert ready.row.ready_at is not None
     jobs[ready.name] = 0
-    removal.delete(ready.name)
+    deletion.delete(ready.name)
     assert list(models_dir.iterdir()) == []
 
 
@@ -59,13 +62,13 @@ def test_a_refused_deletion_takes_the_model_away_for_nobody(
     seen = []
 
     def count(name: str) -> int:
-        seen.append(store.require_usable(name).state)
+        seen.append(weights.require_usable(name).state)
         return 1
 
     monkeypatch.setattr(usage, "_counters", [])
     usage.register(count)
     with pytest.raises(ModelInUse):
-        removal.delete(ready.name)
+        deletion.delete(ready.name)
     assert seen == [State.READY]
 
 
@@ -77,9 +80,9 @@ def test_a_job_that_is_submitted_while_the_model_is_deleted_keeps_it(
     monkeypatch.setattr(usage, "_counters", [])
     usage.register(lambda _name: answers.pop(0))
     with pytest.raises(ModelInUse):
-        removal.delete(ready.name)
+        deletion.delete(ready.name)
     assert answers == []
-    assert store.require_usable(ready.name)
+    assert weights.require_usable(ready.name)
 
 
 def test_an_unfinished_job_keeps_its_model(ready: TestOfficial) -> None:
@@ -91,9 +94,9 @@ def test_an_unfinished_job_keeps_its_model(ready: TestOfficial) -> None:
 
     job = waiting_job(model=ready.name)
     with pytest.raises(ModelInUse, match="1 unfinished job needs it"):
-        removal.delete(ready.name)
+        deletion.delete(ready.name)
     Job.objects.filter(pk=job.pk).update(status=Status.CANCELLED, finished_at=timezone.now())
-    assert removal.delete(ready.name) == len(ready.content)
+    assert deletion.delete(ready.name) == len(ready.content)
 
 
 def test_the_admin_tells_where_a_network_is_loaded(ready: TestOfficial) -> None:
@@ -112,15 +115,15 @@ def test_a_partner_that_jobs_may_mix_in_stays(ready: TestOfficial, jobs: dict[st
     Model.objects.filter(name="RealESRGAN_x2plus").update(denoise_partner=ready.name)
     jobs["RealESRGAN_x2plus"] = 1
     with pytest.raises(ModelInUse, match="1 unfinished job needs it"):
-        removal.delete(ready.name)
+        deletion.delete(ready.name)
 
 
 def test_deleting_an_imported_model_removes_row_and_file(
     official: TestOfficial, models_dir: Path, tiny_weights: Path, jobs: dict[str, int]
 ) -> None:
     importing.bring([tiny_weights.read_bytes()], "mine")
-    fetching.run_waiting()
-    assert removal.delete("mine") == tiny_weights.stat().st_size
+    runner.run_waiting()
+    assert deletion.delete("mine") == tiny_weights.stat().st_size
     assert not Model.objects.filter(name="mine").exists()
     assert [path for path in models_dir.rglob("*") if path.is_file()] == []
 
@@ -129,14 +132,14 @@ def test_deleting_a_waiting_upload_removes_its_file(
     official: TestOfficial, models_dir: Path, tiny_weights: Path, jobs: dict[str, int]
 ) -> None:
     importing.bring([tiny_weights.read_bytes()], "mine")
-    removal.delete("mine")
+    deletion.delete("mine")
     assert [path for path in models_dir.rglob("*") if path.is_file()] == []
 
 
 def test_deleting_a_waiting_download_calls_it_off(official: TestOfficial, jobs: dict[str, int]) -> None:
-    ordering.order([official.name])
-    removal.delete(official.name)
-    fetching.run_waiting()
+    requests.order([official.name])
+    deletion.delete(official.name)
+    runner.run_waiting()
     assert official.row.state == State.MISSING
 
 
@@ -145,16 +148,16 @@ def test_what_a_broken_download_left_is_freed_too(
 ) -> None:
     models_dir.mkdir()
     (models_dir / f"{official.name}.pth.abc.part").write_bytes(b"x" * 10)
-    assert removal.delete(official.name) == 10
+    assert deletion.delete(official.name) == 10
 
 
 def test_the_bundled_model_stays(official: TestOfficial, jobs: dict[str, int]) -> None:
     Model.objects.filter(name="bundled-compact-x4").delete()
     Model.objects.create(name="bundled-compact-x4", origin="bundled")
     with pytest.raises(ModelFixed):
-        removal.delete("bundled-compact-x4")
+        deletion.delete("bundled-compact-x4")
 
 
 def test_an_unknown_model_cannot_be_deleted(official: TestOfficial, jobs: dict[str, int]) -> None:
     with pytest.raises(ModelUnknown):
-        removal.delete("../../etc/passwd")
+        deletion.delete("../../etc/passwd")

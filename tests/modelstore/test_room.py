@@ -10,7 +10,8 @@ import os, sys
 os.environ["DJANGO_SETTINGS_MODULE"] = "upscaler_site.settings"
 import django
 django.setup()
-import modelstore.views, modelstore.urls, modelstore.admin, modelstore.worker, modelstore.fetching, modelstore.importing
+import modelstore.views, modelstore.urls, modelstore.admin, modelstore.tasks
+import modelstore.downloads.runner, modelstore.imports.importing
 heavy = {"torch", "cv2", "openvino", "safetensors"} & set(sys.modules)
 sys.exit(f"imported: {heavy}" if heavy else 0)
 """

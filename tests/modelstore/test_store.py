@@ -7,18 +7,19 @@ import pytest
 from django_q.models import OrmQ
 from pytest_django.fixtures import Settings
 
-from modelstore import fetching, ordering, store
+from modelstore.downloads import requests, runner
 from modelstore.errors import DenoiseUnsupported, ModelNotReady, ModelUnknown
 from modelstore.models import Model
 from modelstore.states import State
+from modelstore.storage import weights as store
 from tests.modelstore.conftest import TestOfficial, make_official
 from tests.modelstore.liar import Liar
 
 
 @pytest.fixture
 def ready(official: TestOfficial) -> TestOfficial:
-    ordering.order([official.name])
-    fetching.run_waiting()
+    requests.order([official.name])
+    runner.run_waiting()
     OrmQ.objects.all().delete()
     assert official.row.state == State.READY
     return official
@@ -60,7 +61,7 @@ def test_a_model_whose_download_failed_says_why(official: TestOfficial) -> None:
 
 
 def test_a_model_on_its_way_is_coming(official: TestOfficial) -> None:
-    ordering.order([official.name])
+    requests.order([official.name])
     with pytest.raises(ModelNotReady, match="being downloaded") as refusal:
         store.require_usable(official.name)
     assert refusal.value.coming
@@ -94,16 +95,16 @@ def test_a_corrupt_local_copy_is_replaced_from_the_shared_storage(ready: TestOff
 
 def test_a_file_that_did_not_change_is_not_read_again(ready: TestOfficial, monkeypatch: pytest.MonkeyPatch) -> None:
     """A look at the counter of the real digest function: a job must not cost another 67 MB of reading."""
-    from modelstore import verification
+    from modelstore.storage import checksums
 
     reads: list[Path] = []
-    true_digest = verification.digest_of
+    true_digest = checksums.digest_of
 
     def counted(path: Path) -> str:
         reads.append(path)
         return true_digest(path)
 
-    monkeypatch.setattr(verification, "digest_of", counted)
+    monkeypatch.setattr(checksums, "digest_of", counted)
     store.weights_for(ready.name)
     assert not reads  # who loads it hashes what he loads
     assert store.verify(ready.row)
@@ -130,7 +131,7 @@ def test_a_corrupt_shared_file_is_fetched_again(
     assert refusal.value.coming
     assert not shared.exists()
     assert OrmQ.objects.count() == 1
-    fetching.run_waiting()
+    runner.run_waiting()
     assert store.weights_for(ready.name).path.read_bytes() == ready.content
 
 
@@ -139,14 +140,14 @@ def test_a_file_that_was_deleted_by_hand_is_noticed(ready: TestOfficial, models_
     assert not store.is_available(ready.row)
     with pytest.raises(ModelNotReady, match="fetched again"):
         store.require_usable(ready.name)
-    fetching.run_waiting()
+    runner.run_waiting()
     assert store.require_usable(ready.name)
 
 
 def test_ordering_brings_back_a_file_that_was_deleted_by_hand(ready: TestOfficial, models_dir: Path) -> None:
     (models_dir / f"{ready.name}.pth").unlink()
-    ordering.order([ready.name])
-    fetching.run_waiting()
+    requests.order([ready.name])
+    runner.run_waiting()
     assert store.is_available(ready.row)
 
 
@@ -201,8 +202,8 @@ def test_a_denoise_strength_mixes_two_models(ready: TestOfficial, liar: Liar, mo
     assert store.weights_for(ready.name, 1.0).second is None
     with pytest.raises(ModelNotReady, match="test-partner"):
         store.require_usable(ready.name, 0.5)
-    ordering.order([partner.name])
-    fetching.run_waiting()
+    requests.order([partner.name])
+    runner.run_waiting()
     weights = store.weights_for(ready.name, 0.25)
     assert (weights.path, weights.second, weights.blend) == (
         models_dir / f"{ready.name}.pth",

@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from jobs.command_line import gathering
 from jobs.command_line.local_weights import Chosen, choose
+from jobs.engine.codecs import output_format, probe
 from jobs.engine.codecs.decode import decode
 from jobs.engine.codecs.encode import encode
-from jobs.engine.codecs import output_format, probe
 from jobs.engine.errors import DeviceUnavailable, EngineError, FormatUnsupported, WeightsRejected
 from jobs.engine.tiling.passes import LARGEST_SCALE, SMALLEST_SCALE, plan_passes
 from jobs.engine.types import EncodeOptions, Frame, Header, Picture, Runtime, UpscaleOptions

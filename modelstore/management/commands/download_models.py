@@ -13,11 +13,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from modelstore import fetching, store
 from modelstore.catalog import OFFICIAL, Provider
+from modelstore.downloads import runner
 from modelstore.errors import OFFLINE_ADVICE
 from modelstore.models import Model
 from modelstore.states import PENDING, State
+from modelstore.storage import weights
 
 #: Between two looks at a download that another process runs.
 POLL_SECONDS = 0.5
@@ -58,21 +59,21 @@ class Command(BaseCommand):
         return failed
 
     def _is_here(self, name: str) -> bool:
-        return store.is_available(Model.objects.get(name=name))
+        return weights.is_available(Model.objects.get(name=name))
 
     def _bring(self, name: str, provider: str) -> bool:
         """Whether the model is here at the end."""
         model = Model.objects.get(name=name)
-        if model.state == State.READY and not store.is_available(model):
-            store.report_damage(model)
+        if model.state == State.READY and not weights.is_available(model):
+            weights.report_damage(model)
         elif model.state == State.READY:
             self.stdout.write(f"{name}: already here")
             return True
         with tqdm(total=model.size_bytes, unit="B", unit_scale=True, desc=name, file=self.stderr) as bar:
             try:
-                claim = Model.objects.claim(fetching.worker_name(), name=name, provider=provider)
+                claim = Model.objects.claim(runner.worker_name(), name=name, provider=provider)
                 if claim is not None:
-                    fetching.work_on(claim, on_progress=lambda here: _show(bar, here))
+                    runner.work_on(claim, on_progress=lambda here: _show(bar, here))
                 else:
                     self._follow(name, bar)
             except KeyboardInterrupt:

@@ -8,10 +8,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from modelstore import fetching, importing, removal
+from modelstore.downloads import runner
 from modelstore.errors import ImportRefused, NameRefused
+from modelstore.imports import importing
 from modelstore.models import Model
 from modelstore.states import PENDING, State
+from modelstore.storage import deletion
 
 
 class Command(BaseCommand):
@@ -51,15 +53,15 @@ class Command(BaseCommand):
         )
 
     def _examined(self, model: Model) -> Model:
-        claim = Model.objects.claim(fetching.worker_name(), name=model.name)
+        claim = Model.objects.claim(runner.worker_name(), name=model.name)
         if claim is not None:
-            fetching.work_on(claim)
+            runner.work_on(claim)
         while (row := Model.objects.filter(pk=model.pk).first()) is not None and row.state in PENDING:
             time.sleep(0.2)  # a cluster was quicker: it examines the file
         if row is None:
             raise CommandError(f"{model.name} was not imported: it was deleted meanwhile")
         if row.state != State.READY:
-            removal.delete(row.name)
+            deletion.delete(row.name)
             raise CommandError(f"{model.name} was not imported: {row.error}")
         return row
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from modelstore import quarantine, registration, store
+from modelstore.imports import quarantine, registration
 from modelstore.models import Model
 from modelstore.states import State
+from modelstore.storage import weights
 
 
 class Command(BaseCommand):
@@ -31,7 +32,7 @@ class Command(BaseCommand):
             ready = ready.filter(name__in=names)
         damaged = 0
         for model in ready:
-            if store.verify(model):
+            if weights.verify(model):
                 self.stdout.write(f"{model.name}: genuine")
             else:
                 damaged += 1

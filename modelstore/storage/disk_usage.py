@@ -7,8 +7,8 @@ from pathlib import Path
 from django.conf import settings
 
 from modelstore.models import Model
-from modelstore.places import size_on_disk
 from modelstore.states import Origin
+from modelstore.storage.paths import size_on_disk
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from modelstore import catalog, dispatch, verification
+from modelstore import catalog, dispatch
 from modelstore.errors import OFFLINE_ADVICE, DenoiseUnsupported, ModelNotReady, ModelUnknown
 from modelstore.models import Model
-from modelstore.part import Part
-from modelstore.places import local_file, size_on_disk, stored_file
 from modelstore.states import PENDING, Origin, State
+from modelstore.storage import checksums
+from modelstore.storage.partial_file import Part
+from modelstore.storage.paths import local_file, size_on_disk, stored_file
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def reread(local: LocalWeights) -> None:
     """
     for model in Model.objects.listed().filter(sha256__in=[local.sha256, local.second_sha256]):
         path = local_file(model)
-        if path not in (local.path, local.second) or verification.is_genuine(
+        if path not in (local.path, local.second) or checksums.is_genuine(
             path, model.size_bytes, model.sha256, reread=True
         ):
             continue
@@ -109,7 +110,7 @@ def reread(local: LocalWeights) -> None:
 
 def verify(model: Model) -> bool:
     """Read the shared file of a ready model again. When it is damaged it is deleted and asked for again (or fails)."""
-    if verification.is_genuine(stored_file(model), model.size_bytes, model.sha256, reread=True):
+    if checksums.is_genuine(stored_file(model), model.size_bytes, model.sha256, reread=True):
         Model.objects.mark_verified(model)
         return True
     report_damage(model)
@@ -161,7 +162,7 @@ def _require_ready(model: Model) -> None:
 
 def _verified_copy(model: Model) -> Path:
     local, shared = local_file(model), stored_file(model)
-    if verification.may_be_genuine(local, model.size_bytes, model.sha256):
+    if checksums.may_be_genuine(local, model.size_bytes, model.sha256):
         return local
     if local != shared and _copy(model, shared, local):
         return local
@@ -186,7 +187,7 @@ def _copy(model: Model, shared: Path, local: Path) -> bool:
         part.accept()
     logger.info("copied weights to this host model=%s bytes=%d", model.name, model.size_bytes)
     _prune(local.parent)
-    return verification.is_genuine(local, model.size_bytes, model.sha256)
+    return checksums.is_genuine(local, model.size_bytes, model.sha256)
 
 
 def _prune(cache: Path) -> None:

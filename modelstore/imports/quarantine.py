@@ -13,12 +13,12 @@ from pathlib import Path
 from django.conf import settings
 
 from modelstore.errors import ImportRefused
-from modelstore.part import sync_directory
-from modelstore.places import incoming_directory
+from modelstore.storage.partial_file import sync_directory
+from modelstore.storage.paths import incoming_directory
 
 #: Uploads whose row is gone, and parts of downloads that nobody resumed, are removed after so long.
 LEFTOVER_SECONDS = 7 * 24 * 3600
-#: Names of uploads (below) and of parts (part.py).
+#: Names of uploads (below) and of parts (partial_file.py).
 _LEFTOVER = re.compile(r"[0-9a-f]{32}\.upload|.+\.[0-9a-f]{32}\.part")
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Models that people bring: from a file to a row that is ready, or to a clear refusal with nothing kept.
 
 An official file is known by its digest and needs no examination. Any other is opened in a process of its own
-(examination.py), where its network is deduced from its tensors and a tiny picture is run through it.
+(inspection.py), where its network is deduced from its tensors and a tiny picture is run through it.
 """
 
 import json
@@ -16,19 +16,20 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from modelstore import catalog, dispatch, verification
+from modelstore import catalog, dispatch
 from modelstore.errors import DownloadStopped, ImportRefused
+from modelstore.imports.quarantine import Incoming, receive, settle
 from modelstore.models import Model
 from modelstore.names import checked
-from modelstore.places import SUFFIXES, incoming_directory, stored_file
-from modelstore.quarantine import Incoming, receive, settle
 from modelstore.states import Origin, State
+from modelstore.storage import checksums
+from modelstore.storage.paths import SUFFIXES, incoming_directory, stored_file
 
 logger = logging.getLogger(__name__)
 
 #: Importing torch takes seconds, the trial picture less than one; a file that needs longer is no ordinary network.
 EXAMINATION_SECONDS = 300
-_CODE_ROOT = Path(__file__).resolve().parent.parent
+_CODE_ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def bring(
@@ -105,7 +106,7 @@ def _already_settled(claim: Model) -> Path:
     """
     for suffix in SUFFIXES.values():
         path = _destination(claim, suffix)
-        if verification.is_genuine(path, claim.size_bytes, claim.network.get("upload_sha256", "")):
+        if checksums.is_genuine(path, claim.size_bytes, claim.network.get("upload_sha256", "")):
             return path
         path.unlink(missing_ok=True)
     raise ImportRefused("the uploaded file is gone; import it again")
@@ -121,7 +122,7 @@ def examine(path: Path) -> dict[str, Any]:
     :raises ImportRefused: it holds none that can be used.
     """
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_CODE_ROOT)}
-    command = [sys.executable, "-m", "modelstore.examination", str(path)]
+    command = [sys.executable, "-m", "modelstore.imports.inspection", str(path)]
     try:
         process = subprocess.run(
             command,

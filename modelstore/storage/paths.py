@@ -14,7 +14,7 @@ SUFFIXES = {"pickle": ".pth", "safetensors": ".safetensors"}
 
 def bundled_file() -> Path:
     """The weights that come with the service: part of the code, so never in the models directory."""
-    return Path(__file__).resolve().parent / "bundled" / catalog.BUNDLED_FILE
+    return Path(__file__).resolve().parent.parent / "bundled" / catalog.BUNDLED_FILE
 
 
 def stored_file(model: Model) -> Path:

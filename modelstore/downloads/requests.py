@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from django.db import connection, transaction
 
-from modelstore import dispatch, store
+from modelstore import dispatch
 from modelstore.errors import ModelUnknown
 from modelstore.models import Model
 from modelstore.states import PENDING, State
+from modelstore.storage import weights
 
 #: Between two looks at the rows. A download takes seconds to minutes; half a second is not felt.
 POLL_SECONDS = 0.5
@@ -42,8 +43,8 @@ def order(names: Sequence[str], provider: str = "") -> None:
     if unknown:
         raise ModelUnknown(*unknown)
     for model in found.values():
-        if model.state == State.READY and not store.is_available(model):
-            store.report_damage(model)  # the file was deleted by hand: this asks for it again
+        if model.state == State.READY and not weights.is_available(model):
+            weights.report_damage(model)  # the file was deleted by hand: this asks for it again
             continue
         with transaction.atomic():
             if Model.objects.request(model.name, provider):

@@ -5,9 +5,9 @@ import logging
 from modelstore import usage
 from modelstore.errors import ModelFixed, ModelInUse, ModelUnknown
 from modelstore.models import Model
-from modelstore.part import leftovers
-from modelstore.places import incoming_directory, local_file, stored_file
 from modelstore.states import PENDING, Origin, State
+from modelstore.storage.partial_file import leftovers
+from modelstore.storage.paths import incoming_directory, local_file, stored_file
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from modelstore.part import Part
+from modelstore.storage.partial_file import Part
 
 
 class AnswerTransient(Exception):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx
 
-from modelstore.answers import AnswerRefused, AnswerTransient, AnswerUnreachable, read_into
+from modelstore.downloads.http_response import AnswerRefused, AnswerTransient, AnswerUnreachable, read_into
 from modelstore.errors import DownloadFailed, DownloadStopped
-from modelstore.part import Part
+from modelstore.storage.partial_file import Part
 
 logger = logging.getLogger(__name__)
 

@@ -13,14 +13,16 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import connection, transaction
 
-from modelstore import dispatch, importing, quarantine, verification
+from modelstore import dispatch
 from modelstore.catalog import DEFAULT_PROVIDER, Provider
-from modelstore.download import Bounds, Source, fetch
+from modelstore.downloads.download import Bounds, Source, fetch
+from modelstore.downloads.lease import Keeper
 from modelstore.errors import OFFLINE_ADVICE, DownloadFailed, DownloadStopped, ImportRefused
-from modelstore.keeping import Keeper
+from modelstore.imports import importing, quarantine
 from modelstore.models import Model
-from modelstore.places import stored_file
 from modelstore.states import Origin, State
+from modelstore.storage import checksums
+from modelstore.storage.paths import stored_file
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +119,7 @@ def _label(provider: str, path: str) -> str:
 
 def _download(model: Model, keeper: Keeper, on_progress: Callable[[int], None] | None) -> None:
     destination = stored_file(model)
-    if verification.is_genuine(destination, model.size_bytes, model.sha256):
+    if checksums.is_genuine(destination, model.size_bytes, model.sha256):
         _finish(model, keeper, source="found in the models directory", notes="")
         return
     _require_space(model)

@@ -10,11 +10,12 @@ from typing import Any
 
 from django.db.models.functions import Now
 
-from modelstore import catalog, verification
+from modelstore import catalog
 from modelstore.models import Model, ModelQuerySet
 from modelstore.networks.spec import NetworkSpec
-from modelstore.places import bundled_file, stored_file
 from modelstore.states import Origin, State
+from modelstore.storage import checksums
+from modelstore.storage.paths import bundled_file, stored_file
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def adopt_present_files(using: str = "default") -> list[str]:
     rows = Model.objects.using(using)
     adopted = []
     for model in rows.filter(origin=Origin.OFFICIAL, state__in=(State.MISSING, State.FAILED)):
-        if verification.is_genuine(stored_file(model), model.size_bytes, model.sha256) and rows.adopt(
+        if checksums.is_genuine(stored_file(model), model.size_bytes, model.sha256) and rows.adopt(
             model, "found in the models directory"
         ):
             logger.info("model found in the models directory model=%s", model.name)
@@ -73,7 +74,7 @@ def _register_bundled(rows: ModelQuerySet) -> None:
         "licence": catalog.BUNDLED_LICENCE,
         "file_name": path.name,
         "size_bytes": path.stat().st_size,
-        "sha256": verification.digest_of(path),
+        "sha256": checksums.digest_of(path),
         "source": "comes with the service",
         "network": asdict(network),
         "state": State.READY,

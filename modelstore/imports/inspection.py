@@ -1,4 +1,4 @@
-"""Try one weights file in a process of its own: ``python -m modelstore.examination FILE`` prints one line of JSON.
+"""Try one weights file in a process of its own; ``python -m modelstore.imports.inspection FILE`` prints a line of JSON.
 
 A stranger's file is opened here and nowhere else before it was accepted: memory is bounded, no GPU is visible, and if
 reading it kills the process, no worker dies. The parent (importing.py) bounds the time. This is the only module of this

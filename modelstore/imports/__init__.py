@@ -1,0 +1,1 @@
+"""Weights files that people bring: inspected, registered, and refused by name."""

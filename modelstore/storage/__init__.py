@@ -1,0 +1,1 @@
+"""Weights files on disk: paths, checksums, partial files, room, deletion."""
