@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from upscaler_site import utf8_mode
-from upscaler_site.lone_command import database_for
+from upscaler_site.postgres.for_command import database_for
+from upscaler_site.process import utf8_mode
 
 
 def main() -> None:

@@ -256,8 +256,8 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two faults")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    from upscaler_site.embedded_postgres import EmbeddedPostgres
-    from upscaler_site.postgres_supervisor import PostgresSupervisor
+    from upscaler_site.postgres.embedded import EmbeddedPostgres
+    from upscaler_site.postgres.supervisor import PostgresSupervisor
 
     with tempfile.TemporaryDirectory(prefix="upscaler-chaos-") as name:
         scratch = Path(name)

@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=500)
     parser.add_argument("--rows", type=int, default=0)
     arguments = parser.parse_args()
-    from upscaler_site.embedded_postgres import EmbeddedPostgres
+    from upscaler_site.postgres.embedded import EmbeddedPostgres
 
     with tempfile.TemporaryDirectory(prefix="upscaler-bench-") as name:
         scratch = Path(name)

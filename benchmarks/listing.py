@@ -67,7 +67,7 @@ def main() -> None:
 
     import django
 
-    from upscaler_site.lone_command import database_for
+    from upscaler_site.postgres.for_command import database_for
 
     django.setup()
     from django.db import connection

@@ -1,4 +1,4 @@
-"""What can go wrong between a submission and its result. No HTTP here: upscaler_site/errors.py knows the statuses."""
+"""Errors between a submission and its result. No HTTP here: upscaler_site/api/errors.py knows the statuses."""
 
 
 class JobError(Exception):

@@ -16,7 +16,7 @@ from django.conf import settings as django_settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from upscaler_site.embedded_postgres import EmbeddedPostgres, is_wanted
+from upscaler_site.postgres.embedded import EmbeddedPostgres, is_wanted
 
 pytest_plugins = [
     "tests.tiny_models",

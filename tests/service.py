@@ -131,8 +131,8 @@ class Service:
         for process in self.processes():
             with suppress(psutil.Error):  # it ended meanwhile
                 words, parent = process.cmdline(), process.parent()
-                launched = parent is not None and "upscaler_site.launcher" in parent.cmdline()
-                is_main = words[-1:] == ["qcluster"] and "upscaler_site.launcher" not in words and launched
+                launched = parent is not None and "upscaler_site.process.launcher" in parent.cmdline()
+                is_main = words[-1:] == ["qcluster"] and "upscaler_site.process.launcher" not in words and launched
                 if is_main and process.environ().get("Q_CLUSTER_NAME") == queue:
                     found.append(process)
         return found

@@ -24,12 +24,12 @@ from django.conf import settings  # noqa: E402 - these need Django set up
 from jobs.errors import JobError  # noqa: E402 - as above
 from jobs.waiting import hub  # noqa: E402 - as above
 from monitoring.requests import counter  # noqa: E402 - as above
-from upscaler_site import admission  # noqa: E402 - as above
-from upscaler_site.access_log import Message, Send, Sending  # noqa: E402 - as above
-from upscaler_site.request_body import CallerLeft, Receive, read_body  # noqa: E402 - as above
-from upscaler_site.request_errors import REFUSAL, RequestRefused  # noqa: E402 - as above
+from upscaler_site.logs.access_log import Message, Send, Sending  # noqa: E402 - as above
+from upscaler_site.web import admission  # noqa: E402 - as above
+from upscaler_site.web.request_body import CallerLeft, Receive, read_body  # noqa: E402 - as above
+from upscaler_site.web.request_errors import REFUSAL, RequestRefused  # noqa: E402 - as above
+from upscaler_site.web.wsgi_bridge import Exchange, environ_for  # noqa: E402 - as above
 from upscaler_site.wsgi import application as answer  # noqa: E402 - as above
-from upscaler_site.wsgi_bridge import Exchange, environ_for  # noqa: E402 - as above
 
 #: Threads beyond the waiting requests: status, the page, uploads that were read.
 SPARE_THREADS = 16

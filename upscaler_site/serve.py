@@ -23,13 +23,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
-from upscaler_site import address, data_directory, gpus, processes, programs, utf8_mode
-from upscaler_site.address import CannotListen
-from upscaler_site.embedded_postgres import EmbeddedPostgres, is_wanted
-from upscaler_site.lone_command import use
-from upscaler_site.postgres_cluster import EmbeddedPostgresError
-from upscaler_site.postgres_supervisor import PostgresSupervisor
-from upscaler_site.welcome import announce
+from upscaler_site.conf import data_directory
+from upscaler_site.postgres.embedded import EmbeddedPostgres, is_wanted
+from upscaler_site.postgres.for_command import use
+from upscaler_site.postgres.server import EmbeddedPostgresError
+from upscaler_site.postgres.supervisor import PostgresSupervisor
+from upscaler_site.process import bind_address, gpus, programs, tree, utf8_mode
+from upscaler_site.process.banner import announce
+from upscaler_site.process.bind_address import CannotListen
 
 PARTS = ("web", "gpu", "io")
 
@@ -61,9 +62,9 @@ class Service:
         with ExitStack() as stack:
             run_dir = self.mark = self._claim(stack)
             # Whatever a service that was killed left behind: the lock proves that nobody is in charge of it.
-            processes.kill(processes.of_service(run_dir))
+            tree.kill(tree.of_service(run_dir))
             if "web" in self.parts:
-                address.check(settings.LISTEN_ADDRESS, settings.PORT)
+                bind_address.check(settings.LISTEN_ADDRESS, settings.PORT)
             server = EmbeddedPostgres(settings.DATA_DIR) if is_wanted() else None
             if server is not None:
                 use(stack.enter_context(server))
@@ -140,14 +141,14 @@ class Service:
         self.supervisor = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(configuration)],
             cwd=settings.BASE_DIR,
-            env={**os.environ, processes.SERVICE_MARK: str(run_dir), "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, tree.SERVICE_MARK: str(run_dir), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             # A pipe, whatever our own output is: supervisord opens /dev/fd/1 by name, which fails where it is a socket.
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
             start_new_session=True,
-            preexec_fn=processes.dies_with_parent(),  # noqa: PLW1509 - no other thread runs yet
+            preexec_fn=tree.dies_with_parent(),  # noqa: PLW1509 - no other thread runs yet
         )
         if "web" in self.parts:
             threading.Thread(target=announce, args=(lambda: self.signals == 0,), daemon=True).start()
@@ -176,7 +177,7 @@ class Service:
             signal.signal(signal.SIGALRM, self._asked_to_stop)
             signal.alarm(settings.STOP_GRACE_SECONDS + STOP_MARGIN_SECONDS)
         else:
-            processes.kill(processes.of_service(self.mark), wait_seconds=1)
+            tree.kill(tree.of_service(self.mark), wait_seconds=1)
 
     def _fail(self, why: str) -> None:
         """End with an error: what the service stands on cannot be had any more."""
@@ -192,7 +193,7 @@ class Service:
             with suppress(subprocess.TimeoutExpired):
                 self.supervisor.wait(settings.STOP_GRACE_SECONDS + STOP_MARGIN_SECONDS)
         if self.mark is not None:
-            processes.kill(processes.of_service(self.mark))
+            tree.kill(tree.of_service(self.mark))
 
 
 def lock_file(data_dir: Path) -> Path:
@@ -207,7 +208,7 @@ def check_before_settings(parts: Sequence[str]) -> None:
     `Service.run` asks again after it has claimed that data.
     """
     if "web" in parts and not lock_file(data_directory.chosen()).exists():
-        address.check(address.listen_address(), address.port())
+        bind_address.check(bind_address.listen_address(), bind_address.port())
 
 
 def say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Every choice of the operator, read once from the environment through env.py. The rest is in fixed_settings.py.
+"""Every choice of the operator, read once from the environment through env.py. The rest is in conf/defaults.py.
 
 Rooms read these as ``django.conf.settings.NAME``; names carry their units. The README's configuration table lists each
 variable, and a test holds the two together.
@@ -7,11 +7,12 @@ variable, and a test holds the two together.
 import re
 from urllib.parse import urlsplit
 
-from upscaler_site import address, data_directory, env
-from upscaler_site.database import database_from
-from upscaler_site.fixed_settings import *  # noqa: F403 - Django wants all settings in one module
-from upscaler_site.log import logging_from
-from upscaler_site.secret import secret_key_for, webhook_secrets_for
+from upscaler_site.conf import data_directory, env
+from upscaler_site.conf.defaults import *  # noqa: F403 - Django wants all settings in one module
+from upscaler_site.conf.secret_key import secret_key_for, webhook_secrets_for
+from upscaler_site.logs.config import logging_from
+from upscaler_site.postgres.url import database_from
+from upscaler_site.process import bind_address
 
 # --- Where data lives -------------------------------------------------------------------------------------------------
 DATA_DIR = data_directory.chosen()
@@ -40,7 +41,7 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["*"], help="Host names that the serv
 CSRF_TRUSTED_ORIGINS = env.words(
     "CSRF_TRUSTED_ORIGINS", help="Origins such as https://up.example.org that may post forms"
 )
-PUBLIC_URL = address.public_url()
+PUBLIC_URL = bind_address.public_url()
 # Below a path of its host, every link, cookie and static file has that path, whatever a request says of it.
 PUBLIC_PATH = urlsplit(PUBLIC_URL).path
 FORCE_SCRIPT_NAME = PUBLIC_PATH or None
@@ -57,8 +58,8 @@ TRUSTED_PROXIES = env.integer(
 CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS", help="Origins whose pages may call the API, or *")
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ALLOWED_ORIGINS
 CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ALLOWED_ORIGINS
-LISTEN_ADDRESS = address.listen_address()
-PORT = address.port()
+LISTEN_ADDRESS = bind_address.listen_address()
+PORT = bind_address.port()
 WEB_WORKERS = env.integer("WEB_WORKERS", 1, minimum=1, maximum=64, help="Web server processes")
 MAX_WAITING_REQUESTS = env.integer(
     "MAX_WAITING_REQUESTS",

@@ -5,12 +5,13 @@ from django.urls import include, path
 from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog
 
-from upscaler_site import api_pages, pages
+from upscaler_site import pages
+from upscaler_site.api import pages as api_pages
 
-handler400 = "upscaler_site.error_pages.bad_request"
-handler403 = "upscaler_site.error_pages.permission_denied"
-handler404 = "upscaler_site.error_pages.not_found"
-handler500 = "upscaler_site.error_pages.server_error"
+handler400 = "upscaler_site.api.error_pages.bad_request"
+handler403 = "upscaler_site.api.error_pages.permission_denied"
+handler404 = "upscaler_site.api.error_pages.not_found"
+handler500 = "upscaler_site.api.error_pages.server_error"
 
 urlpatterns = [
     path("", pages.index, name="page"),

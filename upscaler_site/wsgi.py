@@ -10,7 +10,7 @@ django.setup(set_prefix=False)
 
 from jobs.pooler import warn_of_pooler  # noqa: E402 - these need Django set up
 from monitoring.requests import counter  # noqa: E402 - as above
-from upscaler_site.wsgi_handler import Handler  # noqa: E402 - as above
+from upscaler_site.web.wsgi_handler import Handler  # noqa: E402 - as above
 
 application = Handler()
 

@@ -1,6 +1,6 @@
 """A cluster's main process shows its launcher that it runs: a byte per tick through a pipe that it inherits.
 
-Standard library only: the launcher (upscaler_site/launcher.py) is to stay small.
+Standard library only: the launcher (upscaler_site/process/launcher.py) is to stay small.
 """
 
 import os

@@ -7,8 +7,8 @@ from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
 from jobs.checks import check_deployment, check_published
-from upscaler_site import env
-from upscaler_site.secret import webhook_secrets_for
+from upscaler_site.conf import env
+from upscaler_site.conf.secret_key import webhook_secrets_for
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from django.core.management import call_command
 from rest_framework.exceptions import ValidationError
 
 from tests.service import Service
-from upscaler_site.error_examples import EXAMPLES
-from upscaler_site.errors import ANSWERS, flatten
+from upscaler_site.api.error_examples import EXAMPLES
+from upscaler_site.api.errors import ANSWERS, flatten
 
 
 @pytest.fixture(scope="module")

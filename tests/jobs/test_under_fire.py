@@ -255,7 +255,7 @@ class embedded_server:  # noqa: N801 - see __new__
         import subprocess
 
         from tests import conftest
-        from upscaler_site.postgres_guard import as_user
+        from upscaler_site.postgres.guard import as_user
 
         assert conftest._postgres is not None
         server = conftest._postgres.cluster

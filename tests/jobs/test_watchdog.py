@@ -20,7 +20,7 @@ from tests.jobs.conftest import StartCluster
 from tests.jobs.rig.apps import HANGS_WITH_GIL, SLOW
 from tests.jobs.test_cluster import ended
 from tests.jobs.test_under_fire import assert_settled
-from upscaler_site.embedded_postgres import EmbeddedPostgres
+from upscaler_site.postgres.embedded import EmbeddedPostgres
 
 Submit = Callable[..., Job]
 

@@ -6,7 +6,7 @@ import pynvml
 import pytest
 
 from monitoring import gpus
-from upscaler_site.gpus import visible_gpus
+from upscaler_site.process.gpus import visible_gpus
 
 
 @pytest.fixture

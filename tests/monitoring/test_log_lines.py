@@ -12,9 +12,9 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from upscaler_site.log import logging_from
-from upscaler_site.log_lines import JsonLines, TextLines
-from upscaler_site.request_id import current_request_id
+from upscaler_site.logs.config import logging_from
+from upscaler_site.logs.formatters import JsonLines, TextLines
+from upscaler_site.logs.request_id import current_request_id
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import psycopg
 
 HOLD = """import sys
 from pathlib import Path
-from upscaler_site.embedded_postgres import EmbeddedPostgres
+from upscaler_site.postgres.embedded import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]))
 print(server.acquire(), flush=True)
 sys.stdin.read()

@@ -11,9 +11,9 @@ from pytest_django.fixtures import Settings
 from jobs import deadlines
 from tests.eventually import eventually
 from tests.together import together
-from upscaler_site import database_backend
-from upscaler_site.database import database_from
-from upscaler_site.database_backend import base
+from upscaler_site.postgres import backend
+from upscaler_site.postgres.backend import base
+from upscaler_site.postgres.url import database_from
 
 #: Far longer than any bound in here: a test that waits for this has failed by pytest's own limit.
 LONG = 3600
@@ -167,4 +167,4 @@ def test_threads_that_wait_for_a_silent_server_are_bounded(settings: Settings, m
 def test_the_operators_parameters_go_before_ours() -> None:
     options = database_from("postgresql://u@h/n?connect_timeout=30&tcp_user_timeout=1000")["OPTIONS"]
     assert (options["connect_timeout"], options["tcp_user_timeout"], options["keepalives_idle"]) == ("30", "1000", "10")
-    assert database_from("postgresql://u@h/n")["ENGINE"] == database_backend.__name__
+    assert database_from("postgresql://u@h/n")["ENGINE"] == backend.__name__

@@ -11,8 +11,8 @@ import pytest
 
 from tests.eventually import eventually
 from tests.setup.embedded import HOLD, holder, processes_of, select_one
-from upscaler_site.embedded_postgres import EmbeddedPostgres
-from upscaler_site.postgres_cluster import EmbeddedPostgresError, Places
+from upscaler_site.postgres.embedded import EmbeddedPostgres
+from upscaler_site.postgres.server import EmbeddedPostgresError, Places
 
 
 def test_the_only_user_starts_it_and_leaves_nothing_running(data_dir: Path) -> None:

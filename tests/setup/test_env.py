@@ -6,7 +6,7 @@ import sys
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from upscaler_site import env
+from upscaler_site.conf import env
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from tests.eventually import eventually
-from upscaler_site import processes, programs
-from upscaler_site.programs import Program
+from upscaler_site.process import programs, tree
+from upscaler_site.process.programs import Program
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -46,14 +46,14 @@ class Family:
     def __init__(self, directory: Path, mode: str, grace: float) -> None:
         self.directory = directory
         self.log = directory / "family.log"
-        self.command = [sys.executable, "-m", "upscaler_site.launcher", str(grace), *self.main_command(mode)]
+        self.command = [sys.executable, "-m", "upscaler_site.process.launcher", str(grace), *self.main_command(mode)]
         self.launcher = self.launch()
 
     def main_command(self, mode: str) -> list[str]:
         return [sys.executable, "-c", FAMILY, str(self.log), mode]
 
     def launch(self) -> subprocess.Popen[bytes]:
-        marks = {processes.SERVICE_MARK: str(self.directory), processes.PROGRAM_MARK: "family"}
+        marks = {tree.SERVICE_MARK: str(self.directory), tree.PROGRAM_MARK: "family"}
         before = self.words().count("UP")
         launcher = subprocess.Popen(self.command, cwd=REPOSITORY, env={**os.environ, **marks}, process_group=0)
         eventually(lambda: self.words().count("UP") > before, say="the start of the family")
@@ -63,7 +63,7 @@ class Family:
         return self.log.read_text().split() if self.log.exists() else []
 
     def members(self) -> list[psutil.Process]:
-        return [process for process in processes.of_service(self.directory) if process.pid != self.launcher.pid]
+        return [process for process in tree.of_service(self.directory) if process.pid != self.launcher.pid]
 
     def main(self) -> psutil.Process:
         (main,) = psutil.Process(self.launcher.pid).children()
@@ -77,7 +77,7 @@ def family(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Family]:
     yield made
     if made.launcher.poll() is None:
         made.launcher.kill()
-    processes.kill(processes.of_service(tmp_path))
+    tree.kill(tree.of_service(tmp_path))
     made.launcher.wait()
 
 
@@ -142,7 +142,7 @@ def test_a_frozen_main_process_is_killed_with_its_family_and_one_that_beats_is_n
         "sys.exit(launcher.Launcher(sys.argv[1:], 30).run())"
     )
     command = [sys.executable, "-c", impatient, sys.executable, "-c", BEATING, str(log)]
-    environment = {**os.environ, processes.SERVICE_MARK: str(tmp_path), processes.PROGRAM_MARK: "family"}
+    environment = {**os.environ, tree.SERVICE_MARK: str(tmp_path), tree.PROGRAM_MARK: "family"}
     process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         eventually(lambda: log.exists() and "UP" in log.read_text(), say="the start of the family")
@@ -153,10 +153,10 @@ def test_a_frozen_main_process_is_killed_with_its_family_and_one_that_beats_is_n
         _, said = process.communicate(timeout=60)
         assert process.returncode == 128 + signal.SIGKILL
         assert f"(pid {main.pid}) has been silent for 3 s: it is killed" in said
-        eventually(lambda: processes.of_service(tmp_path) == [], say="the end of the family")
+        eventually(lambda: tree.of_service(tmp_path) == [], say="the end of the family")
     finally:
         process.kill()
-        processes.kill(processes.of_service(tmp_path))
+        tree.kill(tree.of_service(tmp_path))
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def supervisor(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     configuration.write_text(programs.configuration(wanted, run_dir=tmp_path, base_dir=REPOSITORY, grace_seconds=1))
     process = subprocess.Popen(
         [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
-        env={**os.environ, processes.SERVICE_MARK: str(tmp_path)},
+        env={**os.environ, tree.SERVICE_MARK: str(tmp_path)},
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -182,13 +182,13 @@ def supervisor(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     yield process
     if process.poll() is None:
         process.kill()
-    processes.kill(processes.of_service(tmp_path))
+    tree.kill(tree.of_service(tmp_path))
     process.communicate()
 
 
 def members(directory: Path, program: str) -> list[psutil.Process]:
     """The family without its launcher."""
-    return [p for p in processes.of_service(directory, program) if "upscaler_site.launcher" not in p.cmdline()]
+    return [p for p in tree.of_service(directory, program) if "upscaler_site.process.launcher" not in p.cmdline()]
 
 
 def test_the_supervisor_stops_all_families_and_leaves_nothing(
@@ -197,7 +197,7 @@ def test_the_supervisor_stops_all_families_and_leaves_nothing(
     assert members(tmp_path, "one")[0].environ()["SAYS"] == "100%, yes"
     supervisor.terminate()
     supervisor.communicate(timeout=60)
-    assert processes.of_service(tmp_path) == []
+    assert tree.of_service(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -215,24 +215,34 @@ def test_the_supervisor_starts_again_whatever_ends(
 def test_a_killed_supervisor_takes_everything_along(supervisor: subprocess.Popen[bytes], tmp_path: Path) -> None:
     supervisor.kill()
     supervisor.wait()
-    eventually(lambda: processes.of_service(tmp_path) == [], say="the end of both families")
+    eventually(lambda: tree.of_service(tmp_path) == [], say="the end of both families")
 
 
 def test_a_launcher_notices_that_its_parent_is_gone_even_without_the_kernels_word(tmp_path: Path) -> None:
     """What macOS relies on: the launcher looks for its parent."""
     log = tmp_path / "family.log"
     parent = "import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); time.sleep(600)"
-    command = [sys.executable, "-m", "upscaler_site.launcher", "5", sys.executable, "-c", FAMILY, str(log), "polite"]
-    environment = {**os.environ, processes.SERVICE_MARK: str(tmp_path), processes.PROGRAM_MARK: "family"}
+    command = [
+        sys.executable,
+        "-m",
+        "upscaler_site.process.launcher",
+        "5",
+        sys.executable,
+        "-c",
+        FAMILY,
+        str(log),
+        "polite",
+    ]
+    environment = {**os.environ, tree.SERVICE_MARK: str(tmp_path), tree.PROGRAM_MARK: "family"}
     process = subprocess.Popen([sys.executable, "-c", parent, *command], cwd=REPOSITORY, env=environment)
     try:
         eventually(lambda: log.exists() and "UP" in log.read_text(), say="the start of the family")
         process.kill()
         process.wait()
-        eventually(lambda: processes.of_service(tmp_path) == [], say="the end of the family")
+        eventually(lambda: tree.of_service(tmp_path) == [], say="the end of the family")
     finally:
         process.kill()
-        processes.kill(processes.of_service(tmp_path))
+        tree.kill(tree.of_service(tmp_path))
 
 
 @pytest.mark.parametrize("program", [Program("one", ['say "hi"']), Program("one", ["say"], {"WHAT": "it's"})])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upscaler_site.multipart import TolerantMultipart
+from upscaler_site.web.multipart import TolerantMultipart
 
 DELIMITER = b"--edge"
 

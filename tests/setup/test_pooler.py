@@ -18,7 +18,7 @@ from tests.jobs.clusters import REPOSITORY
 from tests.jobs.conftest import StartCluster, data_dir, environment, make_submission, model, start_cluster, submit  # noqa: F401 - fixtures
 from tests.jobs.test_cluster import ended
 from tests.service import free_port
-from upscaler_site.postgres_guard import as_user
+from upscaler_site.postgres.guard import as_user
 
 WARNING = "notifications do not arrive: DATABASE_URL leads through a pooler in transaction mode"
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

@@ -90,8 +90,8 @@ def test_a_killed_cluster_comes_back_without_orphans(start_service: StartService
 
 def test_a_killed_web_server_comes_back(start_service: StartService) -> None:
     service = start_service()
-    servers = [p for p in service.processes() if "upscaler_site.web_server" in p.cmdline()]
-    (master,) = [p for p in servers if (parent := p.parent()) and "upscaler_site.launcher" in parent.cmdline()]
+    servers = [p for p in service.processes() if "upscaler_site.web.server" in p.cmdline()]
+    (master,) = [p for p in servers if (parent := p.parent()) and "upscaler_site.process.launcher" in parent.cmdline()]
     master.kill()
     eventually(lambda: not master.is_running() or master.status() == psutil.STATUS_ZOMBIE)
     eventually(service.answers, seconds=120)

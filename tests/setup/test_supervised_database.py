@@ -18,8 +18,8 @@ from tests.service import Service, StartService
 from tests.setup.embedded import holder, processes_of, select_one
 from tests.setup.test_frozen_database import is_ready, submit
 from tests.tiny_models import TINY_MODEL, write_tiny_weights
-from upscaler_site.embedded_postgres import EmbeddedPostgres
-from upscaler_site.postgres_supervisor import DEATHS, PostgresSupervisor
+from upscaler_site.postgres.embedded import EmbeddedPostgres
+from upscaler_site.postgres.supervisor import DEATHS, PostgresSupervisor
 
 
 class Watched:

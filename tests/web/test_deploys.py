@@ -54,7 +54,8 @@ def stop_web_process(server: WebServer) -> psutil.Process:
     (main,) = [
         process
         for process in server.processes()
-        if process.cmdline()[-1:] == ["upscaler_site.web_server"] and "upscaler_site.launcher" not in process.cmdline()
+        if process.cmdline()[-1:] == ["upscaler_site.web.server"]
+        and "upscaler_site.process.launcher" not in process.cmdline()
     ]
     main.send_signal(signal.SIGTERM)
     return main

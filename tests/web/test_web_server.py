@@ -8,7 +8,7 @@ import sys
 
 from tests.eventually import eventually
 from tests.web.conftest import StartWeb
-from upscaler_site import web_server
+from upscaler_site.web import server as web_server
 
 
 def test_it_raises_its_limit_on_open_files() -> None:
@@ -35,7 +35,7 @@ def test_a_port_that_cannot_be_had_is_said_in_one_line() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        command = [sys.executable, "-m", "upscaler_site.web_server"]
+        command = [sys.executable, "-m", "upscaler_site.web.server"]
         done = subprocess.run(
             command, env={**os.environ, "PORT": port}, capture_output=True, text=True, check=False, timeout=120
         )

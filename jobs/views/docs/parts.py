@@ -1,6 +1,6 @@
 """What the descriptions are put together from.
 
-``x-errors`` names error codes, which upscaler_site/schema.py spells out.
+``x-errors`` names error codes, which upscaler_site/api/schema.py spells out.
 """
 
 from collections.abc import Callable, Sequence

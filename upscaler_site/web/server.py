@@ -1,4 +1,4 @@
-"""``python -m upscaler_site.web_server``: the web server, WEB_WORKERS processes behind one socket.
+"""``python -m upscaler_site.web.server``: the web server, WEB_WORKERS processes behind one socket.
 
 uvicorn reads requests in one thread per process (http_protocol.py, request_body.py); a request that is complete gets a
 thread of its own (asgi.py). The process that is started here only watches over the others: it replaces one that died
@@ -17,7 +17,7 @@ import uvicorn
 from django.conf import settings
 from uvicorn.supervisors import Multiprocess
 
-from upscaler_site.http_protocol import MAX_HEADER_BYTES
+from upscaler_site.web.http_protocol import MAX_HEADER_BYTES
 
 KEEP_ALIVE_SECONDS = 15
 
@@ -33,7 +33,7 @@ def configuration() -> uvicorn.Config:
     return uvicorn.Config(
         "upscaler_site.asgi:application",
         workers=settings.WEB_WORKERS,
-        http="upscaler_site.http_protocol:DeadlineProtocol",
+        http="upscaler_site.web.http_protocol:DeadlineProtocol",
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         ws="none",
         loop="asyncio",

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views import csrf, defaults
 
-from upscaler_site.errors import answer_for, plain_answer
+from upscaler_site.api.errors import answer_for, plain_answer
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from upscaler_site import env
+from upscaler_site.conf import env
 
 VARIABLE = "UPSCALER_DATA_DIR"
-_BASE_DIR = Path(__file__).resolve().parent.parent
+_BASE_DIR = Path(__file__).resolve().parent.parent.parent
 #: Some file systems take an empty file on a full disk; no file system takes this much.
 _PROBE_BYTES = 64 * 1024
 #: What writing to an open file may raise; the error does not name the file then.

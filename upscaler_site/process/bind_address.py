@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from upscaler_site import env
+from upscaler_site.conf import env
 
 _REGISTERED = 1024
 _PLAIN_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")

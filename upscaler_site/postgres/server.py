@@ -1,4 +1,4 @@
-"""The embedded Postgres's own programs: make the cluster, start it, reach it. Who may stop it: embedded_postgres.py."""
+"""The embedded Postgres's own programs: make the cluster, start it, reach it. Who may stop it: embedded.py."""
 
 import errno
 import os
@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import psycopg
 
-from upscaler_site import data_directory, postgres_guard
+from upscaler_site.conf import data_directory
+from upscaler_site.postgres import guard
 
 with warnings.catch_warnings():
     # On import it looks for a runtime directory, which is not used here, and warns on hosts without one.
@@ -128,7 +129,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start the server and wait until it takes connections. Children of one that was killed are ended before."""
-        postgres_guard.clear_away(self.places.data)
+        guard.clear_away(self.places.data)
         log = self.places.log
         if log.exists() and log.stat().st_size > LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
@@ -158,7 +159,7 @@ class Cluster:
 
     def runs(self) -> bool:
         """Whether the server's first process lives, be it ever so busy or frozen."""
-        return postgres_guard.postmaster(self.places.data) is not None
+        return guard.postmaster(self.places.data) is not None
 
     def answers(self) -> bool:
         """Whether the server takes connections: the pid file alone proves nothing after a crash of the machine."""
@@ -208,7 +209,7 @@ class Cluster:
                 cwd=cwd,
                 env={**os.environ, "LC_ALL": "C"},
                 check=False,
-                **postgres_guard.as_user(self.system_user),
+                **guard.as_user(self.system_user),
             )
         if done.returncode:
             said = output.read_text(errors="replace").strip()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from upscaler_site import processes
+from upscaler_site.process import tree
 
 #: Seconds beyond STOP_GRACE_SECONDS before a program is killed; each layer waits a little longer than the one below.
 LAUNCHER_MARGIN = 3
@@ -24,12 +24,12 @@ class Program:
 
 def web() -> Program:
     """The web server."""
-    return Program("web", [sys.executable, "-m", "upscaler_site.web_server"])
+    return Program("web", [sys.executable, "-m", "upscaler_site.web.server"])
 
 
 def cluster(name: str, queue: str, environment: Mapping[str, str] | None = None) -> Program:
     """A django-q2 cluster that serves ``queue``."""
-    command = [sys.executable, str(Path(__file__).resolve().parent.parent / "manage.py"), "qcluster"]
+    command = [sys.executable, str(Path(__file__).resolve().parent.parent.parent / "manage.py"), "qcluster"]
     return Program(name, command, {"Q_CLUSTER_NAME": queue, **(environment or {})})
 
 
@@ -65,9 +65,9 @@ def configuration(programs: Sequence[Program], *, run_dir: Path, base_dir: Path,
         "[group:upscaler]",
         f"programs={','.join(program.name for program in programs)}",
     ]
-    launcher = [sys.executable, "-m", "upscaler_site.launcher", str(grace_seconds + LAUNCHER_MARGIN)]
+    launcher = [sys.executable, "-m", "upscaler_site.process.launcher", str(grace_seconds + LAUNCHER_MARGIN)]
     for program in programs:
-        environment = {processes.PROGRAM_MARK: program.name, **program.environment}
+        environment = {tree.PROGRAM_MARK: program.name, **program.environment}
         lines += [
             "",
             f"[program:{program.name}]",

@@ -8,7 +8,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
-from upscaler_site.error_examples import ALWAYS, BY_OPERATION, EXAMPLES, WITH_BODY
+from upscaler_site.api.error_examples import ALWAYS, BY_OPERATION, EXAMPLES, WITH_BODY
 
 ERROR = {
     "type": "object",

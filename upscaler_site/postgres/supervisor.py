@@ -8,8 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from upscaler_site.embedded_postgres import EmbeddedPostgres
-from upscaler_site.postgres_cluster import EmbeddedPostgresError
+from upscaler_site.postgres.embedded import EmbeddedPostgres
+from upscaler_site.postgres.server import EmbeddedPostgresError
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Runs one program for the supervisor and sees that nothing of it is left when it ends.
 
-``python -m upscaler_site.launcher GRACE_SECONDS command …``. A django-q cluster and the web server are families of
-processes, which misbehave in ways that a plain supervisor cannot mend (each seen by experiment):
+``python -m upscaler_site.process.launcher GRACE_SECONDS command …``. A django-q cluster and the web server are families
+of processes, which misbehave in ways that a plain supervisor cannot mend (each seen by experiment):
 
 - SIGTERM to the whole group hangs a cluster: the signal goes to the main process alone;
 - a main process killed by -9 leaves its children running: the rest of the group is killed when the main one ends;
@@ -25,7 +25,7 @@ from types import FrameType
 import psutil
 
 from jobs.processes.heartbeat import VARIABLE, Listener
-from upscaler_site import processes
+from upscaler_site.process import tree
 
 POLL_SECONDS = 0.1
 #: A program that shows a heartbeat may be without one for so long.
@@ -54,7 +54,7 @@ class Launcher:
             env={**os.environ, VARIABLE: str(heartbeat.write)},
             pass_fds=[heartbeat.write],
             process_group=0,
-            preexec_fn=processes.dies_with_parent(),  # noqa: PLW1509 - no other thread runs here: Python is safe there
+            preexec_fn=tree.dies_with_parent(),  # noqa: PLW1509 - no other thread runs here: Python is safe there
         )
         code = self._watch(main, heartbeat)
         with suppress(ProcessLookupError):
@@ -86,16 +86,16 @@ class Launcher:
 
     def _clear_leftovers(self) -> None:
         """Wait for the family of a launcher that was killed, then kill what is left of it."""
-        mark, name = os.environ.get(processes.SERVICE_MARK), os.environ.get(processes.PROGRAM_MARK)
+        mark, name = os.environ.get(tree.SERVICE_MARK), os.environ.get(tree.PROGRAM_MARK)
         if not mark or not name:
             return
         limit = time.monotonic() + self.grace_seconds
         while not self.stopping:
-            left = [process for process in processes.of_service(Path(mark), name) if not _is_ancestor(process)]
+            left = [process for process in tree.of_service(Path(mark), name) if not _is_ancestor(process)]
             if not left:
                 return
             if time.monotonic() > limit:
-                processes.kill(left)
+                tree.kill(left)
                 return
             psutil.wait_procs(left, timeout=0.5)
 

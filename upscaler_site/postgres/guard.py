@@ -1,8 +1,8 @@
 """Stops the embedded Postgres once nobody uses it any more, however its users ended.
 
-Run as a script by embedded_postgres.py, with nothing but the standard library while it waits, since it lives as long
+Run as a script by embedded.py, with nothing but the standard library while it waits, since it lives as long
 as the server:
-``postgres_guard.py USERS_LOCK GUARD_LOCK SYSTEM_USER pg_ctl … stop -m``.
+``guard.py USERS_LOCK GUARD_LOCK SYSTEM_USER pg_ctl … stop -m``.
 """
 
 import fcntl

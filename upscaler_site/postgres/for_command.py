@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 from django.conf import settings
 
-from upscaler_site.database import database_from
-from upscaler_site.embedded_postgres import EmbeddedPostgres, exists_in, is_wanted
-from upscaler_site.postgres_cluster import EmbeddedPostgresError
+from upscaler_site.postgres.embedded import EmbeddedPostgres, exists_in, is_wanted
+from upscaler_site.postgres.server import EmbeddedPostgresError
+from upscaler_site.postgres.url import database_from
 
 #: Commands that ask the database nothing.
 WITHOUT_DATABASE = {

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from upscaler_site.errors import answer_to, plain_answer
-from upscaler_site.request_errors import REFUSAL
-from upscaler_site.request_id import current_request_id
+from upscaler_site.api.errors import answer_to, plain_answer
+from upscaler_site.logs.request_id import current_request_id
+from upscaler_site.web.request_errors import REFUSAL
 
 _GOOD_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 

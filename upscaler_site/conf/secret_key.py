@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from upscaler_site import data_directory
+from upscaler_site.conf import data_directory
 
 
 def secret_key_for(data_dir: Path, given: str) -> str:

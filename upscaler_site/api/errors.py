@@ -30,7 +30,7 @@ from jobs.engine import errors as engine
 from jobs.views.downloads import PreconditionFailed
 from jobs.views.ranges import RangeNotSatisfiable
 from modelstore import errors as models
-from upscaler_site import request_errors as requests
+from upscaler_site.web import request_errors as requests
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.http import FileResponse
 
 from jobs.peer import HAS_LEFT
-from upscaler_site.access_log import Message, Send
+from upscaler_site.logs.access_log import Message, Send
 
 _LOOPBACK = ("127.0.0.1", "::1")
 #: Each piece of a file costs a change of threads, and waits in memory for a caller who takes it slowly.

@@ -1,6 +1,6 @@
 """What the web server itself refuses, before Django looks at a request. errors.py knows the statuses.
 
-The refusal travels to Django in the environ (api_edge.py answers it there), so that it is counted, logged and given the
+The refusal travels to Django in the environ (api/middleware.py answers it there), so that it is counted, logged and given the
 headers that every answer has.
 """
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.utils.http import parse_header_parameters
 
-from upscaler_site.multipart import TolerantMultipart
+from upscaler_site.web.multipart import TolerantMultipart
 
 
 class Request(WSGIRequest):

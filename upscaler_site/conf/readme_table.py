@@ -1,13 +1,13 @@
-"""The README's table of settings, made from the settings: ``python -m upscaler_site.configuration_table``."""
+"""The README's table of settings, made from the settings: ``python -m upscaler_site.conf.readme_table``."""
 
 import importlib
 import os
 import re
 from pathlib import Path
 
-from upscaler_site import env
+from upscaler_site.conf import env
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+README = Path(__file__).resolve().parent.parent.parent / "README.md"
 BEGIN, END = "<!-- configuration: begin -->", "<!-- configuration: end -->"
 
 

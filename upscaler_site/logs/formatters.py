@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from upscaler_site.request_id import current_request_id
+from upscaler_site.logs.request_id import current_request_id
 
 #: A value runs to the next key or the end: device names and reasons contain spaces.
 _PAIR = re.compile(r"(?:^|\s)([a-z_]+)=(.*?)(?=\s+[a-z_]+=|$)", re.DOTALL)

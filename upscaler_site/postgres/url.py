@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 #: For every connection, as libpq names them; a parameter in DATABASE_URL goes before. A host that is gone is noticed in
 #: 25 s where nothing is under way and in 15 s where something is; who waits for an answer gives up by itself
-#: (DATABASE_TIMEOUT_SECONDS, upscaler_site/database_backend).
+#: (DATABASE_TIMEOUT_SECONDS, upscaler_site/postgres/backend).
 DEADLINES = {
     "connect_timeout": "5",
     "keepalives": "1",
@@ -26,7 +26,7 @@ def database_from(url: str, password: str = "") -> dict[str, Any]:
     sets DATABASE_URL to the embedded Postgres before.
     """
     base: dict[str, Any] = {
-        "ENGINE": "upscaler_site.database_backend",
+        "ENGINE": "upscaler_site.postgres.backend",
         # Not a pool: django-q2 forks, and a pool's sockets shared by two processes corrupt each other's answers.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,

@@ -11,7 +11,7 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 _LINE = '%(forwarded)s %(address)s "%(method)s %(path)s" %(status)s %(bytes)s %(milliseconds)sms request=%(request)s'
-#: log_lines.py gives the pieces of its lines keys of their own.
+#: formatters.py gives the pieces of its lines keys of their own.
 _log = logging.getLogger("upscaler.access")
 
 

@@ -10,13 +10,13 @@ import django_stubs_ext
 from corsheaders.defaults import default_headers
 from csp.constants import SELF
 
-from upscaler_site.api_description import DESCRIPTION
-from upscaler_site.version import VERSION
+from upscaler_site.api.description import DESCRIPTION
+from upscaler_site.conf.version import VERSION
 
 # Lets typed code say `admin.ModelAdmin[Job]`: Django's own classes cannot be subscripted at run time.
 django_stubs_ext.monkeypatch()
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
 UPSCALER_VERSION = VERSION
 
 # --- Django -----------------------------------------------------------------------------------------------------------
@@ -39,13 +39,13 @@ INSTALLED_APPS = [
     "monitoring",
 ]
 MIDDLEWARE = [
-    "upscaler_site.api_edge.RequestIdMiddleware",
+    "upscaler_site.api.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "monitoring.requests.CountRequests",
     "csp.middleware.CSPMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "upscaler_site.api_edge.ApiEdgeMiddleware",
+    "upscaler_site.api.middleware.ApiEdgeMiddleware",
     "jobs.callers.throttle.RateLimitHeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -55,7 +55,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-CSRF_FAILURE_VIEW = "upscaler_site.error_pages.csrf_failure"
+CSRF_FAILURE_VIEW = "upscaler_site.api.error_pages.csrf_failure"
 ROOT_URLCONF = "upscaler_site.urls"
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
@@ -146,8 +146,8 @@ CORS_EXPOSE_HEADERS = [
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["upscaler_site.negotiation.StrictJSONParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "upscaler_site.negotiation.FirstRenderer",
+    "DEFAULT_PARSER_CLASSES": ["upscaler_site.api.negotiation.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "upscaler_site.api.negotiation.FirstRenderer",
     "URL_FORMAT_OVERRIDE": None,  # `format` is the picture's
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "jobs.callers.access.KeyAuthentication",  # first: its WWW-Authenticate makes a refusal a 401
@@ -157,7 +157,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["jobs.callers.access.ScopePermission"],
     "DEFAULT_THROTTLE_CLASSES": ["jobs.callers.throttle.ScopeThrottle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "upscaler_site.errors.exception_handler",
+    "EXCEPTION_HANDLER": "upscaler_site.api.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -171,8 +171,11 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "LICENSE": {"name": "BSD-3-Clause"},
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "PREPROCESSING_HOOKS": ["upscaler_site.schema.only_the_api"],
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "upscaler_site.schema.document_errors"],
+    "PREPROCESSING_HOOKS": ["upscaler_site.api.schema.only_the_api"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "upscaler_site.api.schema.document_errors",
+    ],
     "ENUM_NAME_OVERRIDES": {"JobStatus": "jobs.states.Status"},
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }

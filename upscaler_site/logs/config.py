@@ -10,12 +10,14 @@ def logging_from(log_format: str, level: str) -> dict[str, Any]:
 
     The formatter is named, not imported: settings are read before anything else of ours is needed.
     """
-    formatter = {"text": "upscaler_site.log_lines.TextLines", "json": "upscaler_site.log_lines.JsonLines"}[log_format]
+    formatter = {"text": "upscaler_site.logs.formatters.TextLines", "json": "upscaler_site.logs.formatters.JsonLines"}[
+        log_format
+    ]
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
-        "filters": {"one_line": {"()": "upscaler_site.log_lines.OneLineRefusal"}},
+        "filters": {"one_line": {"()": "upscaler_site.logs.formatters.OneLineRefusal"}},
         "handlers": {
             "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
             "refusals": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["one_line"]},

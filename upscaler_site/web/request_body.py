@@ -16,9 +16,9 @@ from django.conf import settings
 
 from jobs.submitting.undoing import disk_that_may_be_full
 from jobs.submitting.uploads import require_disk
-from upscaler_site.access_log import Message
-from upscaler_site.http_protocol import seconds_for
-from upscaler_site.request_errors import BodyTooSlow
+from upscaler_site.logs.access_log import Message
+from upscaler_site.web.http_protocol import seconds_for
+from upscaler_site.web.request_errors import BodyTooSlow
 
 Receive = Callable[[], Awaitable[Message]]
 

@@ -1,0 +1,1 @@
+"""Settings: environment variables read once, defaults, secret key, data directory."""

@@ -1,0 +1,1 @@
+"""Log lines: format, request ids, access log."""

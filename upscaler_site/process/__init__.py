@@ -1,0 +1,1 @@
+"""Processes of the service: programs, launcher, addresses, devices, banner."""

@@ -1,0 +1,1 @@
+"""The web server: connections with deadlines, bodies read before a thread is given, WSGI behind."""
