@@ -140,8 +140,8 @@ def run(scratch: Path, server: Path, url: str, gave_up: list[str], arguments: ar
     from django.db import connection
 
     from jobs.models import Job
-    from jobs.processes.insisting import insist
     from jobs.states import LIVE
+    from jobs.worker.db_retry import insist
     from tests.jobs.clusters import RunningCluster
     from tests.jobs.conftest import write_model
     from tests.tiny_models import write_tiny_weights
@@ -199,7 +199,7 @@ def submit(model: str, number: int) -> bool:
 
     from jobs.errors import IdempotencyInProgress
     from jobs.options import JobOptions
-    from jobs.submitting import intake
+    from jobs.submission import submit as intake
     from tests.jobs.conftest import picture
 
     submission = intake.Submission(model, JobOptions(tile_size=32), idempotency_key=f"picture-{number}")
@@ -215,9 +215,9 @@ def report(clusters: "list[RunningCluster]", submitted: int, directory: Path) ->
     """Print what became of the jobs and of the files below ``directory``; whether anything is wrong."""
     from django.db.models import Sum
 
-    from jobs import files, retention
     from jobs.models import Job
     from jobs.states import LIVE, Status
+    from jobs.storage import files, retention
 
     accepted: Counter[str] = Counter()
     for cluster in clusters:

@@ -75,7 +75,7 @@ def enqueue(broker: str) -> None:
     from django_q.brokers.orm import ORM
     from django_q.tasks import async_task
 
-    from jobs.broker import PostgresBroker
+    from jobs.queue.broker import PostgresBroker
 
     chosen = PostgresBroker("io") if broker == "own" else ORM("io")
     async_task("benchmarks.queue_tasks.note", time.time(), broker=chosen)
@@ -156,7 +156,7 @@ def server_times() -> list[float]:
     """Milliseconds of the claim's statement inside the server: without this process, the trip and the COMMIT."""
     from django.db import connection, transaction
 
-    from jobs.models.verbs import CHANNEL, CLAIM
+    from jobs.models.job_queryset import CHANNEL, CLAIM
 
     values: dict[str, Any] = {
         "token": uuid.uuid4(),

@@ -73,7 +73,7 @@ def main() -> None:
     from django.db import connection
     from django.utils import timezone
 
-    from jobs.listing import Filters, page_of
+    from jobs.api.pagination import Filters, page_of
     from jobs.models import ApiKey, Batch, Job
 
     stack = ExitStack()

@@ -17,16 +17,16 @@ class JobsConfig(AppConfig):
         """Connect the cluster's signals, and make the directory in which Django's upload handler starts its files."""
         from django_q import signals  # noqa: PLC0415 - needs the registry of apps
 
-        from jobs import checks, model_use  # noqa: F401, PLC0415 - as above; importing registers the checks
-        from jobs.processes import cluster  # noqa: PLC0415 - as above
+        from jobs import checks, model_usage  # noqa: F401, PLC0415 - as above; importing registers the checks
+        from jobs.queue import shared_state  # noqa: PLC0415 - as above
         from modelstore import usage  # noqa: PLC0415 - as above
 
-        signals.post_spawn.connect(cluster.worker_started, dispatch_uid="jobs.worker_started")
-        signals.pre_execute.connect(cluster.task_picked, dispatch_uid="jobs.task_picked")
-        signals.post_execute_in_worker.connect(cluster.task_done, dispatch_uid="jobs.task_done")
-        signals.post_execute.connect(cluster.result_collected, dispatch_uid="jobs.result_collected")
-        usage.register(model_use.unfinished_jobs)
-        usage.register_loaded(model_use.loaded_in)
+        signals.post_spawn.connect(shared_state.worker_started, dispatch_uid="jobs.worker_started")
+        signals.pre_execute.connect(shared_state.task_picked, dispatch_uid="jobs.task_picked")
+        signals.post_execute_in_worker.connect(shared_state.task_done, dispatch_uid="jobs.task_done")
+        signals.post_execute.connect(shared_state.result_collected, dispatch_uid="jobs.result_collected")
+        usage.register(model_usage.unfinished_jobs)
+        usage.register_loaded(model_usage.loaded_in)
         try:
             Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
         except OSError as error:

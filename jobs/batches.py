@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from zipstream import ZipStream
 
-from jobs.archive import names_for, stream_zip
 from jobs.models import Batch, Job
 from jobs.states import LIVE, Status
+from jobs.storage.archive import names_for, stream_zip
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ class MonitoringConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what Django only finds when it is imported."""
-        from jobs import upkeep  # noqa: PLC0415 - models exist only now
+        from jobs.queue import periodic  # noqa: PLC0415 - models exist only now
         from monitoring import checks, groups, ledger  # noqa: F401, PLC0415 - as above; importing registers the checks
 
         # This app is migrated last, so the permissions of all others exist by then.
         pre_migrate.connect(groups.note_permissions, sender=self, dispatch_uid="monitoring.groups.note")
         post_migrate.connect(groups.create_groups, sender=self, dispatch_uid="monitoring.groups")
-        upkeep.register("ledger", ledger.upkeep)
+        periodic.register("ledger", ledger.upkeep)

@@ -23,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from jobs import deadlines
-from jobs.callers.client_address import client_address
+from jobs.auth.client_ip import client_address
 from jobs.errors import one_line
 from jobs.models import Job, Worker
 from jobs.states import Priority, Status

@@ -19,10 +19,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
-from jobs import retention
-from jobs.admin import columns
+from jobs.admin import formatting
 from jobs.models import Job, Worker
 from jobs.states import Priority, Status
+from jobs.storage import retention
 from monitoring import charts, health, ledger, stats, system
 from monitoring import queue as waiting
 
@@ -60,7 +60,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         "title": _("Operations"),
         "form": form,
         "found": found,
-        "found_bytes": columns.byte_size(found.bytes) if found else "",
+        "found_bytes": formatting.byte_size(found.bytes) if found else "",
         "may_clean": may_clean,
         "period": period,
         "periods": [(charts.PERIODS[name], label) for name, label in _period_names()],
@@ -74,7 +74,7 @@ def _clean(request: HttpRequest, hours: int) -> HttpResponse:
     text = _("Cleaned up %(jobs)d jobs and %(files)d files, %(bytes)s.") % {
         "jobs": report.jobs,
         "files": report.files + report.orphans,
-        "bytes": columns.byte_size(report.bytes),
+        "bytes": formatting.byte_size(report.bytes),
     }
     messages.success(request, text)
     if report.failed:
@@ -101,7 +101,7 @@ def _state(period: charts.Period) -> dict[str, Any]:
         "findings": health.readiness(),
         "queue": [(priority.label, by_priority.get(priority.value, 0)) for priority in reversed(Priority)],
         "queued": sum(by_priority.values()),
-        "oldest": columns.seconds(waiting.oldest_wait_seconds() if by_priority else None),
+        "oldest": formatting.seconds(waiting.oldest_wait_seconds() if by_priority else None),
         "processing": Job.objects.filter(status=Status.PROCESSING).count(),
         "workers": [_worker(worker, worker.pk in alive) for worker in workers],
         "alive": len(alive),
@@ -126,9 +126,11 @@ def _worker(worker: Worker, is_alive: bool) -> dict[str, Any]:
         "row": worker,
         "state": state,
         "label": {"busy": _("at work"), "alive": _("idle"), "silent": _("silent")}[state],
-        "seen": columns.age(worker.seen_at),
-        "running": columns.age(worker.started_at),
-        "memory": f"{columns.byte_size(worker.memory_used)} / {columns.byte_size(total)}" if total else columns.DASH,
+        "seen": formatting.age(worker.seen_at),
+        "running": formatting.age(worker.started_at),
+        "memory": f"{formatting.byte_size(worker.memory_used)} / {formatting.byte_size(total)}"
+        if total
+        else formatting.DASH,
         "memory_share": round(1000 * (worker.memory_used or 0) / total) if total else 0,
     }
 
@@ -146,8 +148,8 @@ def _disks() -> list[dict[str, Any]]:
         percent = round(usage.percent)
         disks[device] = {
             "labels": [label],
-            "free": columns.byte_size(usage.free),
-            "total": columns.byte_size(usage.total),
+            "free": formatting.byte_size(usage.free),
+            "total": formatting.byte_size(usage.total),
             "percent": percent,
             "share": percent * 10,
             "high": percent >= DISK_HIGH_PERCENT,

@@ -22,7 +22,7 @@ django.setup(set_prefix=False)
 from django.conf import settings  # noqa: E402 - these need Django set up
 
 from jobs.errors import JobError  # noqa: E402 - as above
-from jobs.waiting import hub  # noqa: E402 - as above
+from jobs.progress.hub import hub  # noqa: E402 - as above
 from monitoring.requests import counter  # noqa: E402 - as above
 from upscaler_site.logs.access_log import Message, Send, Sending  # noqa: E402 - as above
 from upscaler_site.web import admission  # noqa: E402 - as above

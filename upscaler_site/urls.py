@@ -24,5 +24,5 @@ urlpatterns = [
     path("api/docs", api_pages.swagger, name="docs"),
     path("api/redoc", api_pages.redoc, name="redoc"),
     path("api/v1/", include("modelstore.urls")),
-    path("api/v1/", include("jobs.urls")),
+    path("api/v1/", include("jobs.api.urls")),
 ]

@@ -8,7 +8,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
 django.setup(set_prefix=False)
 
-from jobs.pooler import warn_of_pooler  # noqa: E402 - these need Django set up
+from jobs.queue.pooler import warn_of_pooler  # noqa: E402 - these need Django set up
 from monitoring.requests import counter  # noqa: E402 - as above
 from upscaler_site.web.wsgi_handler import Handler  # noqa: E402 - as above
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from jobs.callers import keys
+from jobs.auth import api_keys
 from jobs.models.api_key import ApiKey, Scope
 from jobs.webhooks.signing import secrets_for
 
@@ -72,7 +72,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         if change:
             ApiKey.objects.filter(pk=obj.pk).update(name=obj.name)
             return
-        key, text = keys.issue(obj.name, obj.scopes, expires_at=obj.expires_at)
+        key, text = api_keys.issue(obj.name, obj.scopes, expires_at=obj.expires_at)
         obj.pk, obj.prefix, obj.digest = key.pk, key.prefix, key.digest
         obj.issued_text = text  # type: ignore[attr-defined]  # for response_add alone: no field, never stored
 
@@ -93,7 +93,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     def revoke_keys(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Revoke for good."""
         chosen = list(queryset)
-        revoked = keys.revoke(chosen)
+        revoked = api_keys.revoke(chosen)
         text = ngettext("%(n)d key revoked.", "%(n)d keys revoked.", revoked) % {"n": revoked}
         self.message_user(request, text, messages.SUCCESS if revoked else messages.WARNING)
         if revoked < len(chosen):
@@ -111,4 +111,4 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
 
     @admin.display(description=_("valid"), boolean=True)
     def state(self, key: ApiKey) -> bool:
-        return keys.is_valid(key)
+        return api_keys.is_valid(key)

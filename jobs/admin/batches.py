@@ -12,8 +12,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobs.admin import columns
-from jobs.admin.paging import BoundedPaginator
+from jobs.admin import formatting
+from jobs.admin.paginator import BoundedPaginator
 from jobs.admin.read_only import LookedAt
 from jobs.models import Batch, Job
 from jobs.states import Status
@@ -47,7 +47,7 @@ class BatchAdmin(LookedAt, admin.ModelAdmin[Batch]):
             _count_jobs([batch])
         counts = [(batch.job_counts.get(status, 0), status, label) for status, label in Status.choices]
         badges = format_html_join(
-            " ", "{} {}", ((columns.badge(status, str(label)), count) for count, status, label in counts if count)
+            " ", "{} {}", ((formatting.badge(status, str(label)), count) for count, status, label in counts if count)
         )
         return format_html('<a href="{}?q={}">{}</a>', reverse("admin:jobs_job_changelist"), batch.pk, badges or "–")
 
@@ -62,7 +62,7 @@ class BatchAdmin(LookedAt, admin.ModelAdmin[Batch]):
 
     @admin.display(description=_("age"), ordering="created_at")
     def age(self, batch: Batch) -> SafeString | str:
-        return columns.age(batch.created_at)
+        return formatting.age(batch.created_at)
 
 
 def _count_jobs(batches: Sequence[Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from jobs.admin import columns
+from jobs.admin import formatting
 from jobs.models import Job
 
 #: The order in which a picture passes them.
@@ -50,7 +50,7 @@ def sections(job: Job) -> list[Section]:
             _known(
                 (_("file"), job.input_name),
                 (_("input"), f"{job.input_width}×{job.input_height} px {job.input_format.upper()}"),
-                (_("input size"), columns.byte_size(job.input_bytes)),
+                (_("input size"), formatting.byte_size(job.input_bytes)),
                 (_("frames"), job.input_frames if job.input_frames > 1 else None),
                 (
                     _("result"),
@@ -58,7 +58,7 @@ def sections(job: Job) -> list[Section]:
                     if job.result_width
                     else None,
                 ),
-                (_("result size"), columns.byte_size(job.result_bytes) if job.result_bytes else None),
+                (_("result size"), formatting.byte_size(job.result_bytes) if job.result_bytes else None),
                 (_("reused from"), job.reused_from),
             ),
         ),
@@ -69,7 +69,7 @@ def sections(job: Job) -> list[Section]:
                 (_("created"), _moment(job.created_at)),
                 (_("started"), _moment(job.started_at)),
                 (_("ended"), _moment(job.finished_at)),
-                (_("took"), columns.seconds(job.processing_seconds) if job.processing_seconds is not None else None),
+                (_("took"), formatting.seconds(job.processing_seconds) if job.processing_seconds is not None else None),
                 (_("attempts"), job.attempts),
                 (_("worker"), job.worker),
                 (_("API key"), job.api_key),
@@ -114,7 +114,7 @@ def spans(job: Job) -> list[Span]:
     for name in SPANS:
         if name in values:
             share = values[name] / total if total else 0.0
-            found.append(Span(name, columns.seconds(values[name]), round(1000 * start), max(1, round(1000 * share))))
+            found.append(Span(name, formatting.seconds(values[name]), round(1000 * start), max(1, round(1000 * share))))
             start += share
     return found
 

@@ -11,9 +11,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobs.admin import columns, deeds, details, pictures
+from jobs.admin import actions as deeds
+from jobs.admin import details, formatting, pictures
 from jobs.admin.filters import AgeFilter, ApiKeyFilter, ModelFilter
-from jobs.admin.paging import BoundedPaginator
+from jobs.admin.paginator import BoundedPaginator
 from jobs.admin.read_only import ReadOnly
 from jobs.admin.search import find
 from jobs.models import Job, WebhookMessage
@@ -77,7 +78,7 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
 
     @admin.display(description="")
     def picture(self, job: Job) -> SafeString:
-        return columns.thumbnail(job)
+        return formatting.thumbnail(job)
 
     @admin.display(description=_("job"))
     def short_id(self, job: Job) -> str:
@@ -85,23 +86,23 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
 
     @admin.display(description=_("state"))
     def state(self, job: Job) -> SafeString:
-        shown = columns.badge(job.status, job.get_status_display())
+        shown = formatting.badge(job.status, job.get_status_display())
         more: SafeString | str = job.error_code if job.status == Status.FAILED else ""
         if job.status == Status.PROCESSING:
-            more = columns.progress(job)
+            more = formatting.progress(job)
         return format_html("{}<div class=more>{}</div>", shown, more) if more else shown
 
     @admin.display(description=_("size"))
     def size(self, job: Job) -> SafeString:
-        return columns.size(job)
+        return formatting.size(job)
 
     @admin.display(description=_("took"))
     def seconds(self, job: Job) -> str:
-        return columns.seconds(job.processing_seconds)
+        return formatting.seconds(job.processing_seconds)
 
     @admin.display(description=_("age"), ordering="created_at")
     def age(self, job: Job) -> SafeString | str:
-        return columns.age(job.created_at)
+        return formatting.age(job.created_at)
 
     # --- One job
 
@@ -131,8 +132,8 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
             "job": job,
             "sections": details.sections(job),
             "spans": details.spans(job),
-            "badge": columns.badge(job.status, job.get_status_display()),
-            "progress": columns.progress(job),
+            "badge": formatting.badge(job.status, job.get_status_display()),
+            "progress": formatting.progress(job),
             "may_operate": self.has_operate_permission(request),
             "may_delete": self.has_delete_permission(request),
             "deeds": deeds.open_to(job),

@@ -7,7 +7,7 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
 from django.utils.translation import ngettext
 
-from jobs.callers.login_throttling import Attempt
+from jobs.auth.login_throttling import Attempt
 
 
 class LoginForm(AdminAuthenticationForm):

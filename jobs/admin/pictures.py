@@ -8,11 +8,11 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 
-from jobs import file_names, files
-from jobs.admin import renditions
+from jobs.admin import thumbnails
 from jobs.models import Job
+from jobs.storage import file_names, files
 
-RENDER: dict[str, Callable[[Job, str], bytes]] = {"input": renditions.of_input, "result": renditions.of_result}
+RENDER: dict[str, Callable[[Job, str], bytes]] = {"input": thumbnails.of_input, "result": thumbnails.of_result}
 #: Pictures of one job do not change, but a retried job has another result: the tag below is asked for again.
 CACHE = "private, max-age=60"
 
@@ -20,7 +20,7 @@ CACHE = "private, max-age=60"
 def rendition(request: HttpRequest, allowed: bool, job_id: Any, kind: str, size: str) -> HttpResponse:
     """Answer with a WebP; 404 says why there is none."""
     job = _job(allowed, job_id, kind)
-    if size not in renditions.SIDES:
+    if size not in thumbnails.SIDES:
         raise Http404("no such size")
     tag = quote_etag(f"{job.pk}-{job.result_sha256 if kind == 'result' else job.input_sha256}-{size}")
     headers = {"Cache-Control": CACHE, "ETag": tag}
@@ -29,9 +29,9 @@ def rendition(request: HttpRequest, allowed: bool, job_id: Any, kind: str, size:
         return HttpResponse(status=conditional.status_code, headers=headers)
     try:
         body = RENDER[kind](job, size)
-    except renditions.NoRendition as reason:
+    except thumbnails.NoRendition as reason:
         return HttpResponse(f"{reason}\n", status=404, content_type="text/plain; charset=utf-8")
-    return HttpResponse(body, content_type=renditions.CONTENT_TYPE, headers=headers)
+    return HttpResponse(body, content_type=thumbnails.CONTENT_TYPE, headers=headers)
 
 
 def original(allowed: bool, job_id: Any, kind: str) -> FileResponse:

@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
-from jobs.admin import columns
+from jobs.admin import formatting
 from jobs.admin.read_only import LookedAt
 from jobs.models import Worker
 
@@ -30,7 +30,7 @@ class WorkerAdmin(LookedAt, admin.ModelAdmin[Worker]):
     def memory(self, worker: Worker) -> str:
         if worker.memory_total is None:
             return "–"
-        return f"{columns.byte_size(worker.memory_used)} / {columns.byte_size(worker.memory_total)}"
+        return f"{formatting.byte_size(worker.memory_used)} / {formatting.byte_size(worker.memory_total)}"
 
     @admin.display(description=_("job"))
     def job(self, worker: Worker) -> SafeString | str:
@@ -45,4 +45,4 @@ class WorkerAdmin(LookedAt, admin.ModelAdmin[Worker]):
 
     @admin.display(description=_("heartbeat"), ordering="seen_at")
     def heartbeat(self, worker: Worker) -> SafeString | str:
-        return columns.age(worker.seen_at)
+        return formatting.age(worker.seen_at)

@@ -2,10 +2,10 @@
 
 from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
-from jobs.models.chore import Chore
 from jobs.models.idempotency import IdempotencyKey
 from jobs.models.job import Job
-from jobs.models.rate import RateBucket
+from jobs.models.periodic_task import Chore
+from jobs.models.rate_limit import RateBucket
 from jobs.models.webhook import WebhookAttempt, WebhookMessage
 from jobs.models.worker import Worker
 

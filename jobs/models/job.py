@@ -1,4 +1,4 @@
-"""Job: the row is the job. Its life is told in jobs/states.py; its verbs stand in jobs/models/verbs.py."""
+"""Job: the row is the job. Its life is told in jobs/states.py; its verbs stand in jobs/models/job_queryset.py."""
 
 import uuid
 
@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
-from jobs.models.verbs import JobQuerySet
+from jobs.models.job_queryset import JobQuerySet
 from jobs.options import JobOptions
 from jobs.states import LIVE, TERMINAL, Priority, Status
 

@@ -25,7 +25,7 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
 
 
 class Worker(models.Model):
-    """One worker process. Written by itself (jobs/processes/presence.py), read by health checks, admin and metrics."""
+    """One worker process. Written by itself (jobs/worker/registration.py), read by health checks, admin and metrics."""
 
     id = models.CharField(primary_key=True, max_length=100)  # cluster@host:pid-start, also written into Job.worker
     cluster = models.CharField(max_length=50)
@@ -33,7 +33,7 @@ class Worker(models.Model):
     pid = models.PositiveIntegerField()
     pid_space = models.CharField(
         max_length=200, blank=True
-    )  # where the pid is valid, see processes/death.py; empty: untold
+    )  # where the pid is valid, see queue/liveness.py; empty: untold
     pid_born = models.BigIntegerField(null=True, blank=True)  # when it began, in the kernel's ticks: pids come again
     device = models.CharField(max_length=50, blank=True)  # "cpu", "cuda:0"; empty in clusters that compute nothing
     device_name = models.CharField(max_length=200, blank=True)

@@ -14,10 +14,10 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
-from jobs import dispatch
 from jobs.models.webhook import DeliveryState, WebhookAttempt, WebhookMessage
-from jobs.webhooks.ladder import TRIES, wait_after
-from jobs.webhooks.sending import Outcome, send
+from jobs.queue import dispatch
+from jobs.webhooks.backoff import TRIES, wait_after
+from jobs.webhooks.transport import Outcome, send
 
 AT_ONCE = 16  # exchanges under way in one run
 PER_HOST = 4  # of them to one receiver, so that a stalling one leaves room for the others

@@ -8,12 +8,12 @@ from django.db.models import Count
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from jobs import dispatch
-from jobs.egress import host_of
 from jobs.models.batch import Batch
 from jobs.models.webhook import DeliveryState, WebhookMessage
+from jobs.queue import dispatch
+from jobs.safe_http import host_of
 from jobs.states import LIVE, TERMINAL, Status
-from jobs.webhooks.events import DEFAULT_EVENTS, Event, batch_body, job_body
+from jobs.webhooks.payloads import DEFAULT_EVENTS, Event, batch_body, job_body
 
 if TYPE_CHECKING:
     from jobs.models.job import Job

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
-from jobs import egress
+from jobs import safe_http
 from jobs.errors import TargetRefused, WebhookRefused
-from jobs.webhooks.events import Event
+from jobs.webhooks.payloads import Event
 
 
 def accept(url: str, events: Sequence[str]) -> tuple[str, list[str]]:
@@ -24,7 +24,7 @@ def accept(url: str, events: Sequence[str]) -> tuple[str, list[str]]:
     if unknown:
         raise WebhookRefused(f"unknown webhook event: {unknown[0][:50]}; known are {', '.join(sorted(known))}")
     try:
-        target = egress.check(url, allow_private=settings.WEBHOOK_ALLOW_PRIVATE)
+        target = safe_http.check(url, allow_private=settings.WEBHOOK_ALLOW_PRIVATE)
     except TargetRefused as refusal:
         raise WebhookRefused(f"webhook_url: {refusal}") from None
     return target.url, list(dict.fromkeys(events))

@@ -20,10 +20,10 @@ def make_job(db: None) -> "Callable[..., Job]":
 @pytest.fixture
 def make_key(db: None) -> "Callable[..., tuple[ApiKey, dict[str, str]]]":
     """Makes a key of these scopes; returns it and the header that carries it."""
-    from jobs.callers import keys
+    from jobs.auth import api_keys
 
     def make(*scopes: str, **fields: Any) -> "tuple[ApiKey, dict[str, str]]":
-        key, text = keys.issue("test", scopes or ["upscale"], **fields)
+        key, text = api_keys.issue("test", scopes or ["upscale"], **fields)
         return key, {"Authorization": f"Bearer {text}"}
 
     return make

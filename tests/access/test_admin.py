@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from jobs.callers import keys
+from jobs.auth import api_keys
 from jobs.models import ApiKey, WebhookAttempt, WebhookMessage
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ def test_a_new_key_is_shown_once_and_works(admin_client: Client) -> None:
     assert "no-store" in answer.headers["Cache-Control"]
     found = re.search(r"ups_[a-z0-9]{8}_[A-Za-z0-9]{43}", answer.content.decode())
     assert found is not None
-    key = keys.verify(found[0])
+    key = api_keys.verify(found[0])
     assert key is not None
     assert (key.name, key.scopes) == ("n8n", ["upscale"])
     for path in ("/admin/jobs/apikey/", f"/admin/jobs/apikey/{key.pk}/change/"):
@@ -53,31 +53,31 @@ def test_a_key_that_would_be_expired_is_not_made(admin_client: Client) -> None:
 
 
 def test_an_existing_key_can_be_renamed_and_nothing_else(admin_client: Client) -> None:
-    key, text = keys.issue("old", ["upscale"])
+    key, text = api_keys.issue("old", ["upscale"])
     form = {"name": "new", "scopes": ["manage"], "digest": "0" * 64}
     admin_client.post(f"/admin/jobs/apikey/{key.pk}/change/", form)
-    found = keys.verify(text)
+    found = api_keys.verify(text)
     assert found is not None
     assert (found.name, found.scopes) == ("new", ["upscale"])
 
 
 def test_revoking_says_what_it_did(admin_client: Client) -> None:
-    first, text = keys.issue("a", ["upscale"])
-    second, _ = keys.issue("b", ["upscale"])
-    keys.revoke([second])
+    first, text = api_keys.issue("a", ["upscale"])
+    second, _ = api_keys.issue("b", ["upscale"])
+    api_keys.revoke([second])
     form = {"action": "revoke_keys", "_selected_action": [str(first.pk), str(second.pk)]}
     page = admin_client.post("/admin/jobs/apikey/", form, follow=True).content.decode()
     assert "1 key revoked." in page
     assert "1 was revoked before." in page
-    assert keys.verify(text) is None
+    assert api_keys.verify(text) is None
 
 
 def test_who_may_only_look_cannot_revoke(client: Client) -> None:
-    key, text = keys.issue("a", ["upscale"])
+    key, text = api_keys.issue("a", ["upscale"])
     looking = staff(client, "view_apikey")
     assert "revoke_keys" not in looking.get("/admin/jobs/apikey/").content.decode()
     looking.post("/admin/jobs/apikey/", {"action": "revoke_keys", "_selected_action": [str(key.pk)]})
-    assert keys.verify(text) is not None
+    assert api_keys.verify(text) is not None
     assert looking.get("/admin/jobs/apikey/add/").status_code == 403
 
 

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from jobs.callers import keys
+from jobs.auth import api_keys
 from jobs.models import ApiKey, Batch, Job
 
 MakeKey = Callable[..., tuple[ApiKey, dict[str, str]]]
@@ -93,7 +93,7 @@ def test_a_link_to_a_jobs_own_address_opens_no_archive(
 def test_a_revoked_key_takes_its_links_with_it(client: Client, make_key: MakeKey, make_done_job: MakeJob) -> None:
     key, headers = make_key()
     url = archive_link(client, headers, make_done_job(api_key=key))
-    keys.revoke(ApiKey.objects.filter(pk=key.pk))
+    api_keys.revoke(ApiKey.objects.filter(pk=key.pk))
     assert client.get(url).status_code == 401
 
 

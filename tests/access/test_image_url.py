@@ -14,7 +14,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from jobs.errors import ImageUrlFailed, ImageUrlRefused, UploadTooLarge
-from jobs.submitting import fetch
+from jobs.submission import image_url
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 500
 
@@ -92,7 +92,7 @@ def left_behind(settings: Settings) -> list[Path]:
 
 
 def test_a_picture_is_fetched_into_a_temporary_file_like_an_upload(site: str, settings: Settings) -> None:
-    upload = fetch.fetch(f"{site}/my%20cat.png?size=large")
+    upload = image_url.fetch(f"{site}/my%20cat.png?size=large")
     assert isinstance(upload, TemporaryUploadedFile)
     assert (upload.name, upload.size, upload.content_type) == ("my cat.png", len(PICTURE), "image/png")
     assert upload.read() == PICTURE
@@ -103,31 +103,31 @@ def test_a_picture_is_fetched_into_a_temporary_file_like_an_upload(site: str, se
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "identity"])
 def test_an_answer_that_is_compressed_unasked_is_unpacked(coding: str, site: str) -> None:
-    upload = fetch.fetch(f"{site}/packed?{coding}")
+    upload = image_url.fetch(f"{site}/packed?{coding}")
     assert upload.read() == PICTURE
 
 
 def test_a_coding_that_is_not_known_is_named(site: str, settings: Settings) -> None:
     with pytest.raises(ImageUrlFailed, match="content coding br"):
-        fetch.fetch(f"{site}/packed?br")
+        image_url.fetch(f"{site}/packed?br")
     assert left_behind(settings) == []
 
 
 @pytest.mark.parametrize("fault", ["short", "plain"])
 def test_a_compressed_answer_that_is_none_or_breaks_off_is_a_failure(fault: str, site: str, settings: Settings) -> None:
     with pytest.raises(ImageUrlFailed, match=r"not in it|before it was complete"):
-        fetch.fetch(f"{site}/packed-badly?{fault}")
+        image_url.fetch(f"{site}/packed-badly?{fault}")
     assert left_behind(settings) == []
 
 
 def test_a_small_answer_that_unpacks_to_much_is_cut_off(site: str, settings: Settings) -> None:
     with pytest.raises(UploadTooLarge):
-        fetch.fetch(f"{site}/bomb")
+        image_url.fetch(f"{site}/bomb")
     assert left_behind(settings) == []
 
 
 def test_a_redirect_inside_the_list_is_followed(site: str) -> None:
-    assert fetch.fetch(f"{site}/to?/cat.png").size == len(PICTURE)
+    assert image_url.fetch(f"{site}/to?/cat.png").size == len(PICTURE)
 
 
 @pytest.mark.parametrize(
@@ -135,55 +135,55 @@ def test_a_redirect_inside_the_list_is_followed(site: str) -> None:
 )
 def test_a_redirect_out_of_the_list_is_refused(site: str, target: str) -> None:
     with pytest.raises(ImageUrlRefused):
-        fetch.fetch(f"{site}/to?{target}")
+        image_url.fetch(f"{site}/to?{target}")
 
 
 def test_a_circle_of_redirects_ends(site: str) -> None:
     with pytest.raises(ImageUrlFailed, match="more than 3 redirects"):
-        fetch.fetch(f"{site}/loop")
+        image_url.fetch(f"{site}/loop")
 
 
 @pytest.mark.parametrize("target", ["http://[::1", "//[nonsense]/x"])
 def test_a_redirect_to_what_is_no_address_is_a_failure(site: str, target: str) -> None:
     with pytest.raises(ImageUrlFailed, match="redirect"):
-        fetch.fetch(f"{site}/to?{target}")
+        image_url.fetch(f"{site}/to?{target}")
 
 
 @pytest.mark.parametrize("status", [204, 206, 401, 404, 500])
 def test_any_status_but_200_is_a_failure(site: str, status: int) -> None:
     with pytest.raises(ImageUrlFailed, match=f"status {status}"):
-        fetch.fetch(f"{site}/status/{status}")
+        image_url.fetch(f"{site}/status/{status}")
 
 
 @pytest.mark.parametrize("path", ["/endless", "/liar"])
 def test_more_bytes_than_an_upload_may_have_are_cut_off(path: str, site: str, settings: Settings) -> None:
     with pytest.raises(UploadTooLarge, match="1 MB"):
-        fetch.fetch(f"{site}{path}")
+        image_url.fetch(f"{site}{path}")
     assert left_behind(settings) == []
 
 
 def test_a_body_that_breaks_off_is_a_failure_and_leaves_nothing(site: str, settings: Settings) -> None:
     with pytest.raises(ImageUrlFailed, match="cannot be read"):
-        fetch.fetch(f"{site}/short")
+        image_url.fetch(f"{site}/short")
     assert left_behind(settings) == []
 
 
 def test_a_server_that_stalls_is_not_waited_for(site: str, settings: Settings) -> None:
     settings.IMAGE_URL_TIMEOUT_SECONDS = 0.3
     with pytest.raises(ImageUrlFailed, match=r"longer than 0\.3 s"):
-        fetch.fetch(f"{site}/stall")
+        image_url.fetch(f"{site}/stall")
 
 
 def test_a_listed_host_that_is_private_is_refused_unless_allowed(site: str, settings: Settings) -> None:
     settings.WEBHOOK_ALLOW_PRIVATE = False
     with pytest.raises(ImageUrlRefused, match="private or reserved"):
-        fetch.fetch(f"{site}/cat.png")
+        image_url.fetch(f"{site}/cat.png")
 
 
 def test_without_a_list_image_url_is_off(site: str, settings: Settings) -> None:
     settings.IMAGE_URL_HOSTS = []
     with pytest.raises(ImageUrlRefused, match="switched off"):
-        fetch.fetch(f"{site}/cat.png")
+        image_url.fetch(f"{site}/cat.png")
 
 
 @pytest.mark.parametrize(
@@ -204,10 +204,10 @@ def test_without_a_list_image_url_is_off(site: str, settings: Settings) -> None:
 def test_which_hosts_a_list_allows(hosts: list[str], url: str, allowed: bool, settings: Settings) -> None:
     settings.IMAGE_URL_HOSTS = hosts
     if allowed:
-        assert fetch._allowed(url).url
+        assert image_url._allowed(url).url
     else:
         with pytest.raises(ImageUrlRefused, match="not among those"):
-            fetch._allowed(url)
+            image_url._allowed(url)
 
 
 @pytest.mark.django_db

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from jobs.callers import keys
+from jobs.auth import api_keys
 from jobs.models import ApiKey
 from jobs.webhooks.signing import secrets_for
 
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_key_is_accepted_and_only_its_hash_is_kept() -> None:
-    key, text = keys.issue("n8n", ["upscale"])
+    key, text = api_keys.issue("n8n", ["upscale"])
     assert re.fullmatch(r"ups_[a-z0-9]{8}_[A-Za-z0-9]{43}", text)
-    found = keys.verify(text)
+    found = api_keys.verify(text)
     assert found == key
     row = ApiKey.objects.values().get()
     assert not any(text[13:] in str(value) for value in row.values()), "the secret must not be stored"
@@ -27,53 +27,53 @@ def test_a_key_is_accepted_and_only_its_hash_is_kept() -> None:
 @pytest.mark.parametrize("scopes", [[], ["admin"], ["upscale", "everything"]])
 def test_a_key_needs_known_scopes(scopes: list[str]) -> None:
     with pytest.raises(ValueError, match=r"scope|not a valid"):
-        keys.issue("x", scopes)
+        api_keys.issue("x", scopes)
 
 
 def test_a_changed_key_is_refused_wherever_it_was_changed() -> None:
-    _, text = keys.issue("x", ["upscale"])
+    _, text = api_keys.issue("x", ["upscale"])
     for place in range(4, len(text)):
         other = "a" if text[place] != "a" else "b"
-        assert keys.verify(text[:place] + other + text[place + 1 :]) is None
-    assert keys.verify(text[:-1]) is None
-    assert keys.verify(text + "a") is None
+        assert api_keys.verify(text[:place] + other + text[place + 1 :]) is None
+    assert api_keys.verify(text[:-1]) is None
+    assert api_keys.verify(text + "a") is None
 
 
 @pytest.mark.parametrize(
     "text", ["", "ups_", "ups__", "ups_\x00_x", "ups_abcdefgh_" + "ü" * 43, "ups_abcdefgh_" + "a" * 100_000, "Bearer x"]
 )
 def test_garbage_is_no_key(text: str) -> None:
-    assert keys.verify(text) is None
+    assert api_keys.verify(text) is None
 
 
 def test_a_revoked_key_is_refused_at_once_and_revoking_twice_changes_nothing() -> None:
-    key, text = keys.issue("x", ["upscale"])
-    assert keys.revoke([key]) == 1
-    assert keys.verify(text) is None
+    key, text = api_keys.issue("x", ["upscale"])
+    assert api_keys.revoke([key]) == 1
+    assert api_keys.verify(text) is None
     first = ApiKey.objects.get().revoked_at
-    assert keys.revoke([key]) == 0
+    assert api_keys.revoke([key]) == 0
     assert ApiKey.objects.get().revoked_at == first
 
 
 def test_an_expired_key_is_refused() -> None:
-    key, text = keys.issue("x", ["upscale"], expires_at=timezone.now() + timedelta(days=1))
-    assert keys.verify(text) == key
+    key, text = api_keys.issue("x", ["upscale"], expires_at=timezone.now() + timedelta(days=1))
+    assert api_keys.verify(text) == key
     ApiKey.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    assert keys.verify(text) is None
+    assert api_keys.verify(text) is None
 
 
 def test_last_use_is_written_once_a_minute(django_assert_num_queries: object) -> None:
-    _, text = keys.issue("x", ["upscale"])
-    key = keys.verify(text)
+    _, text = api_keys.issue("x", ["upscale"])
+    key = api_keys.verify(text)
     assert key is not None
     assert key.last_used_at is None
-    keys.touch(key)
+    api_keys.touch(key)
     first = ApiKey.objects.get().last_used_at
     assert first is not None
     with django_assert_num_queries(0):  # type: ignore[operator]
-        keys.touch(ApiKey(pk=key.pk, last_used_at=first))
+        api_keys.touch(ApiKey(pk=key.pk, last_used_at=first))
     ApiKey.objects.update(last_used_at=first - timedelta(minutes=2))
-    keys.touch(ApiKey.objects.get())
+    api_keys.touch(ApiKey.objects.get())
     last = ApiKey.objects.get().last_used_at
     assert last is not None
     assert last >= first
@@ -84,7 +84,7 @@ def test_the_command_shows_a_working_key_and_its_webhook_secret() -> None:
     call_command("create_api_key", "laptop", "--scope", "upscale", "--scope", "manage", "--days", "30", stdout=out)
     found = re.search(r"ups_\S+", out.getvalue())
     assert found is not None
-    key = keys.verify(found[0])
+    key = api_keys.verify(found[0])
     assert key is not None
     assert (key.name, key.scopes) == ("laptop", ["upscale", "manage"])
     assert key.expires_at is not None
@@ -97,7 +97,7 @@ def test_the_command_shows_a_working_key_and_its_webhook_secret() -> None:
 def test_the_quiet_command_prints_the_key_alone() -> None:
     out = io.StringIO()
     call_command("create_api_key", "script", "--quiet", stdout=out)
-    key = keys.verify(out.getvalue().strip())
+    key = api_keys.verify(out.getvalue().strip())
     assert key is not None
     assert key.scopes == ["upscale"]
 

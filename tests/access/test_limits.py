@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs.callers.client_address import client_address
+from jobs.auth.client_ip import client_address
 from jobs.models import ApiKey, Job
-from jobs.models.rate import RateBucket
+from jobs.models.rate_limit import RateBucket
 from tests.together import together
 
 MakeKey = Callable[..., tuple[ApiKey, dict[str, str]]]

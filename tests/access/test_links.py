@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs.callers import keys, links
+from jobs.auth import api_keys, signed_urls
 from jobs.models import ApiKey, Job
 
 MakeKey = Callable[..., tuple[ApiKey, dict[str, str]]]
@@ -73,14 +73,16 @@ def test_a_link_ends_with_its_time_and_with_its_key(make_key: MakeKey) -> None:
     path = "/api/v1/jobs/x"
 
     def signature(seconds: float) -> str:
-        return links.sign(path, key, until=datetime.now(UTC) + timedelta(seconds=seconds)).partition("signature=")[2]
+        return signed_urls.sign(path, key, until=datetime.now(UTC) + timedelta(seconds=seconds)).partition(
+            "signature="
+        )[2]
 
     good = signature(600)
-    assert links.verify(path, good) == key
-    assert links.verify(path, signature(-1)) is None
-    assert int(signature(10**9).partition(".")[0]) <= (datetime.now(UTC) + links.MAX_AGE).timestamp()
-    keys.revoke([key])
-    assert links.verify(path, good) is None
+    assert signed_urls.verify(path, good) == key
+    assert signed_urls.verify(path, signature(-1)) is None
+    assert int(signature(10**9).partition(".")[0]) <= (datetime.now(UTC) + signed_urls.MAX_AGE).timestamp()
+    api_keys.revoke([key])
+    assert signed_urls.verify(path, good) is None
 
 
 def test_where_no_key_is_needed_links_are_plain(

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs.callers import login_throttling
+from jobs.auth import login_throttling
 from tests.together import together
 
 LOGIN = "/admin/login/"

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs.callers import keys
+from jobs.auth import api_keys
 from jobs.models import ApiKey, Job
 from jobs.states import Status
 
@@ -97,7 +97,7 @@ def test_a_key_opens_in_either_header(header: str, client: Client, required: Set
 
 def test_a_revoked_key_gets_401_even_where_none_is_required(client: Client, make_key: MakeKey) -> None:
     key, headers = make_key()
-    keys.revoke([key])
+    api_keys.revoke([key])
     assert client.get("/api/v1/jobs", headers=headers).status_code == 401
 
 

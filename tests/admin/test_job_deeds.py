@@ -8,9 +8,9 @@ import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
 
-from jobs import files
 from jobs.models import Job
 from jobs.states import Status
+from jobs.storage import files
 from tests.admin.conftest import Staff
 from tests.monitoring import made
 

@@ -8,9 +8,9 @@ import pytest
 from django.test import Client
 from PIL import Image
 
-from jobs import files
-from jobs.admin import renditions
+from jobs.admin import thumbnails
 from jobs.models import Job
+from jobs.storage import files
 from tests.admin.conftest import Staff
 from tests.monitoring import made
 
@@ -107,7 +107,7 @@ def test_every_kind_of_picture_has_a_rendition(staff: Staff, mode: str) -> None:
     file = io.BytesIO()
     Image.new(mode, (300, 200)).save(file, "TIFF" if mode == "CMYK" else "PNG")
     made.put(name, file.getvalue())
-    assert max(picture(staff("Viewers"), job, "input", "thumb").size) == renditions.SIDES["thumb"]
+    assert max(picture(staff("Viewers"), job, "input", "thumb").size) == thumbnails.SIDES["thumb"]
 
 
 def test_sixteen_bit_gray_is_scaled_and_not_clipped(staff: Staff) -> None:
@@ -132,7 +132,7 @@ def test_a_turned_photo_is_shown_upright(staff: Staff) -> None:
 
 
 def test_a_picture_too_large_to_decode_here_is_left_alone(staff: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renditions, "MAX_PIXELS", 100)
+    monkeypatch.setattr(thumbnails, "MAX_PIXELS", 100)
     answer = staff("Viewers").get(address(made.queued(files=True), "input/view.webp"))
     assert answer.status_code == 404
     assert "too many" in answer.content.decode()

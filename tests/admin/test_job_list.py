@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from jobs.admin.paging import BoundedPaginator
+from jobs.admin.paginator import BoundedPaginator
 from jobs.models import ApiKey, Job
 from jobs.states import Status
 from jobs.templatetags.job_dates import hierarchy

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.views.ranges import ByteRange, RangeNotSatisfiable, parse_range
+from jobs.api.views.ranges import ByteRange, RangeNotSatisfiable, parse_range
 from tests.api.conftest import is_error, picture
 from tests.tiny_models import TINY_MODEL
 

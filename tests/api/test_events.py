@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.events import Place, events_of, news
 from jobs.models import Job
+from jobs.progress.events import Place, events_of, news
 from tests.api.conftest import is_error, picture
 from tests.tiny_models import TINY_MODEL
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
-from jobs.listing import CursorInvalid, decode_cursor, encode_cursor
+from jobs.api.pagination import CursorInvalid, decode_cursor, encode_cursor
 from jobs.models import Batch, Job
 
 pytestmark = pytest.mark.django_db

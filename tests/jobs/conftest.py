@@ -20,7 +20,7 @@ from tests.tiny_models import TINY_MODEL
 
 if TYPE_CHECKING:
     from jobs.models import Job
-    from jobs.submitting.submission import Submission
+    from jobs.submission.request import Submission
     from modelstore.models import Model
 
 
@@ -31,11 +31,11 @@ def empty_waiting_room(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     if uses_database or request.node.get_closest_marker("django_db"):
         request.getfixturevalue("_django_db_helper")  # set up before this one: torn down after it
     yield
-    from jobs import waiting
+    from jobs.progress import hub
 
-    thread = waiting.hub._thread
+    thread = hub.hub._thread
     if thread is not None:
-        monkeypatch.setattr(waiting, "_IDLE_SECONDS", 0.0)
+        monkeypatch.setattr(hub, "_IDLE_SECONDS", 0.0)
         thread.join(60)
         assert not thread.is_alive(), "the waiting room's thread would look into the database of the next test"
 
@@ -96,7 +96,7 @@ def make_submission(model: "Model") -> "Callable[..., Submission]":
     """A submission for the tiny model; options by name."""
     from jobs.options import JobOptions
     from jobs.states import Priority
-    from jobs.submitting.submission import Submission
+    from jobs.submission.request import Submission
 
     def make(*, priority: Priority = Priority.ASYNC, **options: Any) -> "Submission":
         known = {name: options.pop(name) for name in list(options) if name in Submission.__dataclass_fields__}
@@ -108,7 +108,7 @@ def make_submission(model: "Model") -> "Callable[..., Submission]":
 @pytest.fixture
 def submit(make_submission: "Callable[..., Submission]") -> "Callable[..., Job]":
     """Submits a small picture: ``submit(width=13, seed=2, tile_size=32)``."""
-    from jobs.submitting import intake
+    from jobs.submission import submit as intake
 
     def send(width: int = 24, height: int = 16, *, seed: int = 1, **rest: Any) -> "Job":
         return intake.submit(picture(width, height, seed=seed), make_submission(**rest))

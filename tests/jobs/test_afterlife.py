@@ -8,10 +8,11 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs import afterlife, file_names, files
+from jobs import actions
 from jobs.errors import QueueFull
 from jobs.models import Job
 from jobs.states import Status
+from jobs.storage import file_names, files
 from tests.jobs.conftest import stored_files
 from tests.jobs.test_intake import complete
 
@@ -23,9 +24,9 @@ def test_a_full_queue_takes_no_retried_job_either(submit: Submit, settings: Sett
     for job in ended:
         Job.objects.cancel(job.pk)
     settings.MAX_QUEUED_JOBS = 1
-    afterlife.retry(Job.objects.all(), ended[0].pk)
+    actions.retry(Job.objects.all(), ended[0].pk)
     with pytest.raises(QueueFull, match="1 jobs wait, the limit is 1"):
-        afterlife.retry(Job.objects.all(), ended[1].pk)
+        actions.retry(Job.objects.all(), ended[1].pk)
     answer = client.post(f"/api/v1/jobs/{ended[2].pk}/retry")
     assert (answer.status_code, answer.json()["code"]) == (503, "queue_full")
     assert int(answer.headers["Retry-After"]) > 0
@@ -36,5 +37,5 @@ def test_deleting_a_job_removes_what_a_lost_claim_wrote_too(submit: Submit, data
     job = complete(submit())
     stray = file_names.result_name(job.pk, uuid.uuid4(), "png")
     files.path_of(stray).write_bytes(b"written by a worker that was killed")
-    afterlife.delete(Job.objects.all(), job.pk)
+    actions.delete(Job.objects.all(), job.pk)
     assert stored_files(data_dir) == []

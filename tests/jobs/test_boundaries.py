@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")
 from upscaler_site.wsgi import application
 from django.urls import get_resolver
 get_resolver().url_patterns
-import jobs.submitting.intake, jobs.waiting, jobs.retention, jobs.sweeping
+import jobs.submission.submit, jobs.progress.hub, jobs.storage.retention, jobs.queue.sweeper
 print([name for name in ("torch", "cv2", "openvino", "realesrgan") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=False)

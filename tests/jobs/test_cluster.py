@@ -11,11 +11,11 @@ import psutil
 import pytest
 from PIL import Image
 
-from jobs import file_names, files
 from jobs.engine.backends import openvino_trial
 from jobs.models import Job, Worker
 from jobs.states import Priority, Status
-from jobs.submitting import intake
+from jobs.storage import file_names, files
+from jobs.submission import submit as intake
 from modelstore.models import Model
 from modelstore.states import State
 from tests.eventually import eventually

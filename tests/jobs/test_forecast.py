@@ -5,9 +5,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from jobs import forecast, throughput
-from jobs.forecast import Forecast
 from jobs.models import Job
+from jobs.progress import eta, throughput
+from jobs.progress.eta import Forecast
 from tests.monitoring import made
 
 pytestmark = pytest.mark.django_db
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 def test_one_poll_walks_the_queue_once_and_a_new_job_is_seen_at_once() -> None:
     made.completed()
-    forecast._measured.clear()
+    eta._measured.clear()
     first = made.queued()
     with CaptureQueriesContext(connection) as found:
         once, again = Forecast([first]).seconds_left(first), Forecast([first]).seconds_left(first)
@@ -30,13 +30,13 @@ def test_one_poll_walks_the_queue_once_and_a_new_job_is_seen_at_once() -> None:
 
 
 def test_the_time_left_is_unknown_until_a_job_of_the_model_was_measured(client: Client) -> None:
-    forecast._measured.clear()
+    eta._measured.clear()
     waiting = made.queued()
     assert client.get(f"/api/v1/jobs/{waiting.pk}").json()["eta_seconds"] is None
     waiting.delete()
     made.completed()
     Job.objects.update(processing_seconds=4.0, report={})
-    forecast._measured.clear()
+    eta._measured.clear()
     waiting = made.queued()
     assert client.get(f"/api/v1/jobs/{waiting.pk}").json()["eta_seconds"] == pytest.approx(4.0)
 

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from jobs.processes import cluster, guarding
-from jobs.processes.cluster import Cluster
-from jobs.processes.guarding import Guard
+from jobs.queue import shared_state, watchdog
+from jobs.queue.shared_state import Cluster
+from jobs.queue.watchdog import Guard
 
 
 def test_a_cluster_at_rest_or_at_work_is_left_alone() -> None:
@@ -129,7 +129,7 @@ def test_a_sentinel_that_does_not_see_a_dead_worker_ends_it() -> None:
 
 def test_the_second_request_to_stop_means_now() -> None:
     shared = Cluster("gpu", 1)
-    guarding.ask_to_stop(shared, 100.0, 10.0)
-    assert (shared.memory.stop, shared.memory.stop_at) == (cluster.STOPPING, 110.0)
-    guarding.ask_to_stop(shared, 101.0, 10.0)
-    assert (shared.memory.stop, shared.memory.stop_at) == (cluster.STOPPING_NOW, 101.0)
+    watchdog.ask_to_stop(shared, 100.0, 10.0)
+    assert (shared.memory.stop, shared.memory.stop_at) == (shared_state.STOPPING, 110.0)
+    watchdog.ask_to_stop(shared, 101.0, 10.0)
+    assert (shared.memory.stop, shared.memory.stop_at) == (shared_state.STOPPING_NOW, 101.0)

@@ -16,19 +16,21 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import OperationalError, transaction
 from pytest_django.fixtures import Settings
 
-from jobs import dispatch, errors, file_names, files
+from jobs import errors
 from jobs.models import Batch, Job, WebhookMessage
-from jobs.models.answers import Finished
+from jobs.models.results import Finished
 from jobs.options import JobOptions
+from jobs.queue import dispatch
 from jobs.states import Priority, Status
-from jobs.submitting import capacity, idempotence, intake, undoing
-from jobs.submitting.submission import Submission
+from jobs.storage import file_names, files
+from jobs.submission import admission, idempotency, rollback, submit
+from jobs.submission.request import Submission
 from modelstore.errors import ModelNotReady, ModelUnknown
 from tests.eventually import eventually
 from tests.jobs.conftest import picture, stored_files
 from tests.together import together
 
-Make = Callable[..., intake.Submission]
+Make = Callable[..., submit.Submission]
 
 
 def text(content: bytes = b"hello", name: str = "notes.jpg") -> Any:
@@ -54,7 +56,7 @@ def huge_png() -> Any:
 def test_an_accepted_picture_has_row_file_and_ticket(make_submission: Make, data_dir: Path) -> None:
     upload = picture(24, 16, name="../../holiday\\cat.png")
     content = upload.getvalue()
-    job = intake.submit(upload, make_submission(outscale=3.0, request_id="r-1"))
+    job = submit.submit(upload, make_submission(outscale=3.0, request_id="r-1"))
     assert (job.status, job.priority, job.attempts) == (Status.QUEUED, Priority.ASYNC, 0)
     assert (job.input_width, job.input_height, job.input_format) == (24, 16, "png")
     assert (job.input_name, job.request_id, job.options) == ("cat.png", "r-1", {"outscale": 3.0})
@@ -68,7 +70,7 @@ def test_an_upload_that_lies_on_the_disk_is_linked_not_copied(make_submission: M
     upload = TemporaryUploadedFile("cat.png", "image/png", 0, None)
     shutil.copyfileobj(picture(), upload)
     inode = Path(upload.temporary_file_path()).stat().st_ino
-    job = intake.submit(upload, make_submission())
+    job = submit.submit(upload, make_submission())
     assert files.path_of(job.input_file).stat().st_ino == inode
     upload.close()
     assert files.path_of(job.input_file).stat().st_nlink == 1
@@ -97,7 +99,7 @@ def test_a_refused_picture_leaves_neither_row_nor_file(
     settings.MAX_INPUT_PIXELS = 50_000
     settings.MAX_UPLOAD_BYTES, settings.MAX_UPLOAD_MB = 1_000_000, 1
     with pytest.raises(error, match=says):
-        intake.submit(upload(), make_submission())
+        submit.submit(upload(), make_submission())
     assert not Job.objects.exists()
     assert stored_files(data_dir) == []
     assert dispatch.tickets(dispatch.GPU) == 0
@@ -107,31 +109,31 @@ def test_a_result_beyond_the_limit_is_refused_before_anything_is_computed(
     make_submission: Make, settings: Settings
 ) -> None:
     settings.MAX_OUTPUT_PIXELS = 24 * 16 * 4
-    intake.submit(picture(), make_submission())
+    submit.submit(picture(), make_submission())
     with pytest.raises(errors.ImageTooManyPixels, match="the result would be"):
-        intake.submit(picture(), make_submission(outscale=2.1))
+        submit.submit(picture(), make_submission(outscale=2.1))
 
 
 def test_unknown_and_missing_models_are_told_apart(make_submission: Make, data_dir: Path) -> None:
     from dataclasses import replace
 
     with pytest.raises(ModelUnknown):
-        intake.submit(picture(), replace(make_submission(), model="nonsense"))
+        submit.submit(picture(), replace(make_submission(), model="nonsense"))
     (data_dir / "models" / "tiny-x2.safetensors").unlink()
     with pytest.raises(ModelNotReady):
-        intake.submit(picture(), make_submission())
+        submit.submit(picture(), make_submission())
     assert stored_files(data_dir) == []
 
 
 def test_a_full_queue_refuses_before_the_row_exists(make_submission: Make, settings: Settings, data_dir: Path) -> None:
     settings.MAX_QUEUED_JOBS = 2
     for seed in range(2):
-        intake.submit(picture(seed=seed), make_submission())
+        submit.submit(picture(seed=seed), make_submission())
     with pytest.raises(errors.QueueFull, match="2 jobs wait") as caught:
-        intake.submit(picture(seed=9), make_submission())
+        submit.submit(picture(seed=9), make_submission())
     assert caught.value.retry_after > 0
     with pytest.raises(errors.QueueFull):
-        intake.submit_batch([picture()], make_submission())
+        submit.submit_batch([picture()], make_submission())
     assert Job.objects.count() == 2
     assert len(stored_files(data_dir)) == 2
     assert not Batch.objects.exists()
@@ -140,15 +142,15 @@ def test_a_full_queue_refuses_before_the_row_exists(make_submission: Make, setti
 def test_a_used_up_quota_and_a_full_disk_refuse(
     make_submission: Make, settings: Settings, monkeypatch: pytest.MonkeyPatch, data_dir: Path
 ) -> None:
-    first = intake.submit(picture(), make_submission())
-    monkeypatch.setattr(capacity, "_stored", capacity._Stored())
+    first = submit.submit(picture(), make_submission())
+    monkeypatch.setattr(admission, "_stored", admission._Stored())
     settings.MAX_STORAGE_GB = (first.input_bytes + 10) / 1e9
     with pytest.raises(errors.StorageFull, match="space for pictures"):
-        intake.submit(picture(seed=2), make_submission())
+        submit.submit(picture(seed=2), make_submission())
     settings.MAX_STORAGE_GB = 0
     settings.MIN_FREE_DISK_MB = 10**9
     with pytest.raises(errors.StorageFull, match="must stay free"):
-        intake.submit(picture(seed=2), make_submission())
+        submit.submit(picture(seed=2), make_submission())
     assert stored_files(data_dir) == [first.input_file]
 
 
@@ -160,7 +162,7 @@ def test_a_row_that_cannot_be_written_takes_its_file_with_it(
 
     monkeypatch.setattr(dispatch, "ring", broken)
     with pytest.raises(RuntimeError):
-        intake.submit(picture(), make_submission())
+        submit.submit(picture(), make_submission())
     assert not Job.objects.exists()
     assert stored_files(data_dir) == []
 
@@ -174,10 +176,10 @@ def test_a_connection_that_breaks_after_the_commit_costs_the_job_no_file(
             yield
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(undoing, "transaction", SimpleNamespace(atomic=broken))
+    monkeypatch.setattr(rollback, "transaction", SimpleNamespace(atomic=broken))
     with pytest.raises(OperationalError):
-        intake.submit(picture(), make_submission())
-    eventually(lambda: undoing._doubts._thread is None, say="the database's word on that transaction")
+        submit.submit(picture(), make_submission())
+    eventually(lambda: rollback._doubts._thread is None, say="the database's word on that transaction")
     assert stored_files(data_dir) == [Job.objects.get().input_file]
 
 
@@ -185,28 +187,28 @@ def test_a_connection_that_breaks_after_the_commit_costs_the_job_no_file(
 
 
 def test_a_repeated_call_gets_the_first_job(make_submission: Make, data_dir: Path) -> None:
-    first = intake.submit(picture(), make_submission(idempotency_key="k"))
-    again = intake.submit(picture(), make_submission(idempotency_key="k"))
+    first = submit.submit(picture(), make_submission(idempotency_key="k"))
+    again = submit.submit(picture(), make_submission(idempotency_key="k"))
     assert again.pk == first.pk
     assert stored_files(data_dir) == [first.input_file]
     assert dispatch.tickets(dispatch.GPU) == 1
 
 
 def test_a_repetition_is_answered_even_when_the_queue_is_full(make_submission: Make, settings: Settings) -> None:
-    first = intake.submit(picture(), make_submission(idempotency_key="k"))
+    first = submit.submit(picture(), make_submission(idempotency_key="k"))
     settings.MAX_QUEUED_JOBS = 1
-    assert intake.submit(picture(), make_submission(idempotency_key="k")).pk == first.pk
+    assert submit.submit(picture(), make_submission(idempotency_key="k")).pk == first.pk
 
 
 @pytest.mark.parametrize("other", [{"seed": 2}, {"options": {"tile_size": 64}}])
 def test_a_key_used_for_something_else_is_refused(make_submission: Make, other: dict[str, Any]) -> None:
-    intake.submit(picture(), make_submission(idempotency_key="k"))
+    submit.submit(picture(), make_submission(idempotency_key="k"))
     with pytest.raises(errors.IdempotencyConflict):
-        intake.submit(
+        submit.submit(
             picture(seed=other.get("seed", 1)), make_submission(idempotency_key="k", **other.get("options", {}))
         )
     with pytest.raises(errors.IdempotencyConflict):
-        intake.submit_batch([picture()], make_submission(idempotency_key="k"))
+        submit.submit_batch([picture()], make_submission(idempotency_key="k"))
     assert Job.objects.count() == 1
 
 
@@ -223,9 +225,9 @@ def test_a_key_used_with_another_wish_beside_the_options_is_refused(
     make_submission: Make, other: dict[str, Any]
 ) -> None:
     first = {"idempotency_key": "k", "webhook_url": "https://example.org/a"}
-    intake.submit(picture(), make_submission(**first))
+    submit.submit(picture(), make_submission(**first))
     with pytest.raises(errors.IdempotencyConflict):
-        intake.submit(picture(), make_submission(**(first | other)))
+        submit.submit(picture(), make_submission(**(first | other)))
     assert Job.objects.count() == 1
 
 
@@ -239,13 +241,13 @@ def test_every_field_of_a_submission_counts_or_is_named_as_one_that_does_not() -
         "webhook_events": ("job.failed",),
         "reuse": False,
     }
-    usual = idempotence.fingerprint_of(plain, "job", ["a"])
+    usual = idempotency.fingerprint_of(plain, "job", ["a"])
     for field in fields(Submission):
-        if field.name in idempotence._NOT_COMPARED:
+        if field.name in idempotency._NOT_COMPARED:
             continue
         assert field.name in values, f"{field.name} is new: give a value here, or say that it does not count"
         changed = replace(plain, **{field.name: values[field.name]})
-        assert idempotence.fingerprint_of(changed, "job", ["a"]) != usual, field.name
+        assert idempotency.fingerprint_of(changed, "job", ["a"]) != usual, field.name
 
 
 def test_the_order_of_events_makes_no_other_call() -> None:
@@ -253,11 +255,11 @@ def test_the_order_of_events_makes_no_other_call() -> None:
         Submission("m", JobOptions(), webhook_url="https://example.org", webhook_events=events)
         for events in (("job.failed", "job.completed"), ("job.completed", "job.failed"))
     )
-    assert idempotence.fingerprint_of(one, "job", []) == idempotence.fingerprint_of(two, "job", [])
+    assert idempotency.fingerprint_of(one, "job", []) == idempotency.fingerprint_of(two, "job", [])
 
 
 def test_ten_simultaneous_calls_with_one_key_make_one_job(make_submission: Make, data_dir: Path) -> None:
-    found = together(10, lambda _: intake.submit(picture(), make_submission(idempotency_key="k")))
+    found = together(10, lambda _: submit.submit(picture(), make_submission(idempotency_key="k")))
     job = Job.objects.get()
     assert [each.pk for each in found] == [job.pk] * 10
     assert stored_files(data_dir) == [job.input_file]
@@ -271,18 +273,18 @@ def test_an_expired_key_may_be_used_again(make_submission: Make, settings: Setti
 
     from jobs.models import IdempotencyKey
 
-    first = intake.submit(picture(), make_submission(idempotency_key="k"))
+    first = submit.submit(picture(), make_submission(idempotency_key="k"))
     IdempotencyKey.objects.update(created_at=Now() - timedelta(hours=settings.IDEMPOTENCY_TTL_HOURS, seconds=1))
-    second = intake.submit(picture(seed=2), make_submission(idempotency_key="k"))
+    second = submit.submit(picture(seed=2), make_submission(idempotency_key="k"))
     assert second.pk != first.pk
-    assert intake.submit(picture(seed=2), make_submission(idempotency_key="k")).pk == second.pk
+    assert submit.submit(picture(seed=2), make_submission(idempotency_key="k")).pk == second.pk
 
 
 def test_callers_do_not_meet_each_others_keys(make_submission: Make) -> None:
     from jobs.models import ApiKey
 
     keys = [ApiKey.objects.create(name=name, prefix=name, digest=name, scopes=["upscale"]) for name in ("a", "b")]
-    jobs = [intake.submit(picture(), make_submission(idempotency_key="k", api_key=key)) for key in keys]
+    jobs = [submit.submit(picture(), make_submission(idempotency_key="k", api_key=key)) for key in keys]
     assert jobs[0].pk != jobs[1].pk
     assert list(Job.objects.visible_to(keys[0])) == [jobs[0]]
     assert Job.objects.visible_to(None).count() == 2
@@ -312,8 +314,8 @@ def complete(job: Job) -> Job:
 
 
 def test_equal_work_is_answered_from_the_existing_result(make_submission: Make) -> None:
-    first = complete(intake.submit(picture(), make_submission()))
-    again = intake.submit(picture(name="other.png"), make_submission(reuse=True))
+    first = complete(submit.submit(picture(), make_submission()))
+    again = submit.submit(picture(name="other.png"), make_submission(reuse=True))
     assert (again.status, again.reused_from, again.attempts) == (Status.COMPLETED, first.pk, 0)
     assert (again.result_width, again.result_sha256) == (48, first.result_sha256)
     files.remove(file_names.names_of(first))
@@ -329,62 +331,62 @@ def test_an_existing_result_needs_no_worker_and_no_place_in_the_queue(
     def nobody() -> None:
         raise errors.NoWorker("nobody works")
 
-    complete(intake.submit(picture(), make_submission()))
+    complete(submit.submit(picture(), make_submission()))
     settings.MAX_QUEUED_JOBS = 0
     wish = make_submission(reuse=True, require_worker=nobody)
-    assert intake.submit(picture(), wish).status == Status.COMPLETED
-    assert intake.submit_batch([picture()], make_submission(reuse=True)).jobs.get().status == Status.COMPLETED
+    assert submit.submit(picture(), wish).status == Status.COMPLETED
+    assert submit.submit_batch([picture()], make_submission(reuse=True)).jobs.get().status == Status.COMPLETED
     with pytest.raises(errors.NoWorker):
-        intake.submit(picture(seed=2), wish)
+        submit.submit(picture(seed=2), wish)
     with pytest.raises(errors.NoWorker):
-        intake.submit(picture(), make_submission(reuse=False, require_worker=nobody))
+        submit.submit(picture(), make_submission(reuse=False, require_worker=nobody))
     with pytest.raises(errors.QueueFull):
-        intake.submit_batch([picture(), picture(seed=2)], make_submission(reuse=True))
+        submit.submit_batch([picture(), picture(seed=2)], make_submission(reuse=True))
 
 
 def test_a_result_whose_file_is_gone_does_not_stand_for_a_worker(make_submission: Make) -> None:
     def nobody() -> None:
         raise errors.NoWorker("nobody works")
 
-    first = complete(intake.submit(picture(), make_submission()))
+    first = complete(submit.submit(picture(), make_submission()))
     files.path_of(first.result_file).unlink()
     with pytest.raises(errors.NoWorker):
-        intake.submit(picture(), make_submission(reuse=True, require_worker=nobody))
+        submit.submit(picture(), make_submission(reuse=True, require_worker=nobody))
 
 
 @pytest.mark.parametrize("other", [{"reuse": False}, {"outscale": 3.0, "reuse": True}])
 def test_other_work_is_computed(make_submission: Make, other: dict[str, Any]) -> None:
-    complete(intake.submit(picture(), make_submission()))
-    assert intake.submit(picture(), make_submission(**other)).status == Status.QUEUED
+    complete(submit.submit(picture(), make_submission()))
+    assert submit.submit(picture(), make_submission(**other)).status == Status.QUEUED
 
 
 def test_a_setting_reuses_without_being_asked(make_submission: Make, settings: Settings) -> None:
-    complete(intake.submit(picture(), make_submission()))
+    complete(submit.submit(picture(), make_submission()))
     settings.REUSE_RESULTS = True
-    assert intake.submit(picture(), make_submission()).status == Status.COMPLETED
-    assert intake.submit(picture(), make_submission(reuse=False)).status == Status.QUEUED
+    assert submit.submit(picture(), make_submission()).status == Status.COMPLETED
+    assert submit.submit(picture(), make_submission(reuse=False)).status == Status.QUEUED
 
 
 def test_a_result_that_was_cleaned_up_is_computed_anew(make_submission: Make, data_dir: Path) -> None:
-    first = complete(intake.submit(picture(), make_submission()))
+    first = complete(submit.submit(picture(), make_submission()))
     files.path_of(first.result_file).unlink()
-    again = intake.submit(picture(), make_submission(reuse=True))
+    again = submit.submit(picture(), make_submission(reuse=True))
     assert again.status == Status.QUEUED
     assert set(stored_files(data_dir)) == {first.input_file, first.preview_file, again.input_file}
 
 
 def test_a_result_without_a_preview_is_a_result(make_submission: Make, data_dir: Path) -> None:
-    first = complete(intake.submit(picture(), make_submission()))
+    first = complete(submit.submit(picture(), make_submission()))
     files.path_of(first.preview_file).unlink()
-    again = intake.submit(picture(), make_submission(reuse=True))
+    again = submit.submit(picture(), make_submission(reuse=True))
     assert (again.status, again.preview_file) == (Status.COMPLETED, "")
     assert set(stored_files(data_dir)) == {first.input_file, first.result_file, again.input_file, again.result_file}
 
 
 def test_another_file_under_the_models_name_is_other_work(make_submission: Make, model: Any) -> None:
-    complete(intake.submit(picture(), make_submission()))
+    complete(submit.submit(picture(), make_submission()))
     type(model).objects.update(sha256="a" * 64)
-    assert intake.submit(picture(), make_submission(reuse=True)).status == Status.QUEUED
+    assert submit.submit(picture(), make_submission(reuse=True)).status == Status.QUEUED
 
 
 # --- Batch and plan -------------------------------------------------------------------------------------------------
@@ -392,7 +394,7 @@ def test_another_file_under_the_models_name_is_other_work(make_submission: Make,
 
 def test_a_bad_file_does_not_sink_the_batch(make_submission: Make, data_dir: Path) -> None:
     uploads = [picture(seed=1, name="a.png"), text(name="b.jpg"), picture(seed=2, name="c.png")]
-    batch = intake.submit_batch(uploads, make_submission())
+    batch = submit.submit_batch(uploads, make_submission())
     jobs = list(batch.jobs.order_by("batch_index"))
     assert [(job.batch_index, job.input_name, job.priority) for job in jobs] == [
         (0, "a.png", Priority.BATCH),
@@ -406,7 +408,7 @@ def test_a_bad_file_does_not_sink_the_batch(make_submission: Make, data_dir: Pat
 
 def test_a_batch_of_bad_files_is_refused_with_every_reason(make_submission: Make, data_dir: Path) -> None:
     with pytest.raises(errors.BatchRejected) as caught:
-        intake.submit_batch([text(), text(b"")], make_submission())
+        submit.submit_batch([text(), text(b"")], make_submission())
     assert [entry["index"] for entry in caught.value.rejected] == [0, 1]
     assert not Batch.objects.exists()
     assert stored_files(data_dir) == []
@@ -415,31 +417,31 @@ def test_a_batch_of_bad_files_is_refused_with_every_reason(make_submission: Make
 def test_a_batch_is_bounded(make_submission: Make, settings: Settings) -> None:
     settings.MAX_BATCH_IMAGES = 2
     with pytest.raises(errors.BatchTooLarge, match="1 to 2 images"):
-        intake.submit_batch([picture() for _ in range(3)], make_submission())
+        submit.submit_batch([picture() for _ in range(3)], make_submission())
 
 
 def test_a_batch_that_reuses_results_tells_its_end_once_and_only_at_its_end(make_submission: Make) -> None:
     for seed in (1, 2):
-        complete(intake.submit(picture(seed=seed), make_submission()))
+        complete(submit.submit(picture(seed=seed), make_submission()))
     told = {"reuse": True, "webhook_url": "http://127.0.0.1:9/hook", "webhook_events": ("batch.completed",)}
-    whole = intake.submit_batch([picture(seed=1), picture(seed=2)], make_submission(**told))
+    whole = submit.submit_batch([picture(seed=1), picture(seed=2)], make_submission(**told))
     (message,) = WebhookMessage.objects.filter(batch_id=whole.pk)
     assert json.loads(message.body)["data"]["counts"]["completed"] == 2
-    part = intake.submit_batch([picture(seed=1), picture(seed=2), picture(seed=3)], make_submission(**told))
+    part = submit.submit_batch([picture(seed=1), picture(seed=2), picture(seed=3)], make_submission(**told))
     assert not WebhookMessage.objects.filter(batch_id=part.pk).exists()
     complete(part.jobs.get(status=Status.QUEUED))
     assert WebhookMessage.objects.filter(batch_id=part.pk).count() == 1
 
 
 def test_a_repeated_batch_is_one_batch(make_submission: Make) -> None:
-    first = intake.submit_batch([picture(), text()], make_submission(idempotency_key="k"))
-    again = intake.submit_batch([picture(), text()], make_submission(idempotency_key="k"))
+    first = submit.submit_batch([picture(), text()], make_submission(idempotency_key="k"))
+    again = submit.submit_batch([picture(), text()], make_submission(idempotency_key="k"))
     assert first.pk == again.pk
     assert Job.objects.count() == 1
 
 
 def test_a_plan_says_what_it_would_cost_and_creates_nothing(make_submission: Make, data_dir: Path) -> None:
-    plan = intake.plan(picture(100, 50), make_submission(tile_size=50, tile_pad=4))
+    plan = submit.plan(picture(100, 50), make_submission(tile_size=50, tile_pad=4))
     assert (plan.width, plan.height, plan.output_width, plan.output_height, plan.scale) == (100, 50, 200, 100, 2.0)
     assert plan.tiles is not None
     assert plan.tiles >= 2
@@ -448,9 +450,9 @@ def test_a_plan_says_what_it_would_cost_and_creates_nothing(make_submission: Mak
     assert plan.seconds is None  # nothing was measured yet
     assert not Job.objects.exists()
     assert stored_files(data_dir) == []
-    complete(intake.submit(picture(), make_submission()))
+    complete(submit.submit(picture(), make_submission()))
     Job.objects.update(processing_seconds=4.0)
-    assert intake.plan(picture(), make_submission()).seconds == pytest.approx(4.0)
+    assert submit.plan(picture(), make_submission()).seconds == pytest.approx(4.0)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
-from jobs import dispatch, files
 from jobs.models import Chore, Job, Worker
-from jobs.processes import guarding
+from jobs.queue import dispatch, watchdog
+from jobs.storage import files
 from modelstore import dispatch as model_dispatch
 from modelstore.models import Model
 from modelstore.states import Origin, State
@@ -92,7 +92,7 @@ def test_a_ticket_signed_with_another_key_does_not_end_the_cluster(start_cluster
     OrmQ.objects.create(key="io", payload="not:signed:by-us", lock=None)
     eventually(lambda: "another SECRET_KEY" in cluster.output(), seconds=120)
     # Counted as handed over, the ticket would now look like one that no worker reads, for as long as this takes.
-    guard_seconds = guarding.TICK_SECONDS * guarding._DEAF_TICKS
+    guard_seconds = watchdog.TICK_SECONDS * watchdog._DEAF_TICKS
     with pytest.raises(subprocess.TimeoutExpired):
         cluster.process.wait(guard_seconds + 5)
     assert "ends, to be started anew" not in cluster.output()

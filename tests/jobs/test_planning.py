@@ -11,7 +11,7 @@ from jobs.engine.tiling.cost import plan_plane
 from jobs.engine.types import Header
 from jobs.models import Worker
 from jobs.options import JobOptions
-from jobs.submitting.planning import make_plan, spec_of
+from jobs.submission.dry_run import make_plan, spec_of
 from modelstore.networks.deduce import deduce
 from modelstore.networks.rrdbnet import RRDBNet
 

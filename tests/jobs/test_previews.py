@@ -9,9 +9,9 @@ from django.db.models import F
 from django.test import Client
 from PIL import Image
 
-from jobs import file_names, files
 from jobs.models import Job
 from jobs.states import Status
+from jobs.storage import file_names, files
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, stored_files
 from tests.jobs.rig.apps import NO_PREVIEW

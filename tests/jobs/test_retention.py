@@ -14,12 +14,12 @@ from django.db.models.functions import Now
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs import file_names, files, retention
 from jobs.models import Batch, IdempotencyKey, Job
-from jobs.retention import CleanupReport, cleanup
 from jobs.states import Status
-from jobs.submitting import intake
-from jobs.submitting.uploads import BoundedUploadHandler
+from jobs.storage import file_names, files, retention
+from jobs.storage.retention import CleanupReport, cleanup
+from jobs.submission import submit as intake
+from jobs.submission.uploads import BoundedUploadHandler
 from tests.jobs.clusters import REPOSITORY
 from tests.jobs.conftest import picture, stored_files
 from tests.jobs.test_intake import complete

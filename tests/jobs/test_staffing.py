@@ -13,11 +13,11 @@ from django.db.models.functions import Now
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from jobs import files
 from jobs.errors import PrecisionUnavailable
 from jobs.models import Job, Worker
 from jobs.states import Status
-from jobs.submitting import staffing
+from jobs.storage import files
+from jobs.submission import staffing
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, picture, stored_files
 from tests.jobs.rig.apps import LOSES_DEVICE
@@ -105,15 +105,15 @@ def test_a_job_is_left_to_the_worker_that_has_its_precision(start_cluster: Start
 
 def test_a_worker_bounds_the_plans_that_cudnn_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch reads it from the environment, once, before its first convolution; an operator's own value stays."""
-    from jobs.processes import workplace
+    from jobs.worker import runtime
 
     name = "TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT"
     for before, after in (("", "500"), ("7", "7")):
         monkeypatch.setenv(name, before)
         if not before:
             monkeypatch.delenv(name)
-        monkeypatch.setattr(workplace, "_upscaler", None)
-        workplace.upscaler()
+        monkeypatch.setattr(runtime, "_upscaler", None)
+        runtime.upscaler()
         assert os.environ[name] == after
 
 

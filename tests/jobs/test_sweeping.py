@@ -6,11 +6,11 @@ import pytest
 from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
-from jobs import sweeping
 from jobs.models import Job
-from jobs.models.answers import Reclaimed
-from jobs.models.chore import Chore
-from jobs.models.verbs import SPARED
+from jobs.models.job_queryset import SPARED
+from jobs.models.periodic_task import Chore
+from jobs.models.results import Reclaimed
+from jobs.queue import sweeper
 from jobs.states import Status
 from tests.job_rows import waiting_job
 
@@ -24,7 +24,7 @@ def held(settings: Settings) -> Job:
     waiting_job()
     job = Job.objects.claim("gpu@elsewhere:1-abcdef")
     assert job is not None
-    sweeping.sweep()
+    sweeper.sweep()
     return job
 
 
@@ -36,7 +36,7 @@ def silence(*, of_seconds: float, lease_ended: float) -> None:
 
 def test_a_lease_that_ran_out_while_the_database_was_silent_runs_on_for_a_moment(held: Job) -> None:
     silence(of_seconds=60, lease_ended=40)
-    assert sweeping.sweep() == Reclaimed()
+    assert sweeper.sweep() == Reclaimed()
     job = Job.objects.get()
     assert (job.status, job.token, job.attempts) == (Status.PROCESSING, held.token, 1)
     assert Job.objects.filter(lease_until__gt=Now(), lease_until__lte=Now() + SPARED).exists()
@@ -45,25 +45,25 @@ def test_a_lease_that_ran_out_while_the_database_was_silent_runs_on_for_a_moment
 
 def test_a_worker_that_does_not_come_back_loses_the_job_after_that_moment(held: Job) -> None:
     silence(of_seconds=60, lease_ended=40)
-    sweeping.sweep()
+    sweeper.sweep()
     Job.objects.update(lease_until=Now() - timedelta(seconds=1))
-    assert sweeping.sweep() == Reclaimed(requeued=1)
+    assert sweeper.sweep() == Reclaimed(requeued=1)
 
 
 def test_a_lease_that_ran_out_before_the_silence_is_lost(held: Job) -> None:
     silence(of_seconds=60, lease_ended=70)
-    assert sweeping.sweep() == Reclaimed(requeued=1)
+    assert sweeper.sweep() == Reclaimed(requeued=1)
 
 
 def test_while_sweeps_come_in_time_nothing_is_spared(held: Job, settings: Settings) -> None:
     silence(of_seconds=settings.SWEEP_SECONDS, lease_ended=1)
-    assert sweeping.sweep() == Reclaimed(requeued=1)
+    assert sweeper.sweep() == Reclaimed(requeued=1)
 
 
 def test_a_hard_limit_that_passed_in_the_silence_is_kept(held: Job) -> None:
     silence(of_seconds=60, lease_ended=40)
     Job.objects.update(deadline=Now() - timedelta(seconds=5))
-    assert sweeping.sweep() == Reclaimed(failed=1)
+    assert sweeper.sweep() == Reclaimed(failed=1)
     assert Job.objects.get().error_code == "timeout"
 
 

@@ -12,11 +12,11 @@ import psutil
 import pytest
 from PIL import Image
 
-from jobs import file_names, files, retention
 from jobs.models import Job
-from jobs.processes import death
+from jobs.queue import liveness
 from jobs.states import LIVE, Status
-from jobs.submitting import intake
+from jobs.storage import file_names, files, retention
+from jobs.submission import submit as intake
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, stored_files
 from tests.jobs.rig.apps import HANGS, HANGS_WITH_GIL, POISON, SLOW
@@ -55,7 +55,7 @@ def test_a_killed_worker_costs_one_attempt_and_the_job_completes(
     assert_settled(data_dir)
 
 
-@pytest.mark.skipif(not death.space(), reason="this system does not tell for certain who is dead")
+@pytest.mark.skipif(not liveness.space(), reason="this system does not tell for certain who is dead")
 @pytest.mark.parametrize("role", ["worker", "main"])
 def test_a_dead_workers_job_does_not_wait_for_the_end_of_its_lease(
     role: str, start_cluster: StartCluster, submit: Submit, data_dir: Path

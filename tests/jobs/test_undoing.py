@@ -14,8 +14,8 @@ import pytest
 from django.db import OperationalError, connection
 from pytest_django.fixtures import Settings
 
-from jobs import file_names, retention
 from jobs.models import Job
+from jobs.storage import file_names, retention
 from tests.eventually import eventually
 from tests.jobs.clusters import REPOSITORY
 from tests.jobs.conftest import stored_files
@@ -29,11 +29,12 @@ import django
 django.setup()
 from PIL import Image
 from django.db import connections
-from jobs import dispatch, files
+from jobs.queue import dispatch
+from jobs.storage import files
 from jobs.models import Job
 from jobs.options import JobOptions
-from jobs.submitting import intake
-from jobs.submitting.submission import Submission
+from jobs.submission import submit as intake
+from jobs.submission.request import Submission
 
 def die(*_args, **_rest):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -175,7 +176,7 @@ def losing(between: Between, settings: Settings, what: str) -> Iterator[None]:
 def test_a_commit_whose_answer_is_lost_keeps_its_file(
     submit: Submit, data_dir: Path, between: Between, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "jobs.submitting.undoing")
+    caplog.set_level("INFO", "jobs.submission.rollback")
     with losing(between, settings, "answer"), pytest.raises(OperationalError):
         submit()
     eventually(lambda: "was settled committed=True" in caplog.text)
@@ -186,7 +187,7 @@ def test_a_commit_whose_answer_is_lost_keeps_its_file(
 def test_a_commit_that_never_arrives_leaves_no_file_once_its_transaction_is_over(
     submit: Submit, data_dir: Path, between: Between, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "jobs.submitting.undoing")
+    caplog.set_level("INFO", "jobs.submission.rollback")
     with losing(between, settings, "question"), pytest.raises(OperationalError):
         submit()
     # The server has not heard that the client gave up: the row may come yet, so the file stays.
@@ -203,7 +204,7 @@ def test_a_database_that_falls_silent_before_the_commit_leaves_no_file(
     submit: Submit, data_dir: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No COMMIT was sent, so none can happen: this was taken for doubtful, and the input stayed as an orphan."""
-    from jobs import dispatch
+    from jobs.queue import dispatch
 
     def never_answered() -> None:
         settings.DATABASE_TIMEOUT_SECONDS = 1

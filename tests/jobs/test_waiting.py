@@ -11,13 +11,13 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from jobs import waiting
 from jobs.errors import JobNotFound, WaitersExceeded
 from jobs.models import Job
-from jobs.peer import HAS_LEFT, has_left
+from jobs.progress import hub as waiting
+from jobs.progress.disconnect import HAS_LEFT, has_left
+from jobs.progress.hub import Hub, hub
 from jobs.states import Status
-from jobs.submitting import intake
-from jobs.waiting import Hub, hub
+from jobs.submission import submit as intake
 from tests.eventually import eventually
 from tests.jobs.conftest import database_url, picture
 from tests.service import StartService

@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from jobs.models import Job
-from jobs.processes import cluster
-from jobs.processes.cluster import Cluster
-from jobs.processes.watchdog import Watchdog
+from jobs.queue import shared_state
+from jobs.queue.shared_state import Cluster
+from jobs.queue.silent_workers import Watchdog
 from jobs.states import Status
 from tests.eventually import eventually
 from tests.frozen import frozen
@@ -34,7 +34,7 @@ def worker() -> Iterator[tuple[Cluster, int]]:
     if pid == 0:
         slot = shared.take_slot()
         os.write(tell, b"x")
-        cluster._beat(slot)
+        shared_state._beat(slot)
     os.read(ready, 1)
     yield shared, pid
     os.kill(pid, signal.SIGKILL)
@@ -59,7 +59,7 @@ def test_a_worker_that_beats_lives_and_one_that_is_frozen_is_killed_when_its_tic
     looks = [list(watchdog.kill_silent()) for _ in range(12)]
     said = [f"worker {pid} has been silent for 5 s: it is killed"]
     assert looks.index(said) in (9, 10)  # it may have counted once more before it stopped
-    eventually(lambda: not cluster.is_alive(pid))
+    eventually(lambda: not shared_state.is_alive(pid))
     assert list(watchdog.kill_silent()) == []
 
 

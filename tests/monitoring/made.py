@@ -26,7 +26,7 @@ REPORT: dict[str, Any] = {
 
 def queued(*, files: bool = False, **fields: Any) -> "Job":
     """A job that waits; with ``files`` its input really exists."""
-    from jobs import file_names
+    from jobs.storage import file_names
 
     job_id = uuid.uuid4()
     name = file_names.input_name(job_id, "png")
@@ -49,9 +49,9 @@ def processing(**fields: Any) -> "Job":
 
 def completed(*, files: bool = False, report: dict[str, Any] | None = None, **fields: Any) -> "Job":
     """A job with its result."""
-    from jobs import file_names
     from jobs.models import Job
-    from jobs.models.answers import Finished
+    from jobs.models.results import Finished
+    from jobs.storage import file_names
 
     job = processing(files=files, **fields)
     assert job.token is not None
@@ -106,7 +106,7 @@ def write(name: str, size: tuple[int, int], color: str) -> int:
 
 def put(name: str, content: bytes) -> int:
     """Put bytes into the storage under a name; returns how many."""
-    from jobs import files
+    from jobs.storage import files
 
     path = files.path_of(name)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from jobs import upkeep
 from jobs.models import Job
+from jobs.queue import periodic
 from jobs.states import Status
 from monitoring import ledger, stats
 from monitoring.models import ALL_TIME, JobEnd, JobFigure, SpanFigure
@@ -149,17 +149,17 @@ def test_an_odd_report_does_not_stop_the_counting(report: object) -> None:
 def test_the_services_upkeep_folds_without_readers_and_forgets_old_hours() -> None:
     for _ in range(3):
         made.completed()
-    upkeep.run()
+    periodic.run()
     assert not JobEnd.objects.exists()
     assert figure("completed").jobs == 3
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     for figures in (JobFigure, SpanFigure):
         figures.objects.exclude(hour=ALL_TIME).update(hour=hour - timedelta(days=29))
-    upkeep.run()
+    periodic.run()
     assert JobFigure.objects.count() == 2
     for figures in (JobFigure, SpanFigure):
         figures.objects.exclude(hour=ALL_TIME).update(hour=hour - timedelta(days=40))
-    upkeep.run()
+    periodic.run()
     assert set(JobFigure.objects.values_list("hour", flat=True)) == {ALL_TIME}
     assert set(SpanFigure.objects.values_list("hour", flat=True)) == {ALL_TIME}
     assert stats.totals().completed == 3

@@ -24,7 +24,7 @@ def in_request() -> Iterator[str]:
     current_request_id.reset(token)
 
 
-def record(message: str, *args: object, name: str = "jobs.execution", **more: Any) -> logging.LogRecord:
+def record(message: str, *args: object, name: str = "jobs.worker.execution", **more: Any) -> logging.LogRecord:
     made = logging.LogRecord(name, logging.INFO, "x.py", 1, message, args, None)
     made.__dict__.update(more)
     return made
@@ -41,7 +41,7 @@ def test_pairs_become_keys_and_numbers_numbers() -> None:
     line = as_json("job completed job=%s worker=%s seconds=%.3f tiles=%d", "6f0c", "gpu@a:1", 1.2042, 12)
     assert line["event"] == "job completed"
     assert (line["job"], line["worker"], line["seconds"], line["tiles"]) == ("6f0c", "gpu@a:1", 1.204, 12)
-    assert (line["level"], line["logger"]) == ("info", "jobs.execution")
+    assert (line["level"], line["logger"]) == ("info", "jobs.worker.execution")
     assert line["time"].endswith("Z")
 
 
@@ -56,7 +56,7 @@ def test_an_id_of_digits_stays_an_exact_number_or_a_text() -> None:
 
 def test_the_lines_own_keys_cannot_be_forged() -> None:
     line = as_json("odd level=%s logger=%s event=%s", "forged", "forged", "forged")
-    assert (line["level"], line["logger"], line["event"]) == ("info", "jobs.execution", "odd")
+    assert (line["level"], line["logger"], line["event"]) == ("info", "jobs.worker.execution", "odd")
 
 
 def test_the_request_is_named_inside_of_one_only(in_request: str) -> None:
@@ -68,7 +68,7 @@ def test_the_request_is_named_inside_of_one_only(in_request: str) -> None:
 
 def test_outside_of_a_request_none_is_named() -> None:
     assert "request" not in as_json("hello")
-    assert TextLines().format(record("hello")).endswith("INFO jobs.execution hello")
+    assert TextLines().format(record("hello")).endswith("INFO jobs.worker.execution hello")
 
 
 def test_an_exception_stays_on_its_line() -> None:

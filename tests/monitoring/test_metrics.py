@@ -90,7 +90,7 @@ def test_histograms_are_cumulative_and_complete(client: Client) -> None:
 
 
 def test_counters_never_fall_when_jobs_are_cleaned_up(client: Client) -> None:
-    from jobs.retention import cleanup
+    from jobs.storage.retention import cleanup
 
     made.completed()
     before = scrape(client)

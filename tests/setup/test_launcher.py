@@ -124,7 +124,7 @@ def test_the_next_launcher_clears_what_a_killed_one_left(family: Family) -> None
 #: Beats five times a second; its child does nothing.
 BEATING = """
 import os, sys, time
-from jobs.processes.heartbeat import Heartbeat
+from jobs.queue.keepalive import Heartbeat
 if os.fork() == 0:
     time.sleep(600)
 heart = Heartbeat()
@@ -138,7 +138,7 @@ while True:
 def test_a_frozen_main_process_is_killed_with_its_family_and_one_that_beats_is_not(tmp_path: Path) -> None:
     log = tmp_path / "family.log"
     impatient = (
-        "import sys; from upscaler_site import launcher; launcher.SILENT_SECONDS = 3.0; "
+        "import sys; from upscaler_site.process import launcher; launcher.SILENT_SECONDS = 3.0; "
         "sys.exit(launcher.Launcher(sys.argv[1:], 30).run())"
     )
     command = [sys.executable, "-c", impatient, sys.executable, "-c", BEATING, str(log)]

@@ -15,7 +15,7 @@ def test_it_raises_its_limit_on_open_files() -> None:
     code = (
         "import resource; hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))\n"
-        "from upscaler_site import web_server; web_server.raise_open_file_limit()\n"
+        "from upscaler_site.web import server; server.raise_open_file_limit()\n"
         "soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]\n"
         "assert soft > 256 or hard == 256, (soft, hard)"
     )

@@ -13,10 +13,10 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from jobs.callers import keys
+from jobs.auth import api_keys
 from jobs.models import Job, WebhookAttempt, WebhookMessage
 from jobs.models.webhook import DeliveryState
-from jobs.webhooks import delivery, ladder
+from jobs.webhooks import backoff, delivery
 from jobs.webhooks.delivery import deliver_due
 from jobs.webhooks.signing import secrets_for
 from tests.eventually import eventually
@@ -75,8 +75,8 @@ def test_a_forged_body_or_another_secret_does_not_verify(
 def test_jobs_of_a_key_are_signed_with_that_keys_own_secret(
     receiver: Receiver, tell: Callable[..., WebhookMessage]
 ) -> None:
-    mine, _ = keys.issue("mine", ["upscale"])
-    other, _ = keys.issue("other", ["upscale"])
+    mine, _ = api_keys.issue("mine", ["upscale"])
+    other, _ = api_keys.issue("other", ["upscale"])
     tell(receiver.url(), api_key=mine)
     deliver_due()
     (request,) = receiver.requests
@@ -117,17 +117,17 @@ def test_a_failing_receiver_is_tried_again_with_the_same_id_until_it_accepts(
 
 def test_the_waits_follow_the_ladder_with_jitter(receiver: Receiver, tell: Callable[..., WebhookMessage]) -> None:
     message = tell(receiver.url("/status/500"))
-    for wait in ladder.WAITS:
+    for wait in backoff.WAITS:
         deliver_due()
         message.refresh_from_db()
         # From the database's own log row, so that the machine's speed does not matter.
         last = WebhookAttempt.objects.filter(message=message).latest("id")
         pause = message.next_attempt_at - last.at
-        assert wait <= pause <= wait * (1 + ladder.JITTER) + timedelta(seconds=30)
+        assert wait <= pause <= wait * (1 + backoff.JITTER) + timedelta(seconds=30)
         again_now(message)
     deliver_due()
     message.refresh_from_db()
-    assert (message.state, message.tries) == (DeliveryState.FAILED, len(ladder.WAITS) + 1)
+    assert (message.state, message.tries) == (DeliveryState.FAILED, len(backoff.WAITS) + 1)
     assert deliver_due() == 0
 
 
@@ -175,7 +175,7 @@ def test_a_message_that_cannot_even_be_signed_is_logged_and_comes_to_its_end(
 ) -> None:
     message = tell(receiver.url())
     settings.WEBHOOK_SECRETS = ["whsec_x"]  # one letter is no base64
-    for _ in range(ladder.TRIES):
+    for _ in range(backoff.TRIES):
         assert deliver_due() == 1
         again_now(message)
     message.refresh_from_db()
@@ -187,7 +187,7 @@ def test_a_message_that_killed_its_process_each_time_is_given_up(
     receiver: Receiver, tell: Callable[..., WebhookMessage]
 ) -> None:
     message = tell(receiver.url())
-    for _ in range(ladder.TRIES):
+    for _ in range(backoff.TRIES):
         claimed = WebhookMessage.objects.claim(lease=timedelta(seconds=-1), per_host=4)
         assert claimed is not None
     assert deliver_due() == 0
@@ -317,7 +317,7 @@ def test_a_message_whose_process_died_is_delivered_when_its_lease_is_over(
 def test_a_run_that_lost_its_lease_changes_nothing_but_the_log(
     receiver: Receiver, tell: Callable[..., WebhookMessage]
 ) -> None:
-    from jobs.webhooks.sending import Outcome
+    from jobs.webhooks.transport import Outcome
 
     message = tell(receiver.url())
     stale = WebhookMessage.objects.claim(lease=timedelta(seconds=-1), per_host=4)

@@ -9,9 +9,9 @@ from django.db import connection, transaction
 from pytest_django.fixtures import Settings
 
 from jobs.models import ApiKey, Batch, Job, WebhookMessage
-from jobs.models.answers import Finished
+from jobs.models.results import Finished
 from jobs.states import Status
-from jobs.webhooks.events import Event
+from jobs.webhooks.payloads import Event
 from tests.eventually import eventually
 
 RESULT = Finished(

@@ -12,7 +12,7 @@ import httpcore
 import pytest
 from pytest_django.fixtures import Settings
 
-from jobs import egress
+from jobs import safe_http
 from jobs.errors import TargetRefused, WebhookRefused
 from jobs.webhooks.subscription import accept
 from tests.webhooks.receiver import Receiver
@@ -33,14 +33,14 @@ PUBLIC = "93.184.215.14"
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_refused(address: str) -> None:
-    assert not egress.is_public(address)
+    assert not safe_http.is_public(address)
 
 
 @pytest.mark.parametrize(
     "address", [PUBLIC, "8.8.8.8", "172.32.0.1", "168.63.129.17", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
 )
 def test_a_public_address_is_allowed(address: str) -> None:
-    assert egress.is_public(address)
+    assert safe_http.is_public(address)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_name_that_turns_private_after_the_check_is_not_connected_to(
     """DNS rebinding: public at submission, loopback at delivery."""
     settings.WEBHOOK_ALLOW_PRIVATE = False
     asked = resolver({"rebind.example.org": [[PUBLIC], ["127.0.0.1"]]})
-    target = egress.check(f"http://rebind.example.org:{receiver.port}/ok", allow_private=False)
+    target = safe_http.check(f"http://rebind.example.org:{receiver.port}/ok", allow_private=False)
     with pytest.raises(TargetRefused, match="private or reserved"), _post(target, allow_private=False):
         pass
     assert len(asked) == 2
@@ -140,7 +140,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(
 ) -> None:
     """One look-up per connection: there is no second answer that could differ. Host stays the name."""
     asked = resolver({"hooks.example.org": [["127.0.0.1"], ["192.0.2.1"]]})
-    with _post(egress.target_of(f"http://hooks.example.org:{receiver.port}/ok"), allow_private=True) as answer:
+    with _post(safe_http.target_of(f"http://hooks.example.org:{receiver.port}/ok"), allow_private=True) as answer:
         assert answer.status == 200
     assert asked == ["hooks.example.org"]
     assert receiver.requests[0].headers["host"] == f"hooks.example.org:{receiver.port}"
@@ -161,7 +161,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [hung.wait(120)][:0])
     try:
         with pytest.raises(TargetRefused, match="cannot be resolved"):
-            egress.addresses_of("slow.example.org", 80, seconds=0.1, allow_private=True)
+            safe_http.addresses_of("slow.example.org", 80, seconds=0.1, allow_private=True)
     finally:
         hung.set()
 
@@ -169,7 +169,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(
 def test_proxies_from_the_environment_are_not_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    with _post(egress.target_of(receiver.url()), allow_private=True) as answer:
+    with _post(safe_http.target_of(receiver.url()), allow_private=True) as answer:
         assert answer.status == 200
 
 
@@ -187,23 +187,23 @@ def tls_receiver(receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyP
     context.load_cert_chain(certificate, key)
     receiver.server.socket = context.wrap_socket(receiver.server.socket, server_side=True)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    egress._tls.cache_clear()
+    safe_http._tls.cache_clear()
     yield receiver
-    egress._tls.cache_clear()
+    safe_http._tls.cache_clear()
 
 
 def test_tls_verifies_the_name_of_the_url_at_the_checked_address(
     tls_receiver: Receiver, resolver: Callable[[dict[str, list[list[str]]]], list[str]]
 ) -> None:
     resolver({"hooks.example.org": [["127.0.0.1"]], "other.example.org": [["127.0.0.1"]]})
-    with _post(egress.target_of(f"https://hooks.example.org:{tls_receiver.port}/ok"), allow_private=True) as answer:
+    with _post(safe_http.target_of(f"https://hooks.example.org:{tls_receiver.port}/ok"), allow_private=True) as answer:
         assert answer.status == 200
     with (
         pytest.raises(httpcore.ConnectError, match="ostname mismatch"),
-        _post(egress.target_of(f"https://other.example.org:{tls_receiver.port}/ok"), allow_private=True),
+        _post(safe_http.target_of(f"https://other.example.org:{tls_receiver.port}/ok"), allow_private=True),
     ):
         pass
 
 
-def _post(target: egress.Target, *, allow_private: bool) -> Any:
-    return egress.request("POST", target, headers={}, body=b"{}", seconds=30, allow_private=allow_private)
+def _post(target: safe_http.Target, *, allow_private: bool) -> Any:
+    return safe_http.request("POST", target, headers={}, body=b"{}", seconds=30, allow_private=allow_private)

@@ -25,10 +25,10 @@ from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
 from jobs import errors as jobs
-from jobs.callers import throttle
+from jobs.api.views.downloads import PreconditionFailed
+from jobs.api.views.ranges import RangeNotSatisfiable
+from jobs.auth import throttling
 from jobs.engine import errors as engine
-from jobs.views.downloads import PreconditionFailed
-from jobs.views.ranges import RangeNotSatisfiable
 from modelstore import errors as models
 from upscaler_site.web import request_errors as requests
 
@@ -148,7 +148,7 @@ _REFUSED = (drf.AuthenticationFailed, drf.NotAuthenticated, drf.PermissionDenied
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's EXCEPTION_HANDLER. None lets Django answer 500 (and log the traceback)."""
     if isinstance(error, _REFUSED):
-        error = throttle.refusal(error, context.get("request"), context.get("view"))
+        error = throttling.refusal(error, context.get("request"), context.get("view"))
     if isinstance(error, drf.ValidationError):
         problems = flatten(error.detail)
         detail = "; ".join(f"{p['field']}: {p['message']}" if p["field"] else p["message"] for p in problems)

@@ -84,7 +84,7 @@ _NOT_FOR_PROBES = frozenset({"not_authenticated", "permission_denied", "throttle
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself by being a subclass
     """API keys, in either header."""
 
-    target_class = "jobs.callers.access.KeyAuthentication"
+    target_class = "jobs.auth.authentication.KeyAuthentication"
     name = ["bearerKey", "headerKey"]
 
     def get_security_definition(self, _auto_schema: Any) -> list[dict[str, Any]]:
@@ -102,7 +102,7 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
 class LinkScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # as above
     """Signed links."""
 
-    target_class = "jobs.callers.access.LinkAuthentication"
+    target_class = "jobs.auth.authentication.LinkAuthentication"
     name = "signedLink"
 
     def get_security_definition(self, _auto_schema: Any) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class LinkScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-cal
 class StaffScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # as above
     """The session of a staff member."""
 
-    target_class = "jobs.callers.access.StaffAuthentication"
+    target_class = "jobs.auth.authentication.StaffAuthentication"
     name = "staffSession"
 
     def get_security_definition(self, _auto_schema: Any) -> dict[str, Any]:

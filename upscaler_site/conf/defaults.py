@@ -46,7 +46,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "upscaler_site.api.middleware.ApiEdgeMiddleware",
-    "jobs.callers.throttle.RateLimitHeadersMiddleware",
+    "jobs.auth.throttling.RateLimitHeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -150,12 +150,12 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "upscaler_site.api.negotiation.FirstRenderer",
     "URL_FORMAT_OVERRIDE": None,  # `format` is the picture's
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "jobs.callers.access.KeyAuthentication",  # first: its WWW-Authenticate makes a refusal a 401
-        "jobs.callers.access.LinkAuthentication",
-        "jobs.callers.access.StaffAuthentication",
+        "jobs.auth.authentication.KeyAuthentication",  # first: its WWW-Authenticate makes a refusal a 401
+        "jobs.auth.authentication.LinkAuthentication",
+        "jobs.auth.authentication.StaffAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["jobs.callers.access.ScopePermission"],
-    "DEFAULT_THROTTLE_CLASSES": ["jobs.callers.throttle.ScopeThrottle"],
+    "DEFAULT_PERMISSION_CLASSES": ["jobs.auth.authentication.ScopePermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["jobs.auth.throttling.ScopeThrottle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "upscaler_site.api.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
@@ -181,14 +181,14 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- Queue ------------------------------------------------------------------------------------------------------------
-# What each value prevents is written in jobs/broker.py; `timeout` is only the outermost guard: a job's own limit is
-# JOB_TIMEOUT_SECONDS and is held by the worker itself.
+# What each value prevents is written in jobs/queue/broker.py; `timeout` is only the outermost guard: a job's own limit
+# is JOB_TIMEOUT_SECONDS and is held by the worker itself.
 # django-q2 warns at each start of a missing `timeout`; ours is per job, and our broker delivers nothing a second time.
 warnings.filterwarnings("ignore", "Retry and timeout are misconfigured", UserWarning)
 Q_CLUSTER = {
     "name": "gpu",
     "orm": "default",
-    "broker_class": "jobs.broker.PostgresBroker",
+    "broker_class": "jobs.queue.broker.PostgresBroker",
     "workers": 1,
     "recycle": 0,
     "queue_limit": 1,

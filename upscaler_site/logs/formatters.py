@@ -21,7 +21,7 @@ _ACCESS = ("method", "path", "status", "bytes", "milliseconds", "address", "requ
 
 
 class TextLines(logging.Formatter):
-    """``2026-01-31 12:00:00,123 INFO jobs.submitting.intake job accepted job=… request=…``, in UTC."""
+    """``2026-01-31 12:00:00,123 INFO jobs.submission.submit job accepted job=… request=…``, in UTC."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")

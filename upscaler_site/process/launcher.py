@@ -24,7 +24,7 @@ from types import FrameType
 
 import psutil
 
-from jobs.processes.heartbeat import VARIABLE, Listener
+from jobs.queue.keepalive import VARIABLE, Listener
 from upscaler_site.process import tree
 
 POLL_SECONDS = 0.1

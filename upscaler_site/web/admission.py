@@ -5,7 +5,7 @@ from http.cookies import CookieError, SimpleCookie
 
 from django.conf import settings
 
-from jobs.submitting.uploads import FORM_OVERHEAD_BYTES, too_large
+from jobs.submission.uploads import FORM_OVERHEAD_BYTES, too_large
 from upscaler_site.web.http_protocol import MAX_HEADER_BYTES
 from upscaler_site.web.request_body import MEMORY_BYTES
 from upscaler_site.web.request_errors import (

@@ -14,8 +14,8 @@ from typing import IO
 
 from django.conf import settings
 
-from jobs.submitting.undoing import disk_that_may_be_full
-from jobs.submitting.uploads import require_disk
+from jobs.submission.rollback import disk_that_may_be_full
+from jobs.submission.uploads import require_disk
 from upscaler_site.logs.access_log import Message
 from upscaler_site.web.http_protocol import seconds_for
 from upscaler_site.web.request_errors import BodyTooSlow

@@ -1,10 +1,10 @@
 """What the web server itself refuses, before Django looks at a request. errors.py knows the statuses.
 
-The refusal travels to Django in the environ (api/middleware.py answers it there), so that it is counted, logged and given the
-headers that every answer has.
+The refusal travels to Django in the environ (api/middleware.py answers it there), so that it is counted, logged and
+given the headers that every answer has.
 """
 
-from jobs.callers.access import REALM
+from jobs.auth.authentication import REALM
 
 #: The environ's name for the exception that the request shall be answered with.
 REFUSAL = "upscaler.refusal"

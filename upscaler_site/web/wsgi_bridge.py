@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from django.conf import settings
 from django.http import FileResponse
 
-from jobs.peer import HAS_LEFT
+from jobs.progress.disconnect import HAS_LEFT
 from upscaler_site.logs.access_log import Message, Send
 
 _LOOPBACK = ("127.0.0.1", "::1")

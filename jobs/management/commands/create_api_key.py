@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from jobs.callers import keys
+from jobs.auth import api_keys
 from jobs.models.api_key import Scope
 from jobs.webhooks.signing import secrets_for
 
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         if days is not None and not 1 <= days <= 36_500:
             raise CommandError("--days must be from 1 to 36500")
         expires_at = None if days is None else timezone.now() + timedelta(days=days)
-        key, text = keys.issue(name, options["scope"] or [Scope.UPSCALE], expires_at=expires_at)
+        key, text = api_keys.issue(name, options["scope"] or [Scope.UPSCALE], expires_at=expires_at)
         if options["quiet"]:
             self.stdout.write(text)
             return

@@ -12,12 +12,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django_q.cluster import Cluster as DjangoQCluster
 from django_q.conf import Conf
 
-from jobs import dispatch
-from jobs.pooler import warn_of_pooler
-from jobs.processes import cluster, guarding
-from jobs.processes.heartbeat import Heartbeat
-from jobs.processes.migrations import wait_for_migrations
-from jobs.processes.watchdog import Watchdog
+from jobs.queue import dispatch, shared_state
+from jobs.queue import watchdog as guarding
+from jobs.queue.keepalive import Heartbeat
+from jobs.queue.pooler import warn_of_pooler
+from jobs.queue.schema_ready import wait_for_migrations
+from jobs.queue.silent_workers import Watchdog
 
 #: From the moment at which jobs are handed back to the end of a cluster that does not end by itself.
 _HAND_BACK_SECONDS = 2.5
@@ -38,8 +38,8 @@ class Command(BaseCommand):
             warn_of_pooler()
         except KeyboardInterrupt:
             sys.exit(130)
-        shared = cluster.create(Conf.CLUSTER_NAME, int(Conf.WORKERS))
-        cluster.let_children_die_with_us()
+        shared = shared_state.create(Conf.CLUSTER_NAME, int(Conf.WORKERS))
+        shared_state.let_children_die_with_us()
         guard = guarding.Guard(shared)
         heartbeat = Heartbeat()
         watchdog = Watchdog(shared, settings.JOB_LEASE_SECONDS, guarding.TICK_SECONDS)
@@ -55,7 +55,7 @@ class Command(BaseCommand):
                 os.kill(pid, signal.SIGKILL)
             for killed in watchdog.kill_silent():
                 self.stderr.write(killed)
-            if shared.memory.stop == cluster.RUNNING:
+            if shared.memory.stop == shared_state.RUNNING:
                 wrong = guard.look()
                 if wrong:
                     self._end(q, f"{wrong}: the cluster {shared.name} ends, to be started anew", _EXIT_AGAIN)
@@ -64,7 +64,7 @@ class Command(BaseCommand):
             late = time.monotonic() > shared.memory.stop_at + _HAND_BACK_SECONDS
             if late or guard.nobody_left():
                 self._end(q, f"the cluster {shared.name} stops without waiting any longer", 0)
-        if shared.memory.stop == cluster.RUNNING:
+        if shared.memory.stop == shared_state.RUNNING:
             self.stderr.write(f"cluster {shared.name}: the sentinel died")
             sys.exit(_EXIT_AGAIN)
 
@@ -79,6 +79,6 @@ class Command(BaseCommand):
 
 def _on_signal(_number: int, _frame: FrameType | None) -> None:
     """Only notes what is wanted: a handler that waits, as django-q2's does, would be entered twice."""
-    shared = cluster.current()
+    shared = shared_state.current()
     if shared is not None:
         guarding.ask_to_stop(shared, time.monotonic(), settings.STOP_GRACE_SECONDS)

@@ -16,8 +16,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from jobs.command_line import gathering
-from jobs.command_line.local_weights import Chosen, choose
+from jobs.cli import inputs
+from jobs.cli.weights import Chosen, choose
 from jobs.engine.codecs import output_format, probe
 from jobs.engine.codecs.decode import decode
 from jobs.engine.codecs.encode import encode
@@ -70,7 +70,7 @@ class Command(BaseCommand):
             help="0 (keep noise) to 1, for models published as a pair, such as realesr-general-x4v3",
         )  # fmt: skip
         parser.add_argument(
-            "-f", "--format", choices=list(gathering.SUFFIXES), help="default: as the input, if it can hold the result"
+            "-f", "--format", choices=list(inputs.SUFFIXES), help="default: as the input, if it can hold the result"
         )
         parser.add_argument(
             "--quality", type=_within(int, 1, 100), metavar="N", help="of jpeg, webp and avif, 1 to 100"
@@ -97,10 +97,10 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         to_file = self._is_file(options)
         try:
-            items = gathering.gather(options["inputs"], options["output"])
+            items = inputs.gather(options["inputs"], options["output"])
             chosen = choose(options["model"], options["denoise_strength"])
-            gathering.result_name(options["name"], stem="picture", model=chosen.weights.name, scale=4)
-        except (gathering.GatheringError, ModelStoreError) as error:
+            inputs.result_name(options["name"], stem="picture", model=chosen.weights.name, scale=4)
+        except (inputs.GatheringError, ModelStoreError) as error:
             raise CommandError(str(error)) from None
         run = _Run(chosen, options, to_file=to_file)
         tally = Tally()
@@ -127,12 +127,12 @@ class Command(BaseCommand):
         if (
             target.is_dir()
             or not target.suffix
-            or (not single and target.suffix.lower() not in gathering.PICTURE_SUFFIXES)
+            or (not single and target.suffix.lower() not in inputs.PICTURE_SUFFIXES)
         ):
             return False
         if not single:
             raise CommandError(f"{target} looks like a file, but several pictures need a directory")
-        asked = gathering.format_of(target)
+        asked = inputs.format_of(target)
         if asked is None:
             raise CommandError(
                 f"{target.suffix} cannot be written: choose one of .png, .jpg, .webp, .avif, .tif, or a directory"
@@ -142,11 +142,11 @@ class Command(BaseCommand):
         options["format"] = asked
         return True
 
-    def _one(self, run: "_Run", item: gathering.Item, tally: Tally, position: str) -> None:
+    def _one(self, run: "_Run", item: inputs.Item, tally: Tally, position: str) -> None:
         try:
             header, target = run.plan(item)
             if target in tally.targets:
-                raise gathering.GatheringError(f"its result {target} would replace that of another picture; see --name")
+                raise inputs.GatheringError(f"its result {target} would replace that of another picture; see --name")
             tally.targets.add(target)
             if target.exists() and not run.overwrite:
                 tally.kept += 1
@@ -155,7 +155,7 @@ class Command(BaseCommand):
             said = run.upscale(item, header, target)
         except (WeightsRejected, DeviceUnavailable):
             raise
-        except (EngineError, gathering.GatheringError, OSError) as error:
+        except (EngineError, inputs.GatheringError, OSError) as error:
             tally.failed += 1
             self.stderr.write(self.style.ERROR(f"{position} {item.label}: {error}"))
             return
@@ -192,7 +192,7 @@ class _Run:
             strip_metadata=options["strip_metadata"],
         )
 
-    def plan(self, item: gathering.Item) -> tuple[Header, Path]:
+    def plan(self, item: inputs.Item) -> tuple[Header, Path]:
         """What the picture is and where its result goes, before any pixel is decoded; every limit is checked."""
         header = probe.probe(item.source, self.limits)
         passes = plan_passes(header.width, header.height, self.scale, self.asked.outscale)
@@ -200,10 +200,10 @@ class _Run:
         written = output_format.choose(_outline(header, passes.width, passes.height), self.encoding)
         if self.to_file:
             return header, self.output
-        name = gathering.result_name(self.template, stem=item.source.stem, model=self.weights.name, scale=passes.scale)
-        return header, self.output / item.folder / (name + gathering.suffix_for(item.source, written))
+        name = inputs.result_name(self.template, stem=item.source.stem, model=self.weights.name, scale=passes.scale)
+        return header, self.output / item.folder / (name + inputs.suffix_for(item.source, written))
 
-    def upscale(self, item: gathering.Item, header: Header, target: Path) -> str:
+    def upscale(self, item: inputs.Item, header: Header, target: Path) -> str:
         """Do it, and return what is to be said of it. A result is there whole or not at all."""
         started = time.perf_counter()
         picture = decode(item.source, self.limits)
@@ -214,7 +214,7 @@ class _Run:
         provenance = f"{self.weights.name} x{report.scale:g}, upscaler {settings.UPSCALER_VERSION}"
         try:
             written = encode(result, part, EncodeOptions(**{**self.encoding.__dict__, "provenance": provenance}))
-            if self.to_file and written != gathering.format_of(target):
+            if self.to_file and written != inputs.format_of(target):
                 raise FormatUnsupported(f"the result is {written}, which {target.name} does not say")
             part.replace(target)
         finally:

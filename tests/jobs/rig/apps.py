@@ -46,7 +46,7 @@ class RigConfig(AppConfig):
         if os.environ.get("RIG_RESOLVER_HANGS"):
             socket.getaddrinfo = _hang  # type: ignore[assignment]  # a resolver that hangs
         if os.environ.get("RIG_DIE_BEFORE_FILES"):
-            from jobs import files
+            from jobs.storage import files
 
             files.remove = lambda names: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment,return-value]
 
@@ -68,7 +68,7 @@ def _lose_the_device_once_while_warming(done: Path) -> None:
 
 def _hold_previews(gate: Path) -> None:
     """No preview is made before the file is there; none of a picture of a certain width can be made."""
-    from jobs import previews
+    from jobs.worker import previews
 
     render = previews.render
 
@@ -93,13 +93,13 @@ def _die_once_with_the_sentinels_lock(done: Path) -> None:
     """Kill the first worker that finishes a task, while it holds the lock under which its sentinel looks at it."""
     from django_q import signals
 
-    from jobs.processes import cluster
+    from jobs.queue import shared_state
 
     def die(**kwargs: Any) -> None:
         if not done.exists():
             done.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        cluster.task_done(**kwargs)
+        shared_state.task_done(**kwargs)
 
     signals.post_execute_in_worker.disconnect(dispatch_uid="jobs.task_done")
     signals.post_execute_in_worker.connect(die, weak=False)

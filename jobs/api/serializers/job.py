@@ -1,0 +1,151 @@
+"""A job as callers see it."""
+
+from typing import Any
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from jobs.api.serializers.fields import TextOrNull
+from jobs.models import Job
+from jobs.states import Priority, Status
+from jobs.submission.dry_run import Plan
+
+
+class ProgressSerializer(serializers.Serializer[dict[str, Any]]):
+    """How far the running attempt is."""
+
+    tiles_done = serializers.IntegerField(help_text="Tiles that are finished.")
+    tiles_total = serializers.IntegerField(
+        allow_null=True, help_text="Tiles in all; null until the worker has planned them."
+    )
+    fraction = serializers.FloatField(allow_null=True, min_value=0, max_value=1, help_text="tiles_done / tiles_total.")
+
+
+class JobSerializer(serializers.Serializer[Job]):
+    """The guide's fields first, then ours. Times are ISO 8601 in UTC."""
+
+    job_id = serializers.UUIDField(source="id")
+    status = serializers.ChoiceField(choices=Status.choices)
+    model = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    completed_at = serializers.DateTimeField(
+        source="finished_at", allow_null=True, help_text="When it ended, however it ended."
+    )
+    processing_time_seconds = serializers.FloatField(source="processing_seconds", allow_null=True)
+    error = TextOrNull(allow_null=True, help_text="Why it failed, for people.")
+    error_code = TextOrNull(allow_null=True, help_text="Why it failed, for programs.")
+    progress = serializers.SerializerMethodField()
+    eta_seconds = serializers.SerializerMethodField(
+        help_text="Seconds until the end, from measured throughput; null where that is not known, or nothing is left."
+    )
+    attempts = serializers.IntegerField()
+    cancel_requested = serializers.BooleanField()
+    priority = serializers.SerializerMethodField()
+    options = serializers.DictField(help_text="The options that were given.")
+    batch_id = serializers.UUIDField(allow_null=True)
+    batch_index = serializers.IntegerField(allow_null=True, help_text="Place of the picture in its batch, from 0.")
+    filename = TextOrNull(source="input_name", allow_null=True, help_text="The name under which the picture was sent.")
+    input_format = serializers.CharField()
+    input_width = serializers.IntegerField()
+    input_height = serializers.IntegerField()
+    input_frames = serializers.IntegerField()
+    input_bytes = serializers.IntegerField()
+    result_format = TextOrNull(allow_null=True)
+    result_width = serializers.IntegerField(allow_null=True)
+    result_height = serializers.IntegerField(allow_null=True)
+    result_bytes = serializers.IntegerField(allow_null=True)
+    result_sha256 = TextOrNull(allow_null=True)
+    reused_from = serializers.UUIDField(allow_null=True, help_text="The job whose result was taken over.")
+    status_url = serializers.SerializerMethodField()
+    result_url = serializers.SerializerMethodField()
+    preview_url = serializers.SerializerMethodField()
+    events_url = serializers.SerializerMethodField()
+
+    @extend_schema_field(ProgressSerializer)
+    def get_progress(self, job: Job) -> dict[str, Any]:
+        """Tiles of the running attempt; of a completed job all, also when it was too quick for a heartbeat."""
+        done, total = job.tiles_done, job.tiles_total
+        if job.status == Status.COMPLETED:
+            total = total or job.report.get("tiles") or 1
+            done = total
+        return {"tiles_done": done, "tiles_total": total, "fraction": done / total if total else None}
+
+    @extend_schema_field(serializers.FloatField(allow_null=True))
+    def get_eta_seconds(self, job: Job) -> float | None:
+        """Read from the forecast that the view put into the context, so that a list costs no query per row."""
+        forecast = self.context.get("forecast")
+        return forecast.seconds_left(job) if forecast is not None else None
+
+    @extend_schema_field(serializers.ChoiceField(choices=[priority.name.lower() for priority in Priority]))
+    def get_priority(self, job: Job) -> str:
+        """The lane, by name."""
+        return Priority(job.priority).name.lower()
+
+    def get_status_url(self, job: Job) -> str:
+        """Where this object is."""
+        return reverse("job", args=[job.id])
+
+    def get_result_url(self, job: Job) -> str:
+        """Where the result is, or will be."""
+        return reverse("job-result", args=[job.id])
+
+    def get_preview_url(self, job: Job) -> str:
+        """Where a small rendition of the result is, or will be."""
+        return reverse("job-preview", args=[job.id])
+
+    def get_events_url(self, job: Job) -> str:
+        """Where the job's event stream is."""
+        return reverse("job-events", args=[job.id])
+
+
+class JobDetailSerializer(JobSerializer):
+    """One job, with the engine's account of what it did."""
+
+    report = serializers.DictField(
+        help_text="Device, precision, tiles and seconds per span; empty until the job is completed."
+    )
+
+
+class AcceptedSerializer(serializers.Serializer[Job]):
+    """The answer to a submission whose result is not there yet."""
+
+    success = serializers.SerializerMethodField()
+    job_id = serializers.UUIDField(source="id")
+    status_url = serializers.SerializerMethodField()
+    result_url = serializers.SerializerMethodField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    events_url = serializers.SerializerMethodField()
+
+    def get_success(self, _job: Job) -> bool:
+        """Always true: what is not accepted is answered by an error."""
+        return True
+
+    get_status_url = JobSerializer.get_status_url
+    get_result_url = JobSerializer.get_result_url
+    get_events_url = JobSerializer.get_events_url
+
+
+class PlanSerializer(serializers.Serializer[Plan]):
+    """The answer to a dry run: nothing was created. null stands for what this installation cannot know yet."""
+
+    dry_run = serializers.SerializerMethodField()
+    input_format = serializers.CharField(source="format")
+    input_width = serializers.IntegerField(source="width")
+    input_height = serializers.IntegerField(source="height")
+    input_frames = serializers.IntegerField(source="frames")
+    output_width = serializers.IntegerField()
+    output_height = serializers.IntegerField()
+    scale = serializers.FloatField(help_text="Output side / input side.")
+    passes = serializers.IntegerField(allow_null=True, help_text="Times that the picture goes through the network.")
+    tiles = serializers.IntegerField(allow_null=True)
+    memory_bytes = serializers.IntegerField(allow_null=True, help_text="Host memory at the peak, estimated.")
+    seconds = serializers.FloatField(
+        allow_null=True, help_text="Of computing, from jobs of this model that were measured here."
+    )
+    jobs_ahead = serializers.IntegerField(help_text="Jobs that wait now.")
+
+    def get_dry_run(self, _plan: Plan) -> bool:
+        """Always true."""
+        return True

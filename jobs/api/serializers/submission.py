@@ -1,0 +1,131 @@
+"""The parameters of a submission, as form fields, query parameters or JSON."""
+
+from dataclasses import fields
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from jobs.api.serializers.fields import FiniteNumber, Switch, WholeNumber
+from jobs.options import JobOptions
+from jobs.webhooks.payloads import Event
+
+FORMATS = {"png": "png", "jpeg": "jpeg", "jpg": "jpeg", "webp": "webp", "avif": "avif", "tiff": "tiff", "tif": "tiff"}
+MIN_TILE, MAX_TILE = 32, 2048
+
+
+class TileSize(WholeNumber):
+    """0 (the picture goes through whole) or a sensible tile."""
+
+    default_error_messages = {"range": f"Must be 0 (no tiling) or from {MIN_TILE} to {MAX_TILE}."}
+
+    def to_internal_value(self, data: Any) -> int:
+        """Return the side of a tile, or refuse."""
+        value = super().to_internal_value(data)
+        if value != 0 and not MIN_TILE <= value <= MAX_TILE:
+            self.fail("range")
+        return value
+
+
+@extend_schema_field({"type": "array", "items": {"type": "string", "enum": [str(event) for event in Event]}})
+class EventList(serializers.Field[Any, Any, Any, Any]):
+    """Webhook events: a list, or one text with commas between them. Which events there are, jobs.webhooks knows."""
+
+    def to_internal_value(self, data: Any) -> tuple[str, ...]:
+        """Return the names in the order given."""
+        given = data if isinstance(data, list) else str(data).split(",")
+        return tuple(str(name).strip() for name in given)
+
+    def to_representation(self, value: Any) -> Any:
+        """Not used: nothing is written out with it."""
+        return list(value)
+
+
+class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
+    """Everything but the picture. What is left out is chosen by the service, and the job says what was chosen."""
+
+    model = serializers.CharField(
+        max_length=100,
+        required=False,
+        help_text="Name of the model. Default: the service's, usually RealESRGAN_x4plus.",
+    )
+    outscale = FiniteNumber(
+        min_value=1, max_value=16, required=False, help_text="Output side / input side. Default: the model's own scale."
+    )
+    tile_size = TileSize(
+        required=False,
+        min_value=0,
+        max_value=MAX_TILE,
+        help_text=f"Side of the tiles in input pixels, {MIN_TILE} to {MAX_TILE}; 0: none. Default: chosen by memory.",
+    )
+    tile_pad = WholeNumber(
+        min_value=0,
+        max_value=128,
+        required=False,
+        help_text="Input pixels around each tile. Default: the model's need.",
+    )
+    format = serializers.ChoiceField(
+        choices=sorted({*FORMATS, "auto"}),
+        required=False,
+        help_text="File format of the result. Default: as the input.",
+    )
+    quality = WholeNumber(min_value=1, max_value=100, required=False, help_text="For jpeg, webp, avif.")
+    lossless = Switch(required=False, help_text="For webp and avif.")
+    strip_metadata = Switch(required=False, help_text="Leave EXIF, XMP and IPTC out of the result.")
+    denoise_strength = FiniteNumber(
+        min_value=0, max_value=1, required=False, help_text="0 keeps noise, 1 removes it; for models that offer it."
+    )
+    precision = serializers.ChoiceField(
+        choices=["fp32", "bf16", "fp16"], required=False, help_text="Number format of the inference."
+    )
+    reuse = Switch(required=False, help_text="Answer from an existing result of the same bytes and options.")
+    webhook_url = serializers.CharField(
+        max_length=2000, required=False, help_text="Told when the job ends (Standard Webhooks)."
+    )
+    webhook_events = EventList(required=False, help_text="Which events webhook_url is told; default: the ends.")
+    image_url = serializers.CharField(
+        max_length=2000, required=False, help_text="Instead of a file, where the operator allows the host."
+    )
+
+    def validate_format(self, value: str) -> str | None:
+        """Bring the names of formats into one form; "auto" is the same as leaving it out."""
+        return FORMATS.get(value)
+
+    @property
+    def model_name(self) -> str:
+        """The model asked for, or the service's default."""
+        return str(self.validated_data.get("model", settings.DEFAULT_MODEL))
+
+    @property
+    def options(self) -> JobOptions:
+        """The options in their typed form."""
+        names = {field.name for field in fields(JobOptions)}
+        return JobOptions(**{name: value for name, value in self.validated_data.items() if name in names})
+
+
+def merged(sources: list[dict[str, list[Any]]], known: set[str]) -> dict[str, Any]:
+    """Return one value per parameter out of query string and body.
+
+    Raises ValidationError for parameters that nobody knows (a mistyped ``tilesize`` must not be ignored silently) and
+    for those that are given twice, where nobody can tell which one was meant. ``webhook_events`` may be repeated.
+    """
+    values: dict[str, Any] = {}
+    problems: dict[str, str] = {}
+    for source in sources:
+        for name, given in source.items():
+            if name not in known:
+                problems[_shown(name)] = "Unknown parameter."
+            elif name == "webhook_events" and name not in values:
+                values[name] = given if len(given) > 1 else given[0]
+            elif name in values or len(given) != 1:
+                problems[name] = "Given more than once."
+            else:
+                values[name] = given[0]
+    if problems:
+        raise serializers.ValidationError(problems)
+    return values
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= 60 else f"{name[:60]}…"

@@ -1,0 +1,37 @@
+"""Batches: where they stand, and their results as one ZIP file."""
+
+from django.http import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs.api.docs import batches as docs
+from jobs.api.serializers.batch import BatchSerializer
+from jobs.api.serializers.fields import Switch
+from jobs.api.views.archive import send_archive
+from jobs.api.views.base import ApiViewSet, find_batch
+from jobs.batches import archive_of, state_of
+from jobs.errors import ResultNotFound
+from jobs.progress.eta import Forecast
+from jobs.states import Status
+
+
+class BatchViewSet(ApiViewSet):
+    """Batches that were submitted before."""
+
+    @docs.BATCH
+    def retrieve(self, request: Request, batch_id: str) -> Response:
+        """One batch with its jobs and counts."""
+        state = state_of(find_batch(request, batch_id))
+        return Response(BatchSerializer(state, context={"forecast": Forecast(state.jobs)}).data)
+
+    @docs.BATCH_RESULTS
+    def results(self, request: Request, batch_id: str) -> HttpResponseBase:
+        """The results so far (``partial=true``) or when all jobs have ended, as a ZIP file; 202 until then."""
+        state = state_of(find_batch(request, batch_id))
+        partial = Switch().run_validation(request.query_params.get("partial", "false"))
+        if state.status != "completed" and not partial:
+            shape = BatchSerializer(state, context={"forecast": Forecast(state.jobs)}).data
+            return Response({"detail": "Batch still processing", **shape}, status=202, headers={"Retry-After": "5"})
+        if not state.counts[Status.COMPLETED]:
+            raise ResultNotFound(f"Result not found: no picture of batch {state.batch.id} was upscaled")
+        return send_archive(request, archive_of(state), name=f"upscaled-{state.batch.id}.zip")

@@ -1,0 +1,87 @@
+"""Jobs: create, list, look, cancel, retry, delete."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs import actions
+from jobs.api.docs import jobs as docs
+from jobs.api.docs.submission import CREATE_JOB
+from jobs.api.pagination import page_of
+from jobs.api.serializers.job import JobSerializer, PlanSerializer
+from jobs.api.serializers.listing import ListQuery
+from jobs.api.views import responses
+from jobs.api.views.base import ApiViewSet, find_job, visible_jobs
+from jobs.api.views.request_form import PICTURE_PARSERS, SubmissionForm
+from jobs.progress.eta import Forecast
+from jobs.states import LIVE, Priority, Status
+from jobs.submission import submit
+
+
+class JobsViewSet(ApiViewSet):
+    """All jobs, and new ones."""
+
+    parser_classes = PICTURE_PARSERS
+    throttle_scope = {"POST": "upscale", "*": "read"}
+
+    @CREATE_JOB
+    def create(self, request: Request) -> Response:
+        """Accept a picture and answer at once."""
+        form = SubmissionForm(request, files_field="image", image_url=True)
+        submission = form.submission(Priority.ASYNC)
+        if form.dry_run:
+            return Response(PlanSerializer(submit.plan(form.picture(), submission)).data)
+        return responses.accepted(submit.submit(form.picture(), submission))
+
+    @docs.LIST_JOBS
+    def list(self, request: Request) -> Response:
+        """List jobs, newest first."""
+        query = ListQuery.read(request.query_params)
+        page = page_of(visible_jobs(request), query.filters, limit=query.limit, cursor=query.cursor)
+        context = {"forecast": Forecast(page.jobs)}
+        shapes = JobSerializer(page.jobs, many=True, context=context).data  # type: ignore[arg-type]  # a list with many
+        body = {"total": page.total, "returned": len(shapes), "jobs": shapes, "next_cursor": page.next_cursor}
+        if page.next_cursor is None:
+            return Response(body)
+        following = request.query_params.copy()
+        following["cursor"] = page.next_cursor
+        return Response(body, headers={"Link": f'<{request.path}?{following.urlencode()}>; rel="next"'})
+
+
+class JobViewSet(ApiViewSet):
+    """One job that was submitted before."""
+
+    @property
+    def staff_permission(self) -> str | None:
+        """What a staff member's session needs, as in the admin; deleting a live job is its cancelling."""
+        deeds = {"cancel": "jobs.operate_job", "retry": "jobs.operate_job", "destroy": "jobs.delete_job"}
+        return deeds.get(self.action or "")
+
+    @docs.GET_JOB
+    def retrieve(self, request: Request, job_id: str) -> Response:
+        """One job, with its progress and the engine's report."""
+        job = find_job(request, job_id)
+        headers = {"Cache-Control": "no-store"}
+        if job.status in LIVE:
+            headers["Retry-After"] = str(responses.retry_after(job))
+        return Response(responses.detail(job), headers=headers)
+
+    @docs.CANCEL_JOB
+    def cancel(self, request: Request, job_id: str) -> Response:
+        """Cancel a waiting job at once, a running one between two tiles (202 until that has happened)."""
+        job = visible_jobs(request).cancel(find_job(request, job_id).id)
+        return Response(responses.detail(job), status=200 if job.status == Status.CANCELLED else 202)
+
+    @docs.RETRY_JOB
+    def retry(self, request: Request, job_id: str) -> Response:
+        """Put a failed or cancelled job back into the queue."""
+        job = actions.retry(visible_jobs(request), find_job(request, job_id).id)
+        return responses.accepted(job)
+
+    @docs.DELETE_JOB
+    def destroy(self, request: Request, job_id: str) -> Response:
+        """Cancel a live job; delete an ended one with its files."""
+        job = find_job(request, job_id)
+        if job.status in LIVE:
+            return self.cancel(request, job_id)
+        actions.delete(visible_jobs(request), job.id)
+        return Response(status=204)

@@ -1,0 +1,71 @@
+"""POST /upscale answers the picture; POST /upscale-batch tells where the pictures will be. POST /jobs: see jobs.py."""
+
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from django.conf import settings
+from django.http import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import ValidationError
+
+from jobs.api.docs import submission as docs
+from jobs.api.serializers.batch import BatchAcceptedSerializer
+from jobs.api.serializers.job import PlanSerializer
+from jobs.api.views import responses
+from jobs.api.views.base import ApiViewSet
+from jobs.api.views.request_form import PICTURE_PARSERS, SubmissionForm
+from jobs.errors import WaitersExceeded
+from jobs.progress import disconnect
+from jobs.states import TERMINAL, Priority
+from jobs.submission import submit
+from jobs.submission.staffing import require_worker
+from jobs.submission.uploads import BatchFormParser
+from modelstore.prefer_header import preference
+
+
+class SubmitViewSet(ApiViewSet):
+    """One picture in. The file is streamed to the disk before anything is decided."""
+
+    parser_classes = PICTURE_PARSERS
+    throttle_scope = "upscale"
+
+    @docs.UPSCALE
+    def upscale(self, request: Request) -> HttpResponseBase:
+        """Upscale a picture and answer it, or 202 when it takes longer than the caller or the service waits."""
+        form = SubmissionForm(request, files_field="image", image_url=True)
+        wish = preference(request.headers.get("Prefer", ""), settings.SYNC_WAIT_SECONDS)
+        submission = form.submission(Priority.SYNC if wish.wait_seconds else Priority.ASYNC)
+        if form.dry_run:
+            return Response(PlanSerializer(submit.plan(form.picture(), submission)).data)
+        has_left = partial(disconnect.has_left, request.META)
+        if wish.wait_seconds:
+            submission = replace(submission, require_worker=partial(require_worker, has_left))
+        job = submit.submit(form.picture(), submission)
+        with suppress(WaitersExceeded):  # nothing is lost: the job goes on, and the answer says where
+            job = submit.wait_for(job.id, wish.wait_seconds, has_left=has_left)
+        if job.status not in TERMINAL:
+            return responses.accepted(job, preference_applied=wish.applied)
+        responses.refuse_unfinished(job, blame_picture=True)
+        response = responses.result(request, job)
+        if wish.applied:
+            response.headers["Preference-Applied"] = wish.applied
+        return response
+
+
+class SubmitBatchViewSet(ApiViewSet):
+    """Many pictures in."""
+
+    parser_classes = [BatchFormParser]
+    throttle_scope = "upscale"
+
+    @docs.CREATE_BATCH
+    def create(self, request: Request) -> Response:
+        """Accept many pictures. Those that cannot be upscaled are named in ``rejected`` and do not sink the rest."""
+        form = SubmissionForm(request, files_field="images", image_url=False)
+        if form.dry_run:
+            raise ValidationError({"dry_run": "Not for batches: ask for one picture at a time."})
+        batch = submit.submit_batch(form.pictures(), form.submission(Priority.BATCH))
+        shape = BatchAcceptedSerializer(batch).data
+        return Response(shape, status=202, headers={"Location": shape["status_url"], "Retry-After": "5"})

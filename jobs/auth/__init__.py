@@ -1,0 +1,1 @@
+"""Callers: authentication, API keys, throttling, signed URLs, client addresses."""

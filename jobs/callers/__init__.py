@@ -1,1 +1,0 @@
-"""Who calls: keys, links, sessions, rates."""

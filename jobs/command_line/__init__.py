@@ -1,1 +1,0 @@
-"""What `manage.py upscale` needs and no server does."""

@@ -1,0 +1,316 @@
+"""The verbs of a job. Each is one conditional UPDATE that names the state it leaves and the claim it holds.
+
+Zero rows means that somebody else owns the job now; the loser stops and deletes what it wrote. Times and leases are
+the database's clock, so that hosts whose clocks differ agree. Every change tells the waiting room (``NOTIFY``) and the
+webhook outbox in its own transaction: a listener never hears of a change that was rolled back.
+"""
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from django.conf import settings
+from django.db import connection, models, transaction
+from django.db.models import F, Q, Value
+from django.db.models.functions import Extract, Least, Now
+
+from jobs.errors import JobNotFound, JobStateConflict
+from jobs.models.results import Beat, Finished, Reclaimed
+from jobs.states import LIVE, RETRYABLE, TERMINAL, Status
+from jobs.webhooks import outbox
+
+if TYPE_CHECKING:
+    from jobs.models.api_key import ApiKey
+    from jobs.models.job import Job
+
+#: The Postgres channel on which every change of a job is told; the payload is the job's id, and only a hint.
+CHANNEL = "job_events"
+
+#: How long a lease runs on that could not be renewed: a worker's heartbeat comes each second, and its connection to a
+#: database that is back again takes some.
+SPARED = timedelta(seconds=10)
+
+#: What a job that nobody works on has in common.
+_FREE: dict[str, Any] = {"token": None, "lease_until": None, "deadline": None}
+
+
+#: One statement, and so one trip to the database: it stands between a caller and the start of the work.
+#: The inner SELECT reads the index ``job_claim``, which holds waiting jobs only, in this order.
+CLAIM = """
+    WITH claimed AS (
+        UPDATE jobs_job SET
+            status = 'processing', token = %(token)s, attempts = attempts + 1, worker = %(worker)s,
+            started_at = statement_timestamp(), lease_until = statement_timestamp() + %(lease)s,
+            deadline = statement_timestamp() + make_interval(secs => %(limit)s + %(limit_per_megapixel)s
+                * input_width::float8 * input_height * input_frames / 1e6),
+            tiles_done = 0, tiles_total = NULL, error = '', error_code = ''
+        WHERE status = 'queued' AND id = (
+            SELECT id FROM jobs_job WHERE status = 'queued' AND queued_at <= statement_timestamp()
+            ORDER BY priority DESC, queued_at, id
+            LIMIT 1 FOR UPDATE SKIP LOCKED)
+        RETURNING *)
+    SELECT claimed.* FROM claimed, LATERAL pg_notify(%(channel)s, claimed.id::text)
+"""
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    """The only way in which a job's status changes."""
+
+    def visible_to(self, api_key: "ApiKey | None") -> Self:
+        """The caller's own jobs; all of them where callers have no key."""
+        return self if api_key is None else self.filter(api_key=api_key)
+
+    def waiting(self) -> Self:
+        """Jobs that wait for a worker, in the order in which they will be taken."""
+        return self.filter(status=Status.QUEUED).order_by("-priority", "queued_at", "id")
+
+    def claim(self, worker: str) -> "Job | None":
+        """Take the best waiting job for one lease, or None when nothing waits.
+
+        Rows that another worker is claiming at this moment are passed over, never waited for.
+        """
+        parameters = {
+            "token": uuid.uuid4(),
+            "worker": worker,
+            "lease": timedelta(seconds=settings.JOB_LEASE_SECONDS),
+            "limit": settings.JOB_TIMEOUT_SECONDS,
+            "limit_per_megapixel": settings.JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL,
+            "channel": CHANNEL,
+        }
+        with transaction.atomic():
+            job = next(iter(self.raw(CLAIM, parameters)), None)
+            if job is not None:
+                outbox.enqueue(job)
+            return job
+
+    def heartbeat(self, job: "Job", *, tiles_done: int, tiles_total: int | None) -> Beat:
+        """Extend the lease of a claimed job, publish its progress and learn whether somebody wants it cancelled.
+
+        The lease never goes beyond the hard limit: a hung job dies however lively its heartbeat is.
+        """
+        with transaction.atomic():
+            lease = Least(Now() + timedelta(seconds=settings.JOB_LEASE_SECONDS), F("deadline"))
+            held = self._held(job).filter(deadline__gt=Now())
+            if not held.update(lease_until=lease, tiles_done=tiles_done, tiles_total=tiles_total):
+                return Beat(held=False, cancel=False)
+            row = self.get(pk=job.pk)
+            if tiles_done != job.tiles_done or tiles_total != job.tiles_total:
+                tell(job.pk)
+                outbox.enqueue_progress(row, job.tiles_done)
+            return Beat(held=True, cancel=row.cancel_requested)
+
+    def succeed(self, job: "Job", finished: Finished) -> bool:
+        """Accept the result of a claimed job. False: the claim was lost, and the files are the caller's to delete.
+
+        The answer stays True when it is asked again after a connection that broke between COMMIT and its answer.
+        """
+        with transaction.atomic():
+            changed = self._held(job).update(
+                status=Status.COMPLETED,
+                finished_at=Now(),
+                processing_seconds=_seconds_since_start(),
+                cancel_requested=False,
+                **vars(finished),
+                **_FREE,
+            )
+            if changed:
+                self._changed(job.pk)
+        return bool(changed) or self.filter(pk=job.pk, result_file=finished.result_file).exists()
+
+    def add_preview(self, job: "Job", name: str) -> bool:
+        """Name the preview of a completed job's result. False: the job is gone, or has one; the file is the caller's.
+
+        The answer stays True when it is asked again after a connection that broke between COMMIT and its answer.
+        """
+        done = self.filter(pk=job.pk, status=Status.COMPLETED, result_sha256=job.result_sha256)
+        return bool(done.filter(preview_file="").update(preview_file=name)) or done.filter(preview_file=name).exists()
+
+    def fail(self, job: "Job", error: str, code: str) -> bool:
+        """End a claimed job as failed; ``error`` is shown to its owner. False: the claim was lost."""
+        return self._end(self._held(job), job.pk, Status.FAILED, error, code)
+
+    def give_up(self, job: "Job") -> bool:
+        """End a claimed job as cancelled, as its owner asked. False: the claim was lost."""
+        return self._end(self._held(job), job.pk, Status.CANCELLED)
+
+    def release(
+        self, job: "Job", *, counted: bool, error: str = "", code: str = "", pause: timedelta | None = None
+    ) -> bool:
+        """Hand a claimed job back to the queue, at its old place. False: the claim was lost. The caller rings.
+
+        :param counted: whether the attempt counts: not when a worker was merely asked to stop. ``error`` and ``code``
+            say why it did not work, until the next attempt.
+        :param pause: nobody takes it before so long, and others go first; then the sweep rings for it, not the caller.
+
+        A job that somebody wants cancelled is cancelled instead.
+        """
+        if self._end(self._held(job).filter(cancel_requested=True), job.pk, Status.CANCELLED):
+            return True
+        with transaction.atomic():
+            attempts = F("attempts") - (0 if counted else 1)
+            place = {} if pause is None else {"queued_at": Now() + pause}
+            changed = self._held(job).update(
+                status=Status.QUEUED, attempts=attempts, error=error, error_code=code, worker="", **place, **_FREE
+            )
+            if changed:
+                self._changed(job.pk)
+        return bool(changed)
+
+    def cancel(self, job_id: object) -> "Job":
+        """Cancel a waiting job at once; ask the worker of a running one to stop between two tiles.
+
+        :raises JobNotFound:
+        :raises JobStateConflict: the job has ended already.
+        """
+        queued = self.filter(pk=_key(job_id), status=Status.QUEUED)
+        if self._end(queued, job_id, Status.CANCELLED):
+            return self._found(job_id)
+        with transaction.atomic():
+            if self.filter(pk=_key(job_id), status=Status.PROCESSING).update(cancel_requested=True):
+                return self._changed(job_id)
+        job = self._found(job_id)
+        if job.status in LIVE:  # it went back to the queue between the two statements
+            return self.cancel(job_id)
+        raise JobStateConflict(f"Job {job.id} is {job.status} already and cannot be cancelled")
+
+    def retry(self, job_id: object) -> "Job":
+        """Put a failed or cancelled job back into the queue, with all its attempts. The caller rings.
+
+        :raises JobNotFound:
+        :raises JobStateConflict: the job has not failed.
+        """
+        with transaction.atomic():
+            changed = self.filter(pk=_key(job_id), status__in=RETRYABLE).update(
+                status=Status.QUEUED,
+                queued_at=Now(),
+                started_at=None,
+                finished_at=None,
+                processing_seconds=None,
+                attempts=0,
+                cancel_requested=False,
+                tiles_done=0,
+                tiles_total=None,
+                error="",
+                error_code="",
+                worker="",
+                report={},
+            )
+            if changed:
+                return self._changed(job_id)
+        job = self._found(job_id)
+        raise JobStateConflict(f"Job {job.id} is {job.status}; only failed and cancelled jobs can be retried")
+
+    def spare_leases(self, outage: timedelta, dead_workers: Collection[str] = ()) -> int:
+        """Let leases that ran out while nobody could renew them run for SPARED more; return how many.
+
+        :param outage: how long the database was silent, or nobody swept. What had run out before is lost as ever, and
+            so are the jobs of ``dead_workers``, and those beyond their hard limit.
+        """
+        until = Now() + SPARED
+        lapsed = self.filter(status=Status.PROCESSING, lease_until__range=(Now() - outage, until), deadline__gt=Now())
+        return lapsed.exclude(worker__in=dead_workers).update(lease_until=Least(until, F("deadline")))
+
+    def reclaim_lost(self, dead_workers: Collection[str] = (), *, as_of: datetime | None = None) -> Reclaimed:
+        """The sweep: give lost jobs back to the queue, or end them. Safe to run anywhere, any time.
+
+        Lost are those whose lease has run out, and those of ``dead_workers``: ids of workers that have certainly ended.
+        The attempt counts: a picture that kills its worker each time fails after JOB_MAX_ATTEMPTS. The caller rings.
+
+        :param as_of: leases that ran out before then are lost; None: before now. A sweep that the database's freeze
+            caught in its middle must not go by the time after it.
+        """
+        out = Q(lease_until__lt=Now() if as_of is None else as_of)
+        lost = self.filter(out | Q(worker__in=dead_workers), status=Status.PROCESSING)
+        counts = {Status.QUEUED: 0, Status.FAILED: 0, Status.CANCELLED: 0}
+        claims: list[tuple[uuid.UUID, uuid.UUID]] = []
+        for pk, token in list(lost.values_list("pk", "token")):
+            with transaction.atomic():
+                job = lost.filter(pk=pk, token=token).select_for_update(skip_locked=True, of=("self",)).first()
+                if job is not None and token is not None:
+                    counts[self._reclaim(job)] += 1
+                    claims.append((pk, token))
+        return Reclaimed(counts[Status.QUEUED], counts[Status.FAILED], counts[Status.CANCELLED], tuple(claims))
+
+    def _reclaim(self, job: "Job") -> Status:
+        held = self._held(job)
+        if job.cancel_requested:
+            self._end(held, job.pk, Status.CANCELLED)
+            return Status.CANCELLED
+        if held.filter(deadline__lt=Now()).exists():
+            self._end(held, job.pk, Status.FAILED, timeout_message(job), "timeout")
+            return Status.FAILED
+        if job.attempts >= settings.JOB_MAX_ATTEMPTS:
+            times = "once" if job.attempts == 1 else f"{job.attempts} times"
+            self._end(
+                held, job.pk, Status.FAILED, f"the worker died {times} while it worked on this job", "worker_lost"
+            )
+            return Status.FAILED
+        held.update(status=Status.QUEUED, worker="", **_FREE)
+        self._changed(job.pk)
+        return Status.QUEUED
+
+    def _held(self, job: "Job") -> Self:
+        return self.filter(pk=job.pk, status=Status.PROCESSING, token=job.token)
+
+    def _end(self, rows: Self, job_id: object, status: Status, error: str = "", code: str = "") -> bool:
+        with transaction.atomic():
+            changed = rows.update(
+                status=status,
+                finished_at=Now(),
+                processing_seconds=_seconds_since_start(),
+                cancel_requested=False,
+                error=error,
+                error_code=code,
+                **_FREE,
+            )
+            if changed:
+                self._changed(job_id)
+        return bool(changed)
+
+    def _changed(self, job_id: object) -> "Job":
+        """Tell everybody about the row as it now is. Inside the transaction that changed it."""
+        tell(job_id)
+        job = self._found(job_id)
+        outbox.enqueue(job)
+        return job
+
+    def _found(self, job_id: object) -> "Job":
+        job = self.filter(pk=_key(job_id)).first()
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
+
+    def ended(self) -> Self:
+        """Completed, failed and cancelled jobs."""
+        return self.filter(status__in=sorted(TERMINAL))
+
+
+def tell(job_id: object) -> None:
+    """Tell the waiting room that the job changed; heard when the transaction commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(job_id)])
+
+
+def hard_limit(job: "Job") -> timedelta:
+    """How long one attempt may take."""
+    megapixels = job.input_width * job.input_height * job.input_frames / 1e6
+    return timedelta(seconds=settings.JOB_TIMEOUT_SECONDS + settings.JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL * megapixels)
+
+
+def timeout_message(job: "Job") -> str:
+    """Why a job that ran into its hard limit failed."""
+    return f"the job took longer than its limit of {hard_limit(job).total_seconds():.0f} s"
+
+
+def _seconds_since_start() -> Any:
+    """Claim to now in seconds; NULL for a job that never started."""
+    return Extract(Now() - F("started_at"), "epoch") + Value(0.0)
+
+
+def _key(job_id: object) -> uuid.UUID:
+    """The primary key, or JobNotFound for what cannot be one: it names no job."""
+    try:
+        return job_id if isinstance(job_id, uuid.UUID) else uuid.UUID(str(job_id))
+    except ValueError:
+        raise JobNotFound(job_id) from None

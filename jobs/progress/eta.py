@@ -1,0 +1,79 @@
+"""When a job will end, told from what this installation measured. Never guessed: nothing measured, no forecast."""
+
+import time
+from collections.abc import Iterable
+from uuid import UUID
+
+from jobs.models import Job, Worker
+from jobs.progress import throughput
+from jobs.progress.throughput import Throughput
+from jobs.states import Status
+
+#: What was measured is asked again after so long: a list of jobs and a progress stream ask many times a second.
+_FRESH_SECONDS = 5.0
+#: The walk along the queue is shared by what one poll asks: the job, and when to ask again.
+_QUEUE_SECONDS = 0.5
+_walked: tuple[float, dict[UUID, float | None]] = (0.0, {})
+_measured: dict[str, tuple[float, Throughput | None]] = {}
+
+
+class Forecast:
+    """Seconds left of some jobs, by at most two queries for all of them, and one per model in a few seconds."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        queued = [job.id for job in jobs if job.status == Status.QUEUED]
+        self._ahead = _ahead(queued) if queued else {}
+
+    def seconds_left(self, job: Job) -> float | None:
+        """Seconds until the job ends; None when that is not known, or when it has ended."""
+        if job.status == Status.QUEUED:
+            left = self._ahead.get(job.id)
+        elif job.status == Status.PROCESSING:
+            left = _running(job)
+        else:
+            left = None
+        return None if left is None else round(left, 1)
+
+
+def _ahead(queued: Iterable[UUID]) -> dict[UUID, float | None]:
+    """Seconds until each waiting job ends, walked just now where one of ``queued`` is not known yet."""
+    global _walked  # noqa: PLW0603 - one assignment, so that threads see either walk
+    at, found = _walked
+    if time.monotonic() - at > _QUEUE_SECONDS or not found.keys() >= set(queued):
+        found = _walk()
+        _walked = (time.monotonic(), found)
+    return found
+
+
+def _walk() -> dict[UUID, float | None]:
+    """Walk the queue in the order in which it will be served, adding up what lies before each job."""
+    found: dict[UUID, float | None] = {}
+    workers = max(1, Worker.objects.computing().count())
+    sum_before: float | None = 0.0
+    columns = ("id", "model", "input_width", "input_height", "input_frames")
+    for job_id, model, width, height, frames in Job.objects.waiting().values_list(*columns):
+        speed = _speed(model)
+        own = speed.seconds(width * height * frames) if speed else None
+        known = sum_before is not None and own is not None
+        found[job_id] = (sum_before or 0.0) / workers + (own or 0.0) if known else None
+        sum_before = (sum_before or 0.0) + (own or 0.0) if known else None  # behind the unknown all is unknown
+    return found
+
+
+def _running(job: Job) -> float | None:
+    speed = _speed(job.model)
+    if speed is None:
+        return None
+    done = job.tiles_done / job.tiles_total if job.tiles_total else 0.0
+    return speed.seconds(job.input_width * job.input_height * job.input_frames) * (1.0 - done)
+
+
+def _speed(model: str) -> Throughput | None:
+    now = time.monotonic()
+    at, speed = _measured.get(model, (0.0, None))
+    if model not in _measured or now - at > _FRESH_SECONDS:
+        speed = throughput.measured(model)
+        if len(_measured) > 200:  # names of models that are long gone
+            _measured.clear()
+        _measured[model] = (now, speed)
+    return speed

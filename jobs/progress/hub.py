@@ -1,0 +1,180 @@
+"""The waiting room of a web process: one thread listens to the database for everybody who waits for a job.
+
+A waiter registers first and looks at the row afterwards; a change between the two finds it registered. A notification
+is a hint that may be lost, so the room looks at every awaited row once a second anyway, with one query for all. Waiters
+hold no database connection. The thread is started by the first waiter, which is after the web server forked.
+"""
+
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+
+from jobs.errors import WaitersExceeded, one_line
+from jobs.models.job import Job
+from jobs.models.job_queryset import CHANNEL
+from jobs.queue import sweeper
+from jobs.queue.listener import Listener
+from jobs.states import TERMINAL
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+_IDLE_SECONDS = 60.0
+
+#: What of a row makes a waiter look: (status, tiles done, tiles in all, cancel requested).
+_Seen = tuple[object, ...]
+
+
+class Subscription:
+    """One waiter's bell for one job."""
+
+    def __init__(self, job_id: uuid.UUID, *, only_end: bool) -> None:
+        self.job_id = job_id
+        self.only_end = only_end
+        self.seen: _Seen | None = None
+        self._bell = threading.Event()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the job changed since the last call; False when the time was up. Then look at the row."""
+        rang = self._bell.wait(max(0.0, timeout))
+        self._bell.clear()
+        return rang
+
+    def ring(self) -> None:
+        """Wake the waiter."""
+        self._bell.set()
+
+
+class Hub:
+    """The waiting room. One per process; a fork starts with an empty one."""
+
+    def __init__(self) -> None:
+        self._start_fresh()
+
+    def _start_fresh(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._waiters: dict[uuid.UUID, set[Subscription]] = {}
+        self._count = 0
+        self._thread: threading.Thread | None = None
+        self.draining = False  # the process is about to end: nobody waits any more
+
+    @contextmanager
+    def subscribe(self, job_id: uuid.UUID, *, only_end: bool = False) -> Iterator[Subscription]:
+        """Register a waiter; leaving the block takes it out again, whatever happened.
+
+        :param only_end: ring for the job's end only, not for progress.
+        :raises WaitersExceeded: MAX_WAITING_REQUESTS wait in this process already.
+        """
+        if self._pid != os.getpid():
+            self._start_fresh()  # the parent's thread and waiters are not ours
+        waiter = Subscription(job_id, only_end=only_end)
+        with self._lock:
+            if self._count >= settings.MAX_WAITING_REQUESTS:
+                raise WaitersExceeded(f"{self._count} requests wait for jobs already")
+            self._count += 1
+            self._waiters.setdefault(job_id, set()).add(waiter)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="jobs-waiting", daemon=True)
+                self._thread.start()
+        try:
+            yield waiter
+        finally:
+            with self._lock:
+                self._count -= 1
+                others = self._waiters[job_id]
+                others.discard(waiter)
+                if not others:
+                    del self._waiters[job_id]
+
+    def drain(self) -> None:
+        """Wake everybody, for good: the process is about to end, and who waits can ask its successor."""
+        with self._lock:
+            self.draining = True
+            for waiters in self._waiters.values():
+                for waiter in waiters:
+                    waiter.ring()
+
+    @property
+    def count(self) -> int:
+        """How many wait in this process."""
+        return self._count
+
+    def _run(self) -> None:
+        """Listen until nobody has waited for a minute."""
+        listener = Listener(CHANNEL)
+        last_look = last_waiter = time.monotonic()
+        try:
+            while True:
+                heard = _uuids(listener.wait(LOOK_SECONDS))
+                now = time.monotonic()
+                with self._lock:
+                    awaited = set(self._waiters)
+                    if not awaited and (self.draining or now - last_waiter > _IDLE_SECONDS):
+                        self._thread = None
+                        return
+                if awaited:
+                    last_waiter = now
+                if now - last_look >= LOOK_SECONDS:
+                    last_look = now
+                    self._look(awaited)
+                    _sweep()
+                else:
+                    self._look(awaited & heard)
+        finally:
+            listener.close()
+            connection.close()
+
+    def _look(self, job_ids: set[uuid.UUID]) -> None:
+        """Ring for every job among ``job_ids`` whose row changed, or is gone."""
+        if not job_ids:
+            return
+        try:
+            rows = {
+                row[0]: row[1:]
+                for row in Job.objects.filter(pk__in=job_ids).values_list(
+                    "pk", "status", "tiles_done", "tiles_total", "cancel_requested"
+                )
+            }
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("cannot look at awaited jobs error=%s", one_line(error))
+            connection.close()
+            return
+        with self._lock:
+            for job_id in job_ids:
+                seen = rows.get(job_id)
+                over = seen is None or seen[0] in TERMINAL
+                for waiter in self._waiters.get(job_id, ()):
+                    if over or (seen != waiter.seen and not waiter.only_end):
+                        waiter.seen = seen
+                        waiter.ring()
+
+
+def _sweep() -> None:
+    """Who waits has an interest in what was lost: the clusters' own sweeps may be down with them."""
+    try:
+        sweeper.sweep_if_due()
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("no sweep error=%s", one_line(error))
+        connection.close()
+
+
+def _uuids(payloads: Iterable[str]) -> set[uuid.UUID]:
+    found = set()
+    for payload in payloads:
+        try:
+            found.add(uuid.UUID(payload))
+        except ValueError:
+            logger.warning("odd notification payload=%.60r", payload)
+    return found
+
+
+#: The process's waiting room.
+hub = Hub()

@@ -1,0 +1,47 @@
+"""Finds out at a process's start whether notifications arrive: through some poolers they never do, without any error.
+
+A pooler in transaction mode (PgBouncer, Supavisor, RDS Proxy) gives each transaction another server process, and LISTEN
+belongs to one of these. Everything works all the same, since every wait also looks at the rows once a second; later.
+"""
+
+import logging
+import time
+import uuid
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from jobs import deadlines
+from jobs.errors import one_line
+from jobs.queue.listener import Listener
+
+logger = logging.getLogger(__name__)
+
+#: A notification takes milliseconds; a busy machine some more.
+_HEARD_SECONDS = 5.0
+
+
+def warn_of_pooler() -> None:
+    """Send a notification to this process, and log one warning where it does not arrive. Never raises for the database.
+
+    The notification goes by Django's connection, which a pooler tells apart from the listening one.
+    """
+    word = uuid.uuid4().hex
+    listener = Listener(f"pooler_{word}")
+    try:
+        listener.wait(0)
+        with deadlines.within(_HEARD_SECONDS), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, %s)", [f"pooler_{word}", word])
+        until = time.monotonic() + _HEARD_SECONDS
+        while listener.is_connected and time.monotonic() < until:
+            if word in listener.wait(until - time.monotonic()):
+                return
+        if listener.is_connected:
+            logger.warning(
+                "notifications do not arrive: DATABASE_URL leads through a pooler in transaction mode, so jobs start, "
+                "and callers hear of their end, up to a second late; name Postgres itself, or a pool in session mode"
+            )
+    except (DatabaseError, InterfaceError) as error:
+        logger.info("nobody knows whether notifications arrive error=%s", one_line(error))
+    finally:
+        listener.close()
+        connection.close()

@@ -1,0 +1,60 @@
+"""Results of many jobs as one ZIP, streamed: neither the disk nor the memory ever holds the archive."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zipstream import ZIP_STORED, ZipStream
+
+from jobs.storage import file_names, files
+
+if TYPE_CHECKING:
+    from jobs.models.job import Job
+
+MANIFEST = "batch.json"
+MISSING = "MISSING.txt"
+_BLOCK = 1 << 16
+
+
+def stream_zip(jobs: Iterable["Job"], manifest: bytes | None = None) -> ZipStream:
+    """Return the archive of these jobs' results: an iterable of bytes whose ``len()`` is its size, known beforehand.
+
+    Pictures are stored as they are: they are compressed already. ``manifest`` is put in front as batch.json. A result
+    that was cleaned up is left out and named in MISSING.txt; one that vanishes while the archive is being sent breaks
+    it off, since its size was promised.
+    """
+    archive = ZipStream(compress_type=ZIP_STORED, sized=True)
+    if manifest is not None:
+        archive.add(manifest, MANIFEST)
+    missing = []
+    jobs = list(jobs)
+    for job, name in zip(jobs, names_for(jobs).values(), strict=True):
+        if files.path_of(job.result_file).is_file():
+            archive.add(_bytes_of(job), name, size=job.result_bytes)
+        else:
+            missing.append(f"{job.pk} {name}")
+    if missing:
+        archive.add("These results are no longer stored:\n" + "\n".join(missing) + "\n", MISSING)
+    return archive
+
+
+def names_for(jobs: Iterable["Job"]) -> dict[UUID, str]:
+    """Names in the archive by job: two cats called cat.jpg stay two files, also where a file system ignores case."""
+    taken = {MANIFEST.casefold(), MISSING.casefold()}
+    names: dict[UUID, str] = {}
+    for job in jobs:
+        name = file_names.download_name(job)
+        if name.casefold() in taken:
+            path = PurePosixPath(name)
+            name = f"{path.stem}_{job.pk}{path.suffix}"
+        taken.add(name.casefold())
+        names[job.pk] = name
+    return names
+
+
+def _bytes_of(job: "Job") -> Iterator[bytes]:
+    """The result's bytes; opened when its turn comes, so that a thousand pictures are not a thousand open files."""
+    with files.open_result(job) as file:
+        while block := file.read(_BLOCK):
+            yield block

@@ -1,0 +1,183 @@
+"""Removes what is older than its time: ended jobs with their files, files without a job, what else is left behind.
+
+One function for the command, the API, the admin and the service's own schedule. Rows go first, in chunks, then their
+files: a process that is killed in between leaves files that nothing names, which the next clean-up finds, and never a
+job that the API offers without its picture. Waiting and running jobs are never touched.
+
+An orphan is a file in the jobs' directories that no row names, and that none will: who wrote it was killed, or lost
+its claim. A submission names its file when it commits, a claim when its result is accepted, so a young file may be
+named yet. Hence the age (ORPHAN_SECONDS), far longer than either step takes; where nobody writes it may be 0.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
+
+from jobs.models.batch import Batch
+from jobs.models.idempotency import IdempotencyKey
+from jobs.models.job import Job
+from jobs.models.rate_limit import RateBucket
+from jobs.models.webhook import WebhookMessage
+from jobs.storage import file_names, files
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 500
+#: Younger files may belong to a row that is not committed yet, or to a result that is being written.
+ORPHAN_SECONDS = 3600.0
+#: An upload lies in its directory as long as its request runs, and a slow line may take hours for a large batch.
+UPLOAD_SECONDS = 24 * 3600.0
+_WEBHOOK_LOG_DAYS = 7
+
+
+@dataclass(frozen=True)
+class CleanupReport:
+    """What was removed, or with a dry run would be."""
+
+    jobs: int = 0
+    files: int = 0  # of those jobs
+    bytes: int = 0  # freed by all files together
+    orphans: int = 0  # files that belonged to no job
+    failed: int = 0  # files that could not be deleted: the log names each
+
+    @property
+    def complaint(self) -> str:
+        """What people are told of files that are still there; "" when there are none."""
+        if not self.failed:
+            return ""
+        return f"{self.failed} file{'s' if self.failed > 1 else ''} could not be deleted; the log says which and why"
+
+
+def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds: float | None = None) -> CleanupReport:
+    """Remove jobs that ended more than ``hours`` ago (None: RESULT_TTL_HOURS), and orphaned files.
+
+    :param orphan_seconds: how old orphans must be; None: as long as whoever writes them may take.
+    :raises ValueError: ``hours`` is negative or no finite number.
+    """
+    hours = settings.RESULT_TTL_HOURS if hours is None else hours
+    if not 0 <= hours < 1_000_000:
+        raise ValueError(f"hours is {hours}; it must not be negative, nor more than a century")
+    age = timedelta(hours=hours)
+    started = time.monotonic()
+    jobs, files_of_jobs = (_count_jobs if dry_run else _remove_jobs)(age)
+    orphans = _remove_orphans(orphan_seconds, dry_run=dry_run)
+    if not dry_run:
+        _forget(age)
+    report = CleanupReport(
+        jobs=jobs,
+        files=files_of_jobs.files,
+        bytes=files_of_jobs.bytes + orphans.bytes,
+        orphans=orphans.files,
+        failed=files_of_jobs.failed + orphans.failed,
+    )
+    logger.log(
+        logging.WARNING if report.failed else logging.INFO,
+        "clean-up jobs=%d files=%d bytes=%d orphans=%d failed=%d hours=%g dry_run=%s seconds=%.2f",
+        report.jobs, report.files, report.bytes, report.orphans, report.failed, hours, dry_run,
+        time.monotonic() - started,
+    )  # fmt: skip
+    return report
+
+
+def _remove_jobs(age: timedelta) -> tuple[int, files.Removed]:
+    jobs, removed = 0, files.Removed()
+    while True:
+        with transaction.atomic():
+            # Locked, so that a retry cannot put a job back into the queue while it loses its picture.
+            old = Job.objects.ended().filter(finished_at__lte=Now() - age).order_by("finished_at")
+            rows = list(old.select_for_update(skip_locked=True, of=("self",))[:CHUNK])
+            Job.objects.filter(pk__in=[job.pk for job in rows]).delete()
+        jobs += len(rows)
+        removed += files.remove(name for job in rows for name in file_names.names_of(job))
+        if len(rows) < CHUNK:
+            return jobs, removed
+
+
+def _count_jobs(age: timedelta) -> tuple[int, files.Removed]:
+    jobs, found = 0, files.Removed()
+    old = Job.objects.ended().filter(finished_at__lte=Now() - age)
+    for job in old.only("input_file", "result_file", "preview_file").iterator(chunk_size=CHUNK):
+        jobs += 1
+        for name in file_names.names_of(job):
+            with suppress(FileNotFoundError):
+                found.add(files.path_of(name).stat().st_size)
+    return jobs, found
+
+
+def _remove_orphans(seconds: float | None, *, dry_run: bool) -> files.Removed:
+    """Delete files of our own that no row names, what claims of a removed job left behind among them."""
+    removed = files.Removed()
+    for chunk in _chunks(seconds):
+        kept = named(chunk)
+        for name in chunk:
+            if name in kept:
+                continue
+            path = files.path_of(name)
+            with suppress(FileNotFoundError):
+                removed.add(path.stat().st_size if dry_run else files.delete(path))
+    return removed
+
+
+def _chunks(seconds: float | None) -> Iterator[list[str]]:
+    """Yield storage names of files of ours that were last touched so long ago, CHUNK at a time.
+
+    By the time of the inode's change: a hard link to an old result, or a renamed upload, is as young as its name.
+    """
+    root = files.path_of("")
+    names: list[str] = []
+    for kind in file_names.DIRECTORIES:
+        usual = UPLOAD_SECONDS if kind == file_names.UPLOADS else ORPHAN_SECONDS
+        before = time.time() - (usual if seconds is None else seconds)
+        for name in _ours_below(root, kind):
+            try:
+                if (root / name).lstat().st_ctime > before:
+                    continue
+            except FileNotFoundError:
+                continue
+            names.append(name)
+            if len(names) == CHUNK:
+                yield names
+                names = []
+    if names:
+        yield names
+
+
+def _ours_below(root: Path, kind: str) -> Iterator[str]:
+    """Yield the names of our own files in one directory of the storage. A directory that cannot be read is logged."""
+    for directory, below, entries in os.walk(root / kind, onerror=_unreadable):
+        below[:] = [name for name in below if file_names.is_directory_of_ours(name)]
+        for entry in entries:
+            name = Path(directory, entry).relative_to(root).as_posix()
+            if file_names.is_ours(name):
+                yield name
+
+
+def _unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # nothing was ever stored there
+        logger.warning("directory cannot be read path=%s reason=%s", error.filename, error.strerror)
+
+
+def named(names: Iterable[str]) -> set[str]:
+    """Which of these files a row names, and the other files of the same jobs."""
+    job_ids = {job_id for job_id in map(file_names.job_id_of, names) if job_id is not None}
+    rows = Job.objects.filter(pk__in=job_ids).values_list("input_file", "result_file", "preview_file")
+    return {name for row in rows for name in row if name}
+
+
+def _forget(age: timedelta) -> None:
+    """Rows that only served the jobs: batches without jobs, expired keys, old deliveries, idle rate limits."""
+    has_jobs = Exists(Job.objects.filter(batch=OuterRef("pk")))
+    Batch.objects.filter(~has_jobs, created_at__lte=Now() - age).delete()
+    IdempotencyKey.objects.filter(created_at__lte=Now() - timedelta(hours=settings.IDEMPOTENCY_TTL_HOURS)).delete()
+    WebhookMessage.objects.forget(timedelta(days=_WEBHOOK_LOG_DAYS))
+    RateBucket.objects.forget()

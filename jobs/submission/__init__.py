@@ -1,0 +1,1 @@
+"""One upload to its job: admission, idempotency, files, row."""

@@ -1,0 +1,77 @@
+"""What a submission would cost, said before anything is created: a dry run. Pure arithmetic and one query."""
+
+from dataclasses import dataclass, fields
+
+from jobs.engine.tiling.cost import ITEM_BYTES, estimate
+from jobs.engine.tiling.passes import plan_passes
+from jobs.engine.types import Header
+from jobs.models.job import Job
+from jobs.models.worker import Worker
+from jobs.options import JobOptions
+from jobs.progress import throughput
+from jobs.states import Status
+from modelstore.models import Model
+from modelstore.networks.spec import NetworkSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a dry run answers. None stands for what this installation cannot know yet."""
+
+    format: str
+    width: int
+    height: int
+    frames: int
+    output_width: int
+    output_height: int
+    scale: float
+    passes: int | None
+    tiles: int | None
+    memory_bytes: int | None
+    seconds: float | None  # of computing, from jobs of this model that were measured here
+    jobs_ahead: int  # waiting now
+
+
+def make_plan(header: Header, model: Model, options: JobOptions) -> Plan:
+    """The plan for one picture."""
+    passes = plan_passes(header.width, header.height, model.scale, options.outscale)
+    spec = spec_of(model)
+    worker = Worker.objects.computing().first() or Worker(device="cpu", precision="fp32")
+    cost = spec and estimate(
+        spec,
+        width=header.width,
+        height=header.height,
+        frames=header.frames,
+        gray=header.gray,
+        alpha=header.alpha,
+        bits=header.bits,
+        outscale=options.outscale,
+        tile_size=options.tile_size,
+        tile_pad=options.tile_pad,
+        kind="cuda" if worker.device.startswith("cuda") else "cpu",
+        free_bytes=worker.memory_free or 0,
+        item_bytes=ITEM_BYTES[options.precision or worker.precision or "fp32"],
+    )
+    speed = throughput.measured(model.name)
+    return Plan(
+        format=header.format,
+        width=header.width,
+        height=header.height,
+        frames=header.frames,
+        output_width=passes.width,
+        output_height=passes.height,
+        scale=passes.scale,
+        passes=cost.passes if cost else len(passes.inputs),
+        tiles=cost.tiles if cost else None,
+        memory_bytes=cost.bytes if cost else None,
+        seconds=round(speed.seconds(header.pixels), 2) if speed else None,
+        jobs_ahead=Job.objects.filter(status=Status.QUEUED).count(),
+    )
+
+
+def spec_of(model: Model) -> NetworkSpec | None:
+    """The model's network; None when its tensors were never looked at."""
+    if "receptive_radius" not in model.network:
+        return None
+    known = {field.name for field in fields(NetworkSpec)}
+    return NetworkSpec(**{name: value for name, value in model.network.items() if name in known})

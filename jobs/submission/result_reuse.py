@@ -1,0 +1,75 @@
+"""The same bytes with the same options and the same weights need not be computed twice."""
+
+from collections.abc import Sequence
+
+from django.db.models.functions import Now
+
+from jobs.models.api_key import ApiKey
+from jobs.models.job import Job
+from jobs.models.job_queryset import tell
+from jobs.options import JobOptions
+from jobs.states import Status
+from jobs.storage import file_names, files
+from jobs.webhooks import outbox
+from modelstore.models import Model
+
+_COPIED = ("result_bytes", "result_format", "result_width", "result_height", "result_sha256", "report", "tiles_total")
+
+
+def fingerprint_of(model: Model, options: JobOptions, input_sha256: str) -> str:
+    """Equal for equal work. The weights count by their content: an imported file may replace another of its name."""
+    return options.fingerprint(model=f"{model.name}@{model.sha256}", input_sha256=input_sha256)
+
+
+def existing(fingerprint: str, api_key: ApiKey | None) -> Job | None:
+    """The newest job of that caller that did this work, if its result is still there."""
+    equal = Job.objects.filter(fingerprint=fingerprint, status=Status.COMPLETED, api_key=api_key)
+    source = equal.order_by("-finished_at").first()
+    return source if source is not None and files.path_of(source.result_file).exists() else None
+
+
+def answer_from_existing(job: Job, made: list[str]) -> bool:
+    """Complete an unsaved job with the result of an equal one of the same caller. False: it has to be computed.
+
+    The files are hard links (or copies), so either job can be cleaned up alone. ``made`` receives their names. A
+    preview that is not there yet is given to both jobs by the worker that makes it.
+    """
+    source = existing(job.fingerprint, job.api_key)
+    if source is None:
+        return False
+    token = job.id
+    result = file_names.result_name(job.id, token, source.result_format)
+    preview = (
+        file_names.preview_name(job.id, token, source.preview_file.rpartition(".")[2]) if source.preview_file else ""
+    )
+    try:
+        made.append(result)
+        files.copy(source.result_file, result)
+    except FileNotFoundError:  # cleaned up at this moment
+        return False
+    if preview:
+        try:
+            made.append(preview)
+            files.copy(source.preview_file, preview)
+        except FileNotFoundError:  # it may fail alone
+            preview = ""
+    for name in _COPIED:
+        setattr(job, name, getattr(source, name))
+    job.status = Status.COMPLETED
+    job.result_file, job.preview_file = result, preview
+    job.reused_from = source.id
+    job.tiles_done = source.tiles_total or 0
+    job.started_at = job.finished_at = Now()
+    job.processing_seconds = 0.0
+    return True
+
+
+def announce(jobs: Sequence[Job]) -> None:
+    """Tell webhooks and waiters of those among ``jobs`` that were saved with their end; in their transaction.
+
+    All jobs of a call at once, after the last one was written: whether a batch has ended is known only then.
+    """
+    ended = [job for job in jobs if job.status == Status.COMPLETED]
+    for job in ended:
+        tell(job.id)
+        outbox.enqueue(job, may_end_batch=job is ended[-1])

@@ -1,0 +1,279 @@
+"""Takes pictures in: everything is checked before a row or a file stays, then both are written together.
+
+The API, the page and the commands all come through here. Nothing here imports torch.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import connection
+from django.db.models.functions import Now
+
+from jobs.engine.codecs.probe import check_output, probe
+from jobs.engine.errors import EngineError, ImageTooLarge
+from jobs.engine.types import Header
+from jobs.errors import (
+    BatchRejected,
+    BatchTooLarge,
+    IdempotencyInProgress,
+    ImageInvalid,
+    ImageTooManyPixels,
+    JobError,
+    JobNotFound,
+)
+from jobs.limits import engine_limits
+from jobs.models.batch import Batch
+from jobs.models.job import Job
+from jobs.progress.hub import hub
+from jobs.queue import dispatch
+from jobs.states import TERMINAL, Priority, Status
+from jobs.storage import file_names, files
+from jobs.storage.files import Staged
+from jobs.submission import admission, idempotency, result_reuse
+from jobs.submission.dry_run import Plan, make_plan
+from jobs.submission.request import Submission
+from jobs.submission.rollback import disk_that_may_be_full, transaction_with_files
+from jobs.submission.staffing import require_precision
+from modelstore.models import Model
+from modelstore.storage.weights import require_usable
+
+logger = logging.getLogger(__name__)
+
+#: A waiting thread looks so often whether its caller is still there.
+_CALLER_SECONDS = 2.0
+
+_Created = TypeVar("_Created", Job, Batch)
+
+__all__ = ["Plan", "Submission", "plan", "submit", "submit_batch", "wait_for"]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """An upload that was found good."""
+
+    staged: Staged
+    header: Header
+    name: str
+
+
+def submit(upload: Any, submission: Submission) -> Job:
+    """Accept one picture: an UploadedFile, a binary file object or a Path. Returns its job, waiting or already done.
+
+    A call whose Idempotency-Key was seen returns the first call's job.
+
+    :raises JobError: one of jobs/errors.py; :raises ModelStoreError: the model is unknown or has no weights here.
+        Then no row and no file stays.
+    """
+    with disk_that_may_be_full(), files.staged(upload) as staged:
+        fingerprint = idempotency.fingerprint_of(submission, "job", [staged.sha256])
+        first = idempotency.first_call(submission, fingerprint)
+        if isinstance(first, Job):
+            return first
+        model = _usable(submission)
+        picture = _examine(staged, _name_of(upload), submission, model)
+        waiting = _without_result([picture], submission, model)
+        if waiting and submission.require_worker is not None:
+            submission.require_worker()
+        admission.require_queue_room(waiting)
+        admission.require_disk_room(staged.bytes)
+        try:
+            with transaction_with_files() as made:
+                job = _create(picture, submission, model, made)
+                result_reuse.announce([job])
+                idempotency.remember(submission, fingerprint, job)
+                if job.status == Status.QUEUED:
+                    dispatch.ring()
+        except idempotency.Repeated:
+            return _first(submission, fingerprint, Job)
+    logger.info(
+        "job accepted job=%s model=%s priority=%s pixels=%d request=%s",
+        job.id, job.model, submission.priority.name.lower(), picture.header.pixels, submission.request_id,
+    )  # fmt: skip
+    return job
+
+
+def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
+    """Accept pictures together. Those that cannot be upscaled are kept by name and reason in ``batch.rejected``.
+
+    :raises BatchRejected: none of them can; :raises BatchTooLarge, QueueFull, StorageFull: nothing was accepted.
+    """
+    if not uploads or len(uploads) > settings.MAX_BATCH_IMAGES:
+        raise BatchTooLarge(f"a batch has 1 to {settings.MAX_BATCH_IMAGES} images, this one has {len(uploads)}")
+    with disk_that_may_be_full(), ExitStack() as stack:
+        staged: list[Staged | JobError] = []
+        for upload in uploads:
+            try:
+                staged.append(stack.enter_context(files.staged(upload)))
+            except JobError as error:
+                staged.append(error)
+        hashes = [item.sha256 if isinstance(item, Staged) else "" for item in staged]
+        fingerprint = idempotency.fingerprint_of(submission, "batch", hashes)
+        first = idempotency.first_call(submission, fingerprint)
+        if isinstance(first, Batch):
+            return first
+        model = _usable(submission)
+        good, rejected = _sort(staged, uploads, submission, model)
+        if not good:
+            raise BatchRejected(rejected)
+        admission.require_queue_room(_without_result(good.values(), submission, model))
+        admission.require_disk_room(sum(picture.staged.bytes for picture in good.values()))
+        try:
+            with transaction_with_files() as made:
+                batch = Batch.objects.create(api_key=submission.api_key, rejected=rejected)
+                jobs = [_create(good[index], submission, model, made, batch, index) for index in sorted(good)]
+                result_reuse.announce(jobs)
+                idempotency.remember(submission, fingerprint, batch)
+                dispatch.ring(sum(job.status == Status.QUEUED for job in jobs))
+        except idempotency.Repeated:
+            return _first(submission, fingerprint, Batch)
+    logger.info(
+        "batch accepted batch=%s jobs=%d rejected=%d model=%s request=%s",
+        batch.id, len(jobs), len(rejected), model.name, submission.request_id,
+    )  # fmt: skip
+    return batch
+
+
+def plan(upload: Any, submission: Submission) -> Plan:
+    """What a submission would do and cost. Checks all that `submit` checks about picture and model, creates nothing."""
+    with disk_that_may_be_full(), files.staged(upload) as staged:
+        model = _usable(submission)
+        picture = _examine(staged, _name_of(upload), submission, model)
+        return make_plan(picture.header, model, submission.options)
+
+
+def wait_for(job_id: uuid.UUID, seconds: float, *, has_left: Callable[[], bool] = lambda: False) -> Job:
+    """Wait for the job's end, at most ``seconds``; returns the job as it then is. No transaction may be open.
+
+    Nobody waits for a process that was asked to stop: the job goes on without it.
+
+    :param has_left: asked every few seconds whether the caller is gone; then nobody needs the wait any more.
+
+    :raises WaitersExceeded: too many requests of this process wait already.
+    :raises JobNotFound:
+    """
+    until = time.monotonic() + seconds
+    with hub.subscribe(job_id, only_end=True) as waiter:
+        while True:
+            job = Job.objects.filter(pk=job_id).first()
+            if job is None:
+                raise JobNotFound(job_id)
+            left = until - time.monotonic()
+            if job.status in TERMINAL or left <= 0 or has_left() or hub.draining:
+                return job
+            if not connection.in_atomic_block:
+                connection.close()  # two hundred waiters must not hold two hundred connections
+            while left > 0 and not waiter.wait(min(left, _CALLER_SECONDS)) and not has_left():
+                left = until - time.monotonic()
+
+
+def _usable(submission: Submission) -> Model:
+    require_precision(submission.options.precision)
+    return require_usable(submission.model, submission.options.denoise_strength)
+
+
+def _examine(staged: Staged, name: str, submission: Submission, model: Model) -> _Picture:
+    """:raises ImageInvalid: the engine could not upscale this, by all that its header says."""
+    if staged.bytes == 0:
+        raise ImageInvalid("the image file is empty")
+    limits = engine_limits()
+    try:
+        header = probe(staged.path, limits)
+        check_output(header, submission.options.outscale or model.scale, limits)
+    except ImageTooLarge as error:
+        raise ImageTooManyPixels(str(error)) from error
+    except EngineError as error:
+        raise ImageInvalid(str(error)) from error
+    return _Picture(staged, header, name)
+
+
+def _without_result(pictures: Iterable[_Picture], submission: Submission, model: Model) -> int:
+    """How many of them no stored result answers: these need a worker, and a place in the queue.
+
+    A result that is cleaned up in this moment makes one wait after all; nothing is lost by that.
+    """
+    prints = [result_reuse.fingerprint_of(model, submission.options, picture.staged.sha256) for picture in pictures]
+    if not submission.reuses:
+        return len(prints)
+    return sum(result_reuse.existing(fingerprint, submission.api_key) is None for fingerprint in prints)
+
+
+def _sort(
+    staged: Sequence[Staged | JobError], uploads: Sequence[Any], submission: Submission, model: Model
+) -> tuple[dict[int, _Picture], list[dict[str, object]]]:
+    """Good pictures by their place in the call, and an entry for each of the others."""
+    good: dict[int, _Picture] = {}
+    rejected: list[dict[str, object]] = []
+    for index, (item, upload) in enumerate(zip(staged, uploads, strict=True)):
+        name = _name_of(upload)
+        try:
+            if isinstance(item, JobError):
+                raise item
+            good[index] = _examine(item, name, submission, model)
+        except JobError as error:
+            rejected.append({"index": index, "filename": name, "detail": str(error), "code": error.code})
+    return good, rejected
+
+
+def _create(
+    picture: _Picture,
+    submission: Submission,
+    model: Model,
+    made: list[str],
+    batch: Batch | None = None,
+    index: int | None = None,
+) -> Job:
+    """Write the input's file and the row. ``made`` receives the name of every file, for the undoing."""
+    header, staged, options = picture.header, picture.staged, submission.options
+    job_id = uuid.uuid4()
+    name = file_names.input_name(job_id, header.format)
+    made.append(name)
+    files.keep(staged.path, name)
+    job = Job(
+        id=job_id,
+        priority=Priority.BATCH if batch else submission.priority,
+        batch=batch,
+        batch_index=index,
+        api_key=submission.api_key,
+        request_id=submission.request_id,
+        model=model.name,
+        options=options.as_json(),
+        fingerprint=result_reuse.fingerprint_of(model, options, staged.sha256),
+        input_file=name,
+        input_name=picture.name,
+        input_sha256=staged.sha256,
+        input_bytes=staged.bytes,
+        input_format=header.format,
+        input_width=header.width,
+        input_height=header.height,
+        input_frames=header.frames,
+        created_at=Now(),
+        queued_at=Now(),
+        webhook_url=submission.webhook_url,
+        webhook_events=list(submission.webhook_events),
+    )
+    if submission.reuses:
+        result_reuse.answer_from_existing(job, made)
+    job.save(force_insert=True)
+    job.refresh_from_db()
+    return job
+
+
+def _first(submission: Submission, fingerprint: str, kind: type[_Created]) -> _Created:
+    """What the faster of two simultaneous calls with one key created."""
+    first = idempotency.first_call(submission, fingerprint)
+    if not isinstance(first, kind):
+        raise IdempotencyInProgress("the first call with this Idempotency-Key was undone meanwhile; try again")
+    return first
+
+
+def _name_of(upload: Any) -> str:
+    """The caller's file name without directories, at most 255 characters; for the download's name only."""
+    name = str(getattr(upload, "name", "") or "")
+    return Path(name.replace("\\", "/")).name.replace("\x00", "")[:255]

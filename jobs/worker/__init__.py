@@ -1,0 +1,1 @@
+"""One claimed job in a worker: execution, heartbeat, registration, previews."""

@@ -1,0 +1,262 @@
+"""One attempt of one job: claim -> weights -> decode -> upscale -> encode -> store -> finish -> preview.
+
+Nothing long happens in a transaction. The result gets its name on the disk before the row names it; what the row does
+not name in the end is deleted by who wrote it.
+"""
+
+import hashlib
+import logging
+import os
+import time
+from dataclasses import asdict, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from jobs.engine.codecs.decode import decode
+from jobs.engine.codecs.encode import encode
+from jobs.engine.errors import Cancelled, DeviceLost, EngineError, PrecisionUnavailable
+from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
+from jobs.limits import engine_limits
+from jobs.models.job import Job
+from jobs.models.results import Finished
+from jobs.models.worker import Worker
+from jobs.queue import dispatch, shared_state
+from jobs.storage import file_names, files
+from jobs.worker import registration, runtime
+from jobs.worker.db_retry import insist
+from jobs.worker.heartbeat import Pulse, Reason
+from jobs.worker.previews import add_preview
+from modelstore.errors import ModelNotReady, ModelStoreError
+from modelstore.storage.weights import LocalWeights, weights_for
+
+logger = logging.getLogger(__name__)
+
+#: Between two looks whether what a job waits for has come.
+_PAUSE_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 1.0
+#: A worker that is at a preview for so long hangs, and is killed by the cluster's main process.
+_PREVIEW_SECONDS = 60.0
+
+
+class _ModelComing(Exception):
+    """The model's file was found damaged and is being fetched again."""
+
+
+class _StorageError(Exception):
+    """The result could not be written."""
+
+
+def run_next() -> bool:
+    """Take the best waiting job and bring it to an end. False when nothing waits.
+
+    Ends the process where its device is lost: it would take and spoil job after job. Its successor looks for a device.
+    """
+    me = registration.mine()
+    job = Job.objects.claim(me.id)
+    if job is None:
+        return False
+    waited = (job.started_at - job.queued_at).total_seconds() if job.started_at else 0.0
+    logger.info("job claimed job=%s worker=%s attempt=%d waited=%.3f", job.id, me.id, job.attempts, waited)
+    me.current_job = job.id
+    try:
+        usable = _attempt(job)
+    finally:
+        me.current_job = None
+        me.jobs_done += 1
+    if not usable:
+        logger.critical("worker ends: its device is lost worker=%s pid=%d", me.id, os.getpid())
+        me.leave()
+        os._exit(1)  # an orderly end would ask the dead device to free its memory
+    runtime.give_memory_back()
+    return True
+
+
+def _attempt(job: Job) -> bool:
+    """Work on a claimed job. Every way out settles the row, or leaves it to its owner. False: the device is lost."""
+    started = time.perf_counter()
+    outcome, usable, result = "failed", True, None
+    with Pulse(job, before_exit=lambda: _delete_claim(job)) as pulse:
+        try:
+            finished, result = _compute(job, pulse)
+            outcome = "completed" if insist(lambda: Job.objects.succeed(job, finished)) else "lost"
+        except Cancelled:
+            outcome = _interrupted(job, pulse)
+        except PrecisionUnavailable as error:
+            outcome = _left_to_another(job, str(error), error.code)
+        except EngineError as error:
+            usable = not isinstance(error, DeviceLost)
+            outcome = _failed(job, str(error), error.code, retry=error.retryable)
+        except _ModelComing as error:
+            outcome = _postponed(job, str(error), "model_not_available")
+        except ModelStoreError as error:
+            outcome = _failed(job, str(error), "model_not_available")
+        except _StorageError as error:
+            outcome = _failed(job, str(error), "storage_full")
+        except MemoryError:
+            outcome = _failed(job, "the worker ran out of memory", "out_of_memory", retry=True)
+        except Exception:  # the worker's edge: whatever happens, the row must learn of it
+            logger.exception("job broke job=%s", job.id)
+            outcome = _failed(job, "an internal error; the service's log has it under this job's id", "internal_error")
+    if outcome != "completed":
+        _delete_claim(job)
+    elif job.attempts > 1:  # this reads a directory
+        files.remove_strays(job.id, keep=job.token)
+    logger.info("job %s job=%s worker=%s seconds=%.3f", outcome, job.id, job.worker, time.perf_counter() - started)
+    if outcome == "completed" and result is not None:
+        job.result_sha256 = finished.result_sha256
+        shared_state.set_limit(time.monotonic() + _PREVIEW_SECONDS)
+        add_preview(job, result)
+        shared_state.set_limit(0.0)
+    return usable
+
+
+def _compute(job: Job, pulse: Pulse) -> tuple[Finished, Picture]:
+    options = job.job_options
+    limits = engine_limits()
+    seconds: dict[str, float] = {}
+    local = _weights(job.model, options.denoise_strength)
+
+    at = time.perf_counter()
+    try:
+        picture = decode(files.path_of(job.input_file), limits)
+    except FileNotFoundError as error:
+        raise EngineError("the uploaded picture is no longer there") from error
+    seconds["decode"] = time.perf_counter() - at
+    pulse.check()
+
+    asked = UpscaleOptions(options.outscale, options.tile_size, options.tile_pad, _known(options.precision))
+    result, report = runtime.upscale(picture, local, asked, pulse.on_tile)
+    registration.mine().used(local.name, len(runtime.upscaler().pool))
+    del picture
+    pulse.check()
+
+    at = time.perf_counter()
+    stored = _store(job, result, _provenance(report))
+    seconds["encode"] = time.perf_counter() - at
+    pulse.check()
+    report = replace(report, seconds={**report.seconds, **seconds})
+    accounted = asdict(report) | {"seconds": dict(report.seconds)}
+    return replace(stored, tiles_done=report.tiles, tiles_total=report.tiles, report=accounted), result
+
+
+def _weights(model: str, denoise_strength: float | None) -> LocalWeights:
+    """The model's files on this host.
+
+    :raises _ModelComing: waiting can help; :raises ModelStoreError: it cannot.
+    """
+    try:
+        try:
+            return insist(lambda: weights_for(model, denoise_strength))
+        except ModelNotReady as error:
+            if error.coming:
+                raise
+        # A deletion that finds a job in the last moment is undone: for that moment the model looked missing.
+        time.sleep(_LOOK_AGAIN_SECONDS)
+        return insist(lambda: weights_for(model, denoise_strength))
+    except ModelNotReady as error:
+        if error.coming:
+            raise _ModelComing(str(error)) from error
+        raise
+
+
+def _store(job: Job, result: Picture, provenance: str) -> Finished:
+    """Write the result under a name that carries the claim's token.
+
+    :raises _StorageError: the disk refused.
+    """
+    assert job.token is not None
+    options = job.job_options
+    wanted = EncodeOptions(
+        format=_known(options.format) or "auto",
+        quality=options.quality,
+        lossless=bool(options.lossless),
+        strip_metadata=bool(options.strip_metadata),
+        provenance=provenance,
+    )
+    try:
+        part = files.part_of_result(job.id, job.token)
+        written = encode(result, part, wanted)
+        size, digest = part.stat().st_size, _sha256(part)
+        name = file_names.result_name(job.id, job.token, written)
+        files.keep(part, name)
+    except OSError as error:
+        # Pillow's encoders lose the number of an error while they write.
+        if error.errno in files.FULL or error.errno is None:
+            raise _StorageError("the disk is full: the result could not be written") from error
+        raise _StorageError(f"the result could not be written: {error.strerror}") from error
+    return Finished(
+        result_file=name,
+        result_bytes=size,
+        result_format=written,
+        result_width=result.width,
+        result_height=result.height,
+        result_sha256=digest,
+    )
+
+
+def _interrupted(job: Job, pulse: Pulse) -> str:
+    if pulse.reason is Reason.CANCELLED:
+        return "cancelled" if insist(lambda: Job.objects.give_up(job)) else "lost"
+    return pulse.reason.name.lower() if pulse.reason else "lost"
+
+
+def _failed(job: Job, error: str, code: str, *, retry: bool = False) -> str:
+    """End the job, or give it another attempt where that may end differently and attempts are left."""
+    if retry and job.attempts < settings.JOB_MAX_ATTEMPTS:
+
+        def again() -> bool:
+            with transaction.atomic():
+                released = Job.objects.release(job, counted=True, error=error, code=code)
+                if released:
+                    dispatch.ring()
+            return released
+
+        return "requeued" if insist(again) else "lost"
+    return "failed" if insist(lambda: Job.objects.fail(job, error, code)) else "lost"
+
+
+def _left_to_another(job: Job, error: str, code: str) -> str:
+    """Leave the job to a worker whose device computes in its precision; without one it cannot be done."""
+    others = insist(
+        lambda: Worker.objects.computing().filter(precisions__contains=[job.job_options.precision]).exists()
+    )
+    return _postponed(job, error, code) if others else _failed(job, error, code)
+
+
+def _postponed(job: Job, error: str, code: str) -> str:
+    """Put the job aside until something has come that it needs: no attempt of its own, and others go first meanwhile.
+
+    It comes to an end: a download that fails leaves a model that is not coming any more, a worker that leaves nobody
+    who could take the job.
+    """
+
+    def later() -> bool:
+        return Job.objects.release(job, counted=False, error=error, code=code, pause=timedelta(seconds=_PAUSE_SECONDS))
+
+    return "postponed" if insist(later) else "lost"
+
+
+def _delete_claim(job: Job) -> None:
+    """Delete what this claim wrote, unless the row names it after all: an answer may be lost after its COMMIT."""
+    assert job.token is not None
+    token = job.token
+    if not insist(lambda: Job.objects.filter(pk=job.pk, result_file__contains=token.hex).exists()):
+        files.remove_claim(job.id, token)
+
+
+def _provenance(report: Report) -> str:
+    return f"{report.model} {report.scale:g}x, Real-ESRGAN upscaler {settings.UPSCALER_VERSION}"
+
+
+def _known(word: str | None) -> Any:
+    """A word that the serializer checked; the engine's Literal types are the same words."""
+    return word
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

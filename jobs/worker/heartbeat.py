@@ -1,0 +1,142 @@
+"""The watch over one running job: heartbeat, progress, cancellation, the hard limit and the cluster's stop.
+
+A thread beside the computing one, with its own database connection. It asks the computing thread to leave between two
+tiles; where that is stuck in a call of C, it settles the row and ends the process.
+"""
+
+import enum
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection, transaction
+
+from jobs import deadlines
+from jobs.engine.errors import Cancelled
+from jobs.errors import one_line
+from jobs.models.job import Job
+from jobs.models.job_queryset import hard_limit, timeout_message
+from jobs.queue import dispatch, shared_state
+
+logger = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.2
+_BEAT_SECONDS = 1.0
+#: A computing thread that was asked to leave gets so long before its process is ended.
+_LEAVE_SECONDS = 3.0
+#: So long after the hard limit the cluster's main process kills a worker that did not end itself.
+_KILL_SECONDS = 10.0
+
+
+class Reason(enum.Enum):
+    """Why a job was interrupted. The row of all but CANCELLED is settled already when the reason is set."""
+
+    CANCELLED = "its owner cancelled it"
+    LOST = "another worker has it"
+    TIMEOUT = "it passed its hard limit"
+    STOPPING = "the cluster stops"
+
+
+class Pulse:
+    """Use as a context manager around the work on a claimed job; ``on_tile`` is the engine's callback."""
+
+    def __init__(self, job: Job, *, before_exit: Callable[[], None] = lambda: None) -> None:
+        """``before_exit`` removes what the computing thread wrote, when the process has to be ended."""
+        self.job = job
+        self.reason: Reason | None = None
+        self._before_exit = before_exit
+        self._tiles: tuple[int, int | None] = (0, None)
+        self._left = threading.Event()
+        self._limit = time.monotonic() + hard_limit(job).total_seconds()
+        self._thread = threading.Thread(target=self._run, name=f"pulse-{job.id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        # For the call of C that holds Python's lock for ever: then this process's own watch cannot run either.
+        shared_state.set_limit(self._limit + _KILL_SECONDS)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left.set()
+        self._thread.join(timeout=30)
+        shared_state.set_limit(0.0)
+
+    def on_tile(self, done: int, total: int) -> None:
+        """Note the progress. :raises Cancelled: the job is interrupted."""
+        self._tiles = (done, total)
+        self.check()
+
+    def check(self) -> None:
+        """:raises Cancelled: the job is interrupted; ``reason`` says why."""
+        if self.reason is not None:
+            raise Cancelled(self.reason.value)
+
+    def _run(self) -> None:
+        next_beat = time.monotonic() + _BEAT_SECONDS
+        try:
+            while not self._left.wait(_TICK_SECONDS):
+                now = time.monotonic()
+                try:
+                    if now >= self._limit:
+                        return self._time_out()
+                    if shared_state.must_stop()[1]:
+                        return self._hand_back()
+                    if now >= next_beat and self.reason is not Reason.LOST:
+                        next_beat = now + _BEAT_SECONDS
+                        self._beat()
+                except (DatabaseError, InterfaceError) as error:
+                    logger.warning("no heartbeat job=%s error=%s", self.job.id, one_line(error))
+                    connection.close()
+                    # Without the database nobody can be told; the limit holds all the same.
+                    if now >= self._limit + _LEAVE_SECONDS:
+                        self._end_process()
+        finally:
+            connection.close()
+
+    def _beat(self) -> None:
+        done, total = self._tiles
+        with _soon():
+            beat = Job.objects.heartbeat(self.job, tiles_done=done, tiles_total=total)
+        self.job.tiles_done, self.job.tiles_total = done, total
+        if not beat.held:
+            self.reason = Reason.LOST
+        elif beat.cancel:  # still ours, and alive, until the tile's end
+            self.reason = Reason.CANCELLED
+
+    def _time_out(self) -> None:
+        with _soon():
+            Job.objects.fail(self.job, timeout_message(self.job), "timeout")
+        self._interrupt(Reason.TIMEOUT)
+
+    def _hand_back(self) -> None:
+        with _soon(), transaction.atomic():
+            if Job.objects.release(self.job, counted=False):
+                dispatch.ring()
+        self._interrupt(Reason.STOPPING)
+
+    def _interrupt(self, reason: Reason) -> None:
+        """The row is settled: the computing thread has a moment to leave, then the process ends."""
+        logger.warning("job interrupted job=%s reason=%s", self.job.id, reason.value)
+        self.reason = reason
+        if not self._left.wait(_LEAVE_SECONDS):
+            self._end_process()
+
+    def _end_process(self) -> None:
+        logger.critical("worker ends: its job does not stop job=%s pid=%d", self.job.id, os.getpid())
+        try:
+            self._before_exit()
+        finally:
+            os._exit(1)
+
+
+def _soon() -> AbstractContextManager[None]:
+    """A database that is silent keeps the watch from its other duties for a part of the lease at most."""
+    return deadlines.within(settings.JOB_LEASE_SECONDS / 3)

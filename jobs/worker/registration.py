@@ -1,0 +1,139 @@
+"""A worker process says that it lives: one row per process, written every few seconds by a thread of its own."""
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from typing import TYPE_CHECKING
+
+import psutil
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.models.functions import Now
+
+from jobs.errors import one_line
+from jobs.models.worker import Worker
+from jobs.queue import liveness
+
+if TYPE_CHECKING:
+    from jobs.engine.backends.device import Place  # imports torch
+
+logger = logging.getLogger(__name__)
+
+#: At most; and three times within a lease, or a short lease would make living workers flicker.
+SAY_SECONDS = 5.0
+_MEMORABLE = 20  # names of models kept per worker
+
+
+class Presence:
+    """The row of this process. Attributes are set by the worker's main thread and written by the thread."""
+
+    def __init__(self, cluster: str) -> None:
+        self.host = socket.gethostname()
+        self.cluster = cluster
+        # The suffix tells two processes apart that had the same pid on hosts of the same name (containers).
+        self.id = f"{cluster}@{self.host[:60]}:{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.pid_space, self.pid_born = liveness.space(), liveness.born(os.getpid())
+        self.place: Place | None = None
+        self.precisions: tuple[str, ...] = ()
+        self.current_job: uuid.UUID | None = None
+        self.loaded_models: list[str] = []
+        self.jobs_done = 0
+        self._end = threading.Event()
+        self._known = False
+
+    def start(self) -> None:
+        """Write the row now and go on doing so."""
+        self.say()
+        threading.Thread(target=self._run, name="presence", daemon=True).start()
+
+    def used(self, model: str, room: int) -> None:
+        """The model's network is loaded and was used last; at most ``room`` are held."""
+        names = [name for name in self.loaded_models if name != model]
+        self.loaded_models = [*names, model][-max(1, min(room, _MEMORABLE)) :]
+
+    def say(self) -> None:
+        """Write the row; what the database refuses is said again soon."""
+        place, (total, used, free) = self.place, self._memory()
+        values = {
+            "cluster": self.cluster,
+            "host": self.host[:200],
+            "pid": os.getpid(),
+            "pid_space": self.pid_space,
+            "pid_born": self.pid_born,
+            "device": place.device[:50] if place else "",
+            "device_name": place.name[:200] if place else "",
+            "device_uuid": place.uuid[:64] if place else "",
+            "device_note": place.note[:500] if place else "",
+            "precision": place.precision if place else "",
+            "precisions": list(self.precisions),
+            "memory_total": total,
+            "memory_used": used,
+            "memory_free": free,
+            "current_job": self.current_job,
+            "loaded_models": self.loaded_models,
+            "jobs_done": self.jobs_done,
+            "version": settings.UPSCALER_VERSION,
+            "seen_at": Now(),
+        }
+        try:
+            if not self._known or not Worker.objects.filter(pk=self.id).update(**values):
+                Worker.objects.bulk_create(
+                    [Worker(id=self.id, started_at=Now(), **values)],
+                    update_conflicts=True,
+                    unique_fields=["id"],
+                    update_fields=list(values),
+                )
+                self._known = True
+        except DatabaseError as error:
+            logger.warning("worker not heard worker=%s error=%s", self.id, one_line(error))
+            connection.close()
+
+    def leave(self) -> None:
+        """The worker ends in good order: its row goes."""
+        self._end.set()
+        try:
+            Worker.objects.filter(pk=self.id).delete()
+        except DatabaseError as error:
+            logger.warning("worker's row stays worker=%s error=%s", self.id, one_line(error))
+
+    def _run(self) -> None:
+        while not self._end.wait(min(SAY_SECONDS, settings.JOB_LEASE_SECONDS / 3)):
+            self.say()
+        connection.close()
+
+    def _memory(self) -> tuple[int | None, int | None, int | None]:
+        """Bytes of the device: total, used, and what the engine may use. Of the host for a CPU."""
+        if self.place is None:
+            return None, None, None
+        if self.place.kind == "cuda":
+            import torch  # noqa: PLC0415 - loaded already by the worker that computes here
+
+            try:
+                free, total = torch.cuda.mem_get_info(torch.device(self.place.device))
+                return total, total - free, self.place.free_bytes()
+            except RuntimeError as error:  # the device is lost: whoever computes will notice, we go on saying so
+                logger.warning("no device memory worker=%s error=%.200s", self.id, error)
+                return None, None, None
+        memory = psutil.virtual_memory()
+        return memory.total, memory.total - memory.available, self.place.free_bytes()
+
+
+_presence: Presence | None = None
+
+
+def begin(cluster: str) -> Presence:
+    """Make this process's presence; once, after the fork."""
+    global _presence  # noqa: PLW0603 - one per process
+    _presence = Presence(cluster)
+    return _presence
+
+
+def mine() -> Presence:
+    """The presence of this process; a silent one where no worker was started (commands, tests)."""
+    global _presence  # noqa: PLW0603 - as above
+    if _presence is None or _presence.id.split(":")[-1].split("-")[0] != str(os.getpid()):
+        _presence = Presence("none")
+    return _presence

@@ -1,0 +1,88 @@
+"""Entry points of the clusters, named by their dotted path in dispatch.py and shared_state.py. Imported by nobody.
+
+They never raise: django-q2 would keep the failure as a pickle, and a row of ours says what happened anyway.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from multiprocessing import util
+from types import FrameType
+
+from jobs.queue import dispatch, periodic, shared_state
+from jobs.storage import retention
+from jobs.webhooks import delivery
+from jobs.worker import registration
+from modelstore.downloads import runner
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.5
+
+
+def started(name: str) -> None:
+    """Prepare a worker process, after the fork and before its first task."""
+    me = registration.begin(name)
+    if name == dispatch.GPU:
+        from jobs.worker import runtime  # noqa: PLC0415 - imports torch, which `io` never does
+
+        runtime.settle_in()
+    else:
+        _leave_when_told()
+    me.start()
+    util.Finalize(None, me.leave, exitpriority=100)
+
+
+def _leave_when_told() -> None:
+    """End a task that still runs when the stopping cluster's grace is over.
+
+    Downloads and deliveries have no watch as jobs have; SystemExit lets them give their row back on the way out.
+    """
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit("the cluster stops")
+
+    def watch() -> None:
+        while not shared_state.must_stop()[1]:
+            time.sleep(_LOOK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+        runner.hand_back()  # the main thread may be where no signal reaches it
+
+    signal.signal(signal.SIGTERM, leave)
+    threading.Thread(target=watch, name="stop-watch", daemon=True).start()
+
+
+def run_next() -> None:
+    """Work on the best waiting job, if one waits."""
+    from jobs.worker import execution  # noqa: PLC0415 - as above
+
+    try:
+        if shared_state.must_stop()[0]:  # somebody else answers this doorbell
+            dispatch.ring()
+        else:
+            execution.run_next()
+    except Exception:  # nobody above could do anything about it
+        logger.exception("worker: no job could be worked on")
+
+
+def deliver_webhooks() -> None:
+    """Deliver the webhooks that are due."""
+    try:
+        delivery.deliver_due()
+    except Exception:  # as above
+        logger.exception("worker: webhooks could not be delivered")
+
+
+def cleanup() -> None:
+    """Remove what is older than its time."""
+    try:
+        retention.cleanup()
+    except Exception:  # as above
+        logger.exception("worker: the clean-up broke off")
+
+
+def keep_up() -> None:
+    """Do the periodic work of other rooms."""
+    periodic.run()
