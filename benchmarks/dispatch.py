@@ -156,7 +156,8 @@ def server_times() -> list[float]:
     """Milliseconds of the claim's statement inside the server: without this process, the trip and the COMMIT."""
     from django.db import connection, transaction
 
-    from jobs.models.job_queryset import CHANNEL, CLAIM
+    from jobs.models.job_changes import CHANNEL
+    from jobs.models.job_queryset import CLAIM
 
     values: dict[str, Any] = {
         "token": uuid.uuid4(),

@@ -1,8 +1,8 @@
 """The verbs of a job. Each is one conditional UPDATE that names the state it leaves and the claim it holds.
 
 Zero rows means that somebody else owns the job now; the loser stops and deletes what it wrote. Times and leases are
-the database's clock, so that hosts whose clocks differ agree. Every change tells the waiting room (``NOTIFY``) and the
-webhook outbox in its own transaction: a listener never hears of a change that was rolled back.
+the database's clock, so that hosts whose clocks differ agree. Every change is announced in its own transaction
+(jobs/models/job_changes.py): a listener never hears of a change that was rolled back.
 """
 
 import uuid
@@ -11,21 +11,18 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Extract, Least, Now
 
 from jobs.errors import JobNotFound, JobStateConflict
+from jobs.models import job_changes
 from jobs.models.results import Beat, Finished, Reclaimed
 from jobs.states import LIVE, RETRYABLE, TERMINAL, Status
-from jobs.webhooks import outbox
 
 if TYPE_CHECKING:
     from jobs.models.api_key import ApiKey
     from jobs.models.job import Job
-
-#: The Postgres channel on which every change of a job is told; the payload is the job's id, and only a hint.
-CHANNEL = "job_events"
 
 #: How long a lease runs on that could not be renewed: a worker's heartbeat comes each second, and its connection to a
 #: database that is back again takes some.
@@ -76,12 +73,12 @@ class JobQuerySet(models.QuerySet["Job"]):
             "lease": timedelta(seconds=settings.JOB_LEASE_SECONDS),
             "limit": settings.JOB_TIMEOUT_SECONDS,
             "limit_per_megapixel": settings.JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL,
-            "channel": CHANNEL,
+            "channel": job_changes.CHANNEL,
         }
         with transaction.atomic():
             job = next(iter(self.raw(CLAIM, parameters)), None)
             if job is not None:
-                outbox.enqueue(job)
+                job_changes.call_registered(job)
             return job
 
     def heartbeat(self, job: "Job", *, tiles_done: int, tiles_total: int | None) -> Beat:
@@ -96,8 +93,7 @@ class JobQuerySet(models.QuerySet["Job"]):
                 return Beat(held=False, cancel=False)
             row = self.get(pk=job.pk)
             if tiles_done != job.tiles_done or tiles_total != job.tiles_total:
-                tell(job.pk)
-                outbox.enqueue_progress(row, job.tiles_done)
+                job_changes.announce_progress(row, job.tiles_done)
             return Beat(held=True, cancel=row.cancel_requested)
 
     def succeed(self, job: "Job", finished: Finished) -> bool:
@@ -269,10 +265,9 @@ class JobQuerySet(models.QuerySet["Job"]):
         return bool(changed)
 
     def _changed(self, job_id: object) -> "Job":
-        """Tell everybody about the row as it now is. Inside the transaction that changed it."""
-        tell(job_id)
+        """Announce the row as it now is. Inside the transaction that changed it."""
         job = self._found(job_id)
-        outbox.enqueue(job)
+        job_changes.announce(job)
         return job
 
     def _found(self, job_id: object) -> "Job":
@@ -284,12 +279,6 @@ class JobQuerySet(models.QuerySet["Job"]):
     def ended(self) -> Self:
         """Completed, failed and cancelled jobs."""
         return self.filter(status__in=sorted(TERMINAL))
-
-
-def tell(job_id: object) -> None:
-    """Tell the waiting room that the job changed; heard when the transaction commits."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(job_id)])
 
 
 def hard_limit(job: "Job") -> timedelta:

@@ -18,7 +18,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from jobs.errors import WaitersExceeded, one_line
 from jobs.models.job import Job
-from jobs.models.job_queryset import CHANNEL
+from jobs.models.job_changes import CHANNEL
 from jobs.queue import sweeper
 from jobs.queue.listener import Listener
 from jobs.states import TERMINAL

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from django.db.models.functions import Now
 
+from jobs.models import job_changes
 from jobs.models.api_key import ApiKey
 from jobs.models.job import Job
-from jobs.models.job_queryset import tell
 from jobs.options import JobOptions
 from jobs.states import Status
 from jobs.storage import file_names, files
-from jobs.webhooks import outbox
 from modelstore.models import Model
 
 _COPIED = ("result_bytes", "result_format", "result_width", "result_height", "result_sha256", "report", "tiles_total")
@@ -71,5 +70,4 @@ def announce(jobs: Sequence[Job]) -> None:
     """
     ended = [job for job in jobs if job.status == Status.COMPLETED]
     for job in ended:
-        tell(job.id)
-        outbox.enqueue(job, may_end_batch=job is ended[-1])
+        job_changes.announce(job, may_end_batch=job is ended[-1])

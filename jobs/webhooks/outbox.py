@@ -1,4 +1,4 @@
-"""Writes messages into the outbox, in the transaction of the event that they tell."""
+"""Writes messages into the outbox, in the transaction of the change that they tell (jobs/models/job_changes.py)."""
 
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -26,11 +26,11 @@ _EVENT_OF = {
 }
 
 
-def enqueue(job: "Job", *, may_end_batch: bool = True) -> None:
+def enqueue(job: "Job", may_end_batch: bool = True) -> None:
     """Write what the job's present state means to its subscriber. Nothing when it has none.
 
-    Called by the verbs that claim and end jobs, inside their transaction and after their UPDATE, with the job as the
-    row now is: so a message exists if and only if the state change does. A queued job is no event.
+    Called inside the transaction of the change, after its UPDATE, with the job as its row now is: so a message exists
+    if and only if the state change does. A queued job is no event.
 
     :param may_end_batch: False for all but the last of jobs that end together, so that their batch ends once.
     """

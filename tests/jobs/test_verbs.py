@@ -12,7 +12,8 @@ from pytest_django.fixtures import Settings
 
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models import Chore, Job
-from jobs.models.job_queryset import CHANNEL, CLAIM
+from jobs.models.job_changes import CHANNEL
+from jobs.models.job_queryset import CLAIM
 from jobs.models.results import Beat, Finished, Reclaimed
 from jobs.states import Priority, Status
 from tests.job_rows import waiting_job

@@ -1,0 +1,58 @@
+"""Announces changes of jobs, inside the transaction that makes them: to waiting requests, and to whoever registered.
+
+The rooms above (webhooks) register when the app is ready; this room imports none of them.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from django.db import connection
+
+if TYPE_CHECKING:
+    from jobs.models.job import Job
+
+#: The Postgres channel on which every change of a job is told; the payload is the job's id, and only a hint.
+CHANNEL = "job_events"
+
+#: Called with the job as its row now is, and whether its batch may end with it.
+OnChange = Callable[["Job", bool], None]
+#: Called with the job as its row now is, and the number of tiles that were done before.
+OnProgress = Callable[["Job", int], None]
+
+_on_change: list[OnChange] = []
+_on_progress: list[OnProgress] = []
+
+
+def register(*, on_change: OnChange, on_progress: OnProgress) -> None:
+    """Call these at every change from now on, in its transaction: what they raise undoes the change."""
+    _on_change.append(on_change)
+    _on_progress.append(on_progress)
+
+
+def announce(job: "Job", *, may_end_batch: bool = True) -> None:
+    """Announce a change of status. Needs the transaction of the change.
+
+    :param job: as its row now is.
+    :param may_end_batch: False for all but the last of jobs that end together, so that their batch ends once.
+    """
+    notify(job.pk)
+    call_registered(job, may_end_batch=may_end_batch)
+
+
+def announce_progress(job: "Job", tiles_before: int) -> None:
+    """Announce that more tiles of a running job are done than ``tiles_before``. Needs the transaction of the change."""
+    notify(job.pk)
+    for call in _on_progress:
+        call(job, tiles_before)
+
+
+def call_registered(job: "Job", *, may_end_batch: bool = True) -> None:
+    """Announce a change to the registered alone: where the statement that made it has sent the notification."""
+    for call in _on_change:
+        call(job, may_end_batch)
+
+
+def notify(job_id: object) -> None:
+    """Wake the requests that wait for the job; heard when the transaction commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(job_id)])
