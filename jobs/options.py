@@ -1,9 +1,13 @@
-"""What a caller asks of one picture: the canonical form that is validated, stored with the job, compared and hashed."""
+"""The options of one picture in their canonical form, as validated, stored, compared and hashed; and the limits."""
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from django.conf import settings
+
+from jobs.engine.types import Limits
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,13 @@ class JobOptions:
         """SHA-256 (hex) of the picture's bytes, the model's name and the options: equal work has equal fingerprints."""
         canonical = json.dumps([input_sha256, model, self.as_json()], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def engine_limits() -> Limits:
+    """Bounds on pictures, from the settings."""
+    return Limits(
+        max_input_pixels=settings.MAX_INPUT_PIXELS,
+        max_output_pixels=settings.MAX_OUTPUT_PIXELS,
+        max_side=settings.MAX_IMAGE_SIDE,
+        max_frames=settings.MAX_FRAMES,
+    )

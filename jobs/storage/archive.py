@@ -1,5 +1,6 @@
 """Results of many jobs as one ZIP, streamed: neither the disk nor the memory ever holds the archive."""
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -7,9 +8,11 @@ from uuid import UUID
 
 from zipstream import ZIP_STORED, ZipStream
 
+from jobs.states import Status
 from jobs.storage import file_names, files
 
 if TYPE_CHECKING:
+    from jobs.models.batch_state import BatchState
     from jobs.models.job import Job
 
 MANIFEST = "batch.json"
@@ -37,6 +40,26 @@ def stream_zip(jobs: Iterable["Job"], manifest: bytes | None = None) -> ZipStrea
     if missing:
         archive.add("These results are no longer stored:\n" + "\n".join(missing) + "\n", MISSING)
     return archive
+
+
+def archive_of(state: "BatchState") -> ZipStream:
+    """The results, and a manifest that tells of every picture of the call, also of those without a result."""
+    done = [job for job in state.jobs if job.status == Status.COMPLETED]
+    names = names_for(done)
+    pictures = [
+        {
+            "index": job.batch_index,
+            "filename": job.input_name or None,
+            "job_id": str(job.id),
+            "status": job.status,
+            "result": names.get(job.pk),
+            "sha256": job.result_sha256 or None,
+            "error": job.error or None,
+        }
+        for job in state.jobs
+    ]
+    body = {"batch_id": str(state.batch.id), "jobs": pictures, "rejected": state.batch.rejected}
+    return stream_zip(done, json.dumps(body, indent=2, ensure_ascii=False).encode())
 
 
 def names_for(jobs: Iterable["Job"]) -> dict[UUID, str]:

@@ -28,9 +28,9 @@ from jobs.errors import (
     JobError,
     JobNotFound,
 )
-from jobs.limits import engine_limits
 from jobs.models.batch import Batch
 from jobs.models.job import Job
+from jobs.options import engine_limits
 from jobs.progress.hub import hub
 from jobs.queue import dispatch
 from jobs.states import TERMINAL, Priority, Status
@@ -40,7 +40,6 @@ from jobs.submission import admission, idempotency, result_reuse
 from jobs.submission.dry_run import Plan, make_plan
 from jobs.submission.request import Submission
 from jobs.submission.rollback import disk_that_may_be_full, transaction_with_files
-from jobs.submission.staffing import require_precision
 from modelstore.models import Model
 from modelstore.storage.weights import require_usable
 
@@ -174,7 +173,7 @@ def wait_for(job_id: uuid.UUID, seconds: float, *, has_left: Callable[[], bool] 
 
 
 def _usable(submission: Submission) -> Model:
-    require_precision(submission.options.precision)
+    admission.require_precision(submission.options.precision)
     return require_usable(submission.model, submission.options.denoise_strength)
 
 

@@ -20,10 +20,10 @@ from jobs.engine.codecs.decode import decode
 from jobs.engine.codecs.encode import encode
 from jobs.engine.errors import Cancelled, DeviceLost, EngineError, PrecisionUnavailable
 from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
-from jobs.limits import engine_limits
 from jobs.models.job import Job
 from jobs.models.results import Finished
 from jobs.models.worker import Worker
+from jobs.options import engine_limits
 from jobs.queue import dispatch, shared_state
 from jobs.storage import file_names, files
 from jobs.worker import registration, runtime

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.readable import readable
+from jobs.queue.listener import readable
 
 HIGH = 1500
 

@@ -17,7 +17,7 @@ from jobs.errors import PrecisionUnavailable
 from jobs.models import Job, Worker
 from jobs.states import Status
 from jobs.storage import files
-from jobs.submission import staffing
+from jobs.submission import admission
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, picture, stored_files
 from tests.jobs.rig.apps import LOSES_DEVICE
@@ -121,16 +121,16 @@ def test_a_worker_bounds_the_plans_that_cudnn_keeps(monkeypatch: pytest.MonkeyPa
 def test_workers_of_one_kind_are_enough_and_older_ones_do_not_say() -> None:
     """During a deployment workers of the version before run beside the new web process."""
     Worker.objects.filter(pk=write_worker("cpu").pk).update(precisions=["fp32"])
-    staffing.require_precision(None)
-    staffing.require_precision("fp32")
+    admission.require_precision(None)
+    admission.require_precision("fp32")
     with pytest.raises(PrecisionUnavailable, match="there is fp32"):
-        staffing.require_precision("fp16")
+        admission.require_precision("fp16")
     card = write_worker("cuda:0")
-    staffing.require_precision("fp16")
+    admission.require_precision("fp16")
     Worker.objects.filter(pk=card.pk).update(precisions=["fp32", "fp16"])
-    staffing.require_precision("fp16")
+    admission.require_precision("fp16")
     with pytest.raises(PrecisionUnavailable, match="there are fp16, fp32"):
-        staffing.require_precision("bf16")
+        admission.require_precision("bf16")
 
 
 def test_a_worker_that_lost_its_device_ends_and_a_fresh_one_tries_again(
@@ -162,8 +162,8 @@ def send(**headers: str) -> tuple[int, dict[str, str], str]:
 
 @pytest.fixture
 def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staffing, "GRACE_SECONDS", 0.0)
-    monkeypatch.setattr(staffing, "START_SECONDS", 0.0)
+    monkeypatch.setattr(admission, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(admission, "START_SECONDS", 0.0)
 
 
 def test_who_waits_is_told_that_nobody_works_and_nothing_stays(model: object, no_grace: None, data_dir: Path) -> None:
@@ -190,7 +190,7 @@ def test_who_does_not_wait_is_accepted_without_a_worker(model: object, no_grace:
 
 
 def test_a_service_that_just_started_waits_for_its_workers(model: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staffing, "START_SECONDS", 1e9)
+    monkeypatch.setattr(admission, "START_SECONDS", 1e9)
     asked = []
 
     def looks() -> bool:
@@ -199,5 +199,5 @@ def test_a_service_that_just_started_waits_for_its_workers(model: object, monkey
             write_worker("cpu")
         return False
 
-    staffing.require_worker(looks)
+    admission.require_worker(looks)
     assert len(asked) == 2

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from jobs.readable import readable
+from jobs.queue.listener import readable
 from tests.eventually import eventually
 from tests.web.conftest import StartWeb, WebServer
 

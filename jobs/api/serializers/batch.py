@@ -7,8 +7,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from jobs.api.serializers.job import JobSerializer
-from jobs.batches import BatchState
 from jobs.models import Batch
+from jobs.models.batch_state import BatchState
 from jobs.states import Status
 
 

@@ -9,10 +9,11 @@ from jobs.api.serializers.batch import BatchSerializer
 from jobs.api.serializers.fields import Switch
 from jobs.api.views.archive import send_archive
 from jobs.api.views.base import ApiViewSet, find_batch
-from jobs.batches import archive_of, state_of
 from jobs.errors import ResultNotFound
+from jobs.models.batch_state import state_of
 from jobs.progress.eta import Forecast
 from jobs.states import Status
+from jobs.storage.archive import archive_of
 
 
 class BatchViewSet(ApiViewSet):

@@ -9,13 +9,14 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
+from jobs.api.parsers import ImageFormParser, RawImageParser
 from jobs.api.serializers.fields import Switch
 from jobs.api.serializers.submission import SubmissionSerializer, merged
 from jobs.auth.authentication import caller_key
 from jobs.states import Priority
 from jobs.submission import image_url as fetch
 from jobs.submission.request import Submission
-from jobs.submission.uploads import ImageFormParser, RawImageParser, close_with
+from jobs.submission.uploads import close_with
 from jobs.webhooks.subscription import accept
 
 #: A form with a file, the picture alone, or JSON that names an image_url.

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import ValidationError
 
 from jobs.api.docs import submission as docs
+from jobs.api.parsers import BatchFormParser
 from jobs.api.serializers.batch import BatchAcceptedSerializer
 from jobs.api.serializers.job import PlanSerializer
 from jobs.api.views import responses
@@ -20,8 +21,7 @@ from jobs.errors import WaitersExceeded
 from jobs.progress import disconnect
 from jobs.states import TERMINAL, Priority
 from jobs.submission import submit
-from jobs.submission.staffing import require_worker
-from jobs.submission.uploads import BatchFormParser
+from jobs.submission.admission import require_worker
 from modelstore.prefer_header import preference
 
 

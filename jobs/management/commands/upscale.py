@@ -24,7 +24,7 @@ from jobs.engine.codecs.encode import encode
 from jobs.engine.errors import DeviceUnavailable, EngineError, FormatUnsupported, WeightsRejected
 from jobs.engine.tiling.passes import LARGEST_SCALE, SMALLEST_SCALE, plan_passes
 from jobs.engine.types import EncodeOptions, Frame, Header, Picture, Runtime, UpscaleOptions
-from jobs.limits import engine_limits
+from jobs.options import engine_limits
 from modelstore.errors import ModelStoreError
 
 DEFAULT_NAME = "{stem}_{model}_x{scale}"

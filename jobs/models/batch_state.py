@@ -1,14 +1,11 @@
-"""A batch as a whole: where it stands, and its results in one archive."""
+"""A batch as a whole: its jobs, their counts and where it stands."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 
-from zipstream import ZipStream
-
-from jobs.models import Batch, Job
+from jobs.models.batch import Batch
+from jobs.models.job import Job
 from jobs.states import LIVE, Status
-from jobs.storage.archive import names_for, stream_zip
 
 
 @dataclass(frozen=True)
@@ -43,23 +40,3 @@ class BatchState:
 def state_of(batch: Batch) -> BatchState:
     """Look at a batch. One query."""
     return BatchState(batch, list(batch.jobs.order_by("batch_index", "id")))
-
-
-def archive_of(state: BatchState) -> ZipStream:
-    """The results, and a manifest that tells of every picture of the call, also of those without a result."""
-    done = [job for job in state.jobs if job.status == Status.COMPLETED]
-    names = names_for(done)
-    pictures = [
-        {
-            "index": job.batch_index,
-            "filename": job.input_name or None,
-            "job_id": str(job.id),
-            "status": job.status,
-            "result": names.get(job.pk),
-            "sha256": job.result_sha256 or None,
-            "error": job.error or None,
-        }
-        for job in state.jobs
-    ]
-    body = {"batch_id": str(state.batch.id), "jobs": pictures, "rejected": state.batch.rejected}
-    return stream_zip(done, json.dumps(body, indent=2, ensure_ascii=False).encode())
