@@ -1,12 +1,12 @@
 """The table of known models. Every change of state is one conditional UPDATE: a verb of the queryset.
 
-A row is taken by a claim: a token and a lease by the database's clock. Who does not hold the token cannot change the
-row, so one download runs per model however many ask, and a worker that was lost cannot overrule its successor.
+A row is taken by a claim (modelstore/claims.py), so one download runs per model however many ask, and a worker that was
+lost cannot overrule its successor.
 """
 
 import uuid
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.core.validators import RegexValidator
@@ -14,6 +14,7 @@ from django.db import models, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 
+from modelstore.claims import UNCLAIMED, ClaimQuerySet, lease
 from modelstore.names import NAME_PATTERN
 from modelstore.states import PENDING, REQUESTABLE, Origin, State
 
@@ -22,15 +23,15 @@ MAX_ATTEMPTS = 3
 #: A ring that nobody heard is repeated after so long.
 RING_AGAIN_SECONDS = 60
 
-_UNCLAIMED: dict[str, Any] = {"token": None, "lease_until": None}
-
 
 def _lease() -> Any:
-    return Now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
+    return lease(timedelta(seconds=settings.JOB_LEASE_SECONDS))
 
 
-class ModelQuerySet(models.QuerySet["Model"]):
+class ModelQuerySet(ClaimQuerySet["Model"]):
     """The verbs. Each returns whether it happened (or how many rows changed): False means somebody else was first."""
+
+    claimed: ClassVar[dict[str, Any]] = {"state": State.DOWNLOADING}
 
     def listed(self) -> Self:
         """What callers may see: an upload that was not yet, or never, accepted is no model."""
@@ -81,32 +82,29 @@ class ModelQuerySet(models.QuerySet["Model"]):
             )
         return self.get(pk=model.pk)
 
-    def _held(self, claim: "Model") -> Self:
-        return self.filter(pk=claim.pk, token=claim.token, state=State.DOWNLOADING)
-
     def heartbeat(self, claim: "Model", received_bytes: int) -> bool:
         """Extend the lease and publish progress. False: the claim is lost, or the download was cancelled."""
-        return self._held(claim).update(lease_until=_lease(), received_bytes=received_bytes) == 1
+        return self.held(claim).update(lease_until=_lease(), received_bytes=received_bytes) == 1
 
     def mark_ready(self, claim: "Model", **facts: Any) -> bool:
         """The verified file is in its place. ``facts``: source, notes, and for an import all that was found out."""
         return (
-            self._held(claim).update(
-                state=State.READY, ready_at=Now(), verified_at=Now(), error="", incoming="", **_UNCLAIMED, **facts
+            self.held(claim).update(
+                state=State.READY, ready_at=Now(), verified_at=Now(), error="", incoming="", **UNCLAIMED, **facts
             )
             == 1
         )
 
     def mark_failed(self, claim: "Model", error: str) -> bool:
         """It will not work by itself; ``error`` says why."""
-        changed = self._held(claim).update(state=State.FAILED, error=error, incoming="", received_bytes=0, **_UNCLAIMED)
+        changed = self.held(claim).update(state=State.FAILED, error=error, incoming="", received_bytes=0, **UNCLAIMED)
         return changed == 1
 
     def release(self, claim: "Model") -> bool:
         """The worker was asked to stop: somebody else goes on. The attempt does not count. The caller rings."""
         return (
-            self._held(claim).update(
-                state=State.REQUESTED, attempts=F("attempts") - 1, rung_at=Now(), requested_at=Now(), **_UNCLAIMED
+            self.held(claim).update(
+                state=State.REQUESTED, attempts=F("attempts") - 1, rung_at=Now(), requested_at=Now(), **UNCLAIMED
             )
             == 1
         )
@@ -114,7 +112,7 @@ class ModelQuerySet(models.QuerySet["Model"]):
     def cancel(self, name: str) -> bool:
         """Give up a waiting or running download. Its worker notices at the next heartbeat."""
         changed = self.filter(name=name, origin=Origin.OFFICIAL, state__in=PENDING).update(
-            state=State.MISSING, received_bytes=0, **_UNCLAIMED
+            state=State.MISSING, received_bytes=0, **UNCLAIMED
         )
         return changed == 1
 
@@ -141,10 +139,14 @@ class ModelQuerySet(models.QuerySet["Model"]):
             self.filter(pk=model.pk, sha256=model.sha256)
             .exclude(state=State.READY)
             .update(
-                state=State.READY, ready_at=Now(), verified_at=Now(), error="", notes="", source=source, **_UNCLAIMED
+                state=State.READY, ready_at=Now(), verified_at=Now(), error="", notes="", source=source, **UNCLAIMED
             )
         )
         return changed == 1
+
+    def forget_failure(self, model: "Model") -> bool:
+        """Make a failed model one that is merely missing."""
+        return self.filter(pk=model.pk, state=State.FAILED).update(state=State.MISSING, error="") == 1
 
     def retire(self, model: "Model") -> bool:
         """First step of deleting: from here on nobody is told that it is usable."""
@@ -156,11 +158,11 @@ class ModelQuerySet(models.QuerySet["Model"]):
 
     def reclaim_lost(self) -> int:
         """The sweep: rows whose worker fell silent wait again, or fail after MAX_ATTEMPTS. Returns how many changed."""
-        lost = self.filter(state=State.DOWNLOADING, lease_until__lt=Now())
+        lost = self.lapsed()
         error = f"the worker died {MAX_ATTEMPTS} times while it worked on this model"
-        failed = lost.filter(attempts__gte=MAX_ATTEMPTS).update(state=State.FAILED, error=error, **_UNCLAIMED)
+        failed = lost.filter(attempts__gte=MAX_ATTEMPTS).update(state=State.FAILED, error=error, **UNCLAIMED)
         waiting = lost.filter(attempts__lt=MAX_ATTEMPTS).update(
-            state=State.REQUESTED, rung_at=Now() - timedelta(seconds=RING_AGAIN_SECONDS), **_UNCLAIMED
+            state=State.REQUESTED, rung_at=Now() - timedelta(seconds=RING_AGAIN_SECONDS), **UNCLAIMED
         )
         return failed + waiting
 

@@ -8,17 +8,18 @@ the database's clock, so that hosts whose clocks differ agree. Every change is a
 import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.conf import settings
-from django.db import models, transaction
-from django.db.models import F, Q, Value
+from django.db import transaction
+from django.db.models import F, Value
 from django.db.models.functions import Extract, Least, Now
 
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models import job_changes
 from jobs.models.results import Beat, Finished, Reclaimed
 from jobs.states import LIVE, RETRYABLE, TERMINAL, Status
+from modelstore.claims import UNCLAIMED, ClaimQuerySet, lease
 
 if TYPE_CHECKING:
     from jobs.models.api_key import ApiKey
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 #: database that is back again takes some.
 SPARED = timedelta(seconds=10)
 
-#: What a job that nobody works on has in common.
-_FREE: dict[str, Any] = {"token": None, "lease_until": None, "deadline": None}
+#: The columns of a job that nobody works on.
+_FREE: dict[str, Any] = {**UNCLAIMED, "deadline": None}
 
 
 #: One statement, and so one trip to the database: it stands between a caller and the start of the work.
@@ -51,8 +52,10 @@ CLAIM = """
 """
 
 
-class JobQuerySet(models.QuerySet["Job"]):
+class JobQuerySet(ClaimQuerySet["Job"]):
     """The only way in which a job's status changes."""
+
+    claimed: ClassVar[dict[str, Any]] = {"status": Status.PROCESSING}
 
     def visible_to(self, api_key: "ApiKey | None") -> Self:
         """The caller's own jobs; all of them where callers have no key."""
@@ -87,9 +90,9 @@ class JobQuerySet(models.QuerySet["Job"]):
         The lease never goes beyond the hard limit: a hung job dies however lively its heartbeat is.
         """
         with transaction.atomic():
-            lease = Least(Now() + timedelta(seconds=settings.JOB_LEASE_SECONDS), F("deadline"))
-            held = self._held(job).filter(deadline__gt=Now())
-            if not held.update(lease_until=lease, tiles_done=tiles_done, tiles_total=tiles_total):
+            until = Least(lease(timedelta(seconds=settings.JOB_LEASE_SECONDS)), F("deadline"))
+            held = self.held(job).filter(deadline__gt=Now())
+            if not held.update(lease_until=until, tiles_done=tiles_done, tiles_total=tiles_total):
                 return Beat(held=False, cancel=False)
             row = self.get(pk=job.pk)
             if tiles_done != job.tiles_done or tiles_total != job.tiles_total:
@@ -102,7 +105,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         The answer stays True when it is asked again after a connection that broke between COMMIT and its answer.
         """
         with transaction.atomic():
-            changed = self._held(job).update(
+            changed = self.held(job).update(
                 status=Status.COMPLETED,
                 finished_at=Now(),
                 processing_seconds=_seconds_since_start(),
@@ -124,11 +127,11 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def fail(self, job: "Job", error: str, code: str) -> bool:
         """End a claimed job as failed; ``error`` is shown to its owner. False: the claim was lost."""
-        return self._end(self._held(job), job.pk, Status.FAILED, error, code)
+        return self._end(self.held(job), job.pk, Status.FAILED, error, code)
 
     def give_up(self, job: "Job") -> bool:
         """End a claimed job as cancelled, as its owner asked. False: the claim was lost."""
-        return self._end(self._held(job), job.pk, Status.CANCELLED)
+        return self._end(self.held(job), job.pk, Status.CANCELLED)
 
     def release(
         self, job: "Job", *, counted: bool, error: str = "", code: str = "", pause: timedelta | None = None
@@ -141,12 +144,12 @@ class JobQuerySet(models.QuerySet["Job"]):
 
         A job that somebody wants cancelled is cancelled instead.
         """
-        if self._end(self._held(job).filter(cancel_requested=True), job.pk, Status.CANCELLED):
+        if self._end(self.held(job).filter(cancel_requested=True), job.pk, Status.CANCELLED):
             return True
         with transaction.atomic():
             attempts = F("attempts") - (0 if counted else 1)
             place = {} if pause is None else {"queued_at": Now() + pause}
-            changed = self._held(job).update(
+            changed = self.held(job).update(
                 status=Status.QUEUED, attempts=attempts, error=error, error_code=code, worker="", **place, **_FREE
             )
             if changed:
@@ -203,7 +206,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         :param outage: how long the database was silent, or nobody swept. What had run out before is lost as ever, and
             so are the jobs of ``dead_workers``, and those beyond their hard limit.
         """
-        until = Now() + SPARED
+        until = lease(SPARED)
         lapsed = self.filter(status=Status.PROCESSING, lease_until__range=(Now() - outage, until), deadline__gt=Now())
         return lapsed.exclude(worker__in=dead_workers).update(lease_until=Least(until, F("deadline")))
 
@@ -216,8 +219,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         :param as_of: leases that ran out before then are lost; None: before now. A sweep that the database's freeze
             caught in its middle must not go by the time after it.
         """
-        out = Q(lease_until__lt=Now() if as_of is None else as_of)
-        lost = self.filter(out | Q(worker__in=dead_workers), status=Status.PROCESSING)
+        lost = self.lapsed(as_of) | self.filter(worker__in=dead_workers, **self.claimed)
         counts = {Status.QUEUED: 0, Status.FAILED: 0, Status.CANCELLED: 0}
         claims: list[tuple[uuid.UUID, uuid.UUID]] = []
         for pk, token in list(lost.values_list("pk", "token")):
@@ -229,7 +231,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         return Reclaimed(counts[Status.QUEUED], counts[Status.FAILED], counts[Status.CANCELLED], tuple(claims))
 
     def _reclaim(self, job: "Job") -> Status:
-        held = self._held(job)
+        held = self.held(job)
         if job.cancel_requested:
             self._end(held, job.pk, Status.CANCELLED)
             return Status.CANCELLED
@@ -245,9 +247,6 @@ class JobQuerySet(models.QuerySet["Job"]):
         held.update(status=Status.QUEUED, worker="", **_FREE)
         self._changed(job.pk)
         return Status.QUEUED
-
-    def _held(self, job: "Job") -> Self:
-        return self.filter(pk=job.pk, status=Status.PROCESSING, token=job.token)
 
     def _end(self, rows: Self, job_id: object, status: Status, error: str = "", code: str = "") -> bool:
         with transaction.atomic():

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
+from modelstore.claims import UNCLAIMED, ClaimQuerySet, unheld
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,13 +32,14 @@ class DeliveryState(models.TextChoices):
 ENDED = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.GONE})
 
 
-class WebhookMessageQuerySet(models.QuerySet["WebhookMessage"]):
+class WebhookMessageQuerySet(ClaimQuerySet["WebhookMessage"]):
     """The verbs of a message; each is one statement that names the state and the claim it leaves."""
+
+    claimed: ClassVar[dict[str, Any]] = {"state": DeliveryState.PENDING}
 
     def due(self) -> Self:
         """Messages whose time has come and which nobody is delivering, by the database's clock."""
-        free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
-        return self.filter(free, state=DeliveryState.PENDING, next_attempt_at__lte=Now())
+        return self.filter(unheld(), state=DeliveryState.PENDING, next_attempt_at__lte=Now())
 
     def claim(self, *, lease: timedelta, per_host: int) -> "WebhookMessage | None":
         """Take the message that is due longest, for ``lease``; None when nothing is due.
@@ -65,13 +67,11 @@ class WebhookMessageQuerySet(models.QuerySet["WebhookMessage"]):
 
     def end(self, message: "WebhookMessage", state: DeliveryState) -> bool:
         """End the claimed ``message``; False: the claim was lost."""
-        claimed = self.filter(pk=message.pk, token=message.token, state=DeliveryState.PENDING)
-        return bool(claimed.update(state=state, token=None, lease_until=None, finished_at=Now()))
+        return bool(self.held(message).update(state=state, finished_at=Now(), **UNCLAIMED))
 
     def postpone(self, message: "WebhookMessage", delay: timedelta) -> bool:
         """Give the claimed ``message`` back for a further try after ``delay``; False: the claim was lost."""
-        claimed = self.filter(pk=message.pk, token=message.token, state=DeliveryState.PENDING)
-        return bool(claimed.update(token=None, lease_until=None, next_attempt_at=Now() + delay))
+        return bool(self.held(message).update(next_attempt_at=Now() + delay, **UNCLAIMED))
 
     def end_all_to(self, url: str) -> int:
         """The receiver at ``url`` answered 410: end what still waits for it. Returns how many.
@@ -79,10 +79,9 @@ class WebhookMessageQuerySet(models.QuerySet["WebhookMessage"]):
         What another run is delivering just now is left to its own answer; so two runs never wait for each other.
         Needs an open transaction.
         """
-        free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
-        waiting = self.filter(free, url=url, state=DeliveryState.PENDING).select_for_update(skip_locked=True)
+        waiting = self.filter(unheld(), url=url, state=DeliveryState.PENDING).select_for_update(skip_locked=True)
         return self.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(
-            state=DeliveryState.GONE, token=None, lease_until=None, finished_at=Now()
+            state=DeliveryState.GONE, finished_at=Now(), **UNCLAIMED
         )
 
     def replay(self, ids: "Iterable[uuid.UUID]") -> int:

@@ -40,7 +40,7 @@ def delete(name: str) -> int:
     elif model.state in PENDING:
         Model.objects.cancel(name)
     else:
-        Model.objects.filter(pk=model.pk, state=State.FAILED).update(state=State.MISSING, error="")
+        Model.objects.forget_failure(model)
     freed = _remove_files(model)
     logger.info("model deleted model=%s bytes=%d", name, freed)
     return freed
