@@ -141,7 +141,7 @@ def run(scratch: Path, server: Path, url: str, gave_up: list[str], arguments: ar
 
     from jobs.models import Job
     from jobs.states import LIVE
-    from jobs.worker.db_retry import insist
+    from jobs.worker.db_retry import retried
     from tests.jobs.clusters import RunningCluster
     from tests.jobs.conftest import write_model
     from tests.tiny_models import write_tiny_weights
@@ -173,7 +173,7 @@ def run(scratch: Path, server: Path, url: str, gave_up: list[str], arguments: ar
         calm = time.monotonic()
         while submitted < arguments.jobs and time.monotonic() - calm < 60:
             submitted += submit(model.name, submitted)
-        while insist(Job.objects.filter(status__in=LIVE).exists) and time.monotonic() - calm < 240:
+        while retried(Job.objects.filter(status__in=LIVE).exists)() and time.monotonic() - calm < 240:
             time.sleep(0.2)
         settled = time.monotonic() - calm
         time.sleep(SETTLE_SECONDS)

@@ -21,6 +21,7 @@ from jobs import deadlines
 from jobs.errors import one_line
 from jobs.queue import shared_state, sweeper
 from jobs.queue.listener import Listener
+from modelstore.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,6 @@ CHANNEL = "queue_tickets"
 
 #: A notification may be lost, so tickets are looked for so often anyway; and a stopping cluster waits so long for us.
 _WAIT_SECONDS = 0.5
-_LONGEST_PAUSE = 5.0
 #: A round takes no longer, however silent the database is, or the main process would take this one for stuck.
 _ROUND_SECONDS = 20.0
 
@@ -46,7 +46,7 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         super().__init__(list_key=list_key)
         self._pid = 0
         self._listener: Listener | None = None
-        self._pause = 0.0
+        self._backoff = Backoff()
         self._alive: frozenset[int] = frozenset()
 
     def ping(self) -> bool:
@@ -84,10 +84,10 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
                 self._sweep(shared)
                 return self._dequeue(shared)
         except (DatabaseError, InterfaceError) as error:
-            self._pause = min(max(0.2, self._pause * 2), _LONGEST_PAUSE)
-            logger.warning("queue waits for the database again_in=%.1fs error=%s", self._pause, one_line(error))
+            pause = self._backoff.next()
+            logger.warning("queue waits for the database again_in=%.1fs error=%s", pause, one_line(error))
             connection.close()
-            time.sleep(min(self._pause, _WAIT_SECONDS))
+            time.sleep(min(pause, _WAIT_SECONDS))
             return None
 
     def acknowledge(self, task_id: int) -> None:
@@ -140,5 +140,5 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         with connection.cursor() as cursor:
             cursor.execute(_TAKE, [self.list_key])
             row = cursor.fetchone()
-        self._pause = 0.0
+        self._backoff.reset()
         return (row[0], row[1]) if row else None

@@ -11,10 +11,10 @@ from django.db import connections
 
 from jobs import deadlines
 from jobs.errors import one_line
+from modelstore.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 #: Its owner has other things to look after than a database that does not answer.
 _CONNECT_SECONDS = 5.0
 
@@ -28,7 +28,7 @@ class Listener:
     def __init__(self, channel: str) -> None:
         self._channel = channel
         self._connection: psycopg.Connection[Any] | None = None
-        self._pause = _FIRST_PAUSE
+        self._backoff = Backoff()
         self._not_before = 0.0
 
     def wait(self, seconds: float, also: Sequence[int] = ()) -> list[str]:
@@ -66,13 +66,13 @@ class Listener:
                 parameters = django.get_connection_params() | {"autocommit": True}
                 self._connection = django.get_new_connection(parameters)
                 self._connection.execute(f'LISTEN "{self._channel}"')
-            self._pause = _FIRST_PAUSE
+            self._backoff.reset()
         return self._connection
 
     def _lost(self, error: Exception) -> None:
-        logger.warning("not listening channel=%s error=%s again_in=%.1fs", self._channel, one_line(error), self._pause)
-        self._not_before = time.monotonic() + self._pause
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        pause = self._backoff.next()
+        logger.warning("not listening channel=%s error=%s again_in=%.1fs", self._channel, one_line(error), pause)
+        self._not_before = time.monotonic() + pause
         self.close()
 
 

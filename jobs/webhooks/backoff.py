@@ -1,8 +1,9 @@
 """When a message is tried again: the schedule that Standard Webhooks recommends, over three days."""
 
 import random
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
+
+from modelstore.backoff import parse_retry_after
 
 #: The wait after the first, second, … failed try. The first try comes at once; after the last wait there is one more.
 WAITS = (
@@ -26,16 +27,5 @@ def wait_after(tries: int, retry_after: str | None = None) -> timedelta | None:
     if tries > len(WAITS):
         return None
     wait = WAITS[max(tries, 1) - 1] * (1 + JITTER * random.random())  # noqa: S311 - not a secret
-    return max(wait, min(_asked(retry_after), LONGEST_WAIT))
-
-
-def _asked(retry_after: str | None) -> timedelta:
-    """Retry-After as seconds or as a date (RFC 9110); zero when it is neither."""
-    text = (retry_after or "").strip()
-    if text.isascii() and text.isdecimal() and len(text) <= 9:
-        return timedelta(seconds=int(text))
-    try:
-        at = parsedate_to_datetime(text)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)
-    except (ValueError, OverflowError):  # the latter for a zone of many digits
-        return timedelta()
+    asked = timedelta(seconds=min(parse_retry_after(retry_after) or 0.0, LONGEST_WAIT.total_seconds()))
+    return max(wait, asked)

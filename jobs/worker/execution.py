@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 
 from jobs.engine.codecs.decode import decode
 from jobs.engine.codecs.encode import encode
@@ -22,18 +21,20 @@ from jobs.engine.errors import Cancelled, DeviceLost, EngineError, PrecisionUnav
 from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
 from jobs.models.job import Job
 from jobs.models.results import Finished
-from jobs.models.worker import Worker
 from jobs.options import engine_limits
-from jobs.queue import dispatch, shared_state
+from jobs.queue import shared_state
 from jobs.storage import file_names, files
 from jobs.worker import registration, runtime
-from jobs.worker.db_retry import insist
+from jobs.worker.claim import Claim
+from jobs.worker.db_retry import retried
 from jobs.worker.heartbeat import Pulse, Reason
 from jobs.worker.previews import add_preview
 from modelstore.errors import ModelNotReady, ModelStoreError
 from modelstore.storage.weights import LocalWeights, weights_for
 
 logger = logging.getLogger(__name__)
+
+_weights_for = retried(weights_for)
 
 #: Between two looks whether what a job waits for has come.
 _PAUSE_SECONDS = 5.0
@@ -77,32 +78,35 @@ def run_next() -> bool:
 
 def _attempt(job: Job) -> bool:
     """Work on a claimed job. Every way out settles the row, or leaves it to its owner. False: the device is lost."""
+    claim = Claim(job)
     started = time.perf_counter()
     outcome, usable, result = "failed", True, None
-    with Pulse(job, before_exit=lambda: _delete_claim(job)) as pulse:
+    with Pulse(job, before_exit=lambda: _delete_files(claim)) as pulse:
         try:
             finished, result = _compute(job, pulse)
-            outcome = "completed" if insist(lambda: Job.objects.succeed(job, finished)) else "lost"
+            outcome = "completed" if claim.succeed(finished) else "lost"
         except Cancelled:
-            outcome = _interrupted(job, pulse)
+            outcome = _interrupted(claim, pulse)
         except PrecisionUnavailable as error:
-            outcome = _left_to_another(job, str(error), error.code)
+            outcome = _left_to_another(claim, str(error), error.code)
         except EngineError as error:
             usable = not isinstance(error, DeviceLost)
-            outcome = _failed(job, str(error), error.code, retry=error.retryable)
+            outcome = _failed(claim, str(error), error.code, retry=error.retryable)
         except _ModelComing as error:
-            outcome = _postponed(job, str(error), "model_not_available")
+            outcome = _postponed(claim, str(error), "model_not_available")
         except ModelStoreError as error:
-            outcome = _failed(job, str(error), "model_not_available")
+            outcome = _failed(claim, str(error), "model_not_available")
         except _StorageError as error:
-            outcome = _failed(job, str(error), "storage_full")
+            outcome = _failed(claim, str(error), "storage_full")
         except MemoryError:
-            outcome = _failed(job, "the worker ran out of memory", "out_of_memory", retry=True)
+            outcome = _failed(claim, "the worker ran out of memory", "out_of_memory", retry=True)
         except Exception:  # the worker's edge: whatever happens, the row must learn of it
             logger.exception("job broke job=%s", job.id)
-            outcome = _failed(job, "an internal error; the service's log has it under this job's id", "internal_error")
+            outcome = _failed(
+                claim, "an internal error; the service's log has it under this job's id", "internal_error"
+            )
     if outcome != "completed":
-        _delete_claim(job)
+        _delete_files(claim)
     elif job.attempts > 1:  # this reads a directory
         files.remove_strays(job.id, keep=job.token)
     logger.info("job %s job=%s worker=%s seconds=%.3f", outcome, job.id, job.worker, time.perf_counter() - started)
@@ -150,13 +154,13 @@ def _weights(model: str, denoise_strength: float | None) -> LocalWeights:
     """
     try:
         try:
-            return insist(lambda: weights_for(model, denoise_strength))
+            return _weights_for(model, denoise_strength)
         except ModelNotReady as error:
             if error.coming:
                 raise
         # A deletion that finds a job in the last moment is undone: for that moment the model looked missing.
         time.sleep(_LOOK_AGAIN_SECONDS)
-        return insist(lambda: weights_for(model, denoise_strength))
+        return _weights_for(model, denoise_strength)
     except ModelNotReady as error:
         if error.coming:
             raise _ModelComing(str(error)) from error
@@ -198,54 +202,39 @@ def _store(job: Job, result: Picture, provenance: str) -> Finished:
     )
 
 
-def _interrupted(job: Job, pulse: Pulse) -> str:
+def _interrupted(claim: Claim, pulse: Pulse) -> str:
     if pulse.reason is Reason.CANCELLED:
-        return "cancelled" if insist(lambda: Job.objects.give_up(job)) else "lost"
+        return "cancelled" if claim.give_up() else "lost"
     return pulse.reason.name.lower() if pulse.reason else "lost"
 
 
-def _failed(job: Job, error: str, code: str, *, retry: bool = False) -> str:
+def _failed(claim: Claim, error: str, code: str, *, retry: bool = False) -> str:
     """End the job, or give it another attempt where that may end differently and attempts are left."""
-    if retry and job.attempts < settings.JOB_MAX_ATTEMPTS:
-
-        def again() -> bool:
-            with transaction.atomic():
-                released = Job.objects.release(job, counted=True, error=error, code=code)
-                if released:
-                    dispatch.ring()
-            return released
-
-        return "requeued" if insist(again) else "lost"
-    return "failed" if insist(lambda: Job.objects.fail(job, error, code)) else "lost"
+    if retry and claim.job.attempts < settings.JOB_MAX_ATTEMPTS:
+        return "requeued" if claim.requeue(error, code) else "lost"
+    return "failed" if claim.fail(error, code) else "lost"
 
 
-def _left_to_another(job: Job, error: str, code: str) -> str:
+def _left_to_another(claim: Claim, error: str, code: str) -> str:
     """Leave the job to a worker whose device computes in its precision; without one it cannot be done."""
-    others = insist(
-        lambda: Worker.objects.computing().filter(precisions__contains=[job.job_options.precision]).exists()
-    )
-    return _postponed(job, error, code) if others else _failed(job, error, code)
+    others = claim.another_computes(claim.job.job_options.precision)
+    return _postponed(claim, error, code) if others else _failed(claim, error, code)
 
 
-def _postponed(job: Job, error: str, code: str) -> str:
+def _postponed(claim: Claim, error: str, code: str) -> str:
     """Put the job aside until something has come that it needs: no attempt of its own, and others go first meanwhile.
 
     It comes to an end: a download that fails leaves a model that is not coming any more, a worker that leaves nobody
     who could take the job.
     """
-
-    def later() -> bool:
-        return Job.objects.release(job, counted=False, error=error, code=code, pause=timedelta(seconds=_PAUSE_SECONDS))
-
-    return "postponed" if insist(later) else "lost"
+    return "postponed" if claim.postpone(error, code, timedelta(seconds=_PAUSE_SECONDS)) else "lost"
 
 
-def _delete_claim(job: Job) -> None:
-    """Delete what this claim wrote, unless the row names it after all: an answer may be lost after its COMMIT."""
-    assert job.token is not None
-    token = job.token
-    if not insist(lambda: Job.objects.filter(pk=job.pk, result_file__contains=token.hex).exists()):
-        files.remove_claim(job.id, token)
+def _delete_files(claim: Claim) -> None:
+    """Delete what this claim wrote, unless its result was accepted after all."""
+    assert claim.job.token is not None
+    if not claim.is_accepted():
+        files.remove_claim(claim.job.id, claim.job.token)
 
 
 def _provenance(report: Report) -> str:

@@ -14,7 +14,7 @@ from jobs.engine.types import Picture
 from jobs.models.job import Job
 from jobs.states import Status
 from jobs.storage import file_names, files
-from jobs.worker.db_retry import insist
+from jobs.worker.db_retry import retried
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +42,10 @@ def add_preview(job: Job, picture: Picture) -> None:
 
 def _give(job: Job, name: str, data: bytes) -> None:
     """Name the file in the row, then write it: a process that is killed leaves no file that nobody would delete."""
-    if not insist(lambda: Job.objects.add_preview(job, name)):
+    if not retried(Job.objects.add_preview)(job, name):
         return
     files.write(name, data)
-    if not insist(lambda: Job.objects.filter(pk=job.pk).exists()):  # deleted when there was no file to delete yet
+    if not retried(Job.objects.filter(pk=job.pk).exists)():  # deleted when there was no file to delete yet
         files.remove([name])
 
 

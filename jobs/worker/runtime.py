@@ -33,7 +33,7 @@ from jobs.engine.upscaler import Upscaler
 from jobs.models.job import Job
 from jobs.queue import shared_state
 from jobs.worker import registration
-from jobs.worker.db_retry import insist
+from jobs.worker.db_retry import retried
 from modelstore.errors import ModelStoreError
 from modelstore.storage.weights import LocalWeights, reread, weights_for
 
@@ -77,7 +77,7 @@ def upscale(
     try:
         return upscaler().upscale(picture, engine_weights(local), options, on_tile)
     except WeightsDamaged:
-        insist(lambda: reread(local))
+        retried(reread)(local)
         raise
 
 

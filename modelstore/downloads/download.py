@@ -4,7 +4,6 @@ A source is believed in nothing: the size and the SHA-256 digest of the file are
 """
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from modelstore.backoff import Backoff
 from modelstore.downloads.http_response import AnswerRefused, AnswerTransient, AnswerUnreachable, read_into
 from modelstore.errors import DownloadFailed, DownloadStopped
 from modelstore.storage.partial_file import Part
@@ -138,6 +138,7 @@ def _fetch_from(
 ) -> None:
     """Fill ``part`` from one source and check it, trying again after failures that may heal."""
     fruitless = 0
+    backoff = Backoff(bounds.first_pause_seconds, MAX_PAUSE_SECONDS, jitter=0.25)
     own = part.length == 0  # every byte of the file is this source's, so it can be blamed for them
     while True:
         before = part.length
@@ -157,11 +158,11 @@ def _fetch_from(
             continue
         except AnswerTransient as failure:
             fruitless = 0 if part.length > before else fruitless + 1
+            if not fruitless:
+                backoff.reset()
             remaining = deadline - time.monotonic()
             if remaining <= 0 or fruitless > bounds.retries:
                 raise
-            pause = failure.retry_after
-            if pause is None:
-                pause = bounds.first_pause_seconds * 2**fruitless * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+            pause = backoff.next() if failure.retry_after is None else failure.retry_after
             if stopped.wait(min(pause, MAX_PAUSE_SECONDS, remaining)):
                 raise DownloadStopped("the download was stopped") from failure

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 
+from modelstore.backoff import parse_retry_after
 from modelstore.storage.partial_file import Part
 
 
@@ -68,7 +67,7 @@ def _check(response: httpx.Response, part: Part, size_bytes: int) -> bool:
     """Judge status and headers before any byte is taken. Empties ``part`` when the answer begins at the beginning."""
     status = response.status_code
     if status in _MAY_HEAL:
-        raise AnswerTransient(f"HTTP {status}", _retry_after(response.headers.get("Retry-After")))
+        raise AnswerTransient(f"HTTP {status}", parse_retry_after(response.headers.get("Retry-After")))
     if status == 416:  # what we have is longer than what they have, or they cannot resume
         part.reset()
         raise AnswerTransient("HTTP 416: cannot resume, starting over")
@@ -95,18 +94,3 @@ def _check_range(text: str, part: Part, size_bytes: int) -> bool:
     if match[2] not in ("*", str(size_bytes)):
         raise AnswerRefused(f"wrong bytes: the server has {match[2]} bytes, the model has {size_bytes}")
     return part.length == 0
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Seconds from a Retry-After header (RFC 9110, section 10.2.3): a number or a date."""
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        when = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # the latter for a zone of many digits
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
