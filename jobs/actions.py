@@ -9,7 +9,7 @@ from jobs.models import Job
 from jobs.models.job_queryset import JobQuerySet
 from jobs.queue import dispatch
 from jobs.states import TERMINAL
-from jobs.storage import file_names, files
+from jobs.storage.deletion import delete_ended
 from jobs.submission import admission
 
 
@@ -23,18 +23,10 @@ def retry(jobs: JobQuerySet, job_id: UUID) -> Job:
 
 
 def delete(jobs: JobQuerySet, job_id: UUID) -> None:
-    """Delete an ended job: first the row, then its files. Raises JobNotFound, JobStateConflict.
-
-    The row is locked: a retry between the look and the deletion would lose its input. A process that dies between the
-    two steps leaves files that nothing names, which the clean-up finds; never a job without its picture.
-    """
-    with transaction.atomic():
-        job = jobs.filter(pk=job_id).select_for_update(of=("self",)).first()
+    """Delete an ended job: first the row, then its files. Raises JobNotFound, JobStateConflict."""
+    while not delete_ended(jobs.filter(pk=job_id)).jobs:
+        job = jobs.filter(pk=job_id).first()
         if job is None:
             raise JobNotFound(job_id)
-        if job.status not in TERMINAL:
+        if job.status not in TERMINAL:  # else it ended between the two looks
             raise JobStateConflict(f"Job {job.id} is {job.status}; only ended jobs can be deleted")
-        names = file_names.names_of(job)
-        job.delete()
-    files.remove(names)
-    files.remove_strays(job_id, keep=None)

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import (
     Http404,
@@ -26,14 +25,13 @@ from jobs.admin import formatting
 from jobs.errors import JobError
 from jobs.models import Job
 from jobs.states import LIVE, RETRYABLE, TERMINAL, Status
-from jobs.storage import file_names, files
 from jobs.storage.archive import stream_zip
+from jobs.storage.deletion import CHUNK, Deleted, delete_ended
 
 Admin = admin.ModelAdmin[Job]
 
 #: Results in one ZIP; more would take a browser hours.
 MOST_IN_ZIP = 1000
-CHUNK = 500
 
 
 def open_to(job: Job) -> dict[str, bool]:
@@ -75,24 +73,10 @@ def download(page: Admin, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResp
     )
 
 
-def remove(jobs: QuerySet[Job]) -> tuple[int, int]:
-    """Delete ended jobs and their files; returns how many and the bytes. Rows go first: no row ever lacks its file."""
-    ended = list(jobs.filter(status__in=TERMINAL).values_list("pk", flat=True))
-    removed = freed = 0
-    for start in range(0, len(ended), CHUNK):
-        with transaction.atomic():
-            # Locked: a retry between this look and the deletion would lose its input.
-            rows = list(
-                Job.objects.filter(pk__in=ended[start : start + CHUNK], status__in=TERMINAL).select_for_update(
-                    of=("self",)
-                )
-            )
-            Job.objects.filter(pk__in=[job.pk for job in rows]).delete()
-        freed += files.remove(name for job in rows for name in file_names.names_of(job)).bytes
-        for job in rows:
-            files.remove_strays(job.pk, keep=None)
-        removed += len(rows)
-    return removed, freed
+def remove(jobs: QuerySet[Job]) -> Deleted:
+    """Delete those that have ended, with their files."""
+    chosen = list(jobs.filter(status__in=TERMINAL).values_list("pk", flat=True))
+    return delete_ended(Job.objects.filter(pk__in=chosen))
 
 
 def delete_page(page: Admin, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse:
@@ -102,13 +86,13 @@ def delete_page(page: Admin, request: HttpRequest, jobs: QuerySet[Job]) -> HttpR
     ended = jobs.filter(status__in=TERMINAL)
     live = jobs.filter(status__in=LIVE).count()
     if request.method == "POST" and request.POST.get("post"):
-        removed, freed = remove(jobs)
+        deleted = remove(jobs)
         _tell(
             page,
             request,
-            removed,
-            ngettext("%d job was deleted with its files", "%d jobs were deleted with their files", removed)
-            + f", {formatting.byte_size(freed)}.",
+            deleted.jobs,
+            ngettext("%d job was deleted with its files", "%d jobs were deleted with their files", deleted.jobs)
+            + f", {formatting.byte_size(deleted.files.bytes)}.",
         )
         if live:
             page.message_user(request, _("%d live jobs stay: cancel them first.") % live, messages.WARNING)

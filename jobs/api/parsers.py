@@ -10,6 +10,7 @@ from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser, DataAndFiles, MultiPartParser
 
+from jobs.storage.file_names import last_part
 from jobs.submission.uploads import FORM_OVERHEAD_BYTES, BoundedUploadHandler, close_with, too_large
 
 
@@ -89,9 +90,8 @@ def _raw_name(request: Any, media_type: str) -> str:
         _, parameters = parse_header_parameters(header)
     except ValueError:  # an encoding that nobody knows (RFC 2231)
         parameters = {}
-    name = parameters.get("filename", "").replace("\\", "/").rsplit("/", 1)[-1]
-    name = "".join(character for character in name if character.isprintable())
-    if name in ("", ".", ".."):
+    name = last_part(parameters.get("filename", ""))
+    if not name:
         subtype = media_type.split(";", maxsplit=1)[0].rpartition("/")[2].strip()
         name = f"image.{subtype}" if subtype.isalnum() and len(subtype) <= 10 else "image"
-    return name[-255:]
+    return name

@@ -71,15 +71,23 @@ def suffix(image_format: str) -> str:
     return SUFFIXES.get(image_format, image_format)
 
 
+def last_part(path: str) -> str:
+    """Return the file's name of a caller's path, for people to read: printable characters only, at most 255 of them.
+
+    Slashes of both kinds end a directory. "" where nothing is left that names a file.
+    """
+    name = "".join(c for c in path.replace("\\", "/").rpartition("/")[2] if c.isprintable())
+    return "" if name in (".", "..") else name[-255:]
+
+
 def download_name(job: "Job") -> str:
     """What the result is called when it is saved: the caller's name, the model and the scale, a fitting suffix.
 
     ``holiday.jpg`` upscaled 4 times becomes ``holiday_RealESRGAN_x4plus_4x.jpg``. Only the last part of the caller's
     path is used, without characters that mean something to a file system or a header.
     """
-    stem = Path(job.input_name.replace("\\", "/")).name
-    stem = Path(stem).stem if stem else ""
-    stem = "".join(c for c in stem if c.isprintable() and c not in '<>:"/\\|?*;').strip(". ")[:100] or "upscaled"
+    stem = Path(last_part(job.input_name)).stem
+    stem = "".join(c for c in stem if c not in '<>:"/\\|?*;').strip(". ")[:100] or "upscaled"
     factor = f"_{_factor(job)}x" if job.result_width else ""
     return f"{stem}_{job.model}{factor}.{suffix(job.result_format or job.input_format)}"
 

@@ -19,20 +19,20 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from jobs.models.batch import Batch
 from jobs.models.idempotency import IdempotencyKey
 from jobs.models.job import Job
+from jobs.models.job_queryset import JobQuerySet
 from jobs.models.rate_limit import RateBucket
 from jobs.models.webhook import WebhookMessage
 from jobs.storage import file_names, files
+from jobs.storage.deletion import CHUNK, Deleted, delete_ended
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 500
 #: Younger files may belong to a row that is not committed yet, or to a result that is being written.
 ORPHAN_SECONDS = 3600.0
 #: An upload lies in its directory as long as its request runs, and a slow line may take hours for a large batch.
@@ -69,16 +69,17 @@ def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds
         raise ValueError(f"hours is {hours}; it must not be negative, nor more than a century")
     age = timedelta(hours=hours)
     started = time.monotonic()
-    jobs, files_of_jobs = (_count_jobs if dry_run else _remove_jobs)(age)
+    old = Job.objects.filter(finished_at__lte=Now() - age).order_by("finished_at")
+    deleted = _count(old) if dry_run else delete_ended(old, wait=False, leftovers=False)
     orphans = _remove_orphans(orphan_seconds, dry_run=dry_run)
     if not dry_run:
         _forget(age)
     report = CleanupReport(
-        jobs=jobs,
-        files=files_of_jobs.files,
-        bytes=files_of_jobs.bytes + orphans.bytes,
+        jobs=deleted.jobs,
+        files=deleted.files.files,
+        bytes=deleted.files.bytes + orphans.bytes,
         orphans=orphans.files,
-        failed=files_of_jobs.failed + orphans.failed,
+        failed=deleted.files.failed + orphans.failed,
     )
     logger.log(
         logging.WARNING if report.failed else logging.INFO,
@@ -89,29 +90,15 @@ def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds
     return report
 
 
-def _remove_jobs(age: timedelta) -> tuple[int, files.Removed]:
-    jobs, removed = 0, files.Removed()
-    while True:
-        with transaction.atomic():
-            # Locked, so that a retry cannot put a job back into the queue while it loses its picture.
-            old = Job.objects.ended().filter(finished_at__lte=Now() - age).order_by("finished_at")
-            rows = list(old.select_for_update(skip_locked=True, of=("self",))[:CHUNK])
-            Job.objects.filter(pk__in=[job.pk for job in rows]).delete()
-        jobs += len(rows)
-        removed += files.remove(name for job in rows for name in file_names.names_of(job))
-        if len(rows) < CHUNK:
-            return jobs, removed
-
-
-def _count_jobs(age: timedelta) -> tuple[int, files.Removed]:
-    jobs, found = 0, files.Removed()
-    old = Job.objects.ended().filter(finished_at__lte=Now() - age)
-    for job in old.only("input_file", "result_file", "preview_file").iterator(chunk_size=CHUNK):
-        jobs += 1
+def _count(jobs: JobQuerySet) -> Deleted:
+    """Count what `delete_ended` would delete."""
+    found = Deleted()
+    for job in jobs.ended().only("input_file", "result_file", "preview_file").iterator(chunk_size=CHUNK):
+        found.jobs += 1
         for name in file_names.names_of(job):
             with suppress(FileNotFoundError):
-                found.add(files.path_of(name).stat().st_size)
-    return jobs, found
+                found.files.add(files.path_of(name).stat().st_size)
+    return found
 
 
 def _remove_orphans(seconds: float | None, *, dry_run: bool) -> files.Removed:

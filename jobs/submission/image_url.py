@@ -8,7 +8,6 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urljoin
 
@@ -18,6 +17,7 @@ from django.core.files.uploadedfile import UploadedFile
 
 from jobs import safe_http
 from jobs.errors import ImageUrlFailed, ImageUrlRefused, TargetRefused
+from jobs.storage.file_names import last_part
 from jobs.submission.uploads import BoundedUploadHandler, too_large
 
 MAX_REDIRECTS = 3
@@ -111,10 +111,9 @@ def _save(answer: httpcore.Response, target: safe_http.Target) -> UploadedFile[A
     length = _header(answer, b"content-length")
     if length.isdecimal() and int(length) > settings.MAX_UPLOAD_BYTES:
         raise too_large()
-    name = PurePosixPath(unquote(target.path.partition("?")[0], errors="replace")).name
-    name = "".join(character for character in name if character.isprintable())[-255:]
+    name = last_part(unquote(target.path.partition("?")[0], errors="replace"))
     handler = BoundedUploadHandler()
-    handler.new_file("image", name if name not in ("", ".", "..") else "image", _header(answer, b"content-type"), None)
+    handler.new_file("image", name or "image", _header(answer, b"content-type"), None)
     size = 0
     try:
         for piece in _content(answer, target):

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -273,6 +272,5 @@ def _first(submission: Submission, fingerprint: str, kind: type[_Created]) -> _C
 
 
 def _name_of(upload: Any) -> str:
-    """The caller's file name without directories, at most 255 characters; for the download's name only."""
-    name = str(getattr(upload, "name", "") or "")
-    return Path(name.replace("\\", "/")).name.replace("\x00", "")[:255]
+    """The caller's file name without directories; for the download's name only."""
+    return file_names.last_part(str(getattr(upload, "name", "") or ""))

@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 
 from jobs.models import Batch, IdempotencyKey, Job
 from jobs.states import Status
-from jobs.storage import file_names, files, retention
+from jobs.storage import deletion, file_names, files, retention
 from jobs.storage.retention import CleanupReport, cleanup
 from jobs.submission import submit as intake
 from jobs.submission.uploads import BoundedUploadHandler
@@ -57,7 +57,7 @@ def test_waiting_and_running_jobs_are_never_touched(submit: Submit, data_dir: Pa
 
 
 def test_many_jobs_go_in_chunks(submit: Submit, monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
-    monkeypatch.setattr(retention, "CHUNK", 2)
+    monkeypatch.setattr(deletion, "CHUNK", 2)
     for seed in range(5):
         Job.objects.cancel(submit(seed=seed).pk)
     assert cleanup(0).jobs == 5
