@@ -1,4 +1,8 @@
-"""Errors between a submission and its result. No HTTP here: upscaler_site/api/errors.py knows the statuses."""
+"""Errors between a submission and its result.
+
+No HTTP here: statuses and retry times stand in upscaler_site/api/errors.py. The code stands with the error, since rows
+and batches name it too.
+"""
 
 
 class JobError(Exception):
@@ -40,6 +44,8 @@ class PreviewNotFound(ResultNotFound):
 class JobFailed(JobError):
     """The job ended without a result; ``code`` is the job's own error code."""
 
+    code = "job_failed"
+
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
@@ -47,6 +53,8 @@ class JobFailed(JobError):
 
 class InputRejected(JobFailed):
     """The job failed because of its picture: the caller's side of the contract."""
+
+    code = "image_invalid"
 
 
 class JobStateConflict(JobError):
@@ -74,20 +82,15 @@ class UploadTooLarge(JobError):
 
 
 class QueueFull(JobError):
-    """MAX_QUEUED_JOBS jobs wait already; ``retry_after`` is in seconds."""
+    """MAX_QUEUED_JOBS jobs wait already."""
 
     code = "queue_full"
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
 
 class NoWorker(JobError):
-    """Nobody is there who could work on a picture that its caller waits for; ``retry_after`` is in seconds."""
+    """Nobody is there who could work on a picture that its caller waits for."""
 
     code = "no_worker"
-    retry_after = 10
 
 
 class PrecisionUnavailable(JobError):

@@ -10,11 +10,15 @@ OFFLINE_ADVICE = (
 
 
 class ModelStoreError(Exception):
-    """The root of this room's errors. The message is fit to be shown to the caller."""
+    """The root of this room's errors. The message is fit to be shown; ``code`` is stable and machine-readable."""
+
+    code = "model_error"
 
 
 class NameRefused(ModelStoreError):
     """The text cannot be the name of a model."""
+
+    code = "model_not_found"
 
     def __init__(self, name: str) -> None:
         shown = name if len(name) <= 60 else f"{name[:60]}…"
@@ -26,6 +30,8 @@ class NameRefused(ModelStoreError):
 
 class ModelUnknown(ModelStoreError):
     """No model has this name."""
+
+    code = "model_not_found"
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -39,6 +45,8 @@ class ModelNotReady(ModelStoreError):
     ``coming`` is True while they are being fetched: trying again later can help without anybody doing anything.
     """
 
+    code = "model_not_available"
+
     def __init__(self, name: str, advice: str, *, coming: bool = False) -> None:
         self.name = name
         self.coming = coming
@@ -47,6 +55,8 @@ class ModelNotReady(ModelStoreError):
 
 class DenoiseUnsupported(ModelStoreError):
     """A denoise strength was asked of a model that has no denoising partner."""
+
+    code = "denoise_unsupported"
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -57,6 +67,8 @@ class DenoiseUnsupported(ModelStoreError):
 class ModelInUse(ModelStoreError):
     """The model cannot be removed because work needs it."""
 
+    code = "model_in_use"
+
     def __init__(self, name: str, reasons: Sequence[str]) -> None:
         super().__init__(f"{name} cannot be deleted: {', '.join(reasons)}")
 
@@ -64,9 +76,13 @@ class ModelInUse(ModelStoreError):
 class ModelFixed(ModelStoreError):
     """The model belongs to the service itself and cannot be changed this way."""
 
+    code = "model_fixed"
+
 
 class ImportRefused(ModelStoreError):
     """The file does not become a model; nothing of it was kept."""
+
+    code = "import_refused"
 
 
 class WeightsDamaged(ModelStoreError):

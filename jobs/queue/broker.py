@@ -21,6 +21,7 @@ from jobs import deadlines
 from jobs.errors import one_line
 from jobs.queue import shared_state, sweeper
 from jobs.queue.listener import Listener
+from jobs.queue.renamed_tasks import with_todays_name
 from modelstore.backoff import Backoff
 
 logger = logging.getLogger(__name__)
@@ -141,4 +142,4 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
             cursor.execute(_TAKE, [self.list_key])
             row = cursor.fetchone()
         self._backoff.reset()
-        return (row[0], row[1]) if row else None
+        return (row[0], with_todays_name(row[1])) if row else None

@@ -22,7 +22,6 @@ from jobs.progress.hub import hub
 from jobs.states import Status
 from jobs.storage.files import path_of
 
-_RETRY_AFTER_SECONDS = 10
 _SUM_SECONDS = 5.0
 #: A cluster that is started anew is back within this.
 GRACE_SECONDS = 5.0
@@ -37,10 +36,7 @@ def require_queue_room(pictures: int) -> None:
         return
     waiting = Job.objects.filter(status=Status.QUEUED).count()
     if waiting + pictures > settings.MAX_QUEUED_JOBS:
-        raise QueueFull(
-            f"the queue is full: {waiting} jobs wait, the limit is {settings.MAX_QUEUED_JOBS}",
-            retry_after=_RETRY_AFTER_SECONDS,
-        )
+        raise QueueFull(f"the queue is full: {waiting} jobs wait, the limit is {settings.MAX_QUEUED_JOBS}")
 
 
 def require_disk_room(size: int) -> None:

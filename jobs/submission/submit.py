@@ -4,15 +4,13 @@ The API, the page and the commands all come through here. Nothing here imports t
 """
 
 import logging
-import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import connection
 from django.db.models.functions import Now
 
 from jobs.engine.codecs.probe import check_output, probe
@@ -25,14 +23,12 @@ from jobs.errors import (
     ImageInvalid,
     ImageTooManyPixels,
     JobError,
-    JobNotFound,
 )
 from jobs.models.batch import Batch
 from jobs.models.job import Job
 from jobs.options import engine_limits
-from jobs.progress.hub import hub
 from jobs.queue import dispatch
-from jobs.states import TERMINAL, Priority, Status
+from jobs.states import Priority, Status
 from jobs.storage import file_names, files
 from jobs.storage.files import Staged
 from jobs.submission import admission, idempotency, result_reuse
@@ -44,12 +40,9 @@ from modelstore.storage.weights import require_usable
 
 logger = logging.getLogger(__name__)
 
-#: A waiting thread looks so often whether its caller is still there.
-_CALLER_SECONDS = 2.0
-
 _Created = TypeVar("_Created", Job, Batch)
 
-__all__ = ["Plan", "Submission", "plan", "submit", "submit_batch", "wait_for"]
+__all__ = ["Plan", "Submission", "plan", "submit", "submit_batch"]
 
 
 @dataclass(frozen=True)
@@ -144,31 +137,6 @@ def plan(upload: Any, submission: Submission) -> Plan:
         model = _usable(submission)
         picture = _examine(staged, _name_of(upload), submission, model)
         return make_plan(picture.header, model, submission.options)
-
-
-def wait_for(job_id: uuid.UUID, seconds: float, *, has_left: Callable[[], bool] = lambda: False) -> Job:
-    """Wait for the job's end, at most ``seconds``; returns the job as it then is. No transaction may be open.
-
-    Nobody waits for a process that was asked to stop: the job goes on without it.
-
-    :param has_left: asked every few seconds whether the caller is gone; then nobody needs the wait any more.
-
-    :raises WaitersExceeded: too many requests of this process wait already.
-    :raises JobNotFound:
-    """
-    until = time.monotonic() + seconds
-    with hub.subscribe(job_id, only_end=True) as waiter:
-        while True:
-            job = Job.objects.filter(pk=job_id).first()
-            if job is None:
-                raise JobNotFound(job_id)
-            left = until - time.monotonic()
-            if job.status in TERMINAL or left <= 0 or has_left() or hub.draining:
-                return job
-            if not connection.in_atomic_block:
-                connection.close()  # two hundred waiters must not hold two hundred connections
-            while left > 0 and not waiter.wait(min(left, _CALLER_SECONDS)) and not has_left():
-                left = until - time.monotonic()
 
 
 def _usable(submission: Submission) -> Model:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from jobs.engine.backends import openvino_trial
 from jobs.models import Job, Worker
+from jobs.progress.wait import wait_for
 from jobs.states import Priority, Status
 from jobs.storage import file_names, files
 from jobs.submission import submit as intake
@@ -41,7 +42,7 @@ def test_a_submitted_picture_comes_back_twice_as_large(
     start_cluster: StartCluster, submit: Submit, data_dir: Path
 ) -> None:
     cluster = start_cluster()
-    job = intake.wait_for(submit(24, 16).id, 120)
+    job = wait_for(submit(24, 16).id, 120)
     assert job.status == Status.COMPLETED, job.error
     with files.open_result(job) as file:
         assert Image.open(file).size == (48, 32)
@@ -161,7 +162,7 @@ def test_a_sync_request_behind_a_batch_waits_for_the_running_job_only(
     batch = [submit(SLOW, 16, seed=i, priority=Priority.BATCH) for i in range(6)]
     eventually(lambda: Job.objects.filter(status=Status.PROCESSING).exists(), seconds=60)
     sync = submit(24, 16, seed=50, priority=Priority.SYNC)
-    done = intake.wait_for(sync.id, 120)
+    done = wait_for(sync.id, 120)
     assert done.status == Status.COMPLETED
     assert done.started_at is not None
     assert Job.objects.filter(pk__in=[job.pk for job in batch], started_at__lt=done.started_at).count() == 1

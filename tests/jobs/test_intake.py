@@ -131,7 +131,7 @@ def test_a_full_queue_refuses_before_the_row_exists(make_submission: Make, setti
         submit.submit(picture(seed=seed), make_submission())
     with pytest.raises(errors.QueueFull, match="2 jobs wait") as caught:
         submit.submit(picture(seed=9), make_submission())
-    assert caught.value.retry_after > 0
+    assert "the limit is" in str(caught.value)
     with pytest.raises(errors.QueueFull):
         submit.submit_batch([picture()], make_submission())
     assert Job.objects.count() == 2

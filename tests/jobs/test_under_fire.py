@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from jobs.models import Job
+from jobs.progress.wait import wait_for
 from jobs.queue import liveness
 from jobs.states import LIVE, Status
 from jobs.storage import file_names, files, retention
-from jobs.submission import submit as intake
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, stored_files
 from tests.jobs.rig.apps import HANGS, HANGS_WITH_GIL, POISON, SLOW
@@ -226,7 +226,7 @@ def test_the_database_may_restart_in_the_middle(start_cluster: StartCluster, sub
         done = eventually(partial(_ended_or_unreachable, job), seconds=120)
         assert done is not None
         assert done.status == Status.COMPLETED
-    assert intake.wait_for(submit(seed=77).id, 60).status == Status.COMPLETED
+    assert wait_for(submit(seed=77).id, 60).status == Status.COMPLETED
     assert cluster.starts == 1, cluster.output()
     assert_settled(data_dir)
 

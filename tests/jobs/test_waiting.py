@@ -14,10 +14,11 @@ from pytest_django.fixtures import Settings
 from jobs.errors import JobNotFound, WaitersExceeded
 from jobs.models import Job
 from jobs.progress import hub as waiting
+from jobs.progress import wait
 from jobs.progress.disconnect import HAS_LEFT, has_left
 from jobs.progress.hub import Hub, hub
+from jobs.progress.wait import wait_for
 from jobs.states import Status
-from jobs.submission import submit as intake
 from tests.eventually import eventually
 from tests.jobs.conftest import database_url, picture
 from tests.service import StartService
@@ -30,7 +31,7 @@ def test_a_waiter_hears_of_the_end(submit: Submit) -> None:
     found: list[Job] = []
 
     def wait() -> None:
-        found.append(intake.wait_for(job.pk, 60))
+        found.append(wait_for(job.pk, 60))
         connection.close()
 
     thread = threading.Thread(target=wait)
@@ -45,11 +46,11 @@ def test_a_waiter_hears_of_the_end(submit: Submit) -> None:
 def test_an_end_before_the_wait_is_seen_at_once(submit: Submit) -> None:
     job = submit()
     Job.objects.cancel(job.pk)
-    assert intake.wait_for(job.pk, 0).status == Status.CANCELLED
+    assert wait_for(job.pk, 0).status == Status.CANCELLED
 
 
 def test_when_time_is_up_the_job_is_returned_as_it_is(submit: Submit) -> None:
-    assert intake.wait_for(submit().pk, 0.05).status == Status.QUEUED
+    assert wait_for(submit().pk, 0.05).status == Status.QUEUED
     assert hub.count == 0
 
 
@@ -59,7 +60,7 @@ def test_an_end_that_nobody_told_is_seen_all_the_same(submit: Submit) -> None:
 
     def wait() -> None:
         try:
-            intake.wait_for(job.pk, 60)
+            wait_for(job.pk, 60)
         except JobNotFound as error:
             raised.append(error)
         finally:
@@ -77,14 +78,14 @@ def test_a_job_that_never_was_is_not_waited_for(model: object) -> None:
     import uuid
 
     with pytest.raises(JobNotFound):
-        intake.wait_for(uuid.uuid4(), 60)
+        wait_for(uuid.uuid4(), 60)
 
 
 def test_beyond_the_limit_nobody_waits(submit: Submit, settings: Settings) -> None:
     settings.MAX_WAITING_REQUESTS = 2
     job = submit()
     with hub.subscribe(job.pk), hub.subscribe(job.pk), pytest.raises(WaitersExceeded, match="2 requests wait"):
-        intake.wait_for(job.pk, 60)
+        wait_for(job.pk, 60)
     assert hub.count == 0
 
 
@@ -108,7 +109,7 @@ def test_two_hundred_waiters_hold_one_connection_and_all_hear(submit: Submit, se
     ended: list[str] = []
 
     def wait() -> None:
-        ended.append(intake.wait_for(job.pk, 120).status)
+        ended.append(wait_for(job.pk, 120).status)
         connection.close()
 
     threads = [threading.Thread(target=wait) for _ in range(200)]
@@ -165,7 +166,7 @@ def test_a_caller_that_left_is_not_waited_for(submit: Submit) -> None:
     assert not has_left(environ)
     left.set()
     assert has_left(environ)
-    assert intake.wait_for(submit().pk, 3600, has_left=lambda: has_left(environ)).status == Status.QUEUED
+    assert wait_for(submit().pk, 3600, has_left=lambda: has_left(environ)).status == Status.QUEUED
     assert hub.count == 0
     assert not has_left({})
 
@@ -174,15 +175,15 @@ def test_a_process_that_ends_sends_everybody_away_and_lets_nobody_in(
     submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = Hub()
-    monkeypatch.setattr(intake, "hub", room)
+    monkeypatch.setattr(wait, "hub", room)
     job = submit()
     found: list[str] = []
 
-    def wait() -> None:
-        found.append(intake.wait_for(job.pk, 3600).status)
+    def wait_with_others() -> None:
+        found.append(wait_for(job.pk, 3600).status)
         connection.close()
 
-    threads = [threading.Thread(target=wait) for _ in range(5)]
+    threads = [threading.Thread(target=wait_with_others) for _ in range(5)]
     for thread in threads:
         thread.start()
     eventually(lambda: room.count == 5, seconds=30)
@@ -194,7 +195,7 @@ def test_a_process_that_ends_sends_everybody_away_and_lets_nobody_in(
     assert found == [Status.QUEUED] * 5
     listening.join(60)
     assert not listening.is_alive()
-    assert intake.wait_for(job.pk, 3600).status == Status.QUEUED
+    assert wait_for(job.pk, 3600).status == Status.QUEUED
     assert room.count == 0
     eventually(lambda: room._thread is None, say="the end of the thread that listens")
 

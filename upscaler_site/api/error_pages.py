@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views import csrf, defaults
 
-from upscaler_site.api.errors import answer_for, plain_answer
+from upscaler_site.api.errors import answer_for, code_of, plain_answer
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     answer = answer_for(exception)
     if answer is None:
         return plain_answer(400, "bad_request", "Bad request")
-    return plain_answer(answer.status, answer.code, answer.detail or "Bad request")
+    return plain_answer(answer.status, code_of(exception, answer), answer.detail or "Bad request")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -45,12 +45,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """500: our fault. The log has the traceback under the request's id. 503 where the database does not answer."""
     error = sys.exc_info()[1]  # Django calls this while it handles the exception
     answer = answer_for(error) if error is not None else None
-    if answer is not None and answer.status == 503:
+    if error is not None and answer is not None and answer.status == 503:
         if _is_api(request):
-            response: HttpResponse = plain_answer(503, answer.code, answer.detail or "")
+            response: HttpResponse = plain_answer(503, code_of(error, answer), answer.detail or "")
         else:
             response = HttpResponse(f"{answer.detail}\n", "text/plain; charset=utf-8", 503)
-        response["Retry-After"] = str(answer.retry_after)
+        response["Retry-After"] = str(answer.retry_seconds(error) or 5)
         return response
     if not _is_api(request):
         return defaults.server_error(request)

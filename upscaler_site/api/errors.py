@@ -7,7 +7,7 @@ this picture.
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,50 +40,54 @@ class Answer:
     """How one type of exception is answered. ``detail`` None shows the exception's own message."""
 
     status: int
-    code: str
+    code: str = ""  # "": the exception's own
     detail: str | None = None
-    retry_after: int | None = None  # seconds; an attribute ``retry_after`` of the exception goes before it
+    retry_after: int | Callable[[Any], int | None] | None = None  # seconds, or what tells them of the exception
+
+    def retry_seconds(self, error: BaseException) -> int | None:
+        """Return the seconds for Retry-After; None: asking again is no use, or nobody knows when."""
+        return self.retry_after(error) if callable(self.retry_after) else self.retry_after
 
 
 #: The nearest type in the exception's MRO decides.
 ANSWERS: dict[type[Exception], Answer] = {
     # jobs
-    jobs.JobError: Answer(400, "job_error"),
-    jobs.JobNotFound: Answer(404, "job_not_found"),
-    jobs.JobStateConflict: Answer(409, "job_state_conflict"),
-    jobs.ImageInvalid: Answer(400, "image_invalid"),
-    jobs.ImageTooManyPixels: Answer(400, "image_too_large"),
-    jobs.UploadTooLarge: Answer(413, "upload_too_large"),
-    jobs.QueueFull: Answer(503, "queue_full", retry_after=30),
-    jobs.NoWorker: Answer(503, "no_worker", retry_after=10),
-    jobs.PrecisionUnavailable: Answer(422, "precision_unavailable"),
-    jobs.StorageFull: Answer(507, "storage_full"),
-    jobs.IdempotencyConflict: Answer(422, "idempotency_key_reused"),
-    jobs.IdempotencyInProgress: Answer(409, "idempotency_key_in_progress", retry_after=1),
+    jobs.JobError: Answer(400),
+    jobs.JobNotFound: Answer(404),
+    jobs.JobStateConflict: Answer(409),
+    jobs.ImageInvalid: Answer(400),
+    jobs.ImageTooManyPixels: Answer(400),
+    jobs.UploadTooLarge: Answer(413),
+    jobs.QueueFull: Answer(503, retry_after=10),
+    jobs.NoWorker: Answer(503, retry_after=10),
+    jobs.PrecisionUnavailable: Answer(422),
+    jobs.StorageFull: Answer(507),
+    jobs.IdempotencyConflict: Answer(422),
+    jobs.IdempotencyInProgress: Answer(409, retry_after=1),
     engine.ImageRejected: Answer(400, "image_invalid"),
     engine.ImageTooLarge: Answer(400, "image_too_large"),
     engine.FormatUnsupported: Answer(400, "format_unsupported"),
-    jobs.BatchNotFound: Answer(404, "batch_not_found"),
-    jobs.ResultNotFound: Answer(404, "result_not_found"),
-    jobs.PreviewNotFound: Answer(404, "preview_not_found"),
-    jobs.JobFailed: Answer(500, "job_failed"),
-    jobs.InputRejected: Answer(400, "image_invalid"),
-    jobs.BatchRejected: Answer(400, "batch_rejected"),
-    jobs.BatchTooLarge: Answer(422, "batch_too_large"),
-    jobs.TargetRefused: Answer(422, "target_refused"),
-    jobs.ImageUrlFailed: Answer(400, "image_url_failed"),
-    jobs.WaitersExceeded: Answer(503, "too_many_waiting", retry_after=5),
+    jobs.BatchNotFound: Answer(404),
+    jobs.ResultNotFound: Answer(404),
+    jobs.PreviewNotFound: Answer(404),
+    jobs.JobFailed: Answer(500),
+    jobs.InputRejected: Answer(400),
+    jobs.BatchRejected: Answer(400),
+    jobs.BatchTooLarge: Answer(422),
+    jobs.TargetRefused: Answer(422),
+    jobs.ImageUrlFailed: Answer(400),
+    jobs.WaitersExceeded: Answer(503, retry_after=5),
     RangeNotSatisfiable: Answer(416, "range_not_satisfiable"),
     PreconditionFailed: Answer(412, "precondition_failed"),
     # modelstore
-    models.ModelStoreError: Answer(400, "model_error"),
-    models.NameRefused: Answer(404, "model_not_found"),
-    models.ModelUnknown: Answer(404, "model_not_found"),
-    models.ModelNotReady: Answer(503, "model_not_available"),
-    models.DenoiseUnsupported: Answer(400, "denoise_unsupported"),
-    models.ModelInUse: Answer(409, "model_in_use"),
-    models.ModelFixed: Answer(409, "model_fixed"),
-    models.ImportRefused: Answer(400, "import_refused"),
+    models.ModelStoreError: Answer(400),
+    models.NameRefused: Answer(404),
+    models.ModelUnknown: Answer(404),
+    models.ModelNotReady: Answer(503, retry_after=lambda error: 10 if error.coming else None),
+    models.DenoiseUnsupported: Answer(400),
+    models.ModelInUse: Answer(409),
+    models.ModelFixed: Answer(409),
+    models.ImportRefused: Answer(400),
     # the web server
     requests.FramingAmbiguous: Answer(400, "malformed_request"),
     requests.AddressTooLong: Answer(414, "address_too_long"),
@@ -130,7 +134,7 @@ def answer_to(error: Exception) -> JsonResponse:
     answer = answer_for(error)
     if answer is None:
         raise error
-    response = plain_answer(answer.status, _code(error, answer), answer.detail or str(error))
+    response = plain_answer(answer.status, code_of(error, answer), answer.detail or str(error))
     for name, value in _headers(error, answer).items():
         response.headers[name] = value
     return response
@@ -160,7 +164,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         return None
     if answer.code == "database_unavailable":
         log.error("the database does not answer: %s", jobs.one_line(error))
-    shape = body(answer.detail or str(error), _code(error, answer), getattr(error, "rejected", None))
+    shape = body(answer.detail or str(error), code_of(error, answer), getattr(error, "rejected", None))
     return Response(shape, status=answer.status, headers=_headers(error, answer))
 
 
@@ -172,19 +176,17 @@ def answer_for(error: BaseException) -> Answer | None:
     return None
 
 
+def code_of(error: BaseException | type[BaseException], answer: Answer) -> str:
+    """Return the table's code, or the error's own: so a subclass can be narrower than its entry in the table."""
+    return answer.code or str(error.code)  # type: ignore[union-attr]  # a test sees that each has one of the two
+
+
 def _headers(error: Exception, answer: Answer) -> dict[str, str]:
     headers: dict[str, str] = dict(getattr(error, "headers", {}))
-    retry_after = getattr(error, "retry_after", None) or answer.retry_after
-    if retry_after is None and getattr(error, "coming", False):
-        retry_after = 10  # the model's weights are on their way
-    if retry_after is not None:
-        headers["Retry-After"] = str(int(retry_after))
+    seconds = answer.retry_seconds(error)
+    if seconds is not None:
+        headers["Retry-After"] = str(seconds)
     return headers
-
-
-def _code(error: Exception, answer: Answer) -> str:
-    """Errors of jobs and engine carry their own, so that a subclass can be narrower than its entry in the table."""
-    return str(getattr(error, "code", "") or answer.code)
 
 
 def _framework_answer(error: drf.APIException) -> Response:

@@ -11,7 +11,7 @@ from jobs.api.serializers.job import JobSerializer, PlanSerializer
 from jobs.api.serializers.listing import ListQuery
 from jobs.api.views import responses
 from jobs.api.views.base import ApiViewSet, find_job, visible_jobs
-from jobs.api.views.request_form import PICTURE_PARSERS, SubmissionForm
+from jobs.api.views.request_form import PICTURE_PARSERS, read_submission
 from jobs.progress.eta import Forecast
 from jobs.states import LIVE, Priority, Status
 from jobs.submission import submit
@@ -26,11 +26,10 @@ class JobsViewSet(ApiViewSet):
     @CREATE_JOB
     def create(self, request: Request) -> Response:
         """Accept a picture and answer at once."""
-        form = SubmissionForm(request, files_field="image", image_url=True)
-        submission = form.submission(Priority.ASYNC)
-        if form.dry_run:
-            return Response(PlanSerializer(submit.plan(form.picture(), submission)).data)
-        return responses.accepted(submit.submit(form.picture(), submission))
+        call = read_submission(request, Priority.ASYNC)
+        if call.dry_run:
+            return Response(PlanSerializer(submit.plan(call.pictures[0], call.submission)).data)
+        return responses.accepted(submit.submit(call.pictures[0], call.submission))
 
     @docs.LIST_JOBS
     def list(self, request: Request) -> Response:

@@ -1,6 +1,7 @@
 """Reads a submission out of a request: multipart form, raw picture, or JSON with an image_url."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from django.core.files.uploadedfile import UploadedFile
@@ -14,7 +15,7 @@ from jobs.api.serializers.fields import Switch
 from jobs.api.serializers.submission import SubmissionSerializer, merged
 from jobs.auth.authentication import caller_key
 from jobs.states import Priority
-from jobs.submission import image_url as fetch
+from jobs.submission import image_url
 from jobs.submission.request import Submission
 from jobs.submission.uploads import close_with
 from jobs.webhooks.subscription import accept
@@ -29,68 +30,82 @@ DRY_RUN = "dry_run"
 MAX_KEY_CHARACTERS = 255
 
 
-class SubmissionForm:
-    """The parameters and files of one request. Constructing it parses the body; raises what the parsers raise."""
+@dataclass(frozen=True)
+class SubmissionCall:
+    """One call that submits pictures, as it was parsed."""
 
-    def __init__(self, request: Request, *, files_field: str, image_url: bool) -> None:
-        self.request = request
-        self.files_field = files_field
-        fields = SubmissionSerializer().fields
-        known = {*fields, DRY_RUN} - (set() if image_url else {"image_url"})
-        uploads = request.FILES
-        self._refuse_wrong_files(uploads)
-        values = merged([dict(request.query_params.lists()), _body(request, set(uploads) | {files_field})], known)
-        self.dry_run = Switch().run_validation(values.pop(DRY_RUN, "false"))
-        self.serializer = SubmissionSerializer(data=values)
-        self.serializer.is_valid(raise_exception=True)
+    submission: Submission
+    pictures: list[UploadedFile[Any]]
+    dry_run: bool
 
-    def submission(self, priority: Priority) -> Submission:
-        """Everything but the picture. Raises WebhookRefused for an address that will never be delivered to."""
-        data = self.serializer.validated_data
-        webhook_url, webhook_events = accept(data.get("webhook_url", ""), data.get("webhook_events", ()))
-        return Submission(
-            model=self.serializer.model_name,
-            options=self.serializer.options,
-            priority=priority,
-            api_key=caller_key(self.request),
-            request_id=str(getattr(self.request, "request_id", "")),
-            webhook_url=webhook_url,
-            webhook_events=tuple(webhook_events),
-            reuse=data.get("reuse"),
-            idempotency_key=self._idempotency_key(),
-        )
 
-    def picture(self) -> UploadedFile[Any]:
-        """The one picture: sent, or fetched from image_url."""
-        sent = self.request.FILES.getlist(self.files_field)
-        url = self.serializer.validated_data.get("image_url")
-        if len(sent) > 1 or (sent and url):
-            raise serializers.ValidationError({self.files_field: "Give one picture, as a file or as image_url."})
-        if url:
-            fetched = fetch.fetch(url)
-            close_with(self.request, fetched)
-            return fetched
-        return self.pictures()[0]
+def read_submission(
+    request: Request,
+    priority: Priority,
+    *,
+    files_field: str = "image",
+    require_worker: Callable[[], None] | None = None,
+) -> SubmissionCall:
+    """Parse the request: parameters and pictures, the one of ``image_url`` fetched.
 
-    def pictures(self) -> list[UploadedFile[Any]]:
-        """All pictures, at least one."""
-        sent: list[UploadedFile[Any]] = self.request.FILES.getlist(self.files_field)
-        if not sent:
-            raise serializers.ValidationError({self.files_field: "No file was sent: a picture is required."})
-        return sent
+    :param files_field: "image" for one picture, a file or ``image_url``; "images" for many files.
+    :raises ValidationError, ParseError, UploadTooLarge, StorageFull: what the parsers and the serializer raise.
+    :raises WebhookRefused: an address that will never be delivered to.
+    :raises ImageUrlRefused, ImageUrlFailed: the picture cannot be fetched.
+    """
+    single = files_field == "image"
+    sent = request.FILES
+    _refuse_wrong_files(sent, files_field)
+    known = {*SubmissionSerializer().fields, DRY_RUN} - (set() if single else {"image_url"})
+    values = merged([dict(request.query_params.lists()), _body(request, set(sent) | {files_field})], known)
+    dry_run = Switch().run_validation(values.pop(DRY_RUN, "false"))
+    serializer = SubmissionSerializer(data=values)
+    serializer.is_valid(raise_exception=True)
+    data = serializer.validated_data
+    webhook_url, webhook_events = accept(data.get("webhook_url", ""), data.get("webhook_events", ()))
+    submission = Submission(
+        model=serializer.model_name,
+        options=serializer.options,
+        priority=priority,
+        api_key=caller_key(request),
+        request_id=str(getattr(request, "request_id", "")),
+        webhook_url=webhook_url,
+        webhook_events=tuple(webhook_events),
+        reuse=data.get("reuse"),
+        idempotency_key=_idempotency_key(request),
+        require_worker=require_worker,
+    )
+    pictures = _pictures(request, files_field, data.get("image_url"), most=1 if single else None)
+    return SubmissionCall(submission, pictures, dry_run)
 
-    def _refuse_wrong_files(self, uploads: Mapping[str, Any]) -> None:
-        problem = f"A file is not expected here; the picture's field is {self.files_field}."
-        wrong = {name[:60]: problem for name in uploads if name != self.files_field}
-        if wrong:
-            raise serializers.ValidationError(wrong)
 
-    def _idempotency_key(self) -> str:
-        key = self.request.headers.get("Idempotency-Key", "").strip()
-        if len(key) > MAX_KEY_CHARACTERS or not key.isprintable() or not key.isascii():
-            problem = f"At most {MAX_KEY_CHARACTERS} printable ASCII characters."
-            raise serializers.ValidationError({"Idempotency-Key": problem})
-        return key
+def _pictures(request: Request, field: str, url: str | None, *, most: int | None) -> list[UploadedFile[Any]]:
+    """Return the pictures that were sent, or the one that the service fetches; at least one."""
+    sent: list[UploadedFile[Any]] = request.FILES.getlist(field)
+    if most is not None and len(sent) + bool(url) > most:
+        raise serializers.ValidationError({field: "Give one picture, as a file or as image_url."})
+    if url:
+        fetched = image_url.fetch(url)
+        close_with(request, fetched)
+        return [fetched]
+    if not sent:
+        raise serializers.ValidationError({field: "No file was sent: a picture is required."})
+    return sent
+
+
+def _refuse_wrong_files(sent: Mapping[str, Any], files_field: str) -> None:
+    problem = f"A file is not expected here; the picture's field is {files_field}."
+    wrong = {name[:60]: problem for name in sent if name != files_field}
+    if wrong:
+        raise serializers.ValidationError(wrong)
+
+
+def _idempotency_key(request: Request) -> str:
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if len(key) > MAX_KEY_CHARACTERS or not key.isprintable() or not key.isascii():
+        problem = f"At most {MAX_KEY_CHARACTERS} printable ASCII characters."
+        raise serializers.ValidationError({"Idempotency-Key": problem})
+    return key
 
 
 def _body(request: Request, file_fields: set[str]) -> dict[str, list[Any]]:

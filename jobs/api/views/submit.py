@@ -1,7 +1,6 @@
 """POST /upscale answers the picture; POST /upscale-batch tells where the pictures will be. POST /jobs: see jobs.py."""
 
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 from django.conf import settings
@@ -16,9 +15,10 @@ from jobs.api.serializers.batch import BatchAcceptedSerializer
 from jobs.api.serializers.job import PlanSerializer
 from jobs.api.views import responses
 from jobs.api.views.base import ApiViewSet
-from jobs.api.views.request_form import PICTURE_PARSERS, SubmissionForm
+from jobs.api.views.request_form import PICTURE_PARSERS, read_submission
 from jobs.errors import WaitersExceeded
 from jobs.progress import disconnect
+from jobs.progress.wait import wait_for
 from jobs.states import TERMINAL, Priority
 from jobs.submission import submit
 from jobs.submission.admission import require_worker
@@ -34,17 +34,17 @@ class SubmitViewSet(ApiViewSet):
     @docs.UPSCALE
     def upscale(self, request: Request) -> HttpResponseBase:
         """Upscale a picture and answer it, or 202 when it takes longer than the caller or the service waits."""
-        form = SubmissionForm(request, files_field="image", image_url=True)
         wish = preference(request.headers.get("Prefer", ""), settings.SYNC_WAIT_SECONDS)
-        submission = form.submission(Priority.SYNC if wish.wait_seconds else Priority.ASYNC)
-        if form.dry_run:
-            return Response(PlanSerializer(submit.plan(form.picture(), submission)).data)
         has_left = partial(disconnect.has_left, request.META)
         if wish.wait_seconds:
-            submission = replace(submission, require_worker=partial(require_worker, has_left))
-        job = submit.submit(form.picture(), submission)
+            call = read_submission(request, Priority.SYNC, require_worker=partial(require_worker, has_left))
+        else:
+            call = read_submission(request, Priority.ASYNC)
+        if call.dry_run:
+            return Response(PlanSerializer(submit.plan(call.pictures[0], call.submission)).data)
+        job = submit.submit(call.pictures[0], call.submission)
         with suppress(WaitersExceeded):  # nothing is lost: the job goes on, and the answer says where
-            job = submit.wait_for(job.id, wish.wait_seconds, has_left=has_left)
+            job = wait_for(job.id, wish.wait_seconds, has_left=has_left)
         if job.status not in TERMINAL:
             return responses.accepted(job, preference_applied=wish.applied)
         responses.refuse_unfinished(job, blame_picture=True)
@@ -63,9 +63,9 @@ class SubmitBatchViewSet(ApiViewSet):
     @docs.CREATE_BATCH
     def create(self, request: Request) -> Response:
         """Accept many pictures. Those that cannot be upscaled are named in ``rejected`` and do not sink the rest."""
-        form = SubmissionForm(request, files_field="images", image_url=False)
-        if form.dry_run:
+        call = read_submission(request, Priority.BATCH, files_field="images")
+        if call.dry_run:
             raise ValidationError({"dry_run": "Not for batches: ask for one picture at a time."})
-        batch = submit.submit_batch(form.pictures(), form.submission(Priority.BATCH))
+        batch = submit.submit_batch(call.pictures, call.submission)
         shape = BatchAcceptedSerializer(batch).data
         return Response(shape, status=202, headers={"Location": shape["status_url"], "Retry-After": "5"})
