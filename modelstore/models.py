@@ -148,6 +148,19 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
         """Make a failed model one that is merely missing."""
         return self.filter(pk=model.pk, state=State.FAILED).update(state=State.MISSING, error="") == 1
 
+    def put_bundled(self, name: str, facts: dict[str, Any]) -> None:
+        """Make the model that comes with the service ready, as its file was found; safe to repeat."""
+        facts = {**facts, "state": State.READY, "error": ""}
+        model, created = self.get_or_create(
+            name=name, defaults={"origin": Origin.BUNDLED, "ready_at": Now(), "verified_at": Now(), **facts}
+        )
+        if not created:
+            self.filter(pk=model.pk).update(**facts)
+
+    def lose_bundled(self, name: str, error: str) -> bool:
+        """Mark the model that comes with the service as failed: its file is gone."""
+        return self.filter(name=name, state=State.READY).update(state=State.FAILED, error=error) == 1
+
     def retire(self, model: "Model") -> bool:
         """First step of deleting: from here on nobody is told that it is usable."""
         return self.filter(pk=model.pk, state=State.READY).update(state=State.MISSING, ready_at=None) == 1

@@ -4,12 +4,24 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
 from jobs.models.job_queryset import JobQuerySet
 from jobs.options import JobOptions
 from jobs.states import LIVE, TERMINAL, Priority, Status
+
+#: What equal jobs have in common beside their files.
+_OF_RESULT = (
+    "result_bytes",
+    "result_format",
+    "result_width",
+    "result_height",
+    "result_sha256",
+    "report",
+    "tiles_total",
+)
 
 
 class Job(models.Model):
@@ -122,6 +134,20 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    def begin_completed(self, source: "Job", *, result_file: str, preview_file: str) -> None:
+        """Let this unsaved job begin its life as completed, with the result of an equal one: nothing is computed.
+
+        :param source: the completed job; :param result_file, preview_file: storage names of this job's own files.
+        """
+        for name in _OF_RESULT:
+            setattr(self, name, getattr(source, name))
+        self.status = Status.COMPLETED
+        self.result_file, self.preview_file = result_file, preview_file
+        self.reused_from = source.id
+        self.tiles_done = source.tiles_total or 0
+        self.started_at = self.finished_at = Now()  # the database's clock, when it is saved
+        self.processing_seconds = 0.0
 
     @property
     def job_options(self) -> JobOptions:

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from django.db.models.functions import Now
-
 from jobs.models import job_changes
 from jobs.models.api_key import ApiKey
 from jobs.models.job import Job
@@ -11,8 +9,6 @@ from jobs.options import JobOptions
 from jobs.states import Status
 from jobs.storage import file_names, files
 from modelstore.models import Model
-
-_COPIED = ("result_bytes", "result_format", "result_width", "result_height", "result_sha256", "report", "tiles_total")
 
 
 def fingerprint_of(model: Model, options: JobOptions, input_sha256: str) -> str:
@@ -52,14 +48,7 @@ def answer_from_existing(job: Job, made: list[str]) -> bool:
             files.copy(source.preview_file, preview)
         except FileNotFoundError:  # it may fail alone
             preview = ""
-    for name in _COPIED:
-        setattr(job, name, getattr(source, name))
-    job.status = Status.COMPLETED
-    job.result_file, job.preview_file = result, preview
-    job.reused_from = source.id
-    job.tiles_done = source.tiles_total or 0
-    job.started_at = job.finished_at = Now()
-    job.processing_seconds = 0.0
+    job.begin_completed(source, result_file=result, preview_file=preview)
     return True
 
 

@@ -95,7 +95,7 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
     except OSError as error:
         Model.objects.mark_failed(model, f"the models directory cannot be written: {error.strerror or error}")
         logger.exception("model failed model=%s", model.name)
-    except Exception:
+    except Exception:  # the worker's edge: whatever happens, the row must learn of it
         Model.objects.mark_failed(model, "internal error; the log of the worker has the details")
         logger.exception("model failed model=%s", model.name)
     except BaseException:

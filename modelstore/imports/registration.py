@@ -8,8 +8,6 @@ from math import isqrt, prod
 from pathlib import Path
 from typing import Any
 
-from django.db.models.functions import Now
-
 from modelstore import catalog
 from modelstore.models import Model, ModelQuerySet
 from modelstore.networks.spec import NetworkSpec
@@ -64,7 +62,7 @@ def _register_bundled(rows: ModelQuerySet) -> None:
     path = bundled_file()
     name = catalog.BUNDLED_NAME
     if not path.is_file():
-        rows.filter(name=name, state=State.READY).update(state=State.FAILED, error=f"{path.name} is missing")
+        rows.lose_bundled(name, f"{path.name} is missing")
         return
     network = compact_network(path)
     facts: dict[str, Any] = {
@@ -77,14 +75,8 @@ def _register_bundled(rows: ModelQuerySet) -> None:
         "sha256": checksums.digest_of(path),
         "source": "comes with the service",
         "network": asdict(network),
-        "state": State.READY,
-        "error": "",
     }
-    model, created = rows.get_or_create(
-        name=name, defaults={"origin": Origin.BUNDLED, "ready_at": Now(), "verified_at": Now(), **facts}
-    )
-    if not created:
-        rows.filter(pk=model.pk).update(**facts)
+    rows.put_bundled(name, facts)
 
 
 def compact_network(path: Path) -> NetworkSpec:

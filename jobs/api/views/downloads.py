@@ -75,7 +75,7 @@ def _answer(
         )
         if wanted is not None:
             file.seek(wanted.first)
-    except Exception:
+    except BaseException:
         file.close()
         raise
     body: IO[bytes] | FilePart = FilePart(file, wanted.length) if wanted else file

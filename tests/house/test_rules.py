@@ -1,0 +1,69 @@
+"""Rules of CONTRIBUTING.md that no linter knows, seen in the code itself; needs no database."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+ROOMS = ("upscaler_site", "monitoring", "jobs", "modelstore")
+MODULES = sorted(path for room in ROOMS for path in (REPOSITORY / room).rglob("*.py") if "migrations" not in path.parts)
+
+#: Where rows change their state: the verbs of the querysets, and a job that begins its life as completed.
+VERBS = {
+    "jobs/models/job.py",
+    "jobs/models/job_queryset.py",
+    "jobs/models/webhook.py",
+    "modelstore/models.py",
+}
+#: Django imports these to find an app's tables and admin pages.
+FOUND_BY_DJANGO = {"jobs/models/__init__.py", "jobs/admin/__init__.py"}
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+def changes_of_state(tree: ast.AST) -> Iterator[int]:
+    """Lines that assign ``.status``/``.state``, or hand one to ``update()``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(target, ast.Attribute) and target.attr in ("status", "state") for target in targets):
+                yield node.lineno
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "update"
+            and any(keyword.arg in ("status", "state") for keyword in node.keywords)
+        ):
+            yield node.lineno
+
+
+def test_the_rule_about_states_sees_what_it_must_see() -> None:
+    seen = changes_of_state(ast.parse("job.status = 1\njobs.update(status=2)\nx = job.status\njobs.filter(status=3)"))
+    assert list(seen) == [1, 2]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_rows_change_their_state_by_verbs_only(path: Path) -> None:
+    if named(path) in VERBS:
+        return
+    found = list(changes_of_state(ast.parse(path.read_text())))
+    assert not found, f"{named(path)}: lines {found} change a row's state; call a verb of its queryset"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_whoever_catches_everything_says_why(path: Path) -> None:
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if re.match(r"\s*except Exception\b", line):
+            assert re.search(r"  # .{10,}|  # as above", line), f"{named(path)}:{number}: give the reason"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=named)
+def test_a_package_is_a_docstring(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), f"{named(path)}: say what the room is for"
+    assert len(tree.body) == 1 or named(path) in FOUND_BY_DJANGO, f"{named(path)} holds more than its docstring"
