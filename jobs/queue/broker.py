@@ -99,7 +99,7 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         shared = shared_state.current()
         if shared is not None:
             shared.memory.handed -= 1
-        logger.error("ticket refused ticket=%s: it was signed with another SECRET_KEY", task_id)
+        logger.error("ticket refused, since it was signed with another SECRET_KEY ticket=%s", task_id)
 
     def queue_size(self) -> int:
         """Tickets that nobody took yet."""

@@ -87,11 +87,11 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
             else:
                 _download(model, keeper, on_progress)
     except DownloadStopped as stop:
-        logger.info("model stopped model=%s: %s", model.name, stop)
+        logger.info("model stopped model=%s reason=%s", model.name, stop)
     except (DownloadFailed, ImportRefused) as failure:
         offline = isinstance(failure, DownloadFailed) and failure.unreachable
         Model.objects.mark_failed(model, f"{failure}. {OFFLINE_ADVICE}" if offline else str(failure))
-        logger.warning("model failed model=%s: %s", model.name, failure)
+        logger.warning("model failed model=%s error=%s", model.name, failure)
     except OSError as error:
         Model.objects.mark_failed(model, f"the models directory cannot be written: {error.strerror or error}")
         logger.exception("model failed model=%s", model.name)

@@ -50,6 +50,23 @@ def test_a_value_may_have_blanks() -> None:
     assert (line["name"], line["backend"]) == ("Intel(R) Xeon(R) Processor", "torch")
 
 
+def test_a_value_that_looks_like_pairs_stays_one_value() -> None:
+    line = as_json("job failed job=%s error=%s seconds=%.1f", "1f", "device x=3 broke; level=none seconds=9", 2.0)
+    assert (line["event"], line["job"], line["seconds"]) == ("job failed", "1f", 2.0)
+    assert line["error"] == "device x=3 broke; level=none seconds=9"
+    assert "x" not in line
+
+
+def test_the_words_may_have_values_and_a_value_several_parts() -> None:
+    line = as_json("job %s 100%% job=%s at=%s/%d left=%d%%", "ended", "1f", "a", 2, 5)
+    assert (line["event"], line["job"], line["at"], line["left"]) == ("job ended 100%", "1f", "a/2", "5%")
+
+
+def test_a_message_without_arguments_is_taken_as_it_is() -> None:
+    assert as_json("100 % of them waits=3")["waits"] == 3
+    assert as_json("100 % of them")["event"] == "100 % of them"
+
+
 def test_an_id_of_digits_stays_an_exact_number_or_a_text() -> None:
     assert as_json("x id=%s", "12345678901234567890")["id"] == "12345678901234567890"
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from upscaler_site.logs.request_id import current_request_id
 
-#: A value runs to the next key or the end: device names and reasons contain spaces.
+#: A pair of a message's template; its value runs to the next key or the end.
 _PAIR = re.compile(r"(?:^|\s)([a-z_]+)=(.*?)(?=\s+[a-z_]+=|$)", re.DOTALL)
+#: One %-conversion of a template; ``%%`` takes no argument.
+_CONVERSION = re.compile(r"%(?:[-#0 +]*\d*(?:\.\d+)?[diouxXeEfFgGcrsa]|%)")
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d+)?")
 
 #: The access log hands its pieces over as a dictionary: a path may look like a pair.
@@ -42,14 +44,14 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object. Its own keys win over equal ones in the message."""
-        message = record.getMessage()
-        fields = access_fields(record) or pairs_of(message)
+        event, pairs = split(record)
+        fields = access_fields(record) or pairs
         line: dict[str, Any] = {
             **fields,
             "time": f"{datetime.fromtimestamp(record.created, UTC).isoformat(timespec='milliseconds')[:-6]}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": event_of(message),
+            "event": event,
             "process": record.process,
         }
         request_id = current_request_id.get()
@@ -76,15 +78,30 @@ class OneLineRefusal(logging.Filter):
         return True
 
 
-def pairs_of(message: str) -> dict[str, Any]:
-    """Return the message's ``key=value`` pairs; numbers as numbers."""
-    return {key: _value(text.strip()) for key, text in _PAIR.findall(message)}
+def split(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
+    """Return the message's words and its pairs, numbers as numbers; the whole message as words where it has none.
+
+    The pairs are those of the template, ``job=%s seconds=%.3f``: whatever a value holds, ``key=`` or blanks, stays the
+    value.
+    """
+    template = str(record.msg)
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    pairs = list(_PAIR.finditer(template))
+    if not pairs or (record.args and not arguments) or "*" in template:
+        return record.getMessage(), {}
+
+    def formatted(start: int, end: int) -> str:
+        if not arguments:
+            return template[start:end]
+        before, inside = (_arguments_in(part) for part in (template[:start], template[start:end]))
+        return template[start:end] % arguments[before : before + inside]
+
+    words = formatted(0, pairs[0].start()).strip() or record.getMessage()
+    return words, {pair[1]: _value(formatted(*pair.span(2)).strip()) for pair in pairs}
 
 
-def event_of(message: str) -> str:
-    """Return the words before the first pair; the whole message where it begins with one."""
-    first = _PAIR.search(message)
-    return message if first is None else message[: first.start()].strip() or message
+def _arguments_in(template: str) -> int:
+    return sum(conversion != "%%" for conversion in _CONVERSION.findall(template))
 
 
 def access_fields(record: logging.LogRecord) -> dict[str, Any]:
