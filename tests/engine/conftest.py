@@ -61,10 +61,13 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Weights]:
 
 
 def upscaler(backend: Any = "torch", **runtime: Any) -> Upscaler:
-    """An upscaler with a pool of its own. Skips where OpenVINO is asked for and cannot be used on this processor."""
+    """An upscaler with a pool of its own, in fp32 unless asked otherwise: "auto" is bf16 on some processors.
+
+    Skips where OpenVINO is asked for and cannot be used on this processor.
+    """
     if backend == "openvino" and openvino_trial.trouble():
         pytest.skip(openvino_trial.trouble())
-    return Upscaler(NetworkPool(Runtime(device="cpu", backend=backend, **runtime)))
+    return Upscaler(NetworkPool(Runtime(device="cpu", backend=backend, **{"precision": "fp32", **runtime})))
 
 
 def photo(width: int, height: int, *, channels: int = 3, bits: int = 8, seed: int = 0) -> NDArray[Any]:

@@ -205,7 +205,7 @@ def test_weights_that_do_not_fit_are_out_of_memory_and_not_a_torch_error(
 def test_other_networks_are_put_out_for_weights_that_do_not_fit(
     compact: Weights, compact_x2: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = NetworkPool(Runtime(device="cpu", backend="torch"))
+    pool = NetworkPool(Runtime(device="cpu", backend="torch", precision="fp32"))
     first = pool.get(compact)
     released: list[str] = []
     monkeypatch.setattr(first, "release", partial(_answer, released, "first", False))
@@ -225,7 +225,7 @@ def test_other_networks_are_put_out_for_weights_that_do_not_fit(
 def test_a_network_that_is_put_out_gives_its_recordings_back(
     compact: Weights, dense: dict[int, Weights], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = NetworkPool(Runtime(device="cpu", backend="torch"), max_bytes=1)
+    pool = NetworkPool(Runtime(device="cpu", backend="torch", precision="fp32"), max_bytes=1)
     first = pool.get(compact)
     released: list[str] = []
     monkeypatch.setattr(first, "release", partial(_answer, released, "first", False))
@@ -234,7 +234,7 @@ def test_a_network_that_is_put_out_gives_its_recordings_back(
 
 
 def test_every_network_is_asked_to_give_memory_back(compact: Weights, compact_x2: Weights) -> None:
-    pool = NetworkPool(Runtime(device="cpu", backend="torch"))
+    pool = NetworkPool(Runtime(device="cpu", backend="torch", precision="fp32"))
     assert not pool.release()
     one: Any = pool.get(compact)
     other: Any = pool.get(compact_x2)

@@ -240,7 +240,7 @@ class CrampedPool(NetworkPool):
 def test_out_of_memory_halves_tiles_and_keeps_the_result(compact: Weights, tile: int | None) -> None:
     pixels = photo(150, 120)
     whole, _ = upscaler().upscale(picture(pixels), compact, UpscaleOptions(tile_size=0))
-    pool = CrampedPool(Runtime(device="cpu", backend="torch"))
+    pool = CrampedPool(Runtime(device="cpu", backend="torch", precision="fp32"))
     pool.pixels = 60 * 60
     seen: list[tuple[int, int]] = []
     made, report = Upscaler(pool).upscale(
@@ -254,7 +254,7 @@ def test_out_of_memory_halves_tiles_and_keeps_the_result(compact: Weights, tile:
 
 
 def test_too_little_memory_for_the_smallest_tile_is_an_error(compact: Weights) -> None:
-    pool = CrampedPool(Runtime(device="cpu", backend="torch"))
+    pool = CrampedPool(Runtime(device="cpu", backend="torch", precision="fp32"))
     pool.pixels = 10
     with pytest.raises(OutOfMemory, match="too little free memory") as caught:
         Upscaler(pool).upscale(picture(photo(100, 80)), compact)
@@ -293,7 +293,7 @@ class HalfBlind(NetworkPool):
 def test_a_tile_that_is_not_finite_is_redone_in_fp32_and_reported(compact: Weights) -> None:
     pixels = photo(100, 40)
     whole, _ = upscaler().upscale(picture(pixels), compact, UpscaleOptions(tile_size=0))
-    made, report = Upscaler(HalfBlind(Runtime(device="cpu", backend="torch"))).upscale(
+    made, report = Upscaler(HalfBlind(Runtime(device="cpu", backend="torch", precision="fp32"))).upscale(
         picture(pixels), compact, UpscaleOptions(tile_size=40)
     )
     assert report.fp32_redone_tiles == 2
@@ -333,7 +333,7 @@ def test_a_network_that_always_overflows_is_not_run_twice_for_every_tile(compact
     pixels = photo(150, 100)
     options = UpscaleOptions(tile_size=32)
     whole, _ = upscaler().upscale(picture(pixels), compact, options)
-    engine = Upscaler(Loud(Runtime(device="cpu", backend="torch")))
+    engine = Upscaler(Loud(Runtime(device="cpu", backend="torch", precision="fp32")))
     seen: list[tuple[int, int]] = []
     made, report = engine.upscale(picture(pixels), compact, options, lambda *at: seen.append(at))
     assert difference(whole.frames[0].color, made.frames[0].color) <= 1
@@ -393,7 +393,7 @@ def test_a_blend_lies_between_its_two_files(tmp_path: Path) -> None:
 def test_networks_are_loaded_once_and_forgotten_when_there_is_no_room(
     compact: Weights, dense: dict[int, Weights]
 ) -> None:
-    pool = NetworkPool(Runtime(device="cpu", backend="torch"), max_bytes=30_000)
+    pool = NetworkPool(Runtime(device="cpu", backend="torch", precision="fp32"), max_bytes=30_000)
     first = pool.get(compact)
     assert pool.get(compact) is first
     pool.get(dense[4])
@@ -429,7 +429,7 @@ def test_only_the_bytes_that_were_accepted_are_loaded(tmp_path: Path, backend: A
 
 
 def test_a_replaced_file_is_loaded_anew(tmp_path: Path) -> None:
-    pool = NetworkPool(Runtime(device="cpu", backend="torch"))
+    pool = NetworkPool(Runtime(device="cpu", backend="torch", precision="fp32"))
     weights = save_network(tmp_path / "n.pth", seeded(lambda: SRVGGNetCompact(features=4, convolutions=1), seed=1))
     first = pool.get(weights)
     save_network(tmp_path / "n.pth", seeded(lambda: SRVGGNetCompact(features=4, convolutions=2), seed=1))
