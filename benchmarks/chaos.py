@@ -44,7 +44,7 @@ _WATCH = re.compile(r"^(.+): the cluster gpu ends", re.MULTILINE)
 
 
 def _keep_logs(clusters: "list[RunningCluster]", scratch: Path) -> None:
-    """What went wrong is to be found in here."""
+    """Keep the logs, in which what went wrong is to be found."""
     for cluster in clusters:
         kept = Path(tempfile.gettempdir()) / f"{scratch.name}-{cluster.log.name}"
         kept.write_text(cluster.output())
@@ -52,7 +52,7 @@ def _keep_logs(clusters: "list[RunningCluster]", scratch: Path) -> None:
 
 
 class Faults:
-    """What was done to the clusters and to Postgres, whose directory is ``server``."""
+    """The faults that were made: of the clusters, and of Postgres, whose directory is ``server``."""
 
     def __init__(self, clusters: "list[RunningCluster]", server: Path, dice: random.Random) -> None:
         self.kinds: Counter[str] = Counter()

@@ -25,7 +25,7 @@ MEANT = {"model_not_available", "queue_full", "storage_full", "too_many_waiting"
 
 @dataclass
 class Findings:
-    """What came back."""
+    """The answers, counted."""
 
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     accepted: int = 0
@@ -87,7 +87,7 @@ def total(host: str, port: int) -> int:
 
 
 def left_behind(data_dir: Path, rows: int) -> list[str]:
-    """What lies on the disk and should not."""
+    """Return the files on the disk that should not be there."""
     files = data_dir / "files"
     left = [path.name for path in (files / "uploads").glob("*")] + [path.name for path in files.rglob("*.part")]
     problems = [f"left behind: {left[:5]}, {len(left)} in all"] if left else []

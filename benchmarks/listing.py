@@ -1,4 +1,4 @@
-"""How long a page of the job list takes with a million rows, and how Postgres finds it: by an index, or row by row.
+"""Time of a page of the job list with a million rows, and the way that Postgres takes: by an index, or row by row.
 
     python -m benchmarks.listing [--rows 1000000]
 

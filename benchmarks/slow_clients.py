@@ -1,4 +1,4 @@
-"""What slow and stalled callers cost the web server: ``python -m benchmarks.slow_clients``.
+"""Cost of slow and stalled callers to the web server: ``python -m benchmarks.slow_clients``.
 
 Holds hundreds of sockets against a service, of its own or (``--port``) one that runs on this host, and meanwhile times
 the liveness probe and an upload of normal speed. Prints one line per scenario, with the memory of the web server's

@@ -1,4 +1,4 @@
-"""How quickly /health answers while many callers wait for pictures: ``python -m benchmarks.waiters --waiters 200``.
+"""Speed of /health while many callers wait for pictures: ``python -m benchmarks.waiters --waiters 200``.
 
 Starts a service of its own, freezes its inference worker (whose lease outlasts the measurement), lets so many callers
 post a picture and wait, and times /health meanwhile. Then the worker goes on, and every caller must get a picture.

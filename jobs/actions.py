@@ -1,4 +1,4 @@
-"""What can be done with a job that has ended: run it again, or delete it."""
+"""Actions on a job that has ended: run it again, or delete it."""
 
 from uuid import UUID
 

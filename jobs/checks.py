@@ -27,13 +27,13 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
 
 
 def is_published() -> bool:
-    """Whether the settings describe a service that others reach."""
+    """Return whether the settings describe a service that others reach."""
     host = urlsplit(settings.PUBLIC_URL).hostname
     return settings.HTTPS_ONLY or settings.TRUSTED_PROXIES > 0 or (host is not None and host not in _LOCAL)
 
 
 def open_doors() -> list[CheckMessage]:
-    """What anybody could do."""
+    """Return what anybody could do."""
     found: list[CheckMessage] = []
     if not settings.REQUIRE_API_KEY and not settings.REQUIRE_MANAGE_KEY:
         found.append(

@@ -1,4 +1,4 @@
-"""How long a thread waits for the database: DATABASE_TIMEOUT_SECONDS for each statement, or what a block allows in all.
+"""Deadlines of database statements: DATABASE_TIMEOUT_SECONDS for each, or what a block allows in all.
 
 By the client's own clock: ``statement_timeout`` is kept by the server, and a frozen server keeps nothing. The database
 backend (upscaler_site/postgres/backend) asks here before each wait.

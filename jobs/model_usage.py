@@ -1,4 +1,4 @@
-"""What the model store must know of jobs and workers before it deletes a model; registered when the app is ready."""
+"""Answers to the model store about jobs and workers, before it deletes a model; registered when the app is ready."""
 
 from jobs.models.job import Job
 from jobs.models.worker import Worker

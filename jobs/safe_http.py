@@ -94,7 +94,7 @@ def host_of(url: str) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address may be reached on behalf of any caller: global unicast, and so what it embeds."""
+    """Return whether an IP address may be reached on behalf of any caller: global unicast, and so what it embeds."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         embedded = ip.ipv4_mapped or ip.sixtofour

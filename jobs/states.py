@@ -10,7 +10,7 @@ from django.db import models
 
 
 class Status(models.TextChoices):
-    """Where a job stands; the values are the API's words."""
+    """The status of a job; the values are the API's words."""
 
     QUEUED = "queued", "Queued"
     PROCESSING = "processing", "Processing"
@@ -25,7 +25,7 @@ RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
 
 
 class Priority(models.IntegerChoices):
-    """Who goes first: the greater value. Somebody waits for a sync request; nobody watches a batch."""
+    """The order of claims: the greater value first. Somebody waits for a sync request; nobody watches a batch."""
 
     BATCH = 0, "Batch"
     ASYNC = 10, "Asynchronous"

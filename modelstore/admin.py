@@ -68,7 +68,7 @@ DEEDS: dict[str, tuple[Callable[[Model], str], str, str]] = {
 
 
 def possible_deeds(model: Model) -> list[str]:
-    """What makes sense for a model in its present state."""
+    """Return the actions that make sense for a model in its present state."""
     deeds = []
     if model.origin == Origin.OFFICIAL and model.state in REQUESTABLE:
         deeds.append("download")
@@ -217,7 +217,7 @@ class ModelAdmin(_Base):
         return HttpResponseRedirect(target or reverse("admin:modelstore_model_changelist"))
 
     def progress_view(self, request: HttpRequest) -> HttpResponse:
-        """What the pages ask every second while something is on its way."""
+        """Answer the poll of the admin's pages, once a second while a download is under way."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         return JsonResponse(

@@ -13,7 +13,10 @@ from modelstore.networks.spec import NetworkSpec
 
 
 class Provider(StrEnum):
-    """Who serves the files. The base address of each is a setting, so that an air-gapped site can point to its own."""
+    """A host of weights files.
+
+    The base address of each is a setting, so that an air-gapped site can point to its own.
+    """
 
     GITHUB = "github"
     HUGGINGFACE = "huggingface"
@@ -39,7 +42,7 @@ class CatalogEntry:
 
     @property
     def scale(self) -> int:
-        """How many times larger the network makes a picture."""
+        """The factor by which the network enlarges a picture's sides."""
         return self.network.scale
 
     @property

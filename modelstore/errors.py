@@ -1,4 +1,4 @@
-"""What can be wrong with a model, for people to read. No HTTP in here; importing this never imports torch."""
+"""Errors of models, for people to read. No HTTP in here; importing this never imports torch."""
 
 from collections.abc import Sequence
 

@@ -34,7 +34,7 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
     claimed: ClassVar[dict[str, Any]] = {"state": State.DOWNLOADING}
 
     def listed(self) -> Self:
-        """What callers may see: an upload that was not yet, or never, accepted is no model."""
+        """Return what callers may see: an upload that was not yet, or never, accepted is no model."""
         return self.exclude(sha256="")
 
     def pending(self) -> Self:

@@ -1,4 +1,4 @@
-"""What may be called a model. Importing this imports nothing of Django's or torch's."""
+"""The rule for names of models. Importing this imports nothing of Django's or torch's."""
 
 import re
 

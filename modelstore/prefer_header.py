@@ -8,7 +8,7 @@ _PREFERENCE = re.compile(r'\s*([a-z0-9!#$%&\'*+.^_`|~-]+)\s*(?:=\s*("[^"]*"|[^\s
 
 @dataclass(frozen=True)
 class Preference:
-    """How long the caller wants to wait, in seconds: 0 not at all. ``applied`` is for Preference-Applied."""
+    """The caller's wish to wait, in seconds; 0: not at all. ``applied`` is for Preference-Applied."""
 
     wait_seconds: int
     applied: str

@@ -23,7 +23,7 @@ def mebibytes(size_bytes: int) -> float:
 
 
 class DownloadProgressSerializer(serializers.Serializer[Any]):
-    """How far a download is."""
+    """The progress of a download."""
 
     bytes_done = serializers.IntegerField()
     bytes_total = serializers.IntegerField()
@@ -76,7 +76,7 @@ class ModelSerializer(serializers.Serializer[Any]):
         return model.size_bytes if on_disk is None else on_disk
 
     def get_supports_denoise_strength(self, model: Model) -> bool:
-        """Whether it has a partner to be mixed with."""
+        """Return whether the model has a partner to be mixed with."""
         return bool(model.denoise_partner)
 
     @extend_schema_field(DownloadProgressSerializer(allow_null=True))
@@ -114,7 +114,7 @@ class ModelListSerializer(serializers.Serializer[Any]):
 
 
 class DownloadRequestSerializer(serializers.Serializer[Any]):
-    """Which models to bring, and whom to ask first."""
+    """The models to download, and the provider to ask first."""
 
     models = serializers.ListField(
         child=serializers.RegexField(
@@ -136,7 +136,7 @@ class DownloadRequestSerializer(serializers.Serializer[Any]):
 
 
 class DownloadOutcomeSerializer(serializers.Serializer[Any]):
-    """How far the asked models are."""
+    """The state of the models that were asked for."""
 
     success = serializers.BooleanField(help_text="nothing failed")
     message = serializers.CharField()

@@ -10,7 +10,7 @@ from django.db.models import TextChoices
 
 
 class State(TextChoices):
-    """Where the weights are."""
+    """The whereabouts of a model's weights."""
 
     MISSING = "missing", "not downloaded"
     REQUESTED = "requested", "waiting"
@@ -20,7 +20,7 @@ class State(TextChoices):
 
 
 class Origin(TextChoices):
-    """Who made the model known to us."""
+    """The way in which a model became known to the service."""
 
     OFFICIAL = "official", "official"
     BUNDLED = "bundled", "bundled"

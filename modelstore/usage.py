@@ -1,4 +1,4 @@
-"""Who needs a model, and who has it loaded: asked of the rooms above, which this room must not import.
+"""Users of a model, and processes that hold it in memory: asked of the rooms above, which this room must not import.
 
 They register a callable once, when their app is ready.
 """

@@ -99,12 +99,12 @@ class ModelViewSet(ViewSet):
 
     @property
     def required_scope(self) -> str:
-        """What an API key must allow: changing what everybody uses is management."""
+        """The scope that an API key must have: changing what everybody uses is management."""
         return "manage" if self.action in ("download", "destroy") else "upscale"
 
     @property
     def staff_permission(self) -> str:
-        """What a staff member's session needs where keys are required, as in the admin."""
+        """The permission that a staff member's session needs where keys are required, as in the admin."""
         deeds = {"download": "modelstore.operate_model", "destroy": "modelstore.manage_model"}
         return deeds.get(self.action or "", "modelstore.view_model")
 
@@ -177,7 +177,10 @@ class ModelsInfoViewSet(ViewSet):
         operation_id="models_info", tags=["Models"], responses=ModelsInfoSerializer, examples=_example(_INFO)
     )
     def retrieve(self, _request: Request) -> Response:
-        """Where models are kept and how much space they take. The bundled model is part of the program: not counted."""
+        """Tell where models are kept and how much space they take.
+
+        The bundled model is part of the program: not counted.
+        """
         info = directory_info()
         return Response(
             {

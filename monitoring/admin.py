@@ -1,4 +1,4 @@
-"""What the admin does not show: django-q's own pages.
+"""Hides django-q2's own pages from the admin.
 
 They unpickle whatever the queue's tables hold, and what they tell is told better by jobs, workers and Operations. All
 four must go: with only some of them unregistered, the rest answer with an error.

@@ -56,7 +56,7 @@ def check_limits(**_: Any) -> list[CheckMessage]:
 
 @register("monitoring", deploy=True)
 def check_production(**_: Any) -> list[CheckMessage]:
-    """What is fine on a desk and not on the Internet (`manage.py check --deploy`)."""
+    """Warn of settings that are fine on a desk and not on the Internet (`manage.py check --deploy`)."""
     problems: list[CheckMessage] = []
     if "*" in settings.ALLOWED_HOSTS:
         problems.append(

@@ -37,7 +37,7 @@ NO_MODEL = "no usable model; download one first using /api/v1/models/download"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one question found: ``ok``, and in one line why."""
+    """The answer to one question of a health check: ``ok``, and in one line why."""
 
     name: str
     ok: bool

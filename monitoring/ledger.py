@@ -44,7 +44,7 @@ ON CONFLICT (hour, model, span) DO UPDATE SET
 
 @dataclass
 class JobSums:
-    """What one row of JobFigure counts."""
+    """The counts of one row of JobFigure."""
 
     jobs: int = 0
     reused: int = 0
@@ -56,7 +56,7 @@ class JobSums:
 
 @dataclass
 class SpanSums:
-    """What one row of SpanFigure counts."""
+    """The counts of one row of SpanFigure."""
 
     count: int = 0
     seconds: float = 0.0
@@ -145,7 +145,10 @@ def _fold_chunk() -> int:
 
 
 def _spans(end: JobEnd, report: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """What a job spent its time on. Only completed jobs: a failed one would make a span look short or endless."""
+    """Return the seconds of a job's spans.
+
+    Only completed jobs: a failed one would make a span look short or endless.
+    """
     if end.status != Status.COMPLETED:
         return
     seconds = report.get("seconds")

@@ -60,7 +60,7 @@ class JobFigure(models.Model):
 
 
 class SpanFigure(models.Model):
-    """How long one span of completed jobs took in one hour (or ever): a histogram over ``BUCKETS``."""
+    """A histogram over ``BUCKETS``: the seconds of one span of completed jobs, in one hour or ever."""
 
     hour = models.DateTimeField()
     model = models.CharField(max_length=100)

@@ -31,7 +31,7 @@ DISK_HIGH_PERCENT = 90
 
 
 class CleanUpForm(forms.Form):
-    """Which jobs to remove."""
+    """The choice of jobs to remove."""
 
     hours = forms.IntegerField(
         min_value=0, max_value=24 * 365 * 10, label=gettext_lazy("Finished more than … hours ago"), label_suffix=""

@@ -1,4 +1,4 @@
-"""How long the queue is, and how long it makes wait: read from the partial index of waiting jobs."""
+"""Length of the queue and age of its oldest job, read from the partial index of waiting jobs."""
 
 from datetime import timedelta
 

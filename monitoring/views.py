@@ -90,7 +90,7 @@ STATS_EXAMPLE = {
 
 
 class ProbeView(APIView):
-    """What all health views share: open to everyone, at any rate."""
+    """The base of all health views: open to everyone, at any rate."""
 
     authentication_classes = ()
     permission_classes = ()

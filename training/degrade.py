@@ -1,4 +1,4 @@
-"""How a small picture is made from a large one: clean down-scaling, and a Real-ESRGAN-like chain of damages.
+"""Small pictures made from large ones: clean down-scaling, and a Real-ESRGAN-like chain of damages.
 
 Everything works on uint8 RGB arrays (H, W, 3) and draws only from the generator that it is given, so that one seed
 always makes one picture. The chain follows Wang et al., "Real-ESRGAN", ICCVW 2021: blur, resize by

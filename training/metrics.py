@@ -21,7 +21,7 @@ def psnr(result: Array, truth: Array, border: int = 4) -> float:
 
 
 def squareness(result: Array, scale: int) -> float:
-    """How far the input's pixels show as squares: mean step of the luma across their borders, against steps within.
+    """Return how far the input's pixels show as squares: mean luma step across their borders, against steps within.
 
     About 1 in a photograph, 1.5 where bicubic enlargement met pure noise, infinite for nearest-neighbour enlargement.
     Only columns are looked at. Our own, after the measure of blocking by Wang, Bovik and Evans, ICIP 2000.

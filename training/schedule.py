@@ -13,7 +13,7 @@ WARM_UP_STEPS = 50
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When a run ends. `started` and `deadline` are seconds since the epoch; a resumed run keeps both."""
+    """The end of a run. `started` and `deadline` are seconds since the epoch; a resumed run keeps both."""
 
     steps: int | None
     started: float

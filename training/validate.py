@@ -1,4 +1,4 @@
-"""What a network gains over bicubic enlargement on held-out pictures, clean and damaged."""
+"""Gain of a network over bicubic enlargement on held-out pictures, clean and damaged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ SCALES = (2, 3, 4, 6, 8)
 
 
 def _is_staff(request: HttpRequest) -> bool:
-    """Whether the session alone counts as a caller (jobs.auth.authentication.StaffAuthentication)."""
+    """Return whether the session alone counts as a caller (jobs.auth.authentication.StaffAuthentication)."""
     return bool(request.user.is_active and request.user.is_staff)
 
 

@@ -54,7 +54,7 @@ class Service:
         self.failure = ""
 
     def stopping(self) -> bool:
-        """Whether a signal came."""
+        """Return whether a signal came."""
         return self.signals > 0
 
     def run(self) -> int:

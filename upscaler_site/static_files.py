@@ -1,4 +1,4 @@
-"""How static files are named: by their content, so browsers may keep them for ever and an upgrade is seen at once."""
+"""Names of static files, made from their content: browsers may keep them for ever, and an upgrade is seen at once."""
 
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 

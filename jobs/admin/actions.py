@@ -1,4 +1,4 @@
-"""What staff do to jobs: the verbs of the API, on many rows or one, telling what was done and what was refused."""
+"""Actions of staff on jobs: the verbs of the API, on many rows or one, telling what was done and what was refused."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ MOST_IN_ZIP = 1000
 
 
 def open_to(job: Job) -> dict[str, bool]:
-    """Which deeds the job's state allows."""
+    """Return which actions the job's state allows."""
     return {
         "cancel": job.status in LIVE and not job.cancel_requested,
         "retry": job.status in RETRYABLE,

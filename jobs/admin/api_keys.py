@@ -41,7 +41,7 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
-    """What a key allows never changes after it was made: who needs more makes another."""
+    """Keys. A key's scope never changes after it was made: a caller that needs more gets another."""
 
     form = ApiKeyForm
     list_display = ("name", "shown_prefix", "shown_scopes", "state", "created_at", "last_used_at", "expires_at")

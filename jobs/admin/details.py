@@ -1,4 +1,4 @@
-"""What the detail page tells of a job, in words."""
+"""Texts of a job's detail page."""
 
 import uuid
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How a job is shown in a cell.
+"""Cells of the job lists: states, times, sizes, links.
 
 Pieces of HTML without inline styles, so that a strict Content-Security-Policy holds.
 """
@@ -70,7 +70,7 @@ def byte_size(value: int | None) -> str:
 
 
 def age(moment: datetime | None) -> SafeString | str:
-    """How long ago, in one unit; the exact time is the tooltip."""
+    """Return the age in one unit; the exact time is the tooltip."""
     if moment is None:
         return DASH
     passed = max(0, int((timezone.now() - moment).total_seconds()))

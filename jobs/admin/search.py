@@ -1,4 +1,4 @@
-"""What the search box of the job list finds: ids by their index, file names in a bounded part of the list."""
+"""Search of the job list: ids by their index, file names in a bounded part of the list."""
 
 import uuid
 

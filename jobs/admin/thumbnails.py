@@ -49,7 +49,7 @@ def of_result(job: Job, size: str) -> bytes:
 
 
 def _is_there(name: str) -> bool:
-    """Whether the row names a file and it exists: a preview may fail alone."""
+    """Return whether the row names a file and it exists: a preview may fail alone."""
     return bool(name) and files.path_of(name).exists()
 
 

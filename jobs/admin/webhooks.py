@@ -29,7 +29,7 @@ class AttemptInline(ReadOnly, admin.TabularInline[WebhookAttempt, WebhookMessage
     can_delete = False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may see the message may see its log."""
+        """Allow the log to everybody who may see the message."""
         return request.user.has_perm("jobs.view_webhookmessage")
 
 

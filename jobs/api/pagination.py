@@ -24,7 +24,7 @@ class CursorInvalid(ValueError):
 
 @dataclass(frozen=True)
 class Filters:
-    """What the caller wants to see; None does not filter. Times are compared with the job's creation."""
+    """The caller's filters; None does not filter. Times are compared with the job's creation."""
 
     status: str | None = None
     model: str | None = None

@@ -32,7 +32,7 @@ def issue(name: str, scopes: Iterable[str], *, expires_at: datetime | None = Non
 
 
 def looks_like_ours(text: str) -> bool:
-    """Whether ``text`` has our keys' beginning: another gateway's token in the same header is none of our business."""
+    """Return whether ``text`` begins as our keys do: the same header may hold another gateway's token."""
     return text.startswith("ups_")
 
 

@@ -1,4 +1,4 @@
-"""Who may call the API: DRF authentication and permission by key, by a staff member's session, or by a signed link.
+"""Authentication and permission: by key, by a staff member's session, or by a signed link.
 
 Everything is open unless REQUIRE_API_KEY or REQUIRE_MANAGE_KEY is set. A view says what it needs by ``required_scope``:
 "upscale", "manage", None (always open: health), or a mapping of methods to these; a view that says nothing needs
@@ -53,7 +53,10 @@ def caller_key(request: Request) -> ApiKey | None:
 
 
 def seen_by(request: Request) -> ApiKey | None:
-    """Whose jobs the caller sees: its own key's with REQUIRE_API_KEY, everybody's (None) otherwise and for staff."""
+    """Return the key whose jobs the caller sees: its own with REQUIRE_API_KEY.
+
+    None, everybody's, otherwise and for staff.
+    """
     return caller_key(request) if settings.REQUIRE_API_KEY else None
 
 
@@ -128,7 +131,7 @@ class ScopePermission(BasePermission):
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        """Whether the call may go on; a missing scope is named."""
+        """Return whether the call may go on; a missing scope is named."""
         scope = required_scope(request, view)
         if scope is None:
             return True

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spent:
-    """What the answer's headers say."""
+    """The state of a rate limit, for the answer's headers."""
 
     scope: str
     count: int

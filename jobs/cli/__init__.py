@@ -1,1 +1,1 @@
-"""What the command line needs: inputs and weights."""
+"""The command line's own pieces: inputs and weights."""

@@ -1,4 +1,4 @@
-"""Which files a command line means, and where each result goes. Paths only: no pixel is read here."""
+"""Inputs of a command line, and the place of each result. Paths only: no pixel is read here."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ class Item:
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """The name that messages give it."""
         return str(self.folder / self.source.name)
 
 

@@ -7,7 +7,7 @@ from django.db import models
 
 
 class Scope(models.TextChoices):
-    """What a key allows."""
+    """The permissions of a key."""
 
     UPSCALE = "upscale", "Upscale: submit pictures, see own jobs"
     MANAGE = "manage", "Manage: download models, clean up"

@@ -281,7 +281,7 @@ class JobQuerySet(ClaimQuerySet["Job"]):
 
 
 def hard_limit(job: "Job") -> timedelta:
-    """How long one attempt may take."""
+    """Return how long one attempt may take."""
     megapixels = job.input_width * job.input_height * job.input_frames / 1e6
     return timedelta(seconds=settings.JOB_TIMEOUT_SECONDS + settings.JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL * megapixels)
 

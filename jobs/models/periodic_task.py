@@ -10,7 +10,7 @@ class ChoreQuerySet(models.QuerySet["Chore"]):
     """Taking turns."""
 
     def take_turn(self, name: str, every: timedelta) -> bool:
-        """Whether ``name`` is due; True for one caller per period, by the database's clock.
+        """Return whether ``name`` is due; True for one caller per period, by the database's clock.
 
         A chore that was never seen counts as just done: a start is not the moment for heavy work.
         """

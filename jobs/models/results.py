@@ -1,4 +1,4 @@
-"""What the verbs of a job are given and what they answer."""
+"""Arguments and answers of a job's verbs."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finished:
-    """What an accepted attempt leaves behind. File names are those of the default storage."""
+    """The outcome of an accepted attempt. File names are those of the default storage."""
 
     result_file: str
     result_bytes: int
@@ -30,7 +30,7 @@ class Beat:
 
 @dataclass(frozen=True)
 class Reclaimed:
-    """What the sweep did with jobs whose worker fell silent."""
+    """The jobs that a sweep took from workers that fell silent, counted by what became of them."""
 
     requeued: int = 0
     failed: int = 0

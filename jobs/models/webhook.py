@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DeliveryState(models.TextChoices):
-    """Where a message stands.
+    """The state of a message.
 
     pending -> delivered | failed | gone
     delivered | failed | gone -> pending   replay

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
-    """Which workers there are."""
+    """The workers, by what they do."""
 
     def alive(self) -> Self:
         """Workers that were heard within one lease, by the database's clock."""

@@ -1,4 +1,4 @@
-"""Whether the caller of a request is still there. WSGI does not tell; our web server does (wsgi_bridge.py)."""
+"""Callers that left before their answer. WSGI does not tell; our web server does (wsgi_bridge.py)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""When a job will end, told from what this installation measured. Never guessed: nothing measured, no forecast."""
+"""Estimates of the time at which a job ends, from what this installation measured: nothing measured, no estimate."""
 
 import time
 from collections.abc import Iterable

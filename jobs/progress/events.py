@@ -20,7 +20,7 @@ _STARTED, _PROGRESS, _QUEUED, _ENDED = 1, 2, 3, 4
 @total_ordering
 @dataclass(frozen=True)
 class Place:
-    """Where in the job's life an event stands.
+    """The point in a job's life at which an event stands.
 
     ``queued_at`` (microseconds) grows with every retry and ``attempt`` with every claim. Being handed back to the queue
     comes after the attempt that was handed back.
@@ -65,7 +65,7 @@ class Event:
 
 
 def events_of(job: Job) -> list[Event]:
-    """What the row knows of the job's life since it was last queued, oldest first; the last one is now."""
+    """Return the events of the job's life since it was last queued, as the row tells them, oldest first."""
     at = int(job.queued_at.timestamp() * 1_000_000)
     now = job.attempts
     blank = dict.fromkeys(_SET_LATER) | {"progress": {"tiles_done": 0, "tiles_total": None, "fraction": None}}

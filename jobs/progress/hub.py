@@ -104,7 +104,7 @@ class Hub:
 
     @property
     def count(self) -> int:
-        """How many wait in this process."""
+        """The number of requests that wait in this process."""
         return self._count
 
     def _run(self) -> None:
@@ -158,7 +158,7 @@ class Hub:
 
 
 def _sweep() -> None:
-    """Who waits has an interest in what was lost: the clusters' own sweeps may be down with them."""
+    """Sweep for lost jobs, in which whoever waits has an interest: the clusters' own sweeps may be down with them."""
     try:
         sweeper.sweep_if_due()
     except (DatabaseError, InterfaceError) as error:

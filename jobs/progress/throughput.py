@@ -1,4 +1,4 @@
-"""How fast this installation is, learned from the jobs that it finished. Never guessed: no jobs, no estimate."""
+"""Speed of this installation, learned from the jobs that it finished: no jobs, no estimate."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Throughput:
     jobs: int  # how many were measured
 
     def seconds(self, pixels: int) -> float:
-        """How long a picture of so many input pixels takes."""
+        """Return the seconds that a picture of so many input pixels takes."""
         return self.fixed_seconds + pixels / self.pixels_per_second
 
 

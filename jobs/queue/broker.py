@@ -61,7 +61,7 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         return True
 
     def info(self) -> str:
-        """What django-q2's own commands show."""
+        """Return the words that django-q2's own commands show."""
         return "PostgreSQL SKIP LOCKED, LISTEN/NOTIFY"
 
     def enqueue(self, task: str) -> int:
@@ -116,7 +116,7 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         shared.memory.handed = shared.picked
 
     def _sweep(self, shared: shared_state.Cluster) -> None:
-        """When it is due; and at once when a worker of ours is gone, which may have died with a job in hand."""
+        """Sweep when it is due; and at once when a worker of ours is gone, which may have died with a job in hand."""
         before, self._alive = self._alive, shared.alive_pids
         if before - self._alive:
             sweeper.sweep()

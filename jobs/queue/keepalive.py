@@ -33,7 +33,7 @@ class Listener:
         os.set_blocking(self.write, False)
 
     def heard(self) -> bool:
-        """Whether a beat came since the last call."""
+        """Return whether a beat came since the last call."""
         try:
             return bool(os.read(self._read, 65_536))
         except BlockingIOError:

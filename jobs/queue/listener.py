@@ -49,7 +49,7 @@ class Listener:
 
     @property
     def is_connected(self) -> bool:
-        """Whether it hears at all just now."""
+        """Whether notifications are heard just now."""
         return self._connection is not None
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Which workers are dead, by the kernel's word and not by their silence: a lease need not run out for them.
+"""Liveness of workers by the kernel's word, not by their silence: the job of one that died need not wait for its lease.
 
 A pid means something in one boot of one kernel and in one pid namespace only, and there it is used again and again. So
 each worker writes down its space and the tick at which it was born (registration.py), and its death is told only by a
@@ -21,7 +21,7 @@ _DEAD_STATES = ("Z", "X", "x")  # ended, but its parent has not taken note; endi
 
 
 def space() -> str:
-    """Where this process's pids are valid; "" where that cannot be told for certain (other systems than Linux).
+    """Return where this process's pids are valid; "" where that cannot be told for certain (other systems than Linux).
 
     Birth ticks are shifted by a time namespace, so it counts as well. The host name tells clones of a machine apart
     that were woken from one memory image, and so have one boot id.
@@ -41,13 +41,13 @@ def space() -> str:
 
 
 def born(pid: int) -> int | None:
-    """When that process of this space began, in the kernel's ticks since boot; None where nobody says so."""
+    """Return when that process of this space began, in the kernel's ticks since boot; None where nobody says so."""
     fields = _stat(pid)
     return int(fields[_BORN]) if fields else None
 
 
 def is_dead(pid: int, birth: int) -> bool:
-    """Whether the process of this space with that pid and birth has certainly ended."""
+    """Return whether the process of this space with that pid and birth has certainly ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

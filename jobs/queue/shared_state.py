@@ -1,4 +1,4 @@
-"""What the processes of one cluster know of each other, in memory that they share: who is idle, who must stop.
+"""State that the processes of one cluster share in memory: who is idle, who must stop.
 
 django-q2 forks main -> sentinel -> workers, monitor, pusher, and any of them may be killed at any moment. So there are
 no locks in here that a dead process could keep: every number has one writer, and who reads it can bear its being old.
@@ -105,7 +105,7 @@ class Cluster:
 
     @property
     def idle(self) -> int:
-        """How many wait for a task."""
+        """The number of workers that wait for a task."""
         return len(self.idle_pids)
 
     @property
@@ -120,7 +120,7 @@ class Cluster:
 
     @property
     def alive(self) -> int:
-        """How many run."""
+        """The number of workers that run."""
         return len(self.alive_pids)
 
     @property
@@ -144,7 +144,7 @@ class Cluster:
         return frozenset(int(slot.pid) for slot in self.memory.slots if slot.pid and is_zombie(slot.pid))
 
     def beats(self) -> dict[int, int]:
-        """What each living worker has counted; those that start do not count yet."""
+        """The count of each living worker's heartbeats; those that start do not count yet."""
         return {int(slot.pid): int(slot.beat) for slot in self.memory.slots if slot.beat and is_alive(slot.pid)}
 
     def overdue(self, now: float) -> list[int]:
@@ -234,7 +234,7 @@ def set_limit(at: float) -> None:
 
 
 def must_stop() -> tuple[bool, bool]:
-    """Whether this cluster is stopping, and whether a running job is to be handed back now."""
+    """Return whether this cluster is stopping, and whether a running job is to be handed back now."""
     if _current is None or _current.memory.stop == RUNNING:
         return False, False
     now = _current.memory.stop == STOPPING_NOW or time.monotonic() >= _current.memory.stop_at
@@ -242,7 +242,7 @@ def must_stop() -> tuple[bool, bool]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process. One that is dead, but not yet taken note of by its parent, is not alive."""
+    """Return whether there is such a process. One that is dead, but not yet reaped by its parent, is not alive."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -253,7 +253,7 @@ def is_alive(pid: int) -> bool:
 
 
 def is_zombie(pid: int) -> bool:
-    """Whether the process is dead, and its parent has not taken note."""
+    """Return whether the process is dead, and its parent has not reaped it."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.Error:

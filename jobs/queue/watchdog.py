@@ -42,7 +42,7 @@ class Guard:
         return self._deaf() or self._silent() or self._uncollected() or self._orphaned_lock() or self._blind_sentinel()
 
     def nobody_left(self) -> bool:
-        """Whether a stopping cluster only waits for itself: its workers are gone, its queues are stuck."""
+        """Return whether a stopping cluster only waits for itself: its workers are gone, its queues are stuck."""
         self._gone_ticks = 0 if self.shared.alive else self._gone_ticks + 1
         return self._gone_ticks >= _END_TICKS
 

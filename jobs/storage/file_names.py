@@ -1,4 +1,4 @@
-"""What files of jobs are called: in the storage, by job and claim; and to the caller who saves a result. Pure text."""
+"""Names of jobs' files: in the storage, by job and claim; and for the caller who saves a result. Pure text."""
 
 import re
 import uuid
@@ -81,7 +81,7 @@ def last_part(path: str) -> str:
 
 
 def download_name(job: "Job") -> str:
-    """What the result is called when it is saved: the caller's name, the model and the scale, a fitting suffix.
+    """Return the name under which a result is saved: the caller's name, the model and the scale, a fitting suffix.
 
     ``holiday.jpg`` upscaled 4 times becomes ``holiday_RealESRGAN_x4plus_4x.jpg``. Only the last part of the caller's
     path is used, without characters that mean something to a file system or a header.

@@ -1,4 +1,4 @@
-"""Where pictures live: inputs, results and previews in the default storage, named by job and claim.
+"""Files of jobs: inputs, results and previews in the default storage, named by job and claim.
 
 A file is written as ``name.part``, flushed to the disk, then renamed: a name without ``.part`` is always whole. Results
 carry the claim's token in their name, so a worker that lost its job can never overwrite the accepted result.
@@ -46,7 +46,7 @@ class Staged:
 
 
 def part_of_result(job_id: uuid.UUID, token: uuid.UUID) -> Path:
-    """Where one claim of a job writes its result before it has a name."""
+    """Return where one claim of a job writes its result before it has a name."""
     path = path_of(f"{RESULTS}/{job_id.hex[:2]}/{job_id}-{token.hex}{PART}")
     _make_directory(path.parent)
     return path
@@ -93,7 +93,7 @@ def _written_for(job_id: uuid.UUID) -> list[Path]:
 
 
 def path_of(name: str) -> Path:
-    """Where the storage keeps ``name``."""
+    """Return the path at which the storage keeps ``name``."""
     return Path(default_storage.path(name))
 
 
@@ -187,7 +187,7 @@ def copy(source: str, name: str) -> None:
 
 @dataclass
 class Removed:
-    """What a removal of files came to."""
+    """The counts of a removal of files."""
 
     files: int = 0
     bytes: int = 0

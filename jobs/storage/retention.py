@@ -42,7 +42,7 @@ _WEBHOOK_LOG_DAYS = 7
 
 @dataclass(frozen=True)
 class CleanupReport:
-    """What was removed, or with a dry run would be."""
+    """The counts of a clean-up; with a dry run, of what would be removed."""
 
     jobs: int = 0
     files: int = 0  # of those jobs
@@ -52,7 +52,7 @@ class CleanupReport:
 
     @property
     def complaint(self) -> str:
-        """What people are told of files that are still there; "" when there are none."""
+        """The sentence about files that are still there; "" when there are none."""
         if not self.failed:
             return ""
         return f"{self.failed} file{'s' if self.failed > 1 else ''} could not be deleted; the log says which and why"
@@ -155,7 +155,7 @@ def _unreadable(error: OSError) -> None:
 
 
 def named(names: Iterable[str]) -> set[str]:
-    """Which of these files a row names, and the other files of the same jobs."""
+    """Return which of these files a row names, and the other files of the same jobs."""
     job_ids = {job_id for job_id in map(file_names.job_id_of, names) if job_id is not None}
     rows = Job.objects.filter(pk__in=job_ids).values_list("input_file", "result_file", "preview_file")
     return {name for row in rows for name in row if name}

@@ -1,4 +1,4 @@
-"""What a submission would cost, said before anything is created: a dry run. Pure arithmetic and one query."""
+"""Dry runs: the cost of a submission, told before anything is created. Pure arithmetic and one query."""
 
 from dataclasses import dataclass, fields
 
@@ -16,7 +16,7 @@ from modelstore.networks.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class Plan:
-    """What a dry run answers. None stands for what this installation cannot know yet."""
+    """The answer to a dry run. None stands for what this installation cannot know yet."""
 
     format: str
     width: int

@@ -29,7 +29,7 @@ _PIECE_BYTES = 1 << 20
 
 
 def is_enabled() -> bool:
-    """Whether image_url may be used at all."""
+    """Return whether image_url may be used at all."""
     return bool(settings.IMAGE_URL_HOSTS)
 
 

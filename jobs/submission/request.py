@@ -1,4 +1,4 @@
-"""What a caller wants of a picture, as intake takes it: already of the right shape, not yet checked for its meaning."""
+"""A submission: everything that a caller asks of a picture, of the right shape, not yet checked for its meaning."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

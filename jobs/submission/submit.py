@@ -132,7 +132,10 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
 
 
 def plan(upload: Any, submission: Submission) -> Plan:
-    """What a submission would do and cost. Checks all that `submit` checks about picture and model, creates nothing."""
+    """Return what a submission would do and cost.
+
+    Checks all that `submit` checks about picture and model, creates nothing.
+    """
     with disk_that_may_be_full(), files.staged(upload) as staged:
         model = _usable(submission)
         picture = _examine(staged, _name_of(upload), submission, model)
@@ -160,7 +163,7 @@ def _examine(staged: Staged, name: str, submission: Submission, model: Model) ->
 
 
 def _without_result(pictures: Iterable[_Picture], submission: Submission, model: Model) -> int:
-    """How many of them no stored result answers: these need a worker, and a place in the queue.
+    """Count the pictures that no stored result answers: these need a worker, and a place in the queue.
 
     A result that is cleaned up in this moment makes one wait after all; nothing is lost by that.
     """
@@ -232,7 +235,7 @@ def _create(
 
 
 def _first(submission: Submission, fingerprint: str, kind: type[_Created]) -> _Created:
-    """What the faster of two simultaneous calls with one key created."""
+    """Return what the first call with this Idempotency-Key created: it committed while this one was under way."""
     first = idempotency.first_call(submission, fingerprint)
     if not isinstance(first, kind):
         raise IdempotencyInProgress("the first call with this Idempotency-Key was undone meanwhile; try again")

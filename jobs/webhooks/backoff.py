@@ -1,4 +1,4 @@
-"""When a message is tried again: the schedule that Standard Webhooks recommends, over three days."""
+"""Schedule of a message's tries, as Standard Webhooks recommends it: over three days."""
 
 import random
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Whose secret signs a message, and its Standard Webhooks headers."""
+"""Signatures: the secret that signs a message, and its Standard Webhooks headers."""
 
 import base64
 import hashlib

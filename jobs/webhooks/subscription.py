@@ -1,4 +1,4 @@
-"""What a caller may subscribe to, checked at submission."""
+"""Subscriptions to webhooks, checked at submission."""
 
 from collections.abc import Sequence
 

@@ -24,7 +24,7 @@ ANSWER_BYTES = 1000  # read of an answer, for the log; the rest is not read
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a try went. ``status`` None: no answer came, and ``error`` says why."""
+    """The end of one try. ``status`` None: no answer came, and ``error`` says why."""
 
     seconds: float
     status: int | None = None

@@ -1,4 +1,4 @@
-"""What a worker process computes with: one pool of networks, made after the fork, kept for the process's life.
+"""A worker's runtime: one pool of networks, made after the fork, kept for the process's life.
 
 Importing this imports torch: only workers and commands that compute do so.
 """

@@ -25,7 +25,7 @@ MAX_PAUSE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Source:
-    """Where a file can be had. ``label`` names it in messages."""
+    """An address at which a file can be had. ``label`` names it in messages."""
 
     label: str
     url: str
@@ -38,7 +38,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a download may take. Tries count per source, and a try that brought new bytes does not count."""
+    """The limits of a download. Tries count per source, and a try that brought new bytes does not count."""
 
     total_seconds: float
     stall_seconds: float
@@ -49,7 +49,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Fetched:
-    """How a download went. ``notes`` say which sources failed before ``source`` succeeded, and why."""
+    """A finished download. ``notes`` say which sources failed before ``source`` succeeded, and why."""
 
     source: Source
     received_bytes: int

@@ -24,7 +24,7 @@ _places = threading.BoundedSemaphore(MOST_WAITING)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far the asked models are, each in one of the three, in the order asked."""
+    """The models that were asked for, each in one of three lists, in the order asked."""
 
     downloaded: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ def order(names: Sequence[str], provider: str = "") -> None:
 
 
 def outcome(names: Sequence[str]) -> Outcome:
-    """How the asked models stand now. One query."""
+    """Return how the models that were asked for stand now. One query."""
     rows = {model.name: model for model in Model.objects.filter(name__in=names)}
     result = Outcome()
     for name in names:

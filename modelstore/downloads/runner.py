@@ -106,7 +106,7 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
 
 
 def sources_of(model: Model) -> list[Source]:
-    """Where the file can be had: the wanted provider's sources first, then the others'."""
+    """Return the file's sources: the wanted provider's first, then the others'."""
     bases = {Provider.GITHUB: settings.MODEL_GITHUB_URL, Provider.HUGGINGFACE: settings.MODEL_HUGGINGFACE_URL}
     wanted = model.provider or DEFAULT_PROVIDER
     pairs = sorted(model.sources, key=lambda pair: pair[0] != wanted)  # stable: the order within a provider stays

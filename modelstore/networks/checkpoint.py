@@ -35,7 +35,7 @@ _PICKLE_MAGIC = b"\x80"
 
 
 def inspect(path: Path) -> NetworkSpec:
-    """What network a file holds, after every check that `load` makes.
+    """Return the network that a file holds, after every check that `load` makes.
 
     :raises NetworkError: one of its children, with a message that names the fault.
     """

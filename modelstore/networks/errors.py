@@ -1,4 +1,4 @@
-"""What can be wrong with a weights file. Importing this never imports torch."""
+"""Errors of weights files. Importing this never imports torch."""
 
 
 class NetworkError(Exception):

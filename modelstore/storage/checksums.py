@@ -31,7 +31,7 @@ def digest_of(path: Path) -> str:
 
 
 def may_be_genuine(path: Path, size_bytes: int, sha256: str) -> bool:
-    """Whether nothing speaks against the file: for who will hash the bytes that he loads. Seldom reads it.
+    """Return whether nothing speaks against the file. Seldom reads it: for callers that hash the bytes which they load.
 
     A file that this process has read is read again when it changed since; another need only have the size.
     """
@@ -46,7 +46,7 @@ def may_be_genuine(path: Path, size_bytes: int, sha256: str) -> bool:
 
 
 def is_genuine(path: Path, size_bytes: int, sha256: str, *, reread: bool = False) -> bool:
-    """Whether the file is there with these bytes.
+    """Return whether the file is there with these bytes.
 
     :param reread: read it even when it looks untouched since the last time: finds a disk that rots.
     """

@@ -1,4 +1,4 @@
-"""What lies in the models directory, from the disk."""
+"""The contents of the models directory, read from the disk."""
 
 import shutil
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where files of models live. File names come from the catalogue, from row ids and from digests, never from callers."""
+"""Paths of models' files. File names come from the catalogue, from row ids and from digests, never from callers."""
 
 from pathlib import Path
 

@@ -62,7 +62,7 @@ def require_usable(name: str, denoise_strength: float | None = None) -> Model:
 
 
 def count_usable() -> int:
-    """How many models can be used now: what readiness asks. A query, and a stat for each."""
+    """Return how many models can be used now, for the readiness probe. A query, and a stat for each."""
     return sum(is_available(model) for model in Model.objects.filter(state=State.READY))
 
 

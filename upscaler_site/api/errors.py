@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """How one type of exception is answered. ``detail`` None shows the exception's own message."""
+    """The answer to one type of exception. ``detail`` None shows the exception's own message."""
 
     status: int
     code: str = ""  # "": the exception's own

@@ -1,4 +1,4 @@
-"""What goes in and out of every API view: JSON with its sharp edges taken off."""
+"""Parsers and renderers of every API view: JSON with its sharp edges taken off."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

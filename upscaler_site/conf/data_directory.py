@@ -60,7 +60,7 @@ def _reason(path: Path, error: OSError) -> str:
 
 
 def named(error: OSError, place: Path) -> str:
-    """What to say of an error of the system: in terms of the variable where it concerns ``place``, the directory."""
+    """Return a system error in words: in terms of the variable where it concerns ``place``, the directory."""
     if isinstance(error.filename, str):
         concerned = Path(error.filename).is_relative_to(place)
     else:

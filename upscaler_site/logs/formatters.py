@@ -1,4 +1,4 @@
-"""How an event becomes a line: our messages are words and ``key=value`` pairs, which JSON gives keys of their own.
+"""Formatters of log lines. Our messages are words and ``key=value`` pairs, which JSON gives keys of their own.
 
 ``job completed job=6f0c… worker=gpu@a seconds=1.204`` is one line of text for people, and for a log store
 ``{"event": "job completed", "job": "6f0c…", "worker": "gpu@a", "seconds": 1.204, …}``.

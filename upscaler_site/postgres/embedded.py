@@ -111,7 +111,7 @@ class EmbeddedPostgres:
             _lock_within(guard, GUARD_SECONDS)
 
     def _is_last(self, users: IO[str]) -> bool:
-        """Whether nobody uses the server any more; ``users`` is then locked, so that nobody begins to.
+        """Return whether nobody uses the server any more; ``users`` is then locked, so that nobody begins to.
 
         The guard may have been quicker: while it stops the server nobody can get any lock, and it is waited for. A
         shared lock that can be had tells of other users, or of one that asks just this: hence several looks.
@@ -157,12 +157,12 @@ class EmbeddedPostgres:
 
 
 def is_wanted() -> bool:
-    """Whether the operator named no database, so that the embedded one is to be used."""
+    """Return whether the operator named no database, so that the embedded one is to be used."""
     return not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE"))
 
 
 def exists_in(data_dir: Path) -> bool:
-    """Whether the service has ever run with its embedded database in ``data_dir``."""
+    """Return whether the service has ever run with its embedded database in ``data_dir``."""
     return (Places(data_dir.resolve() / "postgres").data / "PG_VERSION").exists()
 
 

@@ -107,7 +107,7 @@ def postmaster(data: Path) -> int | None:
 
 
 def runs(pid: int) -> bool:
-    """Whether the process is there and no zombie, which nobody may reap where this container has no init."""
+    """Return whether the process is there and no zombie, which nobody may reap where this container has no init."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -47,7 +47,7 @@ class EmbeddedPostgresError(Exception):
 
 @dataclass(frozen=True)
 class Places:
-    """Where the server of one data directory keeps its things."""
+    """The files and directories of the server of one data directory."""
 
     root: Path
 
@@ -158,11 +158,11 @@ class Cluster:
             raise EmbeddedPostgresError(f"{error}\nThe end of {log}:\n{tail}") from error
 
     def runs(self) -> bool:
-        """Whether the server's first process lives, be it ever so busy or frozen."""
+        """Return whether the server's first process lives, be it ever so busy or frozen."""
         return guard.postmaster(self.places.data) is not None
 
     def answers(self) -> bool:
-        """Whether the server takes connections: the pid file alone proves nothing after a crash of the machine."""
+        """Return whether the server takes connections: after a crash of the machine the pid file proves nothing."""
         try:
             psycopg.connect(self.url("postgres"), connect_timeout=10).close()
         except psycopg.OperationalError:
@@ -177,7 +177,7 @@ class Cluster:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
     def stop_command(self) -> list[str]:
-        """What stops the server, less its last word, the mode."""
+        """Return the command that stops the server, less its last word, the mode."""
         return [str(self.programs / "pg_ctl"), "-D", str(self.places.data), "-w", "-t", "10", "stop", "-m"]
 
     def _socket_directory(self) -> Path:
@@ -194,7 +194,7 @@ class Cluster:
         return short
 
     def url(self, database: str = DATABASE) -> str:
-        """How to connect, as libpq and Django understand it."""
+        """Return the address of the database, as libpq and Django understand it."""
         return f"postgresql://postgres@/{database}?host={quote(str(self._socket_directory()), safe='')}"
 
     def _run(self, program: str, *arguments: str, cwd: Path) -> None:

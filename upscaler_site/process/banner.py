@@ -1,4 +1,4 @@
-"""What `make run` says once the service answers."""
+"""The lines that `make run` prints once the service answers."""
 
 import http
 import http.client

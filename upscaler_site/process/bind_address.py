@@ -1,4 +1,4 @@
-"""Where the web server listens, whether it can, and under which address users reach it."""
+"""The address on which the web server listens, whether it can, and the one under which users reach it."""
 
 import errno
 import re

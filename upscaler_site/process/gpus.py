@@ -1,4 +1,4 @@
-"""Which GPUs the inference processes of this host get."""
+"""GPUs of this host, shared out among its inference processes."""
 
 import os
 

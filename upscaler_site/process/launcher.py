@@ -110,7 +110,7 @@ def say(text: str) -> None:
 
 
 def _is_ancestor(process: psutil.Process) -> bool:
-    """Whether ``process`` is one that started this one, such as a wrapper around the interpreter."""
+    """Return whether ``process`` is one that started this one, such as a wrapper around the interpreter."""
     return process.pid in {ancestor.pid for ancestor in psutil.Process().parents()}
 
 

@@ -1,4 +1,4 @@
-"""What runs when the service runs, and the supervisor's configuration for it."""
+"""Programs of the running service, and the supervisor's configuration for them."""
 
 import os
 import sys

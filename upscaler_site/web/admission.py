@@ -1,4 +1,4 @@
-"""What is refused by a request's header alone, before a byte of its body is read, and how long the body may be."""
+"""Admission of a request by its header alone, before a byte of its body is read; and the limit of that body."""
 
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
@@ -70,7 +70,7 @@ def _limit(method: str, path: str, headers: dict[bytes, bytes]) -> tuple[int, Ex
 
 
 def _has_credentials(headers: dict[bytes, bytes]) -> bool:
-    """Whether the header brings anything that might admit its caller; what it is worth is found out later."""
+    """Return whether the header brings anything that might admit its caller; what it is worth is found out later."""
     return b"authorization" in headers or b"x-api-key" in headers or _has_session(headers)
 
 

@@ -1,4 +1,4 @@
-"""What the web server itself refuses, before Django looks at a request. errors.py knows the statuses.
+"""Refusals of the web server itself, before Django looks at a request. errors.py knows the statuses.
 
 The refusal travels to Django in the environ (api/middleware.py answers it there), so that it is counted, logged and
 given the headers that every answer has.

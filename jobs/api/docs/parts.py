@@ -1,4 +1,4 @@
-"""What the descriptions are put together from.
+"""Pieces of which the API's descriptions are put together.
 
 ``x-errors`` names error codes, which upscaler_site/api/schema.py spells out.
 """

@@ -1,1 +1,1 @@
-"""What goes into and comes out of the jobs' endpoints: shapes only; meaning is checked by the domain."""
+"""Serializers of the jobs' endpoints: shapes only; meaning is checked by the domain."""

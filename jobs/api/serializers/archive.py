@@ -10,7 +10,7 @@ MAX_JOBS = 200
 
 
 class ArchiveQuerySerializer(serializers.Serializer[dict[str, Any]]):
-    """Which jobs."""
+    """The choice of jobs for an archive."""
 
     ids = serializers.CharField(
         max_length=37 * MAX_JOBS, help_text=f"Job ids, separated by commas; at most {MAX_JOBS}."

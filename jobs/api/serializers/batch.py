@@ -57,11 +57,11 @@ class BatchAcceptedSerializer(serializers.Serializer[Batch]):
         return f"Batch processing started for {len(self._ids)} images{refused}"
 
     def get_status_url(self, batch: Batch) -> str:
-        """Where the batch is."""
+        """Return the batch's address."""
         return reverse("batch", args=[batch.id])
 
     def get_results_url(self, batch: Batch) -> str:
-        """Where its results are, as one ZIP file."""
+        """Return the address of its results, as one ZIP file."""
         return reverse("batch-results", args=[batch.id])
 
 
@@ -94,9 +94,9 @@ class BatchSerializer(serializers.Serializer[BatchState]):
         return [str(job.id) for job in state.jobs]
 
     def get_status_url(self, state: BatchState) -> str:
-        """Where this object is."""
+        """Return this object's address."""
         return reverse("batch", args=[state.batch.id])
 
     def get_results_url(self, state: BatchState) -> str:
-        """Where the results are, as one ZIP file."""
+        """Return the address of the results, as one ZIP file."""
         return reverse("batch-results", args=[state.batch.id])

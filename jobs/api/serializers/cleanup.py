@@ -12,7 +12,7 @@ from jobs.api.serializers.submission import merged
 
 
 class CleanupQuerySerializer(serializers.Serializer[dict[str, Any]]):
-    """What to remove."""
+    """The bounds of a clean-up."""
 
     hours = WholeNumber(
         min_value=0,
@@ -25,7 +25,7 @@ class CleanupQuerySerializer(serializers.Serializer[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class CleanupQuery:
-    """What to remove."""
+    """The bounds of a clean-up."""
 
     hours: int
     dry_run: bool
@@ -40,7 +40,7 @@ class CleanupQuery:
 
 
 class CleanupReportSerializer(serializers.Serializer[Any]):
-    """What was removed."""
+    """The counts of a clean-up."""
 
     success = serializers.BooleanField(help_text="False: some files could not be deleted; everything else was done.")
     cleaned_jobs = serializers.IntegerField()

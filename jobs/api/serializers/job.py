@@ -13,7 +13,7 @@ from jobs.submission.dry_run import Plan
 
 
 class ProgressSerializer(serializers.Serializer[dict[str, Any]]):
-    """How far the running attempt is."""
+    """The progress of the running attempt."""
 
     tiles_done = serializers.IntegerField(help_text="Tiles that are finished.")
     tiles_total = serializers.IntegerField(
@@ -84,19 +84,19 @@ class JobSerializer(serializers.Serializer[Job]):
         return Priority(job.priority).name.lower()
 
     def get_status_url(self, job: Job) -> str:
-        """Where this object is."""
+        """Return this object's address."""
         return reverse("job", args=[job.id])
 
     def get_result_url(self, job: Job) -> str:
-        """Where the result is, or will be."""
+        """Return the address where the result is, or will be."""
         return reverse("job-result", args=[job.id])
 
     def get_preview_url(self, job: Job) -> str:
-        """Where a small rendition of the result is, or will be."""
+        """Return the address where a small rendition of the result is, or will be."""
         return reverse("job-preview", args=[job.id])
 
     def get_events_url(self, job: Job) -> str:
-        """Where the job's event stream is."""
+        """Return the address of the job's event stream."""
         return reverse("job-events", args=[job.id])
 
 

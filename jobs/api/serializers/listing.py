@@ -45,7 +45,7 @@ class ListQuerySerializer(serializers.Serializer[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class ListQuery:
-    """What a caller wants to see."""
+    """The filters and the page that a caller asks for."""
 
     filters: Filters
     limit: int

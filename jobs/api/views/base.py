@@ -1,4 +1,4 @@
-"""What the jobs' views share."""
+"""Shared pieces of the jobs' views."""
 
 import re
 import uuid

@@ -51,7 +51,7 @@ class JobViewSet(ApiViewSet):
 
     @property
     def staff_permission(self) -> str | None:
-        """What a staff member's session needs, as in the admin; deleting a live job is its cancelling."""
+        """The permission that a staff session needs, as in the admin; deleting a live job is its cancelling."""
         deeds = {"cancel": "jobs.operate_job", "retry": "jobs.operate_job", "destroy": "jobs.delete_job"}
         return deeds.get(self.action or "")
 

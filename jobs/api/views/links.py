@@ -29,7 +29,7 @@ ADDRESSES = {
 
 
 class LinksQuerySerializer(serializers.Serializer[dict[str, Any]]):
-    """How long the links are good."""
+    """The time for which links are good."""
 
     seconds = WholeNumber(
         min_value=1,
@@ -40,11 +40,11 @@ class LinksQuerySerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class ArchiveLinksQuerySerializer(LinksQuerySerializer, ArchiveQuerySerializer):
-    """Which jobs, and how long the link is good."""
+    """The choice of jobs, and the time for which the link is good."""
 
 
 class ExpirySerializer(serializers.Serializer[Any]):
-    """What every answer begins with."""
+    """The beginning of every answer with links."""
 
     expires_at = serializers.DateTimeField(
         allow_null=True,

@@ -1,4 +1,4 @@
-"""What a job's end, or its not having ended yet, looks like as an answer."""
+"""Responses of a job that has ended, and of one that has not ended yet."""
 
 import math
 from typing import Any

@@ -32,7 +32,7 @@ DEFAULT_NAME = "{stem}_{model}_x{scale}"
 
 @dataclass
 class Tally:
-    """What became of the pictures."""
+    """The pictures of a run, counted by what became of them."""
 
     done: int = 0
     kept: int = 0  # the result was there already
@@ -121,7 +121,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _is_file(self, options: dict[str, Any]) -> bool:
-        """Whether -o names a file; it does for a single picture and a name with a picture's suffix."""
+        """Return whether -o names a file; it does for a single picture and a name with a picture's suffix."""
         target: Path = options["output"]
         single = len(options["inputs"]) == 1 and not options["inputs"][0].is_dir()
         if (
@@ -193,7 +193,7 @@ class _Run:
         )
 
     def plan(self, item: inputs.Item) -> tuple[Header, Path]:
-        """What the picture is and where its result goes, before any pixel is decoded; every limit is checked."""
+        """Find out what the picture is and where its result goes, and check every limit, before a pixel is decoded."""
         header = probe.probe(item.source, self.limits)
         passes = plan_passes(header.width, header.height, self.scale, self.asked.outscale)
         probe.check_output(header, passes.scale, self.limits)

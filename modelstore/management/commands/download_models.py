@@ -62,7 +62,7 @@ class Command(BaseCommand):
         return weights.is_available(Model.objects.get(name=name))
 
     def _bring(self, name: str, provider: str) -> bool:
-        """Whether the model is here at the end."""
+        """Download one model; return whether it is here at the end."""
         model = Model.objects.get(name=name)
         if model.state == State.READY and not weights.is_available(model):
             weights.report_damage(model)
@@ -100,7 +100,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _quiet_log(verbosity: int) -> Iterator[None]:
-    """What the log would say, the command says itself, once and in order; ``-v 2`` shows the log's lines as well."""
+    """Silence the log, since the command says the same itself, once and in order; ``-v 2`` shows both."""
     log = logging.getLogger("modelstore")
     before = log.level
     if verbosity < 2:

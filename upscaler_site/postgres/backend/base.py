@@ -156,7 +156,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return super().get_new_connection(conn_params)
 
     def is_usable(self) -> bool:
-        """Whether an idle connection still answers, and soon: a frozen server is to be told from a slow statement."""
+        """Return whether an idle connection answers soon: a frozen server is to be told from a slow statement."""
         if self.connection is None:
             return False
         self.connection.stops_statements = False  # nothing to stop, and the time is for a new connection
