@@ -193,7 +193,7 @@ class ModelsInfoViewSet(ViewSet):
         )
 
 
-def _shape(result: requests.Outcome) -> dict[str, Any]:
+def _shape(result: requests.DownloadsState) -> dict[str, Any]:
     message = f"Downloaded {len(result.downloaded)} model(s)"
     if result.downloading:
         message += f", {len(result.downloading)} still downloading"
@@ -208,7 +208,7 @@ def _shape(result: requests.Outcome) -> dict[str, Any]:
     }
 
 
-def _headers(result: requests.Outcome, applied: str) -> dict[str, str]:
+def _headers(result: requests.DownloadsState, applied: str) -> dict[str, str]:
     headers = {"Vary": "Prefer"} | ({"Preference-Applied": applied} if applied else {})
     if result.downloading:
         one = len(result.downloading) == 1

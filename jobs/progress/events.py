@@ -19,7 +19,7 @@ _STARTED, _PROGRESS, _QUEUED, _ENDED = 1, 2, 3, 4
 
 @total_ordering
 @dataclass(frozen=True)
-class Place:
+class Position:
     """The point in a job's life at which an event stands.
 
     ``queued_at`` (microseconds) grows with every retry and ``attempt`` with every claim. Being handed back to the queue
@@ -31,7 +31,7 @@ class Place:
     stage: int
     tiles: int
 
-    def __lt__(self, other: "Place") -> bool:
+    def __lt__(self, other: "Position") -> bool:
         mine = (self.queued_at, self.attempt, self.stage, self.tiles)
         return mine < (other.queued_at, other.attempt, other.stage, other.tiles)
 
@@ -39,7 +39,7 @@ class Place:
         return f"{self.queued_at:x}-{self.attempt}-{self.stage}-{self.tiles}"
 
     @classmethod
-    def parse(cls, text: str) -> "Place | None":
+    def parse(cls, text: str) -> "Position | None":
         """Read an id back; None for what we never gave out."""
         parts = text.strip().split("-")
         if len(text) > 80 or len(parts) != 4 or not all(part.isalnum() and part.isascii() for part in parts):
@@ -51,10 +51,10 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Event:
+class JobEvent:
     """One event: ``name`` is the event's type, ``then`` what was different in the job at that moment."""
 
-    place: Place
+    place: Position
     name: str
     then: dict[str, Any]
 
@@ -64,28 +64,28 @@ class Event:
         return self.place.stage == _ENDED
 
 
-def events_of(job: Job) -> list[Event]:
+def events_of(job: Job) -> list[JobEvent]:
     """Return the events of the job's life since it was last queued, as the row tells them, oldest first."""
     at = int(job.queued_at.timestamp() * 1_000_000)
     now = job.attempts
     blank = dict.fromkeys(_SET_LATER) | {"progress": {"tiles_done": 0, "tiles_total": None, "fraction": None}}
     if job.status == Status.QUEUED:
-        return [Event(Place(at, now, _QUEUED, 0), "queued", {})]
-    events = [Event(Place(at, 0, _QUEUED, 0), "queued", {**blank, "status": "queued"})]
+        return [JobEvent(Position(at, now, _QUEUED, 0), "queued", {})]
+    events = [JobEvent(Position(at, 0, _QUEUED, 0), "queued", {**blank, "status": "queued"})]
     if job.started_at is not None and now > 0:
         then = {**blank, "status": "processing", "started_at": _iso(job.started_at)}
-        events.append(Event(Place(at, now, _STARTED, 0), "processing", then))
+        events.append(JobEvent(Position(at, now, _STARTED, 0), "processing", then))
         if job.tiles_total:
             progress = {"tiles_done": job.tiles_done, "tiles_total": job.tiles_total,
                         "fraction": job.tiles_done / job.tiles_total}  # fmt: skip
             ended = {**then, "progress": progress} if job.status in TERMINAL else {}
-            events.append(Event(Place(at, now, _PROGRESS, job.tiles_done), "progress", ended))
+            events.append(JobEvent(Position(at, now, _PROGRESS, job.tiles_done), "progress", ended))
     if job.status in TERMINAL:
-        events.append(Event(Place(at, now, _ENDED, 0), job.status, {}))
+        events.append(JobEvent(Position(at, now, _ENDED, 0), job.status, {}))
     return events
 
 
-def news(job: Job, seen: Place | None) -> list[Event]:
+def news(job: Job, seen: Position | None) -> list[JobEvent]:
     """The events after ``seen`` (None: all). Never hides the present, also where a place was given back."""
     events = events_of(job)
     if seen is None:

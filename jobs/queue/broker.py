@@ -109,13 +109,13 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         """No ticket is ever locked for longer than its claim."""
         return 0
 
-    def _begin(self, shared: shared_state.Cluster) -> None:
+    def _begin(self, shared: shared_state.SharedState) -> None:
         """First call in a pusher process, which may be the successor of one that was killed with a ticket in hand."""
         self._pid = os.getpid()
         self._listener = Listener(CHANNEL)
         shared.memory.handed = shared.picked
 
-    def _sweep(self, shared: shared_state.Cluster) -> None:
+    def _sweep(self, shared: shared_state.SharedState) -> None:
         """Sweep when it is due; and at once when a worker of ours is gone, which may have died with a job in hand."""
         before, self._alive = self._alive, shared.alive_pids
         if before - self._alive:
@@ -123,7 +123,7 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         else:
             sweeper.sweep_if_due()
 
-    def _dequeue(self, shared: shared_state.Cluster) -> list[tuple[int, str]] | None:
+    def _dequeue(self, shared: shared_state.SharedState) -> list[tuple[int, str]] | None:
         assert self._listener is not None
         if shared.memory.stop != shared_state.RUNNING:
             time.sleep(0.05)

@@ -10,7 +10,7 @@ from contextlib import suppress
 VARIABLE = "UPSCALER_HEARTBEAT_FD"
 
 
-class Heartbeat:
+class Keepalive:
     """The main process's end. Silent where no launcher listens."""
 
     def __init__(self) -> None:

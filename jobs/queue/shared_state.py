@@ -54,7 +54,7 @@ class _Memory(ctypes.Structure):
     ]
 
 
-class Cluster:
+class SharedState:
     """The shared state. Made in the main process; forked children find it in ``current()``."""
 
     def __init__(self, name: str, workers: int) -> None:
@@ -152,18 +152,18 @@ class Cluster:
         return [int(slot.pid) for slot in self.memory.slots if slot.pid and 0 < slot.limit < now and is_alive(slot.pid)]
 
 
-_current: Cluster | None = None
+_current: SharedState | None = None
 _slot: _Slot | None = None
 
 
-def create(name: str, workers: int) -> Cluster:
+def create(name: str, workers: int) -> SharedState:
     """Make the shared state; in the main process, before anything is forked."""
     global _current  # noqa: PLW0603 - one cluster per process tree
-    _current = Cluster(name, workers)
+    _current = SharedState(name, workers)
     return _current
 
 
-def current() -> Cluster | None:
+def current() -> SharedState | None:
     """The cluster that this process belongs to; None outside of one."""
     return _current
 

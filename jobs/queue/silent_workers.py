@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from jobs.queue.shared_state import Cluster
+from jobs.queue.shared_state import SharedState
 
 #: Ticks after its killing at which a worker should be gone: 10 s. One that is not waits inside the kernel.
 _UNKILLABLE_TICKS = 20
@@ -24,13 +24,13 @@ class _Seen:
     ticks: int = 0
 
 
-class Watchdog:
+class SilentWorkers:
     """Belongs to a cluster's main process; `kill_silent` is called once per tick.
 
     Ticks, not seconds: a main process that slept, as on a laptop whose lid was closed, did not watch meanwhile.
     """
 
-    def __init__(self, shared: Cluster, seconds: float, tick_seconds: float) -> None:
+    def __init__(self, shared: SharedState, seconds: float, tick_seconds: float) -> None:
         """A worker may be silent for so many ``seconds``: as long as its job's lease."""
         self._shared = shared
         self._seconds = seconds

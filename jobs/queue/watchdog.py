@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, field
 
 from jobs.queue import shared_state
-from jobs.queue.shared_state import Cluster
+from jobs.queue.shared_state import SharedState
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +23,10 @@ _END_TICKS = 10  # a stopping cluster whose workers are gone for 5 s
 
 
 @dataclass
-class Guard:
+class Watchdog:
     """Looks at the shared numbers once per tick; ``look`` says what is wrong, or nothing."""
 
-    shared: Cluster
+    shared: SharedState
     _waiting_for: tuple[int, int] = (0, 0)
     _waiting_ticks: int = 0
     _beat: int = 0
@@ -89,7 +89,7 @@ class Guard:
         return "nobody collects the workers' results" if lag - self._lag >= _UNCOLLECTED else None
 
 
-def ask_to_stop(shared: Cluster, now: float, grace: float) -> None:
+def ask_to_stop(shared: SharedState, now: float, grace: float) -> None:
     """First signal: jobs may run for ``grace`` seconds more. Second signal: they are handed back now."""
     if shared.memory.stop == shared_state.RUNNING:
         shared.memory.stop_at = now + grace

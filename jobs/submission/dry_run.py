@@ -15,7 +15,7 @@ from modelstore.networks.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
-class Plan:
+class DryRunReport:
     """The answer to a dry run. None stands for what this installation cannot know yet."""
 
     format: str
@@ -32,7 +32,7 @@ class Plan:
     jobs_ahead: int  # waiting now
 
 
-def make_plan(header: Header, model: Model, options: JobOptions) -> Plan:
+def report_of(header: Header, model: Model, options: JobOptions) -> DryRunReport:
     """The plan for one picture."""
     passes = plan_passes(header.width, header.height, model.scale, options.outscale)
     spec = spec_of(model)
@@ -53,7 +53,7 @@ def make_plan(header: Header, model: Model, options: JobOptions) -> Plan:
         item_bytes=ITEM_BYTES[options.precision or worker.precision or "fp32"],
     )
     speed = throughput.measured(model.name)
-    return Plan(
+    return DryRunReport(
         format=header.format,
         width=header.width,
         height=header.height,

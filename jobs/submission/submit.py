@@ -32,7 +32,7 @@ from jobs.states import Priority, Status
 from jobs.storage import file_names, files
 from jobs.storage.files import Staged
 from jobs.submission import admission, idempotency, result_reuse
-from jobs.submission.dry_run import Plan, make_plan
+from jobs.submission.dry_run import DryRunReport, report_of
 from jobs.submission.request import Submission
 from jobs.submission.rollback import disk_that_may_be_full, transaction_with_files
 from modelstore.models import Model
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 _Created = TypeVar("_Created", Job, Batch)
 
-__all__ = ["Plan", "Submission", "plan", "submit", "submit_batch"]
+__all__ = ["DryRunReport", "Submission", "plan", "submit", "submit_batch"]
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
     return batch
 
 
-def plan(upload: Any, submission: Submission) -> Plan:
+def plan(upload: Any, submission: Submission) -> DryRunReport:
     """Return what a submission would do and cost.
 
     Checks all that `submit` checks about picture and model, creates nothing.
@@ -139,7 +139,7 @@ def plan(upload: Any, submission: Submission) -> Plan:
     with disk_that_may_be_full(), files.staged(upload) as staged:
         model = _usable(submission)
         picture = _examine(staged, _name_of(upload), submission, model)
-        return make_plan(picture.header, model, submission.options)
+        return report_of(picture.header, model, submission.options)
 
 
 def _usable(submission: Submission) -> Model:

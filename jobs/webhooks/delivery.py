@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from jobs.models.webhook import DeliveryState, WebhookAttempt, WebhookMessage
 from jobs.queue import dispatch
 from jobs.webhooks.backoff import TRIES, wait_after
-from jobs.webhooks.transport import Outcome, send
+from jobs.webhooks.transport import DeliveryResult, send
 
 AT_ONCE = 16  # exchanges under way in one run
 PER_HOST = 4  # of them to one receiver, so that a stalling one leaves room for the others
@@ -48,7 +48,7 @@ def deliver_due() -> int:
 def _run(deadline: float) -> int:
     tries = 0
     lease = timedelta(seconds=settings.WEBHOOK_TIMEOUT_SECONDS) + LEASE_MARGIN
-    under_way: dict[Future[Outcome], WebhookMessage] = {}
+    under_way: dict[Future[DeliveryResult], WebhookMessage] = {}
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook") as threads:
         while True:
             while len(under_way) < AT_ONCE and time.monotonic() < deadline:
@@ -68,7 +68,7 @@ def _run(deadline: float) -> int:
                 _record_guarded(under_way.pop(future), future.result())
 
 
-def _record_guarded(message: WebhookMessage, outcome: Outcome) -> None:
+def _record_guarded(message: WebhookMessage, outcome: DeliveryResult) -> None:
     """Record, or leave the message to its lease: the outcomes of the others are recorded whatever this one is like."""
     try:
         record(message, outcome)
@@ -76,7 +76,7 @@ def _record_guarded(message: WebhookMessage, outcome: Outcome) -> None:
         log.exception("webhook outcome is lost message=%s event=%s try=%d", message.id, message.event, message.tries)
 
 
-def record(message: WebhookMessage, outcome: Outcome) -> None:
+def record(message: WebhookMessage, outcome: DeliveryResult) -> None:
     """Log the try and move the message on: delivered, gone, tried again later, or given up."""
     with transaction.atomic():
         WebhookAttempt.objects.create(
@@ -94,7 +94,7 @@ def record(message: WebhookMessage, outcome: Outcome) -> None:
     )  # fmt: skip
 
 
-def _move(message: WebhookMessage, outcome: Outcome) -> str:
+def _move(message: WebhookMessage, outcome: DeliveryResult) -> str:
     """Record where the message goes; a claim that was lost to another run changes nothing."""
     messages = WebhookMessage.objects
     if outcome.delivered:

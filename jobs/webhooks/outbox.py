@@ -13,16 +13,16 @@ from jobs.models.webhook import DeliveryState, WebhookMessage
 from jobs.queue import dispatch
 from jobs.safe_http import host_of
 from jobs.states import LIVE, TERMINAL, Status
-from jobs.webhooks.payloads import DEFAULT_EVENTS, Event, batch_body, job_body
+from jobs.webhooks.payloads import DEFAULT_EVENTS, WebhookEvent, batch_body, job_body
 
 if TYPE_CHECKING:
     from jobs.models.job import Job
 
 _EVENT_OF = {
-    Status.PROCESSING: Event.STARTED,
-    Status.COMPLETED: Event.COMPLETED,
-    Status.FAILED: Event.FAILED,
-    Status.CANCELLED: Event.CANCELLED,
+    Status.PROCESSING: WebhookEvent.STARTED,
+    Status.COMPLETED: WebhookEvent.COMPLETED,
+    Status.FAILED: WebhookEvent.FAILED,
+    Status.CANCELLED: WebhookEvent.CANCELLED,
 }
 
 
@@ -41,19 +41,24 @@ def enqueue(job: "Job", may_end_batch: bool = True) -> None:
         if _wants(job, event):
             at = job.finished_at if job.status in TERMINAL else job.started_at
             _write(job, event, job_body(event, job, at or timezone.now()))
-        if may_end_batch and job.batch_id is not None and job.status in TERMINAL and _wants(job, Event.BATCH_COMPLETED):
+        if (
+            may_end_batch
+            and job.batch_id is not None
+            and job.status in TERMINAL
+            and _wants(job, WebhookEvent.BATCH_COMPLETED)
+        ):
             _batch_ended(job, job.batch_id)
 
 
 def enqueue_progress(job: "Job", tiles_before: int) -> None:
     """Write job.progress when ``job.tiles_done`` passed a quarter that ``tiles_before`` had not; not at the end."""
-    if not job.webhook_url or not job.tiles_total or not _wants(job, Event.PROGRESS):
+    if not job.webhook_url or not job.tiles_total or not _wants(job, WebhookEvent.PROGRESS):
         return
     if 4 * tiles_before // job.tiles_total < 4 * job.tiles_done // job.tiles_total < 4:
-        _write(job, Event.PROGRESS, job_body(Event.PROGRESS, job, timezone.now()))
+        _write(job, WebhookEvent.PROGRESS, job_body(WebhookEvent.PROGRESS, job, timezone.now()))
 
 
-def _wants(job: "Job", event: Event) -> bool:
+def _wants(job: "Job", event: WebhookEvent) -> bool:
     return event in (job.webhook_events or DEFAULT_EVENTS)
 
 
@@ -67,10 +72,10 @@ def _batch_ended(job: "Job", batch_id: UUID) -> None:
     counts = dict(batch.jobs.order_by().values_list("status").annotate(Count("pk")))
     if not any(counts.get(status) for status in LIVE):
         at = job.finished_at or timezone.now()
-        _write(job, Event.BATCH_COMPLETED, batch_body(batch, {str(s): n for s, n in counts.items()}, at))
+        _write(job, WebhookEvent.BATCH_COMPLETED, batch_body(batch, {str(s): n for s, n in counts.items()}, at))
 
 
-def _write(job: "Job", event: Event, body: str) -> None:
+def _write(job: "Job", event: WebhookEvent, body: str) -> None:
     """Write the message; already ended when the receiver said 410 after this job named it.
 
     A job submitted later names the address anew, so it is tried again.

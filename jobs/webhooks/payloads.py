@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAX_ERROR_CHARACTERS = 2000  # keeps every body far below the 20 kB that Standard Webhooks allows
 
 
-class Event(models.TextChoices):
+class WebhookEvent(models.TextChoices):
     """The event types; the values are the API's words."""
 
     STARTED = "job.started", "A worker took the job"
@@ -26,10 +26,10 @@ class Event(models.TextChoices):
 
 
 #: What a webhook_url without webhook_events gets: one message per end. The others are sent to who asks for them.
-DEFAULT_EVENTS = (Event.COMPLETED, Event.FAILED, Event.CANCELLED, Event.BATCH_COMPLETED)
+DEFAULT_EVENTS = (WebhookEvent.COMPLETED, WebhookEvent.FAILED, WebhookEvent.CANCELLED, WebhookEvent.BATCH_COMPLETED)
 
 
-def job_body(event: Event, job: "Job", at: datetime) -> str:
+def job_body(event: WebhookEvent, job: "Job", at: datetime) -> str:
     """The JSON text of a job's event: what the job's own page in the API says, with links instead of bytes."""
     data: dict[str, Any] = {
         "job_id": str(job.id),
@@ -50,7 +50,7 @@ def job_body(event: Event, job: "Job", at: datetime) -> str:
         "bytes": job.result_bytes,
         "sha256": job.result_sha256 or None,
         "status_url": _link(f"jobs/{job.id}"),
-        "result_url": _link(f"jobs/{job.id}/result") if event == Event.COMPLETED else None,
+        "result_url": _link(f"jobs/{job.id}/result") if event == WebhookEvent.COMPLETED else None,
     }
     return _body(event, at, data)
 
@@ -66,10 +66,10 @@ def batch_body(batch: "Batch", counts: dict[str, int], at: datetime) -> str:
         "counts": counts,
         "status_url": _link(f"batches/{batch.id}"),
     }
-    return _body(Event.BATCH_COMPLETED, at, data)
+    return _body(WebhookEvent.BATCH_COMPLETED, at, data)
 
 
-def _body(event: Event, at: datetime, data: dict[str, Any]) -> str:
+def _body(event: WebhookEvent, at: datetime, data: dict[str, Any]) -> str:
     return json.dumps({"type": str(event), "timestamp": _iso(at), "data": data}, separators=(",", ":"))
 
 

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from jobs import safe_http
 from jobs.errors import TargetRefused, WebhookRefused
-from jobs.webhooks.payloads import Event
+from jobs.webhooks.payloads import WebhookEvent
 
 
 def accept(url: str, events: Sequence[str]) -> tuple[str, list[str]]:
@@ -19,7 +19,7 @@ def accept(url: str, events: Sequence[str]) -> tuple[str, list[str]]:
         if events:
             raise WebhookRefused("webhook_events needs a webhook_url")
         return "", []
-    known = {str(event) for event in Event}
+    known = {str(event) for event in WebhookEvent}
     unknown = [event for event in events if event not in known]
     if unknown:
         raise WebhookRefused(f"unknown webhook event: {unknown[0][:50]}; known are {', '.join(sorted(known))}")

@@ -23,7 +23,7 @@ ANSWER_BYTES = 1000  # read of an answer, for the log; the rest is not read
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DeliveryResult:
     """The end of one try. ``status`` None: no answer came, and ``error`` says why."""
 
     seconds: float
@@ -43,7 +43,7 @@ class Outcome:
         return self.status == 410
 
 
-def send(message: "WebhookMessage") -> Outcome:
+def send(message: "WebhookMessage") -> DeliveryResult:
     """Post the signed message; every outcome is a value. Takes WEBHOOK_TIMEOUT_SECONDS at most."""
     started = time.monotonic()
     try:
@@ -57,10 +57,10 @@ def send(message: "WebhookMessage") -> Outcome:
     except Exception as failure:  # a thread's edge: the run must learn how every try ended
         log.exception("webhook cannot be sent message=%s", message.id)
         error = f"{type(failure).__name__}: {failure}"
-    return Outcome(time.monotonic() - started, error=error[:300])
+    return DeliveryResult(time.monotonic() - started, error=error[:300])
 
 
-def _exchange(message: "WebhookMessage", started: float) -> Outcome:
+def _exchange(message: "WebhookMessage", started: float) -> DeliveryResult:
     headers = {
         "content-type": "application/json",
         "user-agent": f"upscaler/{settings.UPSCALER_VERSION}",
@@ -80,7 +80,7 @@ def _exchange(message: "WebhookMessage", started: float) -> Outcome:
             (value.decode("latin-1") for name, value in answer.headers if name.lower() == b"retry-after"), None
         )
         text = _beginning(answer)
-        return Outcome(time.monotonic() - started, answer.status, text, retry_after)
+        return DeliveryResult(time.monotonic() - started, answer.status, text, retry_after)
 
 
 def _beginning(answer: httpcore.Response) -> str:

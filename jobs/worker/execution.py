@@ -27,7 +27,7 @@ from jobs.storage import file_names, files
 from jobs.worker import registration, runtime
 from jobs.worker.claim import Claim
 from jobs.worker.db_retry import retried
-from jobs.worker.heartbeat import Pulse, Reason
+from jobs.worker.heartbeat import Heartbeat, Reason
 from jobs.worker.previews import add_preview
 from modelstore.errors import ModelNotReady, ModelStoreError
 from modelstore.storage.weights import LocalWeights, weights_for
@@ -81,12 +81,12 @@ def _attempt(job: Job) -> bool:
     claim = Claim(job)
     started = time.perf_counter()
     outcome, usable, result = "failed", True, None
-    with Pulse(job, before_exit=lambda: _delete_files(claim)) as pulse:
+    with Heartbeat(job, before_exit=lambda: _delete_files(claim)) as heartbeat:
         try:
-            finished, result = _compute(job, pulse)
+            finished, result = _compute(job, heartbeat)
             outcome = "completed" if claim.succeed(finished) else "lost"
         except Cancelled:
-            outcome = _interrupted(claim, pulse)
+            outcome = _interrupted(claim, heartbeat)
         except PrecisionUnavailable as error:
             outcome = _left_to_another(claim, str(error), error.code)
         except EngineError as error:
@@ -118,7 +118,7 @@ def _attempt(job: Job) -> bool:
     return usable
 
 
-def _compute(job: Job, pulse: Pulse) -> tuple[Finished, Picture]:
+def _compute(job: Job, heartbeat: Heartbeat) -> tuple[Finished, Picture]:
     options = job.job_options
     limits = engine_limits()
     seconds: dict[str, float] = {}
@@ -130,18 +130,18 @@ def _compute(job: Job, pulse: Pulse) -> tuple[Finished, Picture]:
     except FileNotFoundError as error:
         raise EngineError("the uploaded picture is no longer there") from error
     seconds["decode"] = time.perf_counter() - at
-    pulse.check()
+    heartbeat.check()
 
     asked = UpscaleOptions(options.outscale, options.tile_size, options.tile_pad, _known(options.precision))
-    result, report = runtime.upscale(picture, local, asked, pulse.on_tile)
+    result, report = runtime.upscale(picture, local, asked, heartbeat.on_tile)
     registration.mine().used(local.name, len(runtime.upscaler().pool))
     del picture
-    pulse.check()
+    heartbeat.check()
 
     at = time.perf_counter()
     stored = _store(job, result, _provenance(report))
     seconds["encode"] = time.perf_counter() - at
-    pulse.check()
+    heartbeat.check()
     report = replace(report, seconds={**report.seconds, **seconds})
     accounted = asdict(report) | {"seconds": dict(report.seconds)}
     return replace(stored, tiles_done=report.tiles, tiles_total=report.tiles, report=accounted), result
@@ -202,10 +202,10 @@ def _store(job: Job, result: Picture, provenance: str) -> Finished:
     )
 
 
-def _interrupted(claim: Claim, pulse: Pulse) -> str:
-    if pulse.reason is Reason.CANCELLED:
+def _interrupted(claim: Claim, heartbeat: Heartbeat) -> str:
+    if heartbeat.reason is Reason.CANCELLED:
         return "cancelled" if claim.give_up() else "lost"
-    return pulse.reason.name.lower() if pulse.reason else "lost"
+    return heartbeat.reason.name.lower() if heartbeat.reason else "lost"
 
 
 def _failed(claim: Claim, error: str, code: str, *, retry: bool = False) -> str:

@@ -43,7 +43,7 @@ class Reason(enum.Enum):
     STOPPING = "the cluster stops"
 
 
-class Pulse:
+class Heartbeat:
     """Use as a context manager around the work on a claimed job; ``on_tile`` is the engine's callback."""
 
     def __init__(self, job: Job, *, before_exit: Callable[[], None] = lambda: None) -> None:
@@ -54,7 +54,7 @@ class Pulse:
         self._tiles: tuple[int, int | None] = (0, None)
         self._left = threading.Event()
         self._limit = time.monotonic() + hard_limit(job).total_seconds()
-        self._thread = threading.Thread(target=self._run, name=f"pulse-{job.id}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"heartbeat-{job.id}", daemon=True)
 
     def __enter__(self) -> Self:
         # For the call of C that holds Python's lock for ever: then this process's own watch cannot run either.

@@ -27,7 +27,7 @@ SAY_SECONDS = 5.0
 _MEMORABLE = 20  # names of models kept per worker
 
 
-class Presence:
+class Registration:
     """The row of this process. Attributes are set by the worker's main thread and written by the thread."""
 
     def __init__(self, cluster: str) -> None:
@@ -47,7 +47,7 @@ class Presence:
     def start(self) -> None:
         """Write the row now and go on doing so."""
         self.say()
-        threading.Thread(target=self._run, name="presence", daemon=True).start()
+        threading.Thread(target=self._run, name="registration", daemon=True).start()
 
     def used(self, model: str, room: int) -> None:
         """The model's network is loaded and was used last; at most ``room`` are held."""
@@ -121,19 +121,19 @@ class Presence:
         return memory.total, memory.total - memory.available, self.place.free_bytes()
 
 
-_presence: Presence | None = None
+_registration: Registration | None = None
 
 
-def begin(cluster: str) -> Presence:
-    """Make this process's presence; once, after the fork."""
-    global _presence  # noqa: PLW0603 - one per process
-    _presence = Presence(cluster)
-    return _presence
+def begin(cluster: str) -> Registration:
+    """Make this process's registration; once, after the fork."""
+    global _registration  # noqa: PLW0603 - one per process
+    _registration = Registration(cluster)
+    return _registration
 
 
-def mine() -> Presence:
-    """The presence of this process; a silent one where no worker was started (commands, tests)."""
-    global _presence  # noqa: PLW0603 - as above
-    if _presence is None or _presence.id.split(":")[-1].split("-")[0] != str(os.getpid()):
-        _presence = Presence("none")
-    return _presence
+def mine() -> Registration:
+    """The registration of this process; a silent one where no worker was started (commands, tests)."""
+    global _registration  # noqa: PLW0603 - as above
+    if _registration is None or _registration.id.split(":")[-1].split("-")[0] != str(os.getpid()):
+        _registration = Registration("none")
+    return _registration

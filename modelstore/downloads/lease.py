@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 BEAT_SECONDS = 1.0
 
 
-class Keeper:
+class LeaseKeeper:
     """A context in which a claim is kept. ``lost`` is set when it went to somebody else or was cancelled."""
 
     def __init__(self, claim: Model) -> None:

@@ -23,7 +23,7 @@ _places = threading.BoundedSemaphore(MOST_WAITING)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DownloadsState:
     """The models that were asked for, each in one of three lists, in the order asked."""
 
     downloaded: list[str] = field(default_factory=list)
@@ -51,10 +51,10 @@ def order(names: Sequence[str], provider: str = "") -> None:
                 dispatch.ring()
 
 
-def outcome(names: Sequence[str]) -> Outcome:
+def outcome(names: Sequence[str]) -> DownloadsState:
     """Return how the models that were asked for stand now. One query."""
     rows = {model.name: model for model in Model.objects.filter(name__in=names)}
-    result = Outcome()
+    result = DownloadsState()
     for name in names:
         model = rows.get(name)
         if model is None:
@@ -70,7 +70,7 @@ def outcome(names: Sequence[str]) -> Outcome:
     return result
 
 
-def wait_for(names: Sequence[str], seconds: float) -> Outcome:
+def wait_for(names: Sequence[str], seconds: float) -> DownloadsState:
     """Wait until none of the models is on its way any more, at most ``seconds``; not at all beyond MOST_WAITING calls.
 
     No transaction may be open: whoever waits holds no connection of the database.

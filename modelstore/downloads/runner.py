@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from modelstore import dispatch
 from modelstore.catalog import DEFAULT_PROVIDER, Provider
 from modelstore.downloads.download import Bounds, Source, fetch
-from modelstore.downloads.lease import Keeper
+from modelstore.downloads.lease import LeaseKeeper
 from modelstore.errors import OFFLINE_ADVICE, DownloadFailed, DownloadStopped, ImportRefused
 from modelstore.imports import importing, quarantine
 from modelstore.models import Model
@@ -81,7 +81,7 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
     logger.info("model begins model=%s worker=%s attempt=%d", model.name, model.worker, model.attempts)
     _at_work = model
     try:
-        with Keeper(model) as keeper:
+        with LeaseKeeper(model) as keeper:
             if model.origin == Origin.IMPORTED:
                 importing.accept_upload(model, keeper.confirm)
             else:
@@ -117,7 +117,7 @@ def _label(provider: str, path: str) -> str:
     return provider if provider == Provider.GITHUB else f"{provider} {path.split('/resolve/', 1)[0]}"
 
 
-def _download(model: Model, keeper: Keeper, on_progress: Callable[[int], None] | None) -> None:
+def _download(model: Model, keeper: LeaseKeeper, on_progress: Callable[[int], None] | None) -> None:
     destination = stored_file(model)
     if checksums.is_genuine(destination, model.size_bytes, model.sha256):
         _finish(model, keeper, source="found in the models directory", notes="")
@@ -150,7 +150,7 @@ def _download(model: Model, keeper: Keeper, on_progress: Callable[[int], None] |
     _finish(model, keeper, source=fetched.source.url, notes="; ".join([*filter(None, [notes]), *fetched.notes]))
 
 
-def _finish(model: Model, keeper: Keeper, *, source: str, notes: str) -> None:
+def _finish(model: Model, keeper: LeaseKeeper, *, source: str, notes: str) -> None:
     keeper.progress(model.size_bytes)
     if not Model.objects.mark_ready(model, source=source[:500], notes=notes, received_bytes=model.size_bytes):
         # Cancelled in the last moment. The file is genuine, but nobody wants it: the disk is freed, unless a successor

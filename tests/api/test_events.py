@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.models import Job
-from jobs.progress.events import Place, events_of, news
+from jobs.progress.events import Position, events_of, news
 from tests.api.conftest import is_error, picture
 from tests.tiny_models import TINY_MODEL
 
@@ -75,13 +75,13 @@ def test_there_is_no_stream_of_an_unknown_job(api: httpx.Client) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "1-2-3", "1-2-3-4-5", "zz-1-1-1", "1--1-1", "9" * 200])
 def test_ids_that_we_never_gave_out(text: str) -> None:
-    assert Place.parse(text) is None
+    assert Position.parse(text) is None
 
 
 @given(st.integers(0, 2**60), st.integers(0, 1000), st.integers(1, 4), st.integers(0, 10**6))
 def test_ids_are_read_back(queued_at: int, attempt: int, stage: int, tiles: int) -> None:
-    place = Place(queued_at, attempt, stage, tiles)
-    assert Place.parse(str(place)) == place
+    place = Position(queued_at, attempt, stage, tiles)
+    assert Position.parse(str(place)) == place
 
 
 def a_job(status: str, attempts: int, tiles: int = 0, minutes: int = 0) -> Job:

@@ -6,13 +6,13 @@ import signal
 import pytest
 
 from jobs.queue import shared_state, watchdog
-from jobs.queue.shared_state import Cluster
-from jobs.queue.watchdog import Guard
+from jobs.queue.shared_state import SharedState
+from jobs.queue.watchdog import Watchdog
 
 
 def test_a_cluster_at_rest_or_at_work_is_left_alone() -> None:
-    shared = Cluster("gpu", 1)
-    guard = Guard(shared)
+    shared = SharedState("gpu", 1)
+    guard = Watchdog(shared)
     slot = shared.take_slot()
     slot.busy = 0
     for _ in range(500):
@@ -25,8 +25,8 @@ def test_a_cluster_at_rest_or_at_work_is_left_alone() -> None:
 
 
 def test_a_task_that_nobody_reads_for_ten_seconds_ends_it() -> None:
-    shared = Cluster("gpu", 1)
-    guard = Guard(shared)
+    shared = SharedState("gpu", 1)
+    guard = Watchdog(shared)
     shared.memory.handed = 1
     looks = []
     for _ in range(22):
@@ -37,15 +37,15 @@ def test_a_task_that_nobody_reads_for_ten_seconds_ends_it() -> None:
 
 
 def test_a_silent_pusher_ends_it() -> None:
-    guard = Guard(Cluster("gpu", 1))
+    guard = Watchdog(SharedState("gpu", 1))
     looks = [guard.look() for _ in range(121)]
     assert looks[118] is None
     assert looks[120] == "the pusher is stuck"
 
 
 def test_results_that_nobody_collects_end_it_but_those_that_died_with_a_process_do_not() -> None:
-    shared = Cluster("gpu", 1)
-    guard, slot = Guard(shared), shared.take_slot()
+    shared = SharedState("gpu", 1)
+    guard, slot = Watchdog(shared), shared.take_slot()
     for _ in range(100):
         shared.memory.beat += 1
         slot.done += 2
@@ -59,7 +59,7 @@ def test_results_that_nobody_collects_end_it_but_those_that_died_with_a_process_
 
 
 def test_a_dead_workers_slot_is_taken_over() -> None:
-    shared = Cluster("gpu", 1)
+    shared = SharedState("gpu", 1)
     pid = os.fork()
     if pid == 0:
         slot = shared.take_slot()
@@ -75,7 +75,7 @@ def test_a_dead_workers_slot_is_taken_over() -> None:
     assert shared.memory.slots[1].pid == 0
 
 
-def _child(shared: Cluster, *, busy: bool) -> int:
+def _child(shared: SharedState, *, busy: bool) -> int:
     """A process that has taken a slot and waits; its pid."""
     ready, tell = os.pipe()
     pid = os.fork()
@@ -89,8 +89,8 @@ def _child(shared: Cluster, *, busy: bool) -> int:
 
 @pytest.mark.parametrize("other_works", [False, True])
 def test_an_idle_workers_death_ends_it_unless_another_works(other_works: bool) -> None:
-    shared = Cluster("gpu", 2)
-    guard = Guard(shared)
+    shared = SharedState("gpu", 2)
+    guard = Watchdog(shared)
     idle, other = _child(shared, busy=False), _child(shared, busy=other_works)
     try:
         assert guard.look() is None
@@ -103,8 +103,8 @@ def test_an_idle_workers_death_ends_it_unless_another_works(other_works: bool) -
 
 
 def test_a_busy_workers_death_is_its_sentinels_business() -> None:
-    shared = Cluster("gpu", 1)
-    guard = Guard(shared)
+    shared = SharedState("gpu", 1)
+    guard = Watchdog(shared)
     busy = _child(shared, busy=True)
     assert guard.look() is None
     os.kill(busy, signal.SIGKILL)
@@ -113,8 +113,8 @@ def test_a_busy_workers_death_is_its_sentinels_business() -> None:
 
 
 def test_a_sentinel_that_does_not_see_a_dead_worker_ends_it() -> None:
-    shared = Cluster("gpu", 1)
-    guard = Guard(shared)
+    shared = SharedState("gpu", 1)
+    guard = Watchdog(shared)
     busy = _child(shared, busy=True)
     os.kill(busy, signal.SIGKILL)
     os.waitid(os.P_PID, busy, os.WEXITED | os.WNOWAIT)  # dead, and not taken note of
@@ -128,7 +128,7 @@ def test_a_sentinel_that_does_not_see_a_dead_worker_ends_it() -> None:
 
 
 def test_the_second_request_to_stop_means_now() -> None:
-    shared = Cluster("gpu", 1)
+    shared = SharedState("gpu", 1)
     watchdog.ask_to_stop(shared, 100.0, 10.0)
     assert (shared.memory.stop, shared.memory.stop_at) == (shared_state.STOPPING, 110.0)
     watchdog.ask_to_stop(shared, 101.0, 10.0)

@@ -11,8 +11,8 @@ import pytest
 
 from jobs.models import Job
 from jobs.queue import shared_state
-from jobs.queue.shared_state import Cluster
-from jobs.queue.silent_workers import Watchdog
+from jobs.queue.shared_state import SharedState
+from jobs.queue.silent_workers import SilentWorkers
 from jobs.states import Status
 from tests.eventually import eventually
 from tests.frozen import frozen
@@ -26,9 +26,9 @@ Submit = Callable[..., Job]
 
 
 @pytest.fixture
-def worker() -> Iterator[tuple[Cluster, int]]:
+def worker() -> Iterator[tuple[SharedState, int]]:
     """A process that has a slot and beats in it."""
-    shared = Cluster("gpu", 1)
+    shared = SharedState("gpu", 1)
     ready, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -41,16 +41,16 @@ def worker() -> Iterator[tuple[Cluster, int]]:
     os.waitpid(pid, 0)
 
 
-def next_beat(shared: Cluster, pid: int) -> bool:
+def next_beat(shared: SharedState, pid: int) -> bool:
     before = shared.beats().get(pid, 0)
     return bool(eventually(lambda: shared.beats().get(pid, 0) > before))
 
 
 def test_a_worker_that_beats_lives_and_one_that_is_frozen_is_killed_when_its_ticks_are_over(
-    worker: tuple[Cluster, int],
+    worker: tuple[SharedState, int],
 ) -> None:
     shared, pid = worker
-    watchdog = Watchdog(shared, seconds=5, tick_seconds=0.5)
+    watchdog = SilentWorkers(shared, seconds=5, tick_seconds=0.5)
     for _ in range(12):
         next_beat(shared, pid)
         assert list(watchdog.kill_silent()) == []
@@ -63,10 +63,10 @@ def test_a_worker_that_beats_lives_and_one_that_is_frozen_is_killed_when_its_tic
     assert list(watchdog.kill_silent()) == []
 
 
-def test_a_main_process_that_slept_does_not_take_its_own_sleep_for_the_workers(worker: tuple[Cluster, int]) -> None:
+def test_a_main_process_that_slept_does_not_take_its_own_sleep_for_the_workers(worker: tuple[SharedState, int]) -> None:
     """A laptop whose lid was closed: both slept, and the first tick afterwards is one tick."""
     shared, pid = worker
-    watchdog = Watchdog(shared, seconds=1, tick_seconds=0.5)
+    watchdog = SilentWorkers(shared, seconds=1, tick_seconds=0.5)
     next_beat(shared, pid)
     list(watchdog.kill_silent())
     os.kill(pid, signal.SIGSTOP)
@@ -78,18 +78,18 @@ def test_a_main_process_that_slept_does_not_take_its_own_sleep_for_the_workers(w
 
 
 def test_a_worker_that_starts_is_not_watched_yet() -> None:
-    shared = Cluster("gpu", 1)
+    shared = SharedState("gpu", 1)
     shared.take_slot()
-    watchdog = Watchdog(shared, seconds=0.5, tick_seconds=0.5)
+    watchdog = SilentWorkers(shared, seconds=0.5, tick_seconds=0.5)
     assert [list(watchdog.kill_silent()) for _ in range(50)] == [[]] * 50
 
 
 def test_a_worker_that_cannot_be_killed_is_told_of_once(
-    worker: tuple[Cluster, int], monkeypatch: pytest.MonkeyPatch
+    worker: tuple[SharedState, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one that waits inside the kernel: no signal reaches it."""
     shared, pid = worker
-    watchdog = Watchdog(shared, seconds=5, tick_seconds=0.5)
+    watchdog = SilentWorkers(shared, seconds=5, tick_seconds=0.5)
     next_beat(shared, pid)
     os.kill(pid, signal.SIGSTOP)
     os.waitid(os.P_PID, pid, os.WSTOPPED)

@@ -251,7 +251,7 @@ def test_only_so_many_calls_wait_for_a_download_and_none_holds_a_connection(offi
     official.on_github(lies.gated(500, gate))
     requests.order([official.name])
     worker = in_thread(runner.run_waiting)
-    answers: list[requests.Outcome] = []
+    answers: list[requests.DownloadsState] = []
     calls: list[threading.Thread] = []
     try:
         eventually(lambda: official.row.state == State.DOWNLOADING)

@@ -12,7 +12,7 @@ import pytest
 from tests.eventually import eventually
 from tests.setup.embedded import HOLD, holder, processes_of, select_one
 from upscaler_site.postgres.embedded import EmbeddedPostgres
-from upscaler_site.postgres.server import EmbeddedPostgresError, Places
+from upscaler_site.postgres.server import EmbeddedPostgresError, ServerPaths
 
 
 def test_the_only_user_starts_it_and_leaves_nothing_running(data_dir: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_killed_server_recovers_on_the_next_start(data_dir: Path) -> None:
         for process in processes_of(data_dir):
             process.kill()
         eventually(lambda: not processes_of(data_dir))
-    assert (Places(data_dir / "postgres").data / "postmaster.pid").exists()
+    assert (ServerPaths(data_dir / "postgres").data / "postmaster.pid").exists()
     with EmbeddedPostgres(data_dir) as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT number FROM survivor").fetchone() == (1,)
 
@@ -95,7 +95,7 @@ def test_many_first_users_at_once_share_one_server(data_dir: Path) -> None:
 
 def test_nobody_else_can_reach_its_socket(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir):
-        socket = Places(data_dir / "postgres").data / ".s.PGSQL.5432"
+        socket = ServerPaths(data_dir / "postgres").data / ".s.PGSQL.5432"
         if socket.exists():
             assert socket.stat().st_mode & 0o077 == 0
             assert socket.parent.stat().st_mode & 0o077 == 0
@@ -109,7 +109,7 @@ def test_a_long_path_works_too(tmp_path: Path) -> None:
 
 
 def test_data_of_another_version_is_refused_with_its_name(data_dir: Path) -> None:
-    places = Places(data_dir / "postgres")
+    places = ServerPaths(data_dir / "postgres")
     places.data.mkdir(parents=True)
     (places.data / "PG_VERSION").write_text("12\n")
     with pytest.raises(EmbeddedPostgresError, match="made by Postgres 12"):

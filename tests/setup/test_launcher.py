@@ -124,10 +124,10 @@ def test_the_next_launcher_clears_what_a_killed_one_left(family: Family) -> None
 #: Beats five times a second; its child does nothing.
 BEATING = """
 import os, sys, time
-from jobs.queue.keepalive import Heartbeat
+from jobs.queue.keepalive import Keepalive
 if os.fork() == 0:
     time.sleep(600)
-heart = Heartbeat()
+heart = Keepalive()
 open(sys.argv[1], "a").write("UP\\n")
 while True:
     heart.beat()

@@ -317,13 +317,13 @@ def test_a_message_whose_process_died_is_delivered_when_its_lease_is_over(
 def test_a_run_that_lost_its_lease_changes_nothing_but_the_log(
     receiver: Receiver, tell: Callable[..., WebhookMessage]
 ) -> None:
-    from jobs.webhooks.transport import Outcome
+    from jobs.webhooks.transport import DeliveryResult
 
     message = tell(receiver.url())
     stale = WebhookMessage.objects.claim(lease=timedelta(seconds=-1), per_host=4)
     deliver_due()
     assert stale is not None
-    delivery.record(stale, Outcome(seconds=1, status=500))
+    delivery.record(stale, DeliveryResult(seconds=1, status=500))
     message.refresh_from_db()
     assert message.state == DeliveryState.DELIVERED
     assert message.attempts.count() == 2

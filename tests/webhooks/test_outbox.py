@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 from jobs.models import ApiKey, Batch, Job, WebhookMessage
 from jobs.models.results import Finished
 from jobs.states import Status
-from jobs.webhooks.payloads import Event
+from jobs.webhooks.payloads import WebhookEvent
 from tests.eventually import eventually
 
 RESULT = Finished(
@@ -87,7 +87,7 @@ def test_only_the_events_asked_for_are_written(make_job: Callable[..., Job]) -> 
 
 @pytest.mark.django_db
 def test_progress_is_told_once_per_quarter_and_only_when_asked_for(make_job: Callable[..., Job]) -> None:
-    make_job(webhook_url=URL, webhook_events=[str(Event.PROGRESS)])
+    make_job(webhook_url=URL, webhook_events=[str(WebhookEvent.PROGRESS)])
     job = Job.objects.claim("test")
     assert job is not None
     told = []

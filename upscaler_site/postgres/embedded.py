@@ -21,7 +21,7 @@ from typing import IO
 
 from upscaler_site.conf import data_directory
 from upscaler_site.postgres import guard as postgres_guard
-from upscaler_site.postgres.server import Cluster, EmbeddedPostgresError, Places
+from upscaler_site.postgres.server import Cluster, EmbeddedPostgresError, ServerPaths
 
 GUARD_SECONDS = 25
 LOOKS = 3
@@ -32,7 +32,7 @@ class EmbeddedPostgres:
 
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         """``settings`` are server parameters; they count when this user is the one that starts the server."""
-        self.cluster = Cluster(Places(data_dir.resolve() / "postgres"), settings or {})
+        self.cluster = Cluster(ServerPaths(data_dir.resolve() / "postgres"), settings or {})
         self._users: IO[str] | None = None
         self._owner = 0
         self._guard: subprocess.Popen[bytes] | None = None
@@ -163,7 +163,7 @@ def is_wanted() -> bool:
 
 def exists_in(data_dir: Path) -> bool:
     """Return whether the service has ever run with its embedded database in ``data_dir``."""
-    return (Places(data_dir.resolve() / "postgres").data / "PG_VERSION").exists()
+    return (ServerPaths(data_dir.resolve() / "postgres").data / "PG_VERSION").exists()
 
 
 def _lock_within(file: IO[str], seconds: float) -> None:

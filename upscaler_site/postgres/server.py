@@ -46,7 +46,7 @@ class EmbeddedPostgresError(Exception):
 
 
 @dataclass(frozen=True)
-class Places:
+class ServerPaths:
     """The files and directories of the server of one data directory."""
 
     root: Path
@@ -69,7 +69,7 @@ class Places:
 class Cluster:
     """One PostgreSQL cluster on the disk. Its caller sees to it that no two processes make or start it at once."""
 
-    def __init__(self, places: Places, settings: Mapping[str, str]) -> None:
+    def __init__(self, places: ServerPaths, settings: Mapping[str, str]) -> None:
         """``settings`` are server parameters beside the defaults."""
         self.places = places
         self.settings = {**DEFAULT_SETTINGS, **settings}

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from jobs.api.serializers.fields import TextOrNull
 from jobs.models import Job
 from jobs.states import Priority, Status
-from jobs.submission.dry_run import Plan
+from jobs.submission.dry_run import DryRunReport
 
 
 class ProgressSerializer(serializers.Serializer[dict[str, Any]]):
@@ -127,7 +127,7 @@ class AcceptedSerializer(serializers.Serializer[Job]):
     get_events_url = JobSerializer.get_events_url
 
 
-class PlanSerializer(serializers.Serializer[Plan]):
+class PlanSerializer(serializers.Serializer[DryRunReport]):
     """The answer to a dry run: nothing was created. null stands for what this installation cannot know yet."""
 
     dry_run = serializers.SerializerMethodField()
@@ -146,6 +146,6 @@ class PlanSerializer(serializers.Serializer[Plan]):
     )
     jobs_ahead = serializers.IntegerField(help_text="Jobs that wait now.")
 
-    def get_dry_run(self, _plan: Plan) -> bool:
+    def get_dry_run(self, _plan: DryRunReport) -> bool:
         """Always true."""
         return True

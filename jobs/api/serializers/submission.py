@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from jobs.api.serializers.fields import FiniteNumber, Switch, WholeNumber
 from jobs.options import JobOptions
-from jobs.webhooks.payloads import Event
+from jobs.webhooks.payloads import WebhookEvent
 
 FORMATS = {"png": "png", "jpeg": "jpeg", "jpg": "jpeg", "webp": "webp", "avif": "avif", "tiff": "tiff", "tif": "tiff"}
 MIN_TILE, MAX_TILE = 32, 2048
@@ -28,7 +28,7 @@ class TileSize(WholeNumber):
         return value
 
 
-@extend_schema_field({"type": "array", "items": {"type": "string", "enum": [str(event) for event in Event]}})
+@extend_schema_field({"type": "array", "items": {"type": "string", "enum": [str(event) for event in WebhookEvent]}})
 class EventList(serializers.Field[Any, Any, Any, Any]):
     """Webhook events: a list, or one text with commas between them. Which events there are, jobs.webhooks knows."""
 

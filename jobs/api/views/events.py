@@ -17,7 +17,7 @@ from jobs.api.views import responses
 from jobs.api.views.base import ApiViewSet, find_job
 from jobs.errors import WaitersExceeded
 from jobs.models import Job
-from jobs.progress.events import Event, Place, news
+from jobs.progress.events import JobEvent, Position, news
 from jobs.progress.hub import Subscription, hub
 from jobs.states import TERMINAL
 
@@ -38,7 +38,7 @@ class EventViewSet(ApiViewSet):
     def stream(self, request: Request, job_id: str) -> HttpResponseBase:
         """Tell what happens to the job until it ends; ``Last-Event-ID`` continues where a broken stream stopped."""
         job = find_job(request, job_id)
-        seen = Place.parse(request.headers.get("Last-Event-ID", ""))
+        seen = Position.parse(request.headers.get("Last-Event-ID", ""))
         fresh = news(job, seen)
         if job.status in TERMINAL and not fresh:
             return HttpResponse(status=204)  # tells an EventSource, which reconnects after every end, that this was all
@@ -54,7 +54,7 @@ class EventStream:
     Streams may take half of the room, so that they never keep those out who wait for a picture. Raises WaitersExceeded.
     """
 
-    def __init__(self, job_id: UUID, seen: Place | None) -> None:
+    def __init__(self, job_id: UUID, seen: Position | None) -> None:
         global _open_streams  # noqa: PLW0603 - one counter for all threads of the process
         self.job_id = job_id
         self.seen = seen
@@ -115,6 +115,6 @@ def _leave() -> None:
         _open_streams -= 1
 
 
-def _written(job: Job, event: Event) -> bytes:
+def _written(job: Job, event: JobEvent) -> bytes:
     data = json.dumps({**responses.detail(job), **event.then}, separators=(",", ":"), default=str)
     return f"id: {event.place}\nevent: {event.name}\ndata: {data}\n\n".encode()

@@ -12,12 +12,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django_q.cluster import Cluster as DjangoQCluster
 from django_q.conf import Conf
 
-from jobs.queue import dispatch, shared_state
-from jobs.queue import watchdog as guarding
-from jobs.queue.keepalive import Heartbeat
+from jobs.queue import dispatch, shared_state, watchdog
+from jobs.queue.keepalive import Keepalive
 from jobs.queue.pooler import warn_of_pooler
 from jobs.queue.schema_ready import wait_for_migrations
-from jobs.queue.silent_workers import Watchdog
+from jobs.queue.silent_workers import SilentWorkers
 
 #: From the moment at which jobs are handed back to the end of a cluster that does not end by itself.
 _HAND_BACK_SECONDS = 2.5
@@ -40,36 +39,36 @@ class Command(BaseCommand):
             sys.exit(130)
         shared = shared_state.create(Conf.CLUSTER_NAME, int(Conf.WORKERS))
         shared_state.let_children_die_with_us()
-        guard = guarding.Guard(shared)
-        heartbeat = Heartbeat()
-        watchdog = Watchdog(shared, settings.JOB_LEASE_SECONDS, guarding.TICK_SECONDS)
+        children = watchdog.Watchdog(shared)
+        keepalive = Keepalive()
+        silent_workers = SilentWorkers(shared, settings.JOB_LEASE_SECONDS, watchdog.TICK_SECONDS)
         q = DjangoQCluster()  # installs handlers of its own, which block inside the signal
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _on_signal)
         q.start()
         while q.sentinel.is_alive():
-            time.sleep(guarding.TICK_SECONDS)
-            heartbeat.beat()
+            time.sleep(watchdog.TICK_SECONDS)
+            keepalive.beat()
             for pid in shared.overdue(time.monotonic()):
                 self.stderr.write(f"worker {pid} hangs beyond its job's limit: it is killed")
                 os.kill(pid, signal.SIGKILL)
-            for killed in watchdog.kill_silent():
+            for killed in silent_workers.kill_silent():
                 self.stderr.write(killed)
             if shared.memory.stop == shared_state.RUNNING:
-                wrong = guard.look()
+                wrong = children.look()
                 if wrong:
                     self._end(q, f"{wrong}: the cluster {shared.name} ends, to be started anew", _EXIT_AGAIN)
                 continue
             q.stop_event.set()
             late = time.monotonic() > shared.memory.stop_at + _HAND_BACK_SECONDS
-            if late or guard.nobody_left():
+            if late or children.nobody_left():
                 self._end(q, f"the cluster {shared.name} stops without waiting any longer", 0)
         if shared.memory.stop == shared_state.RUNNING:
             self.stderr.write(f"cluster {shared.name}: the sentinel died")
             sys.exit(_EXIT_AGAIN)
 
     def _end(self, q: DjangoQCluster, message: str, code: int) -> None:
-        """End everything at once: the kernel kills the workers with the sentinel (cluster.let_children_die_with_us)."""
+        """End everything at once: the kernel kills the workers with their sentinel (shared_state.py)."""
         self.stderr.write(message)
         self.stderr.flush()
         os.kill(q.sentinel.pid, signal.SIGKILL)
@@ -81,4 +80,4 @@ def _on_signal(_number: int, _frame: FrameType | None) -> None:
     """Only notes what is wanted: a handler that waits, as django-q2's does, would be entered twice."""
     shared = shared_state.current()
     if shared is not None:
-        guarding.ask_to_stop(shared, time.monotonic(), settings.STOP_GRACE_SECONDS)
+        watchdog.ask_to_stop(shared, time.monotonic(), settings.STOP_GRACE_SECONDS)
