@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.tiny_models",
     "tests.service",
     "tests.chromium",
+    "tests.staff",
 ]  # in the order in which they import each other
 
 # An example that took 200 ms says that the machine is busy, and nothing about what it tests.

@@ -17,8 +17,8 @@ from jobs.engine.types import Picture, Runtime, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks.rrdbnet import RRDBNet
 from modelstore.networks.srvgg import SRVGGNetCompact
-from tests.engine.conftest import photo, picture, save_network, seeded
-from tests.engine.pretended_cuda import pretend
+from tests.jobs.engine.conftest import photo, picture, save_network, seeded
+from tests.jobs.engine.pretended_cuda import pretend
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 

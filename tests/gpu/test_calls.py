@@ -9,8 +9,8 @@ import torch
 from jobs.engine.backends import cuda as cuda_lane
 from jobs.engine.errors import Cancelled
 from jobs.engine.types import Frame, Picture, UpscaleOptions, Weights
-from tests.engine.conftest import difference, photo, picture
 from tests.gpu.conftest import CARD, SMALLER, cases, network_of, on_gpu, shot
+from tests.jobs.engine.conftest import difference, photo, picture
 
 FRAMES = 40 if CARD else 8
 TILES = UpscaleOptions(tile_size=64 // SMALLER)

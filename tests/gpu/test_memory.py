@@ -10,9 +10,9 @@ import torch
 from jobs.engine.errors import OutOfMemory
 from jobs.engine.types import UpscaleOptions, Weights
 from modelstore.networks.srvgg import SRVGGNetCompact
-from tests.engine.conftest import difference, photo, picture, save_network, seeded, upscaler
-from tests.engine.pretended_cuda import MEMORY
 from tests.gpu.conftest import CARD, SMALLER, cases, network_of, on_gpu, shot
+from tests.jobs.engine.conftest import difference, photo, picture, save_network, seeded, upscaler
+from tests.jobs.engine.pretended_cuda import MEMORY
 
 TOTAL = torch.cuda.get_device_properties(0).total_memory if CARD else MEMORY
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from jobs.engine.types import UpscaleOptions, Weights
-from tests.engine.conftest import difference, photo, picture, upscaler
 from tests.gpu.conftest import SMALLER, cases, on_gpu, shot
+from tests.jobs.engine.conftest import difference, photo, picture, upscaler
 
 NAMES = ["x4plus", "anime_6B", "x2plus", "animevideov3", "bundled"]
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from jobs.engine.types import UpscaleOptions, Weights
-from tests.engine.conftest import difference, photo, picture
 from tests.gpu.conftest import REPOSITORY, on_gpu
+from tests.jobs.engine.conftest import difference, photo, picture
 
 #: As the service does it: a parent that has imported everything and touched no device forks, and the child computes.
 FORKED = """
@@ -17,7 +17,7 @@ sys.path.insert(0, sys.argv[1])
 import torch
 from pathlib import Path
 from jobs.engine.types import UpscaleOptions, Weights
-from tests.engine.conftest import photo, picture
+from tests.jobs.engine.conftest import photo, picture
 from tests.gpu.conftest import on_gpu
 
 def work(path, answers):

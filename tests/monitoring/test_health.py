@@ -10,8 +10,8 @@ from pytest_django.fixtures import Settings
 
 from modelstore.models import Model
 from monitoring import health
+from tests.jobs import made
 from tests.jobs.conftest import write_model
-from tests.monitoring import made
 
 
 def ready(client: Client) -> tuple[int, dict[str, Any], dict[str, tuple[bool, str]]]:

@@ -13,7 +13,7 @@ from jobs.queue import periodic
 from jobs.states import Status
 from monitoring import ledger, stats
 from monitoring.models import ALL_TIME, JobEnd, JobFigure, SpanFigure
-from tests.monitoring import made
+from tests.jobs import made
 from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from pytest_django.fixtures import Settings
 
 from monitoring.buckets import BUCKETS
-from tests.monitoring import made
+from tests.jobs import made
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -1,0 +1,186 @@
+"""The page of one job: pictures side by side, facts, times, webhooks; pictures are for those who may see jobs."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from PIL import Image
+
+from jobs.admin import thumbnails
+from jobs.models import Job
+from jobs.storage import files
+from tests.jobs import made
+from tests.staff import Staff
+
+pytestmark = pytest.mark.django_db
+
+
+def address(job: Job, rest: str = "change/") -> str:
+    return f"/admin/jobs/job/{job.pk}/{rest}"
+
+
+def test_it_tells_everything_about_a_completed_job(staff: Staff, django_assert_max_num_queries: Any) -> None:
+    job = made.completed(files=True, webhook_url="https://example.org/hook", webhook_events=["job.completed"])
+    client = staff("Viewers")
+    with django_assert_max_num_queries(12):
+        page = client.get(address(job)).content.decode()
+    for fact in ("cat.png", "48×32 px PNG", "96×64 px PNG", "Test CPU", "fp32", "gpu@test:1-abc", "tiny-x2"):
+        assert fact in page
+    for span in ("queue", "decode", "load", "infer", "encode"):
+        assert f'class="span-{span}"' in page
+    assert "job.completed" in page
+    assert "https://example.org/hook" in page
+
+
+def test_spans_fill_the_bar(staff: Staff) -> None:
+    from jobs.admin.details import spans
+
+    found = spans(made.completed())
+    assert found[0].start == 0
+    assert 990 <= found[-1].start + found[-1].share <= 1010
+
+
+def test_a_failed_job_says_why_and_has_no_result(staff: Staff) -> None:
+    page = staff("Viewers").get(address(made.failed("out_of_memory"))).content.decode()
+    assert "it failed: out_of_memory" in page
+    assert "No result yet" in page
+
+
+def test_names_from_callers_are_escaped(staff: Staff) -> None:
+    job = made.queued(input_name="<script>alert(1)</script>.png", request_id='"><b>')
+    client = staff("Viewers")
+    pages = client.get(address(job)), client.get("/admin/jobs/job/")
+    assert b"&lt;script&gt;alert" in pages[0].content
+    assert str(job.pk).encode() in pages[1].content
+    for page in pages:
+        assert b"<script>alert" not in page.content
+        assert b'"><b>' not in page.content
+
+
+def test_no_page_needs_an_inline_script_or_style(staff: Staff) -> None:
+    job = made.completed()
+    client = staff("Managers")
+    for path in (address(job), address(job, "delete/"), "/admin/jobs/job/", "/admin/operations/", "/admin/"):
+        answer = client.get(path)
+        page = answer.content.decode()
+        assert answer.status_code == 200, path
+        assert " style=" not in page, path
+        assert "<style" not in page, path
+        assert "onclick=" not in page, path
+        assert "<script>" not in page, path
+
+
+@pytest.mark.parametrize("object_id", ["00000000-0000-0000-0000-000000000000", "no-uuid", "1"])
+def test_an_unknown_job_leads_back_with_a_message(staff: Staff, object_id: str) -> None:
+    assert staff("Viewers").get(f"/admin/jobs/job/{object_id}/change/").status_code == 302
+
+
+def picture(client: Client, job: Job, kind: str, size: str) -> Image.Image:
+    answer = client.get(address(job, f"{kind}/{size}.webp"))
+    assert answer.status_code == 200, answer.content
+    assert answer["Content-Type"] == "image/webp"
+    assert "private" in answer["Cache-Control"]
+    image = Image.open(io.BytesIO(answer.content))
+    image.load()
+    return image
+
+
+def test_renditions_are_small_and_of_the_right_picture(staff: Staff) -> None:
+    job = made.completed(files=True)
+    client = staff("Viewers")
+    red = picture(client, job, "input", "view").convert("RGB").getpixel((5, 5))
+    blue = picture(client, job, "result", "thumb").convert("RGB").getpixel((5, 5))
+    assert isinstance(red, tuple)
+    assert isinstance(blue, tuple)
+    assert red[0] > 200 > red[2]
+    assert blue[2] > 200 > blue[0]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L", "LA", "P", "I;16", "CMYK", "1"])
+def test_every_kind_of_picture_has_a_rendition(staff: Staff, mode: str) -> None:
+    job = made.queued()
+    suffix = "tif" if mode == "CMYK" else "png"
+    name = f"inputs/00/{job.pk}.{suffix}"
+    Job.objects.filter(pk=job.pk).update(input_file=name)
+    file = io.BytesIO()
+    Image.new(mode, (300, 200)).save(file, "TIFF" if mode == "CMYK" else "PNG")
+    made.put(name, file.getvalue())
+    assert max(picture(staff("Viewers"), job, "input", "thumb").size) == thumbnails.SIDES["thumb"]
+
+
+def test_sixteen_bit_gray_is_scaled_and_not_clipped(staff: Staff) -> None:
+    job = made.queued()
+    file = io.BytesIO()
+    Image.new("I;16", (64, 64), 32768).save(file, "PNG")
+    made.put(job.input_file, file.getvalue())
+    gray = picture(staff("Viewers"), job, "input", "view").convert("L").getpixel((9, 9))
+    assert isinstance(gray, int | float)
+    assert 120 <= gray <= 136
+
+
+def test_a_turned_photo_is_shown_upright(staff: Staff) -> None:
+    job = made.queued()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    Image.new("RGB", (60, 30), "red").save(file, "JPEG", exif=exif)
+    made.put(job.input_file, file.getvalue())
+    width, height = picture(staff("Viewers"), job, "input", "view").size
+    assert height > width
+
+
+def test_a_picture_too_large_to_decode_here_is_left_alone(staff: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thumbnails, "MAX_PIXELS", 100)
+    answer = staff("Viewers").get(address(made.queued(files=True), "input/view.webp"))
+    assert answer.status_code == 404
+    assert "too many" in answer.content.decode()
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\nbroken"])
+def test_a_broken_file_is_a_404_and_no_error(staff: Staff, content: bytes) -> None:
+    job = made.queued()
+    made.put(job.input_file, content)
+    assert staff("Viewers").get(address(job, "input/thumb.webp")).status_code == 404
+
+
+def test_a_missing_file_is_a_404(staff: Staff) -> None:
+    job = made.queued()
+    client = staff("Viewers")
+    for rest in (
+        "input/thumb.webp",
+        "result/view.webp",
+        "input/file",
+        "result/file",
+        "input/huge.webp",
+        "etc/view.webp",
+    ):
+        assert client.get(address(job, rest)).status_code == 404, rest
+
+
+def test_originals_are_saved_and_never_shown_as_a_page(staff: Staff) -> None:
+    job = made.completed(files=True, input_name="a.html")
+    client = staff("Viewers")
+    for kind, stored in (("input", job.input_file), ("result", job.result_file)):
+        answer = client.get(address(job, f"{kind}/file"))
+        assert answer["Content-Type"] == "application/octet-stream"
+        assert answer["Content-Disposition"].startswith("attachment")
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert answer.getvalue() == files.path_of(stored).read_bytes()
+
+
+def test_pictures_need_the_permission_to_view_jobs(staff: Staff, client: Client) -> None:
+    job = made.completed(files=True)
+    for rest in ("input/view.webp", "result/thumb.webp", "input/file", "result/file"):
+        assert staff().get(address(job, rest)).status_code == 403
+        assert client.get(address(job, rest)).status_code == 302  # to the login
+
+
+def test_an_unchanged_rendition_is_not_made_again(staff: Staff, data_dir: Path) -> None:
+    job = made.queued(files=True)
+    client = staff("Viewers")
+    first = client.get(address(job, "input/thumb.webp"))
+    files.path_of(job.input_file).unlink()
+    again = client.get(address(job, "input/thumb.webp"), headers={"If-None-Match": first["ETag"]})
+    assert again.status_code == 304

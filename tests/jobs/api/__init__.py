@@ -1,0 +1,1 @@
+"""The job API's own units; tests/api calls the running service."""

@@ -1,0 +1,1 @@
+"""Devices, precisions and the ways to compute."""

@@ -1,0 +1,1 @@
+"""Waiting for a job, its events, its time left."""

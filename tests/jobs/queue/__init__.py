@@ -1,0 +1,1 @@
+"""Broker, sweeper, watchdog and what else tames the queue."""

@@ -1,0 +1,1 @@
+"""From a request to a waiting job, or to a refusal that leaves nothing."""

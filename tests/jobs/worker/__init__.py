@@ -1,0 +1,1 @@
+"""Real clusters at work, and under fire."""

@@ -1,0 +1,1 @@
+"""Tests of the site: configuration, database, processes, web server, logs."""

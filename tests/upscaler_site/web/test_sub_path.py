@@ -1,0 +1,160 @@
+"""PUBLIC_URL with a path: everything works below it, behind a real nginx, whether that takes the path off or not."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.api.conftest import picture
+from tests.eventually import eventually
+from tests.service import free_port
+from tests.upscaler_site.web.conftest import StartWeb, WebServer
+
+NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+PREFIX = "/upscaler"
+
+CONFIGURATION = """
+daemon off;
+user root;
+pid {place}/nginx.pid;
+error_log {place}/error.log;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {place}/body;
+  proxy_temp_path {place}/proxy;
+  fastcgi_temp_path {place}/fastcgi;
+  uwsgi_temp_path {place}/uwsgi;
+  scgi_temp_path {place}/scgi;
+  proxy_set_header Host $http_host;
+  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+  proxy_set_header X-Forwarded-Proto $scheme;
+  server {{ listen 127.0.0.1:{stripping}; location /upscaler/ {{ proxy_pass http://127.0.0.1:{port}/; }} }}
+  server {{ listen 127.0.0.1:{keeping}; location /upscaler/ {{ proxy_pass http://127.0.0.1:{port}; }} }}
+}}
+"""
+
+
+class Proxied:
+    """A web server below a path, and the two addresses under which nginx shows it."""
+
+    def __init__(self, server: WebServer, stripping: int, keeping: int) -> None:
+        self.server = server
+        self.hosts = {"stripping": f"http://127.0.0.1:{stripping}", "keeping": f"http://127.0.0.1:{keeping}"}
+
+
+@pytest.fixture(scope="module")
+def proxied(start_web: StartWeb, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    if NGINX is None:
+        pytest.skip("no nginx on this machine: apt-get install nginx")
+    place, stripping, keeping = tmp_path_factory.mktemp("nginx"), free_port(), free_port()
+    server = start_web(
+        PUBLIC_URL=f"http://127.0.0.1:{stripping}{PREFIX}",
+        TRUSTED_PROXIES="1",
+        DJANGO_SUPERUSER_USERNAME="chief",
+        DJANGO_SUPERUSER_PASSWORD="a long word 1",
+        DJANGO_SUPERUSER_EMAIL="chief@example.org",
+    )
+    server.manage("createsuperuser", "--no-input")
+    configuration = CONFIGURATION.format(place=place, stripping=stripping, keeping=keeping, port=server.port)
+    (place / "nginx.conf").write_text(configuration)
+    nginx = subprocess.Popen([NGINX, "-p", str(place), "-c", str(place / "nginx.conf")])
+    made = Proxied(server, stripping, keeping)
+    try:
+        for host in made.hosts.values():
+            eventually(lambda host=host: _answers(host, place), say="nginx's first answer")  # type: ignore[misc]
+        yield made
+    finally:
+        nginx.terminate()
+        nginx.wait(60)
+
+
+def _answers(host: str, place: Path) -> bool:
+    try:
+        return httpx.get(f"{host}{PREFIX}/api/v1/health/live", timeout=60).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(params=["stripping", "keeping"])
+def host(request: pytest.FixtureRequest, proxied: Proxied) -> str:
+    return proxied.hosts[request.param]
+
+
+def links(html: str) -> list[str]:
+    """Every address in the document but those within it or on other sites."""
+    found = re.findall(r"""(?:href|src|action|content)=["'](/[^"']*)["']""", html)
+    return [link for link in found if not link.startswith("//")]
+
+
+@pytest.mark.parametrize("path", ["/", "/admin/login/", "/api/docs", "/api/redoc"])
+def test_every_link_of_a_page_stays_below_the_path_and_leads_somewhere(host: str, path: str) -> None:
+    with httpx.Client(timeout=60) as client:
+        html = client.get(f"{host}{PREFIX}{path}").raise_for_status().text
+        assert links(html)
+        for link in set(links(html)):
+            assert link.startswith(f"{PREFIX}/"), link
+            assert client.get(urljoin(host, link), follow_redirects=True).status_code == 200, link
+
+
+def test_the_api_answers_addresses_that_work(host: str, proxied: Proxied) -> None:
+    with httpx.Client(base_url=host, timeout=60) as client:
+        form = {"model": "bundled-compact-x4"}
+        answer = client.post(f"{PREFIX}/api/v1/jobs", files={"image": picture()}, data=form)
+        assert answer.status_code == 202, answer.text
+        for address in (answer.headers["Location"], answer.json()["status_url"], answer.json()["events_url"]):
+            assert address.startswith(f"{PREFIX}/api/v1/jobs/")
+        assert client.get(answer.headers["Location"]).json()["status"] == "queued"
+        signed = client.post(f"{answer.headers['Location']}/links").json()
+        assert client.get(signed["input_url"]).content == picture()
+        assert client.get(f"{PREFIX}/api/schema").json()["servers"] == [{"url": PREFIX}]
+        assert client.get(f"{PREFIX}/api/v1/nothing").json()["code"] == "not_found"
+    # A probe comes without the proxy, and knows nothing of its path.
+    assert httpx.get(f"{proxied.server.base_url}/api/v1/health/live", timeout=60).status_code == 200
+    assert httpx.get(f"{proxied.server.base_url}/metrics", timeout=60).status_code == 200
+
+
+def test_a_log_in_stays_below_the_path_and_so_do_its_cookies(host: str) -> None:
+    with httpx.Client(base_url=host, timeout=60) as client:
+        refused = client.get(f"{PREFIX}/admin/")
+        assert refused.headers["Location"] == f"{PREFIX}/admin/login/?next={PREFIX}/admin/"
+        login = client.get(refused.headers["Location"])
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', login.text)
+        assert token
+        form = {"username": "chief", "password": "a long word 1", "csrfmiddlewaretoken": token[1]}
+        done = client.post(refused.headers["Location"], data=form, headers={"Origin": host})
+        assert (done.status_code, done.headers["Location"]) == (302, f"{PREFIX}/admin/")
+        assert {cookie.path for cookie in client.cookies.jar} == {PREFIX}
+        assert client.get(f"{PREFIX}/admin/operations/").status_code == 200
+        assert client.get(f"{PREFIX}/admin/jobs/job/").status_code == 200
+
+
+@pytest.mark.browser
+def test_the_page_works_below_the_path(host: str, page: Page) -> None:
+    page.goto(f"{host}{PREFIX}/")
+    expect(page.locator("#docs-link")).to_be_visible()
+    page.locator("#docs-link").click()
+    expect(page.get_by_text("/api/v1/upscale", exact=True).first).to_be_visible()
+    assert page.url.startswith(f"{host}{PREFIX}/api/docs")
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("https://example.org/a b", "letters, digits"),
+        ("https://example.org/admin", "must not begin with"),
+        ("https://example.org/api/upscaler", "must not begin with"),
+        ("example.org/upscaler", "must be like"),
+    ],
+)
+def test_a_path_that_cannot_work_is_refused_at_the_start(tmp_path: Path, url: str, complaint: str) -> None:
+    done = WebServer(tmp_path / "data", {"PUBLIC_URL": url}).manage("check", check=False)
+    assert done.returncode != 0
+    assert complaint in done.stderr
+    assert "PUBLIC_URL" in done.stderr
