@@ -1,12 +1,13 @@
-"""Tickets that name their task as an earlier release did are read as if they named it as this one does.
+"""Tickets name their task as release 1.0 did, and are read as if they named it as this one does.
 
-A queue holds tickets over an upgrade, and web processes of both releases write them while it goes on. What a ticket
-names is part of its signed content. For one release after a task's move its old name stands here.
+A queue holds tickets over an upgrade, and processes of both releases write and read them while it goes on. So a task
+that moves keeps its old name in tickets for one release, which reads both names; the next one writes the new name, and
+the one after that forgets the old. The name is part of a ticket's signed content.
 """
 
 from django_q.signing import BadSignature, SignedPackage
 
-#: Old dotted path -> the path of today. To be emptied in the release after 1.1.
+#: Dotted path of 1.0 -> the path of today. The release after this one writes the right side, the next drops the table.
 RENAMED = {
     "jobs.worker.run_next": "jobs.worker.tasks.run_next",
     "jobs.worker.deliver_webhooks": "jobs.worker.tasks.deliver_webhooks",

@@ -238,7 +238,7 @@ def test_the_doorbell_carries_nothing(official: TestOfficial) -> None:
     requests.order([official.name])
     task = OrmQ.objects.get().task
     assert (task["func"], task["args"], task["kwargs"], task["cluster"]) == (
-        "modelstore.tasks.download_waiting",
+        "modelstore.worker.download_waiting",
         (),
         {},
         "io",
