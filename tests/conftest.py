@@ -36,10 +36,11 @@ _postgres: EmbeddedPostgres | None = None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the tests a data directory and, where DATABASE_URL is unset, a Postgres of their own.
+    """Give the tests a data directory and, where DATABASE_URL is unset, the address of a Postgres of their own.
 
-    This runs before pytest-django looks for the settings, which read both from the environment. The server does not
-    wait for the disk: a test run has nothing to lose in a power cut.
+    This runs before pytest-django looks for the settings, which read both from the environment. The first test that
+    asks for the database starts the server: see ``django_db_modify_db_settings``. It does not wait for the disk: a test
+    run has nothing to lose in a power cut.
     """
     global _postgres  # noqa: PLW0603 - one process, one server; hooks have no other place to keep it
     if config.option.basetemp is None:
@@ -57,7 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if is_wanted():
         settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "64MB"}
         _postgres = EmbeddedPostgres(scratch / "database", settings)
-        os.environ["DATABASE_URL"] = _postgres.acquire()
+        _postgres.cluster.places.root.mkdir(parents=True)  # a long path's socket is named after this directory
+        os.environ["DATABASE_URL"] = _postgres.cluster.url()
     os.environ["DJANGO_SETTINGS_MODULE"] = "upscaler_site.settings"
     _ = django_settings.DATABASES  # loads them: pytest-django sets Django up when it finds them loaded
 
@@ -83,7 +85,7 @@ def _only_distributes(config: pytest.Config) -> bool:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the server and remove everything."""
+    """Stop the server if a test has started it, and remove everything."""
     if _postgres is not None:
         _postgres.release()
     if _scratch is not None:
@@ -103,6 +105,18 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
         wrapped = django_settings._wrapped = wrapped.default_settings
         changed = True
     assert not changed, f"{item.nodeid} left a setting changed: set it through the `settings` fixture"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Start the embedded Postgres: pytest-django asks for this before it makes the test database."""
+    if _postgres is not None:
+        _postgres.acquire()
+
+
+def database_runs() -> bool:
+    """Whether a test of this process has started the embedded Postgres."""
+    return _postgres is not None and (_postgres.cluster.places.data / "postmaster.pid").exists()
 
 
 @pytest.fixture(scope="session")

@@ -6,22 +6,16 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
-from pytest_django.fixtures import Settings
 
 from modelstore.downloads import requests, runner
 from modelstore.models import Model
 from modelstore.states import State
 from tests.modelstore.conftest import TestOfficial
 
+pytestmark = pytest.mark.usefixtures("plain_static_files")
+
 LIST = "/admin/modelstore/model/"
 IMPORT = f"{LIST}import/"
-
-
-@pytest.fixture(autouse=True)
-def static_files_as_they_lie(settings: Settings) -> None:
-    """The names with digests exist only after collectstatic."""
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
 
 
 def staff(*permissions: str) -> Client:

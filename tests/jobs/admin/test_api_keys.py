@@ -13,14 +13,6 @@ from jobs.models import ApiKey, WebhookAttempt, WebhookMessage
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def plain_static_files(settings: object) -> None:
-    """The admin's pages without collectstatic."""
-    settings.STORAGES = settings.STORAGES | {  # type: ignore[attr-defined]
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    }
-
-
 def staff(client: Client, *permissions: str) -> Client:
     user = User.objects.create_user("ann", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))

@@ -11,17 +11,12 @@ from pytest_django.fixtures import Settings
 from jobs.auth import login_throttling
 from tests.together import together
 
+pytestmark = pytest.mark.usefixtures("plain_static_files")
+
 LOGIN = "/admin/login/"
 #: So long that nothing refills while a test runs, on however slow a machine.
 PERIOD = 10 * 86_400
 RIGHT = "a-long-passphrase"
-
-
-@pytest.fixture(autouse=True)
-def plain_static_files(settings: Settings) -> None:
-    """The admin's pages without collectstatic."""
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Small real networks and pictures for the engine's tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,19 @@ from modelstore.networks.rrdbnet import RRDBNet
 from modelstore.networks.srvgg import SRVGGNetCompact
 
 LIMITS = Limits()
+
+
+@pytest.fixture(autouse=True)
+def no_database(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test that asks for a database: the engine knows none, and starting one takes longer than its tests."""
+    from tests import conftest  # not on top: tests/gpu takes the helpers of this file to machines without Django
+
+    asked = {"db", "transactional_db", "django_db_setup"} & set(request.fixturenames)
+    assert not asked, f"a test of the engine asks for a database: {', '.join(sorted(asked))}"
+    assert not request.node.get_closest_marker("django_db"), "a test of the engine asks for a database by its marker"
+    ran = conftest.database_runs()
+    yield
+    assert ran or not conftest.database_runs(), "a test of the engine started a database"
 
 
 def save_network(path: Path, network: torch.nn.Module) -> Weights:
