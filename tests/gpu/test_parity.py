@@ -53,7 +53,12 @@ def test_any_scale_and_depth_goes_through_the_device(networks: dict[str, Weights
     wanted, _ = upscaler(precision="fp32").upscale(picture(pixels, alpha), networks["bundled"], options)
     made, _ = on_gpu("fp32").upscale(picture(pixels, alpha), networks["bundled"], options)
     allowed = (1 if bits == 8 else 32) * (2 if outscale > 6 else 1)  # two passes
-    assert difference(made.frames[0].color, wanted.frames[0].color) <= allowed
+    # Colour under full transparency is cleared, so an alpha of 0 here and 1 there is a colour of 0 and of anything. On
+    # an H100 that was a difference of 90; on a CPU, one of 65535 steps before the last resize makes it 244.
+    hidden = [frame.alpha == 0 for frame in (made.frames[0], wanted.frames[0]) if frame.alpha is not None]
+    agreed = hidden[0] == hidden[1]
+    assert np.mean(agreed) > 0.999
+    assert difference(made.frames[0].color[agreed], wanted.frames[0].color[agreed]) <= allowed
     assert psnr(np.asarray(made.frames[0].alpha), np.asarray(wanted.frames[0].alpha), 2**bits - 1) > 55
 
 

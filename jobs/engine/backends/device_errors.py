@@ -1,5 +1,6 @@
 """Errors of torch and CUDA told apart: too little memory, a device that is lost, and all others."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,6 +62,7 @@ def memory_errors() -> Iterator[None]:
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
+        forget_frames(error)
         raise MemoryError(first_line(error)) from error
 
 
@@ -69,6 +71,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _MEMORY_SIGNS)
+
+
+def forget_frames(error: BaseException) -> None:
+    """Empty the frames that an error came through, and those of the errors before it.
+
+    They hold the tensors of the call that failed. On an H100 500 MB of a failed call were still there when the next
+    one, with smaller tiles, found no room: whoever keeps the error must not keep the memory that was short.
+    """
+    each: BaseException | None = error
+    while each is not None:
+        traceback.clear_frames(each.__traceback__)
+        each = each.__context__
 
 
 def first_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,8 +95,14 @@ def test_a_recording_that_fails_leaves_nothing_of_its_memory_behind(
     assert cuda.pools == {}
 
 
-def test_pinned_memory_of_the_host_is_given_back_too(compact: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("older_torch", [False, True])
+def test_pinned_memory_of_the_host_is_given_back_too(
+    compact: Weights, monkeypatch: pytest.MonkeyPatch, older_torch: bool
+) -> None:
     cuda = pretend(monkeypatch)
+    if older_torch:
+        cuda._C._host_emptyCache = cuda.accelerator.empty_host_cache
+        cuda.accelerator = SimpleNamespace()
     made_by = engine()
     made_by.upscale(picture(photo(140, 90)), compact, TILES)
     assert cuda.host_cached > 0

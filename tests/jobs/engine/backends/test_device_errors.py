@@ -1,5 +1,8 @@
 """A dead CUDA context is told apart from everything else that torch complains about."""
 
+import weakref
+
+import numpy as np
 import pytest
 import torch
 
@@ -61,3 +64,17 @@ def test_too_little_memory_is_told_from_a_lost_device(words: str) -> None:
     """Tiles are halved for the one; the other ends the process."""
     with pytest.raises(MemoryError, match=words), memory_errors():
         raise RuntimeError(f"cuDNN error: {words}")
+
+
+def test_whoever_keeps_the_error_does_not_keep_the_memory_that_was_short() -> None:
+    held = []
+
+    def deep() -> None:
+        tensor = np.zeros(3)
+        held.append(weakref.ref(tensor))
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    with pytest.raises(MemoryError) as caught, memory_errors():
+        deep()
+    assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
+    assert held[0]() is None
