@@ -1,4 +1,4 @@
-"""What can go wrong with pixels and networks. Each error says whether trying the same job again can help."""
+"""The engine's errors. Each says whether trying the same job again can help."""
 
 
 class EngineError(Exception):
@@ -30,20 +30,20 @@ class FormatUnsupported(ImageRejected):
 
 
 class WeightsRejected(EngineError):
-    """The weights file is not a network we know, is damaged, or holds values that are not finite."""
+    """The weights file is no network that we know, is damaged, or holds numbers that are not finite."""
 
     code = "weights_rejected"
 
 
 class WeightsDamaged(WeightsRejected):
-    """The bytes of a weights file are not those that were accepted. Another attempt finds them replaced, or says so."""
+    """The bytes of a weights file are not those that were accepted. Another attempt may find them replaced."""
 
     code = "weights_damaged"
     retryable = True
 
 
 class DeviceUnavailable(EngineError):
-    """The device or precision asked for does not exist here."""
+    """The device or precision asked for does not exist on this machine."""
 
     code = "device_unavailable"
     retryable = True
@@ -56,7 +56,7 @@ class PrecisionUnavailable(DeviceUnavailable):
 
 
 class DeviceLost(EngineError):
-    """The device failed while it computed. This process cannot use it any more; a fresh one perhaps can."""
+    """The device failed while it computed. This process cannot use it any more; a new process perhaps can."""
 
     code = "device_lost"
     retryable = True

@@ -1,4 +1,4 @@
-"""Planes put together from tiles, whatever memory and numbers do meanwhile: halved tiles, and tiles redone in fp32."""
+"""Planes computed tile by tile, with smaller tiles when memory is short and tiles redone in fp32 when they overflow."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,20 +19,20 @@ from jobs.engine.types import OnTile, UpscaleOptions, Weights
 Array = NDArray[Any]
 Rows = Sequence[Sequence[Tile]]
 
-#: After so many tiles, all of which overflowed in half precision, the next is not tried in it: that would cost twice.
+#: After so many tiles that all overflowed in half precision, the rest is computed in fp32: trying both costs twice.
 GIVE_UP_AFTER = 4
 
 
 @dataclass
 class Run:
-    """One picture's way through a network: what is still to do, and the counters that end up in the report."""
+    """The state of one picture's computation: the tiles still to do, and the counters that end up in the report."""
 
     pool: NetworkPool
     network: Network
     weights: Weights
     options: UpscaleOptions
     on_tile: OnTile | None
-    #: Tiles that are not finished, in the order in which they will be.
+    #: Tiles still to do, in the order in which they are computed.
     ahead: deque[Tile] = field(default_factory=deque)
     done: int = 0
     total: int = 0
@@ -41,30 +41,30 @@ class Run:
     redone: int = 0
     shrinks: int = 0
     notes: list[str] = field(default_factory=list)
-    #: The longest side of a tile that memory has allowed since it was short; 0: it was not.
+    #: The longest side of a tile, in input pixels, that memory has allowed since it was short; 0: it was not.
     limit: int = 0
-    #: Tiles for which half precision sufficed. Where it never does, it is given up.
+    #: Tiles that were finite in half precision. While there are none, it may be given up.
     finite: int = 0
     precise: bool = False
 
     def expect(self, tiles: Sequence[Tile]) -> None:
-        """More work: to be called, for all of it, before the first tile."""
+        """Add tiles to the work; to be called, for all of it, before the first tile."""
         self.ahead.extend(tiles)
         self.total += len(tiles)
 
     def finished(self) -> None:
-        """One tile is done. :raises Exception: whatever the caller's callback raises."""
+        """Count one tile as done and tell the caller. :raises Exception: whatever the caller's callback raises."""
         self.ahead.popleft()
         self.done += 1
         if self.on_tile is not None:
             self.on_tile(self.done, self.total)
 
     def too_large(self, tile: Tile) -> bool:
-        """Whether memory was short for tiles of that size before."""
+        """Return True if memory was short for tiles of that size (longest side, input pixels) before."""
         return 0 < self.limit < max(tile.width, tile.height)
 
     def shrink(self, tile: Tile, reason: str) -> None:
-        """Memory was short for this tile: none of its size is tried again for this picture.
+        """Lower the tile limit after memory was short for this tile: its size is not tried again for this picture.
 
         :raises OutOfMemory: when tiles cannot be smaller.
         """
@@ -84,7 +84,10 @@ class Run:
         )
 
     def halve(self, tile: Tile, padded: Array) -> tuple[tuple[Tile, ...], ...]:
-        """The pieces that take the tile's place, which is the next one."""
+        """Replace the next tile by smaller ones and return these, row by row.
+
+        :param padded: the (H, W, C) plane with its mirrored border.
+        """
         rows = self._split(tile, padded.shape[1], padded.shape[0])
         self.ahead.popleft()
         self.ahead.extendleft(piece for row in reversed(rows) for piece in reversed(row))
@@ -104,26 +107,29 @@ class Run:
         )
 
     def redo(self, window: Window) -> Block:
-        """Half precision overflowed (or the weights do): the same tile in fp32, counted in the report."""
+        """Return the block (height, width, C) of a window (H, W, C) that overflowed in half precision, from fp32.
+
+        :raises WeightsRejected: when fp32 gives NaN or infinity too.
+        """
         block = next(iter(self.pool.get(self.weights, "fp32").run(iter([window]))))
         if not block.finite:
             raise WeightsRejected(f"the network {self.weights.name} gives numbers that are not finite, even in fp32")
         return block
 
     def count(self, *, finite: bool) -> None:
-        """A tile is there: by half precision, or in fp32 because that overflowed."""
+        """Count a tile: finite in the precision asked for, or redone in fp32 because it overflowed."""
         if finite and not self.precise:
             self.finite += 1
         else:
             self.redone += 1
 
     def overflows_always(self) -> bool:
-        """Whether half precision has been tried often enough, and in vain."""
+        """Return True if half precision was tried often enough and overflowed every time."""
         half = self.network.place.precision != "fp32"
         return half and not self.precise and self.finite == 0 and self.redone >= GIVE_UP_AFTER
 
     def go_precise(self) -> None:
-        """Compute the rest in fp32, and what comes after this picture too: twice the work for nothing otherwise."""
+        """Switch to fp32 for the remaining tiles and later pictures: trying half precision first costs twice."""
         self.notes.append(
             f"{self.network.place.precision} overflowed in each of the first {self.redone} tiles; fp32 from there on"
         )
@@ -132,9 +138,9 @@ class Run:
 
 
 def fill(run: Run, planes: Sequence[Array], step: Plan, canvases: Sequence[Canvas]) -> None:
-    """Send (H, W, C) planes of one size through the network into their canvases, as one stream of tiles.
+    """Compute (H, W, C) planes of one size into their canvases, as one stream of tiles.
 
-    One stream, so that a device is kept busy from plane to plane, and may take tiles of several at once.
+    One stream keeps a device busy from plane to plane, and lets it take tiles of several at once.
     """
     unshuffle = run.network.spec.unshuffle
     padded = [with_border(plane, unshuffle) for plane in planes]
@@ -162,7 +168,7 @@ def _assemble(canvas: Canvas, rows: Rows, blocks: Iterator[Array], origin: tuple
 
 
 def _blocks(run: Run, work: Sequence[tuple[Array, Tile]], dtype: np.dtype[Any]) -> Iterator[Array]:
-    """The finished block of every tile, in order. Where memory ends, the tile comes put together from smaller ones."""
+    """Yield the finished block (height, width, C) of every tile, in order; of smaller tiles where memory is short."""
     at = 0
     relieved = -1
     while at < len(work):
@@ -184,7 +190,7 @@ def _blocks(run: Run, work: Sequence[tuple[Array, Tile]], dtype: np.dtype[Any]) 
                 if run.overflows_always():
                     break
         except MemoryError as error:
-            reason = str(error)  # the error itself holds, by its frames, the memory that is short
+            reason = str(error)  # the message only: the traceback's frames hold on to the memory that is short
         if run.overflows_always():
             run.go_precise()
         elif reason is None:
@@ -193,11 +199,11 @@ def _blocks(run: Run, work: Sequence[tuple[Array, Tile]], dtype: np.dtype[Any]) 
         elif at == relieved or not run.pool.release():
             run.shrink(work[at][1], reason)
         else:
-            relieved = at  # others kept memory that they can do without: once more, at the same size
+            relieved = at  # other networks gave memory back: try once more at the same size
 
 
 def _windows(run: Run, work: Sequence[tuple[Array, Tile]], dtype: np.dtype[Any]) -> list[Window]:
-    """Windows up to the first tile that is too large."""
+    """Return the windows up to the first tile that is too large."""
     windows = []
     for padded, tile in work:
         if run.too_large(tile):
@@ -207,7 +213,7 @@ def _windows(run: Run, work: Sequence[tuple[Array, Tile]], dtype: np.dtype[Any])
 
 
 def _from_pieces(run: Run, padded: Array, tile: Tile, dtype: np.dtype[Any]) -> Array:
-    """The block of a tile, what it reaches over its neighbours included, from smaller tiles that fade likewise."""
+    """Return a tile's block (height, width, C), its overlap included, computed as smaller tiles that fade likewise."""
     rows = run.halve(tile, padded)
     scale = run.network.spec.scale
     left, top, right, bottom = tile.overlap
@@ -219,14 +225,15 @@ def _from_pieces(run: Run, padded: Array, tile: Tile, dtype: np.dtype[Any]) -> A
 
 
 def with_border(plane: Array, align: int) -> Array:
-    """The plane mirrored beyond its right and bottom border: by 10 pixels, then to a multiple of ``align``.
+    """Return an (H, W, C) plane mirrored beyond its right and bottom border: by 10 px, then to a multiple of ``align``.
 
-    Exactly what the reference's ``pre_process`` does, in its two steps; see `jobs.engine.tiling.cost.BORDER`.
+    The shape is (H', W', C) with H' and W' multiples of ``align``. The two steps are those of the reference's
+    ``pre_process`` (realesrgan/utils.py); see `jobs.engine.tiling.cost.BORDER`.
     """
-    plane = np.pad(plane, ((0, BORDER), (0, BORDER), (0, 0)), mode="reflect")
+    plane = np.pad(plane, ((0, BORDER), (0, BORDER), (0, 0)), mode="reflect")  # (H + 10, W + 10, C)
     bottom, right = -plane.shape[0] % align, -plane.shape[1] % align
     if bottom or right:
-        plane = np.pad(plane, ((0, bottom), (0, right), (0, 0)), mode="reflect")
+        plane = np.pad(plane, ((0, bottom), (0, right), (0, 0)), mode="reflect")  # both sides multiples of align
     return plane
 
 

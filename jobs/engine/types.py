@@ -28,7 +28,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of an image file says. ``width`` and ``height`` are as displayed: EXIF orientation applied."""
+    """The header of an image file. ``width`` and ``height`` are in pixels as displayed: EXIF orientation applied."""
 
     format: str  # "png", "jpeg", "webp", "tiff", "bmp", "gif", "avif", "heic"
     width: int
@@ -59,7 +59,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What travels beside the pixels. EXIF has its orientation tag reset to 1 by the decoder."""
+    """The data beside the pixels. The decoder resets EXIF's orientation tag to 1."""
 
     icc: bytes | None = None
     exif: bytes | None = None
@@ -71,12 +71,12 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded image: one frame, or the frames of an animation, all of one size."""
+    """A decoded image: one frame, or the frames of an animation, all of one size (H, W)."""
 
     format: str
     frames: tuple[Frame, ...]
     metadata: Metadata = field(default_factory=Metadata)
-    #: What of the file could not be kept; it stands in the report.
+    #: Properties of the file that could not be kept; they stand in the report.
     notes: tuple[str, ...] = ()
 
     @property
@@ -91,7 +91,7 @@ class Picture:
 
     @property
     def bits(self) -> int:
-        """8 or 16, decided by the file and kept to the end."""
+        """Bits per channel, 8 or 16: decided by the file and kept to the end."""
         return 16 if self.frames[0].color.dtype == np.uint16 else 8
 
 
@@ -99,8 +99,8 @@ class Picture:
 class Weights:
     """Verified weights on the local disk.
 
-    ``second`` and ``blend`` mix two files: blend * path + (1 - blend) * second. The digests are what the files must
-    hold at the moment in which they are loaded, SHA-256 in hex; "" where nobody knows.
+    ``second`` and ``blend`` mix two files: blend * path + (1 - blend) * second. The digests, SHA-256 in hex, are
+    checked at the moment in which the files are loaded; "" where none is known.
     """
 
     name: str
@@ -125,7 +125,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how to compute. "auto" picks the fastest that this machine can do; the report says what was picked."""
+    """The device, precision and backend to use. "auto" picks the fastest there is; the report names it."""
 
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1"
     precision: Precision = "auto"
@@ -134,7 +134,7 @@ class Runtime:
 
 @dataclass(frozen=True)
 class UpscaleOptions:
-    """What the caller may ask of one picture. None means: the engine chooses, and the report says what it chose."""
+    """The options of one picture. None lets the engine choose, and the report names its choice."""
 
     outscale: float | None = None  # 1.0 to 16.0; None is the network's own scale
     tile_size: int | None = None  # input pixels, 32 to 2048, 0 for no tiling
@@ -144,7 +144,7 @@ class UpscaleOptions:
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """How the result is written."""
+    """The options for writing the result."""
 
     format: OutputFormat = "auto"
     quality: int | None = None  # 1 to 100, for jpeg, webp, avif
@@ -155,7 +155,7 @@ class EncodeOptions:
 
 @dataclass(frozen=True)
 class Report:
-    """What really happened to one picture."""
+    """A record of what happened to one picture. ``seconds`` are by phase."""
 
     model: str
     device: str  # "cpu", "cuda:0"

@@ -1,4 +1,4 @@
-"""Upscaler: a picture through a network, tile by tile, with an account of what really happened."""
+"""The upscaler: a picture through a network, tile by tile, with a report of what happened."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from jobs.engine.types import Frame, OnTile, Picture, Report, UpscaleOptions, We
 Array = NDArray[Any]
 
 
-#: Frames are taken together up to so many pixels.
+#: Frames are computed together up to so many input pixels.
 _PIXELS_AT_ONCE = 1 << 20
 
 
@@ -39,12 +39,16 @@ class Upscaler:
         options: UpscaleOptions | None = None,
         on_tile: OnTile | None = None,
     ) -> tuple[Picture, Report]:
-        """The picture enlarged, in the bit depth, gray or colour, alpha, frames and metadata that it came with.
+        """Return the picture enlarged, with the bit depth, channels, alpha, frames and metadata that it came with.
+
+        Frames of (H, W, 1 or 3) become (H*scale, W*scale, same channels) of the same dtype, RGB or gray, full range.
 
         :param on_tile: called after every tile with (done, total); what it raises, such as Cancelled, passes through.
             The total grows only when the device runs out of memory and tiles are halved.
-        :raises WeightsRejected: the weights are unusable. :raises DeviceUnavailable: device or precision is not there.
-        :raises OutOfMemory: even the smallest tile does not fit. :raises DeviceLost: end this process.
+        :raises WeightsRejected: when the weights are unusable.
+        :raises DeviceUnavailable: when this machine lacks the device or the precision.
+        :raises OutOfMemory: when even the smallest tile does not fit.
+        :raises DeviceLost: when the device failed; the process must end.
         """
         options = options or UpscaleOptions()
         started = time.perf_counter()
@@ -119,7 +123,7 @@ class Upscaler:
         ]
 
     def _planes(self, run: Run, planes: Sequence[Array], plans: list[Plan], target: tuple[int, int]) -> Sequence[Array]:
-        """All passes over (H, W, C) planes. Between passes they are uint16: 257 times finer than an 8-bit result."""
+        """Run all passes over (H, W, C) planes. Between passes they are uint16, 257 times finer than 8 bit."""
         if not planes:
             return ()
         dtype = planes[0].dtype
@@ -142,19 +146,19 @@ class Upscaler:
 
 
 def _groups(picture: Picture) -> list[tuple[Frame, ...]]:
-    """Frames that go through the network together: small ones, of which one alone leaves a large device idle."""
+    """Group frames that are computed together: one small frame alone leaves a large device idle."""
     count = max(1, _PIXELS_AT_ONCE // (picture.width * picture.height))
     return [picture.frames[start : start + count] for start in range(0, len(picture.frames), count)]
 
 
 def _alpha(source: Array | None, color: Array, upscaled: Iterator[Array], target: tuple[int, int]) -> Array | None:
-    """The frame's new alpha: the next one that was upscaled, or its one value. Clears colour that nobody can see."""
+    """Return the frame's new alpha (H*s, W*s): upscaled, or its one value. Clear colour where alpha is 0, in place."""
     if source is None:
         return None
     value = transparency.constant(source)
     if value is not None:
         return np.full((target[1], target[0]), value, source.dtype)
-    alpha = next(upscaled)[:, :, 0]
+    alpha = next(upscaled)[:, :, 0]  # (H*s, W*s)
     transparency.restore_extremes(alpha, source)
     color[alpha == 0] = 0  # nothing is hidden under full transparency
     return alpha

@@ -1,4 +1,4 @@
-"""Weights files: read without executing code, understood by their tensors, refused by name when something is wrong.
+"""Checkpoints: weights files read without executing code, identified by their tensors, refused with the reason.
 
 A file is read once: the bytes that are hashed are the bytes that become tensors, whatever the disk does meanwhile.
 """
@@ -35,7 +35,7 @@ _PICKLE_MAGIC = b"\x80"
 
 
 def inspect(path: Path) -> NetworkSpec:
-    """Return the network that a file holds, after every check that `load` makes.
+    """Return the spec of the network in a file, after every check that `load` makes.
 
     :raises NetworkError: one of its children, with a message that names the fault.
     """
@@ -43,10 +43,10 @@ def inspect(path: Path) -> NetworkSpec:
 
 
 def load(path: Path, *, sha256: str = "") -> tuple[nn.Module, NetworkSpec]:
-    """The network of a file: fp32, on the CPU, in evaluation mode, without gradients.
+    """Return the network of a file, in fp32, on the CPU, in evaluation mode, without gradients.
 
-    :param sha256: what the file's bytes must hash to, in hex; "" where nobody knows.
-    :raises CheckpointChanged: they do not.
+    :param sha256: the digest that the file's bytes must have, in hex; "" where none is known.
+    :raises CheckpointChanged: when they have another.
     :raises NetworkError: one of its children, with a message that names the fault.
     """
     state, spec = _read(path, sha256)
@@ -56,12 +56,12 @@ def load(path: Path, *, sha256: str = "") -> tuple[nn.Module, NetworkSpec]:
 def load_blend(
     first: Path, second: Path, blend: float, *, sha256: tuple[str, str] = ("", "")
 ) -> tuple[nn.Module, NetworkSpec]:
-    """One network whose weights are ``blend * first + (1 - blend) * second``.
+    """Return one network whose weights are ``blend * first + (1 - blend) * second``, with ``blend`` in [0, 1].
 
     This is Real-ESRGAN's denoise strength (deep network interpolation, inference_realesrgan.py, ``dni_weight``).
 
     :param sha256: of the first and of the second file, as for `load`.
-    :raises CheckpointChanged: one of them holds other bytes.
+    :raises CheckpointChanged: when one of them has another digest.
     :raises BlendMismatch: when the two files hold different networks.
     """
     state, spec = _read(first, sha256[0])
@@ -72,9 +72,10 @@ def load_blend(
 
 
 def content(path: Path, *, sha256: str = "") -> bytes:
-    """The bytes of a file, which hash to ``sha256`` where it is given.
+    """Return the bytes of a file, after checking their digest where ``sha256`` is given.
 
-    :raises CheckpointUnreadable: the file cannot be read. :raises CheckpointChanged: it holds other bytes.
+    :raises CheckpointUnreadable: when the file cannot be read.
+    :raises CheckpointChanged: when it has another digest.
     """
     try:
         data = path.read_bytes()
@@ -104,7 +105,7 @@ def _read(path: Path, sha256: str = "") -> tuple[dict[str, Tensor], NetworkSpec]
 
 
 def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
-    """The format is decided by content: mirrors are known to serve .pth files under the name .safetensors."""
+    """Return the tensors by name. Content decides the format: mirrors are known to serve .pth files as .safetensors."""
     table: object
     if data.startswith((_ZIP_MAGIC, _PICKLE_MAGIC)):
         table = _torch_table(path, data)

@@ -1,4 +1,4 @@
-"""From the shapes of a state dict to the network that it belongs to. Pure arithmetic over names and shapes."""
+"""Deduction of a network from the names and shapes of its tensors. Pure arithmetic."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,11 @@ MAX_SCALE = 16
 
 
 def deduce(state: Mapping[str, Tensor]) -> NetworkSpec:
-    """:param state: tensors under today's key names. :raises ArchitectureUnknown: when they are no network of ours."""
+    """Return the spec of the network that these tensors belong to.
+
+    :param state: tensors under today's key names; convolution weights are (out, in, kernel H, kernel W).
+    :raises ArchitectureUnknown: when they are no network of ours.
+    """
     if "conv_first.weight" in state and "body.0.rdb1.conv1.weight" in state:
         return _rrdbnet(state)
     if "body.0.weight" in state and "body.1.weight" in state:
@@ -29,7 +33,7 @@ def deduce(state: Mapping[str, Tensor]) -> NetworkSpec:
 
 
 def build(spec: NetworkSpec) -> nn.Module:
-    """An empty network of that spec, in evaluation mode, on the default device."""
+    """Build an empty network of that spec, in evaluation mode, on the default device."""
     if spec.architecture == "srvggnet":
         return SRVGGNetCompact(
             in_channels=spec.channels,
@@ -49,7 +53,10 @@ def build(spec: NetworkSpec) -> nn.Module:
 
 
 def check_tensors(spec: NetworkSpec, state: Mapping[str, Tensor]) -> None:
-    """Every tensor that the network needs is there in its shape, and nothing is left over."""
+    """Check that every tensor of the network is there in its shape, such as (out, in, H, W), and no other.
+
+    :raises ArchitectureUnknown: naming the first keys that are missing, unknown or of the wrong shape.
+    """
     with torch.device("meta"):
         wanted = {key: tuple(value.shape) for key, value in build(spec).state_dict().items()}
     missing = sorted(wanted.keys() - state.keys())

@@ -2,7 +2,7 @@
 
 
 class NetworkError(Exception):
-    """The root of this room's errors; messages are fit to be shown to the user. None heals by trying again."""
+    """The root of this room's errors; messages are fit to be shown to the user. Trying again helps none of them."""
 
 
 class CheckpointUnreadable(NetworkError):

@@ -19,9 +19,10 @@ _BSRGAN_DENSE = re.compile(r"^RRDB_trunk\.(\d+)\.RDB([123])\.(conv[1-5]\.(?:weig
 
 
 def translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Keys of the first ESRGAN release (``model.0.weight`` ...) and of BSRGAN (``RRDB_trunk...``) become today's names.
+    """Rename keys of the first ESRGAN release (``model.0.weight`` ...) and of BSRGAN (``RRDB_trunk...``) to today's.
 
-    Other states are returned as they are. A ``module.`` prefix, left by training on several devices, is dropped.
+    Tensors, (out, in, H, W) or (out,), pass untouched, and other states are returned as they are. A ``module.`` prefix,
+    left by training on several devices, is dropped.
     """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
     if any(key.startswith("RRDB_trunk.") for key in plain):
@@ -39,7 +40,7 @@ def _from_bsrgan(key: str) -> str:
 
 
 def _from_first_release(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``model`` was one Sequential: index 0 first, 1 the trunk, then per doubling one convolution, then two more."""
+    """Rename the Sequential ``model``: index 0 first, 1 the trunk, then a convolution per doubling, then two more."""
     tail = sorted({int(match[1]) for key in state if (match := _OLD_TAIL.match(key)) and match[1] != "0"})
     names = [f"conv_up{index + 1}" for index in range(len(tail) - 2)] + ["conv_hr", "conv_last"]
     places = {"0": "conv_first"} | {str(number): name for number, name in zip(tail, names, strict=False)}

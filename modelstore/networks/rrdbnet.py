@@ -20,7 +20,7 @@ class ResidualDenseBlock(nn.Module):
         self.conv5 = nn.Conv2d(features + 4 * growth, features, 3, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """:param x: (N, features, H, W). :returns: the same shape."""
+        """Compute (N, features, H, W) to the same shape."""
         x1 = functional.leaky_relu(self.conv1(x), 0.2, inplace=True)
         x2 = functional.leaky_relu(self.conv2(torch.cat((x, x1), 1)), 0.2, inplace=True)
         x3 = functional.leaky_relu(self.conv3(torch.cat((x, x1, x2), 1)), 0.2, inplace=True)
@@ -39,7 +39,7 @@ class RRDB(nn.Module):
         self.rdb3 = ResidualDenseBlock(features, growth)
 
     def forward(self, x: Tensor) -> Tensor:
-        """:param x: (N, features, H, W). :returns: the same shape."""
+        """Compute (N, features, H, W) to the same shape."""
         out: Tensor = self.rdb3(self.rdb2(self.rdb1(x)))
         return out * RESIDUAL_SCALE + x
 
@@ -78,16 +78,16 @@ class RRDBNet(nn.Module):
         self.conv_last = nn.Conv2d(features, channels, 3, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """:param x: (N, C, H, W) in [0, 1], H and W multiples of ``unshuffle``.
+        """Enlarge (N, C, H, W) in [0, 1], RGB or gray, H and W multiples of ``unshuffle``.
 
         :returns: (N, C, H*scale, W*scale), about [0, 1], not clamped.
         """
         if self.unshuffle > 1:
-            x = functional.pixel_unshuffle(x, self.unshuffle)
-        first = self.conv_first(x)
+            x = functional.pixel_unshuffle(x, self.unshuffle)  # (N, C*u*u, H/u, W/u)
+        first = self.conv_first(x)  # (N, features, H/u, W/u)
         out = first + self.conv_body(self.body(first))
         for index in range(1, self.doublings + 1):
-            out = functional.interpolate(out, scale_factor=2, mode="nearest")
+            out = functional.interpolate(out, scale_factor=2, mode="nearest")  # sides doubled
             out = functional.leaky_relu(getattr(self, f"conv_up{index}")(out), 0.2, inplace=True)
-        last: Tensor = self.conv_last(functional.leaky_relu(self.conv_hr(out), 0.2, inplace=True))
+        last: Tensor = self.conv_last(functional.leaky_relu(self.conv_hr(out), 0.2, inplace=True))  # (N, C, H*s, W*s)
         return last

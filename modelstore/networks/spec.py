@@ -1,4 +1,4 @@
-"""NetworkSpec: what a network is, as numbers that the planner needs. Importing this never imports torch."""
+"""NetworkSpec: a network as the numbers that the planner needs. Importing this never imports torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Architecture = Literal["rrdbnet", "srvggnet"]
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Deduced from the tensors of a checkpoint, never from its file name.
+    """The traits of a network, deduced from the tensors of a checkpoint, never from its file name.
 
     ``blocks`` counts RRDB blocks, or the hidden convolutions of SRVGGNetCompact. ``growth`` is 0 for SRVGGNetCompact.
     ``unshuffle`` is the factor by which the input is folded into channels first, so width and height must be multiples
@@ -29,5 +29,5 @@ class NetworkSpec:
 
     @property
     def exact_padding(self) -> int:
-        """The receptive radius, rounded up so that tiles stay aligned to the unshuffle grid."""
+        """The receptive radius in input pixels, rounded up so that tiles stay aligned to the unshuffle grid."""
         return -(-self.receptive_radius // self.unshuffle) * self.unshuffle

@@ -29,10 +29,13 @@ class SRVGGNetCompact(nn.Module):
         self.upsampler = nn.PixelShuffle(scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """:param x: (N, C, H, W), RGB in [0, 1]. :returns: (N, C, H*scale, W*scale), about [0, 1], not clamped."""
+        """Enlarge (N, C, H, W) in [0, 1], RGB or gray.
+
+        :returns: (N, C, H*scale, W*scale), about [0, 1], not clamped.
+        """
         out = x
         for layer in self.body:
             out = layer(out)
-        residual: Tensor = self.upsampler(out)
-        base = functional.interpolate(x, scale_factor=self.scale, mode="nearest")
+        residual: Tensor = self.upsampler(out)  # (N, C*s*s, H, W) -> (N, C, H*s, W*s)
+        base = functional.interpolate(x, scale_factor=self.scale, mode="nearest")  # (N, C, H*s, W*s)
         return torch.add(residual, base)

@@ -1,4 +1,4 @@
-"""The interface behind which the backends stand: windows of pixels in, finished pixels out, in order."""
+"""The interface of every backend: windows of pixels (H, W, C) in, finished blocks of pixels out, in the same order."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from modelstore.networks.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class Window:
-    """One call of the network.
+    """One window for the network, and the rectangle of its result that is wanted.
 
-    ``pixels`` is (H, W, C) uint8 or uint16, C 1 or 3, sides multiples of the network's unshuffle. The rectangle to be
-    returned is given in output pixels. ``dtype`` is what comes back: uint8 and uint16 are full range and rounded,
-    float32 is 0 to 1.
+    ``pixels`` is (H, W, C), uint8 or uint16 over the full range, C 3 (RGB) or 1 (gray), H and W multiples of the
+    network's unshuffle. ``top``, ``left``, ``height`` and ``width`` give the wanted rectangle in output pixels.
+    ``dtype`` is that of the block to be returned: uint8 and uint16 are rounded to the full range, float32 is [0, 1].
     """
 
     pixels: NDArray[Any]
@@ -30,9 +30,11 @@ class Window:
 
 @dataclass(frozen=True)
 class Block:
-    """(height, width, C) of the window's dtype; C as the window's. Not ``finite``: the network gave NaN or infinity.
+    """The finished pixels of one window.
 
-    ``notes`` tell what went otherwise than it should have, for the report.
+    ``pixels`` is (height, width, C) of the window's dtype, C and colour order as in the window. ``finite`` is False
+    when the network gave NaN or infinity anywhere. ``notes`` name what went otherwise than planned; they end up in the
+    report.
     """
 
     pixels: NDArray[Any]
@@ -41,19 +43,21 @@ class Block:
 
 
 class Network(Protocol):
-    """A loaded network on its device."""
+    """A network loaded on its device. ``weight_bytes`` is what its weights take there, in bytes."""
 
     spec: NetworkSpec
     place: Place
     weight_bytes: int
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
-        """Blocks in the order of the windows; several may be under way at once, or computed in one call.
+        """Yield one block (height, width, C) per window (H, W, C), in the order of the windows.
+
+        Several windows may be under way at once, or go into one call of the network.
 
         :raises MemoryError: when the device has too little memory; blocks yielded before are good.
         """
         ...
 
     def release(self) -> bool:
-        """Give back memory that the network can do without; the weights stay. :returns: whether it held any."""
+        """Give back memory that the network can do without; the weights stay. Return True if there was any."""
         ...

@@ -1,4 +1,4 @@
-"""Windows put together for one call of a network, several calls under way, and what memory has to say about it."""
+"""Batches: windows put together for one call of a network, several calls under way, fewer when memory is short."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ from jobs.engine.backends.base import Block, Window
 
 @dataclass(frozen=True)
 class Kind:
-    """What windows of one call have in common: sizes, channels, and the types that go in and come out."""
+    """Traits that windows of one call share: sizes in input pixels, channels, and the dtypes of input and output."""
 
     height: int
     width: int
@@ -25,7 +25,7 @@ class Kind:
 
 
 def kind_of(window: Window) -> Kind:
-    """The kind of one window."""
+    """Return the kind of a window of (H, W, C) pixels."""
     height, width, channels = window.pixels.shape
     return Kind(height, width, channels, window.pixels.dtype.name, window.dtype.name)
 
@@ -34,20 +34,23 @@ class Call(Protocol):
     """A batch that was handed to a device."""
 
     def blocks(self) -> Sequence[Block]:
-        """Wait for the call and return its blocks, one per window. :raises MemoryError: there are none."""
+        """Wait for the call and return its blocks, (height, width, C) each, one per window of the batch.
+
+        :raises MemoryError: when the device had too little memory; there are no blocks then.
+        """
         ...
 
     def abandon(self) -> None:
-        """Nobody wants the result: wait until the device lets go of the call's memory. Raises nothing."""
+        """Drop a call whose result nobody wants: wait until the device lets go of its memory. Raise nothing."""
         ...
 
 
-#: Hands a batch of one kind to the device. :raises MemoryError: the batch does not fit; nothing of it was kept.
+#: Hands a batch of one kind to the device, or raises MemoryError: it does not fit, and nothing of it was kept.
 Launch = Callable[[Sequence[Window]], Call]
 
 
 def batch_length(windows: Sequence[Window], start: int, most: int) -> int:
-    """How many windows from ``start`` on go into one call: of one kind, ``most`` of them, or else a power of two.
+    """Return how many windows (H, W, C) from ``start`` on go into one call: one kind, and ``most`` or a power of two.
 
     Every length is a shape for which a device searches algorithms and records graphs, so there are few of them: ten
     windows at most four make calls of 4, 4, 2, and never of 3, 5, 6 or 7.
@@ -63,11 +66,12 @@ def batch_length(windows: Sequence[Window], start: int, most: int) -> int:
 def blocks_of(
     windows: Sequence[Window], launch: Launch, *, most: Callable[[Kind], int], under_way: int
 ) -> Iterator[Block]:
-    """The blocks of all windows, in their order.
+    """Yield the blocks (height, width, C) of all windows, in the order of the windows.
 
     A batch for which memory is too short is halved, down to single windows; the note of its blocks says so.
 
-    :param most: windows per call, by kind. :param under_way: calls handed over before the oldest is waited for.
+    :param most: windows per call, by kind.
+    :param under_way: calls handed over before the oldest is waited for.
     :raises MemoryError: for a single window; all windows before it have been yielded.
     """
     calls: deque[Call] = deque()
@@ -78,7 +82,7 @@ def blocks_of(
         while start < len(windows):
             wanted = most(kind_of(windows[start]))
             count = batch_length(windows, start, wanted if fits is None else min(wanted, fits))
-            # Only the words are kept: the error itself holds, by its frames, the memory that is short.
+            # Keep the message, not the error: its traceback's frames hold on to the very memory that is short.
             shortage: str | None = None
             try:
                 calls.append(launch(windows[start : start + count]))
@@ -95,7 +99,7 @@ def blocks_of(
         while calls:
             yield from _noted(calls.popleft().blocks(), note)
     finally:
-        # Left early, by an error or by a caller who has had enough.
+        # Here after an error too, or when the caller closes the generator early.
         for call in calls:
             call.abandon()
 

@@ -1,8 +1,9 @@
-"""The road to a CUDA device and back: pinned buffers, a stream that copies results out, recorded calls.
+"""Batches on a CUDA device: pinned host buffers, a stream that copies results out, calls replayed as CUDA graphs.
 
-One thread uses a lane. Everything that computes, and every copy to the device, runs on the current stream, so the
-static buffers of a recording need no second copy: the next call's pixels are copied in after the last one was computed,
-and results are taken out of a recording before it is replayed. Only copies to the host run beside the computing.
+One thread uses a `CudaLane`. Everything that computes, and every copy to the device, runs on the current stream, so the
+static buffers of a CUDA graph need no second copy: the next call's pixels are copied in after the last one was
+computed, and results are taken out of a graph's buffers before it is replayed. Only copies to the host run beside the
+computing.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from jobs.engine.backends.cuda_graphs import Key, RecordingFailedError, Shelf
 from jobs.engine.backends.device import give_back_cached_memory
 from jobs.engine.backends.device_errors import first_line, forget_frames, is_out_of_memory, memory_errors
 
-#: (N, H, W, C) source pixels -> (N, H*s, W*s, C) finished pixels and (N,) whether they are finite; never waits.
+#: (N, H, W, C) source pixels -> (N, H*s, W*s, C) finished pixels and (N,) bool, True where finite. Never waits.
 Compute = Callable[[Tensor, Kind], tuple[Tensor, Tensor]]
 
 #: From so many calls of one kind in a plan on, cuDNN may search for its fastest algorithms, which takes it a second or
@@ -34,7 +35,7 @@ RECORDED_SHARE = 8
 
 
 class CudaLane:
-    """Hands batches to one device."""
+    """Hands batches to one CUDA device."""
 
     #: One call computes, one copies its result out, one copies its pixels in.
     under_way = 3
@@ -42,7 +43,7 @@ class CudaLane:
     def __init__(
         self, compute: Compute, device: torch.device, call_bytes: Callable[[int], int], *, graphs: bool
     ) -> None:
-        """:param call_bytes: device memory of a call, by its input pixels."""
+        """:param call_bytes: returns the bytes of device memory that a call takes, given its input pixels."""
         self.device = device
         self.compute = compute
         self.call_bytes = call_bytes
@@ -50,22 +51,22 @@ class CudaLane:
             self._out = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
             self._side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
             memory = torch.cuda.get_device_properties(device).total_memory
-        # Nothing here refers back to the lane or its network: a cycle keeps device memory until Python looks for it.
+        # Nothing here refers back to the lane or its network: a cycle keeps device memory until Python collects it.
         self.shelf: Shelf[_Recording] = Shelf(
             partial(_record, compute, device, self._side), most_bytes=memory // RECORDED_SHARE, enabled=graphs
         )
 
     def launch(self, batch: Sequence[Window], coming: int) -> "_CudaCall":
-        """Hand a batch over; nothing is waited for, except where a call is recorded.
+        """Hand a batch of (H, W, C) windows of one kind to the device; wait only where a CUDA graph is recorded.
 
         :param coming: how often a batch of this kind and length comes in the plan, this one included.
-        :raises MemoryError: it does not fit.
+        :raises MemoryError: when it does not fit.
         """
         kind = kind_of(batch[0])
         with torch.inference_mode(), torch.cuda.device(self.device), memory_errors():
             pinned = torch.empty(
                 (len(batch), kind.height, kind.width, kind.channels), dtype=_SOURCE[kind.source], pin_memory=True
-            )
+            )  # (N, H, W, C)
             view = pinned.numpy()
             for index, window in enumerate(batch):
                 view[index] = window.pixels.view(view.dtype)
@@ -80,7 +81,7 @@ class CudaLane:
             return self._copy_out(batch, pixels, finite, notes)
 
     def release(self) -> bool:
-        """Give back what can be made again. :returns: whether recordings were dropped."""
+        """Give back memory that can be had again: CUDA graphs and torch's cache. Return True if there were graphs."""
         with torch.cuda.device(self.device):
             dropped = self.shelf.clear()
             give_back_cached_memory()
@@ -88,13 +89,13 @@ class CudaLane:
 
     def _copy_out(self, batch: Sequence[Window], pixels: Tensor, finite: Tensor, notes: tuple[str, ...]) -> "_CudaCall":
         # Copies in any case: a recording's output is written again by the next replay.
-        views = [cut(pixels[index], window) for index, window in enumerate(batch)]
+        views = [cut(pixels[index], window) for index, window in enumerate(batch)]  # (height, width, C) each
         parts = [view.clone(memory_format=torch.contiguous_format) for view in views]
         flags = finite.clone()
         # Pinned memory comes from torch's caching host allocator, so this allocates only for the first calls.
         pinned = [torch.empty(part.shape, dtype=part.dtype, pin_memory=True) for part in parts]
         pinned_flags = torch.empty(flags.shape, dtype=flags.dtype, pin_memory=True)
-        # Waiting for it gives the processor away rather than spinning: others encode meanwhile.
+        # blocking=True sleeps instead of spinning: other threads encode meanwhile.
         done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # torch's
         self._out.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self._out):
@@ -115,24 +116,23 @@ def _record(compute: Compute, device: torch.device, side: "torch.cuda.Stream", k
     except (RuntimeError, MemoryError) as error:
         causes = _causes(error)
         reason, lasting = first_line(causes[-1]), not any(is_out_of_memory(cause) for cause in causes)
-        del causes
-        forget_frames(error)  # they hold the memory of what was recorded
+        del causes  # their tracebacks' frames hold on to the memory of the recording
     finally:
         torch.cuda.set_stream(current)  # torch leaves its own behind when it cannot end a recording
     if torch.__version__ < "2.12":  # compared as versions
-        # There the allocator believes for ever that it records, and gives no memory back (pytorch#180395).
+        # Before 2.12 the allocator believes for ever that it records, and gives no memory back (pytorch#180395).
         with contextlib.suppress(RuntimeError):  # it was ended, then
             torch._C._cuda_endAllocateToPool(device.index, pool)  # noqa: SLF001 - nothing public does it
-    # A context that died says so here, and that is not to be taken for a matter of graphs alone.
+    # A dead CUDA context raises here; it must not be mistaken for a failed recording.
     torch.cuda.synchronize(device)
     _free_pool(device, pool)
     raise RecordingFailedError(reason, lasting=lasting)
 
 
 def _free_pool(device: torch.device, pool: Any) -> None:
-    """Give back what a recording took that was never ended: torch counts its pool as in use for ever (pytorch#190348).
+    """Free a recording's pool that was never ended: torch counts it as in use for ever (pytorch#190348).
 
-    Told by what is left of it, not by torch's version: another release of a pool that was released is an error.
+    The pool's state decides, not torch's version: releasing a pool that was released already is an error.
     """
     with contextlib.suppress(RuntimeError):
         torch.cuda.empty_cache()
@@ -147,7 +147,7 @@ def _free_pool(device: torch.device, pool: Any) -> None:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error and those before it: a recording that cannot be ended hides why it could not be made."""
+    """Return the error and those before it: "the recording cannot be ended" hides why it could not be made."""
     causes = [error]
     while causes[-1].__context__ is not None:
         causes.append(causes[-1].__context__)
@@ -162,11 +162,11 @@ class _Recording:
     ) -> None:
         self._device = device
         shape = (count, kind.height, kind.width, kind.channels)
-        self.source = torch.zeros(shape, dtype=_SOURCE[kind.source], device=device)
+        self.source = torch.zeros(shape, dtype=_SOURCE[kind.source], device=device)  # (N, H, W, C)
         current = torch.cuda.current_stream(device)
         side.wait_stream(current)
         with torch.cuda.stream(side):
-            compute(self.source, kind)  # what the libraries keep per stream must be there before
+            compute(self.source, kind)  # warm-up: the libraries' workspaces of this stream must exist before
         current.wait_stream(side)
         torch.cuda.synchronize(device)
         torch.cuda.empty_cache()
@@ -178,14 +178,14 @@ class _Recording:
         self.held_bytes = max(0, torch.cuda.memory_reserved(device) - before)
 
     def replay(self, pinned: Tensor) -> tuple[Tensor, Tensor]:
-        """:returns: the static output: good until the next replay on this stream."""
+        """Run the graph on pinned (N, H, W, C) source pixels. Return its static output, good until the next replay."""
         self.source.copy_(pinned, non_blocking=True)
         self.graph.replay()
         return self.pixels, self.finite
 
     def drop(self) -> None:
         """See `jobs.engine.backends.cuda_graphs.Recording`."""
-        torch.cuda.synchronize(self._device)  # a graph that is destroyed while it runs, and its memory reused: never
+        torch.cuda.synchronize(self._device)  # a graph must not be destroyed, and its memory reused, while it runs
         self.graph.reset()
         del self.source, self.pixels, self.finite
 
@@ -212,7 +212,7 @@ class _CudaCall:
         ]
 
     def abandon(self) -> None:
-        with contextlib.suppress(RuntimeError):  # a lost device is the next caller's to find
+        with contextlib.suppress(RuntimeError):  # the next call reports a lost device
             self.done.synchronize()
         self.sources.clear()
 
@@ -222,16 +222,16 @@ _SOURCE = {"uint8": torch.uint8, "uint16": torch.int16}
 
 
 def cut(pixels: Tensor, window: Window) -> Tensor:
-    """The part of a window's result that was asked for: a view of (H*s, W*s, C)."""
+    """Return the window's wanted rectangle, (height, width, C), as a view of its whole result, (H*s, W*s, C)."""
     return pixels[window.top : window.top + window.height, window.left : window.left + window.width]
 
 
 def host_pixels(tensor: Tensor, window: Window) -> NDArray[Any]:
-    """A tensor on the host as the pixels that the window asked for; no copy."""
+    """Return a host tensor (height, width, C) as an array of the window's dtype, int16 bits as uint16; no copy."""
     pixels: NDArray[Any] = tensor.numpy()
     return pixels.view(np.uint16) if window.dtype == np.uint16 else pixels
 
 
 def _cudnn(*, search: bool) -> AbstractContextManager[None]:
-    """How convolutions are chosen. fp32 means fp32, not TF32."""
+    """Choose cuDNN's way to find algorithms: by search, or by its own guess. fp32 stays fp32, never TF32."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=search, allow_tf32=False)

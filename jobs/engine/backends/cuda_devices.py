@@ -1,4 +1,4 @@
-"""Graphics cards that are there and cannot be used: what "auto" passes over is said, never passed over in silence."""
+"""CUDA devices that are present but unusable, so that "auto" names every device that it passes over and why."""
 
 import functools
 from pathlib import Path
@@ -7,7 +7,7 @@ import torch
 
 
 def lacks_kernels(index: int) -> str:
-    """Why torch as it was installed cannot compute on this card; "" where it can, as far as it tells.
+    """Return why the installed torch cannot compute on CUDA device ``index``; "" where it can, as far as torch tells.
 
     A card that is older, or newer, than what a wheel was built for is listed, takes memory, and fails at the first
     kernel ("no kernel image is available"). See torch.cuda._check_cubins.
@@ -27,7 +27,7 @@ def lacks_kernels(index: int) -> str:
 
 
 def _runs_on(major: int, minor: int, architecture: str) -> bool:
-    """Whether a card of that compute capability runs code for ``architecture``: sm_86, sm_90a, compute_120."""
+    """Return True if a card of that compute capability runs code for ``architecture``: sm_86, sm_90a, compute_120."""
     kind, _, version = architecture.partition("_")
     if not version.isdigit():  # sm_90a: for that very card
         return version.rstrip("af") == f"{major}{minor}"
@@ -39,7 +39,7 @@ def _runs_on(major: int, minor: int, architecture: str) -> bool:
 
 @functools.cache  # CUDA keeps what its first look found for the life of a process
 def trouble() -> str:
-    """Why torch finds no card where the system shows one; "" where there is none, or where it was hidden on purpose."""
+    """Return why torch finds no card where the system shows one; "" where there is none, or it is hidden on purpose."""
     if not nodes():
         return ""
     if torch.version.cuda is None and torch.version.hip is None:
@@ -53,5 +53,5 @@ def trouble() -> str:
 
 
 def nodes() -> list[Path]:
-    """The graphics cards that the system lets this process use: device files of NVIDIA's and AMD's drivers."""
+    """Return the device files of the NVIDIA and AMD cards that the system lets this process use."""
     return [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("kfd")]

@@ -1,4 +1,4 @@
-"""Which calls of a network are recorded as CUDA graphs, and how many recordings are kept. Knows no CUDA itself."""
+"""A cache of CUDA graphs: which calls of a network are recorded, and how many recordings are kept. Imports no CUDA."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Key = tuple[Kind, int]
 class Recording(Protocol):
     """A recorded call."""
 
-    #: Device memory that it holds for as long as it lives.
+    #: Device memory that it holds for as long as it lives, in bytes.
     held_bytes: int
 
     def drop(self) -> None:
@@ -25,7 +25,7 @@ R = TypeVar("R", bound=Recording)
 
 
 class RecordingFailedError(Exception):
-    """A call could not be recorded. ``lasting``: no other could be either."""
+    """A call could not be recorded. ``lasting``: no other call could be either."""
 
     def __init__(self, reason: str, *, lasting: bool) -> None:
         super().__init__(reason)
@@ -33,7 +33,7 @@ class RecordingFailedError(Exception):
 
 
 class Shelf(Generic[R]):
-    """Recordings of one network, the least recently used go first.
+    """The recordings of one network; the least recently used are dropped first.
 
     Recording costs about one call, and its memory is held: so only calls that come again are recorded, only few are
     kept, and none that would take a large part of the device. The first call of a kind is never recorded: it loads
@@ -43,7 +43,10 @@ class Shelf(Generic[R]):
     def __init__(
         self, record: Callable[[Key], R], *, most_bytes: int, most: int = 4, from_calls: int = 8, enabled: bool = True
     ) -> None:
-        """:param from_calls: a call is recorded when it has come, and will come, so often in all."""
+        """:param most_bytes: device memory that all recordings may hold, in bytes.
+
+        :param from_calls: a call is recorded when it has come, and will come, so often in all.
+        """
         self.enabled = enabled
         self.most_bytes = most_bytes
         self.replays = 0
@@ -60,15 +63,15 @@ class Shelf(Generic[R]):
 
     @property
     def held_bytes(self) -> int:
-        """Device memory of all recordings."""
+        """Device memory of all recordings, in bytes."""
         return sum(recording.held_bytes for recording in self._kept.values())
 
     def take(self, key: Key, *, coming: int, expected_bytes: int) -> tuple[R | None, tuple[str, ...]]:
-        """The recording of a call that is about to be made, made now where that pays.
+        """Return the recording of a call that is about to be made, recorded now where that pays.
 
         :param coming: how often this call comes in the present plan, this time included.
-        :param expected_bytes: what a recording of it would hold.
-        :returns: None where the call is to be made as it is, and notes for the report: what failed and why.
+        :param expected_bytes: device memory that a recording of it would hold, in bytes.
+        :returns: None where the call is to be made without one, and notes for the report: what failed and why.
         """
         seen = self._seen.pop(key, 0)
         self._seen[key] = seen + 1
@@ -103,7 +106,7 @@ class Shelf(Generic[R]):
         return None, (f"no CUDA graph for {count} × {kind.width}×{kind.height} px: {reason}",)
 
     def clear(self) -> bool:
-        """Drop all recordings. :returns: whether there were any."""
+        """Drop all recordings. Return True if there were any."""
         there = bool(self._kept)
         while self._kept:
             self._drop_oldest()
@@ -118,5 +121,5 @@ class Shelf(Generic[R]):
             len(self._kept) + bool(expected) > self._most or self.held_bytes + expected > self.most_bytes
         ):
             if not expected and len(self._kept) == 1:
-                return  # the one that was just made
+                return  # keep the one that was just made
             self._drop_oldest()

@@ -1,4 +1,4 @@
-"""Which device, backend and precision really run: "auto" is resolved here, what does not exist is refused by name."""
+"""The device, backend and precision that really run: "auto" is resolved, and what does not exist is refused by name."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from jobs.engine.types import Backend, Precision, Runtime
 
 @dataclass(frozen=True)
 class Place:
-    """A resolved runtime."""
+    """A resolved device with its backend and precision."""
 
     device: str  # "cpu", "cuda:0"
     name: str  # as people know it
     backend: Literal["torch", "openvino", "reference"]
     precision: Literal["fp32", "bf16", "fp16"]
-    uuid: str = ""  # of the card, as the driver's tools write it; two processes may both call theirs cuda:0
-    note: str = ""  # what "auto" could not take, and why; for the report and the log
+    uuid: str = ""  # the card's, as nvidia-smi writes it; two processes may both call theirs cuda:0
+    note: str = ""  # what "auto" passed over, and why; for the report and the log
 
     @property
     def kind(self) -> str:
@@ -31,7 +31,7 @@ class Place:
         return self.device.partition(":")[0]
 
     def free_bytes(self) -> int:
-        """Free memory of the device now; 0 when it is not known."""
+        """Return the device's free memory now, in bytes; 0 when it is not known."""
         if self.kind == "cuda":
             free, _ = torch.cuda.mem_get_info(torch.device(self.device))
             return int(free) + _cached_bytes(torch.device(self.device).index)
@@ -39,9 +39,9 @@ class Place:
 
 
 def resolve(runtime: Runtime, precision: Precision | None = None) -> Place:
-    """What "auto" means on this machine, at this moment.
+    """Return what "auto" means on this machine, at this moment.
 
-    :param precision: one job's own wish; it wins over the runtime's.
+    :param precision: the job's own choice; it wins over the runtime's.
     :raises DeviceUnavailable: for a device, backend or precision that this machine does not have.
     """
     wanted = precision or runtime.precision
@@ -63,7 +63,7 @@ def resolve(runtime: Runtime, precision: Precision | None = None) -> Place:
 
 
 def precisions(runtime: Runtime) -> tuple[str, ...]:
-    """The precisions that a job may ask of this runtime here."""
+    """Return the precisions that a job may ask of this runtime on this machine."""
     found = []
     for precision in get_args(Precision):
         if precision != "auto":
@@ -91,24 +91,19 @@ def _on_card(device: str, runtime: Runtime, wanted: Precision, note: str) -> Pla
 
 
 def give_back_cached_memory() -> None:
-    """Return to the CUDA devices, and to the host, what torch keeps of their memory for later."""
-    # Torch refuses while it believes that a graph is being recorded; a lost device is the next caller's to find.
+    """Return torch's cached memory to the CUDA devices, and its pinned buffers to the host."""
+    # Torch refuses while it believes that a graph is being recorded; the next call reports a lost device.
     with suppress(RuntimeError):
         torch.cuda.empty_cache()
-    # Pinned buffers stay pinned for the life of the process otherwise: nobody else gets that memory, not even swap.
-    # Measured with torch 2.11, which has only the inner function: 430 MB after five pictures of 2000 px and less.
-    empty_host_cache = getattr(torch.accelerator, "empty_host_cache", None) or getattr(
-        torch._C,  # noqa: SLF001 - nothing public does it before torch 2.12
-        "_host_emptyCache",
-        None,
-    )
+    # Else pinned buffers stay pinned for the life of the process: no other process gets that memory, not even swap.
+    empty_host_cache = getattr(torch.accelerator, "empty_host_cache", None)  # not before torch 2.10
     if empty_host_cache is not None:
         with suppress(RuntimeError):
             empty_host_cache()
 
 
 def _cached_bytes(index: int) -> int:
-    """What torch holds of a card and would use for the next call; what recorded calls hold is not for others."""
+    """Return the bytes of a card that torch has cached for its next call; private pools of CUDA graphs do not count."""
     return sum(
         segment["total_size"] - segment["active_size"]
         for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]  # torch's
@@ -117,19 +112,19 @@ def _cached_bytes(index: int) -> int:
 
 
 def _cuda_has_bf16(device: str) -> bool:
-    """Whether this card computes bf16 itself: emulation, which torch counts too, has no convolutions."""
+    """Return True if this card computes bf16 itself: emulation, which torch counts too, has no convolutions."""
     with torch.cuda.device(device):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def cpu_has_bf16() -> bool:
-    """Whether bf16 is computed by hardware: AMX-BF16 or AVX512-BF16."""
+    """Return True if the processor computes bf16 in hardware: AMX-BF16 or AVX512-BF16."""
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
 def cpu_name() -> str:
-    """The processor's name, as the system tells it."""
+    """Return the processor's name, as the system tells it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -140,7 +135,7 @@ def cpu_name() -> str:
 
 
 def _device(wanted: str) -> tuple[str, str]:
-    """The device, and what "auto" passed over to come to it."""
+    """Return the device, and what "auto" passed over to come to it."""
     if wanted == "cpu":
         return "cpu", ""
     if wanted != "auto" and wanted.partition(":")[0] != "cuda":
@@ -179,7 +174,7 @@ def _passed_over(reasons: list[str]) -> str:
 
 
 def _cpu_backend(wanted: Backend) -> tuple[Literal["torch", "openvino"], str]:
-    """The backend, and why "auto" passed over OpenVINO although it is installed."""
+    """Return the backend, and why "auto" passed over OpenVINO although it is installed."""
     if wanted == "torch":
         return "torch", ""
     installed = find_spec("openvino") is not None

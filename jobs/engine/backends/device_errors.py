@@ -1,4 +1,4 @@
-"""Errors of torch and CUDA told apart: too little memory, a device that is lost, and all others."""
+"""Errors of torch and CUDA told apart: too little memory, a lost device, and all others."""
 
 import traceback
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import torch
 
 from jobs.engine.errors import DeviceLost
 
-#: How errors of a dead context begin. Torch has a type of its own for some of them only.
+#: Text in the messages of a dead context's errors. Torch has a type of its own for some of them only.
 _SIGNS = (
     "CUDA error",
     "CUDA driver error",
@@ -22,7 +22,7 @@ _SIGNS = (
     "HIPBLAS_STATUS_",
     "rocblas_status_",
 )
-#: How too little memory sounds where it does not come as OutOfMemoryError: the host's allocator, CUDA below torch's
+#: Text of out-of-memory errors that do not come as OutOfMemoryError: the host's allocator, CUDA below torch's
 #: allocator (contexts, kernels, pinned memory, graphs), the libraries, and torch's search for a convolution, which
 #: tries plan after plan, swallows their out-of-memory errors and in the end says that it found none.
 _MEMORY_SIGNS = (
@@ -44,7 +44,8 @@ _MEMORY_SIGNS = (
 def device_errors() -> Iterator[None]:
     """Turn an error that leaves a dead CUDA context behind (an illegal access, ECC, a lost card) into DeviceLost.
 
-    All of them are: CUDA repeats such an error at every later call, and which ones it would forgive it does not tell.
+    Every CUDA error counts as one: CUDA repeats such an error at every later call, and does not tell which ones are
+    temporary.
     """
     try:
         yield
@@ -67,7 +68,7 @@ def memory_errors() -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether less memory in use would have prevented it."""
+    """Return True if less memory in use would have prevented the error."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _MEMORY_SIGNS)
@@ -86,5 +87,5 @@ def forget_frames(error: BaseException) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """What happened, without the advice for developers that torch appends."""
+    """Return the first line of the error's message, without the advice for developers that torch appends."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

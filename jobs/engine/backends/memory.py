@@ -1,4 +1,4 @@
-"""How much memory a device has left, asked at the moment of use. Nothing is imported or cached for it."""
+"""Free memory of the host, read at the moment of use. Nothing is imported or cached for it."""
 
 import ctypes
 from contextlib import suppress
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def free_host_bytes() -> int:
-    """What this process may still allocate on the host: the kernel's estimate, or less where a cgroup limits us.
+    """Return the bytes that this process may still allocate on the host: the kernel's estimate, or less in a cgroup.
 
     0 when the system does not say (not Linux): the caller then falls back to a fixed tile.
     """
@@ -18,7 +18,7 @@ def free_host_bytes() -> int:
 
 
 def trim_host_memory() -> None:
-    """Return to the system what was freed and the C library keeps for later."""
+    """Return freed memory that the C library keeps for later to the system."""
     with suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -34,7 +34,7 @@ def _meminfo(name: str) -> int:
 
 
 def _cgroup() -> tuple[int | None, int]:
-    """(limit, used) of cgroup v2 or v1; page cache that can be dropped does not count as used."""
+    """Return (limit, used) in bytes, of cgroup v2 or v1; page cache that can be dropped does not count as used."""
     for limit, used, stat in (
         ("memory.max", "memory.current", "memory.stat"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),

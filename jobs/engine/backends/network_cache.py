@@ -1,4 +1,4 @@
-"""Loaded networks of one runtime: loaded once, kept while there is room, the least recently used goes first."""
+"""A cache of loaded networks for one runtime: the least recently used is dropped first when memory is short."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from modelstore.networks.errors import CheckpointChanged, NetworkError
 
 @dataclass(frozen=True)
 class _Key:
-    """A file that was replaced under the same name is another file: its digest says so, or else size and time."""
+    """The identity of a loaded network; a file replaced under its name differs in digest, or in size and time."""
 
     files: tuple[tuple[str, str, int, int], ...]
     blend: float
@@ -24,10 +24,13 @@ class _Key:
 
 
 class NetworkPool:
-    """Owned by one worker process and used by one thread of it. Make it after the fork: CUDA does not survive one."""
+    """The cache, owned by one worker process and used by one thread of it.
+
+    Make it after the fork: CUDA does not survive one.
+    """
 
     def __init__(self, runtime: Runtime, max_bytes: int = 2_000_000_000, *, graphs: bool = True) -> None:
-        """:param max_bytes: weights kept at most; the network in use always stays.
+        """:param max_bytes: bytes of weights kept at most; the network in use always stays.
 
         :param graphs: on CUDA, record calls that come again as CUDA graphs.
         """
@@ -38,16 +41,16 @@ class NetworkPool:
         self._given_up: set[_Key] = set()
 
     def place(self, precision: Precision | None = None) -> Place:
-        """What "auto" means now. :raises DeviceUnavailable: when the runtime cannot be had."""
+        """Return what "auto" means now. :raises DeviceUnavailable: when this machine does not have the runtime."""
         return resolve(self.runtime, precision)
 
     def get(self, weights: Weights, precision: Precision | None = None) -> Network:
-        """The network, loaded and checked on first use.
+        """Return the network, loaded and checked on first use.
 
-        :raises WeightsDamaged: when the file's bytes are not those that ``weights`` says.
+        :raises WeightsDamaged: when the file's bytes do not have the digest that ``weights`` names.
         :raises WeightsRejected: when the file holds no network that we accept.
-        :raises DeviceUnavailable: when the runtime cannot be had.
-        :raises OutOfMemory: when the device has no room for the weights, all others put out.
+        :raises DeviceUnavailable: when this machine does not have the runtime.
+        :raises OutOfMemory: when the device has no room for the weights even after all other networks were dropped.
         """
         place = self.place(precision)
         key = _key(weights, place)
@@ -64,24 +67,24 @@ class NetworkPool:
         return network
 
     def give_up(self, weights: Weights, place: Place) -> None:
-        """The network overflows there whatever it sees: from now on `get` gives it in fp32 instead."""
+        """Give up reduced precision for a network that always overflows: from now on `get` returns it in fp32."""
         self._given_up.add(_key(weights, place))
 
     def release(self) -> bool:
-        """Memory is short: every network gives back what it can do without. :returns: whether any held something."""
+        """Make every network give back memory that it can do without. Return True if any held some."""
         released = [network.release() for network in self._networks.values()]
         return any(released)
 
     @property
     def weight_bytes(self) -> int:
-        """Weights held now."""
+        """Bytes of weights held now."""
         return sum(network.weight_bytes for network in self._networks.values())
 
     def __len__(self) -> int:
         return len(self._networks)
 
     def clear(self) -> None:
-        """Forget all networks."""
+        """Drop all networks."""
         while self._networks:
             self._forget_oldest()
 
@@ -91,14 +94,14 @@ class NetworkPool:
         except OutOfMemory:
             if not self._networks:
                 raise
-        # Outside of the handler: the error's frames hold what was loaded of the network.
+        # Outside of the handler: the error's traceback holds on to what was loaded of the network.
         self.clear()
         return _load(weights, place, graphs=self.graphs)
 
     def _forget_oldest(self) -> None:
         _, network = self._networks.popitem(last=False)
         weights_on = network.place.kind
-        # Whoever is using it keeps it alive; what it recorded is made again if need be.
+        # A caller that still uses it keeps it alive; its CUDA graphs are recorded again if need be.
         network.release()
         del network
         if weights_on == "cuda":
@@ -119,7 +122,7 @@ def _stamp(path: Path, sha256: str) -> tuple[str, str, int, int]:
 
 @contextmanager
 def weights_errors() -> Iterator[None]:
-    """Turn what is wrong with a weights file into the engine's errors."""
+    """Turn the errors of reading a weights file into the engine's errors."""
     try:
         yield
     except CheckpointChanged as error:

@@ -19,7 +19,7 @@ _FULL = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 
 
 class _Graph(nn.Module):
-    """One way through the network: fixed pixel types and channels, so that it can be traced."""
+    """The network for fixed pixel types and channels, so that it can be traced."""
 
     def __init__(self, module: PixelModule, *, gray: bool, full: float, output: str) -> None:
         super().__init__()
@@ -29,14 +29,18 @@ class _Graph(nn.Module):
         self.output = output
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """:param pixels: (1, H, W, C). :returns: whole numbers (uint8) or float32 pixels, and a sum that may be NaN."""
+        """Compute the network on (1, H, W, C) pixels, 0 to ``full``.
+
+        :returns: (1, H*s, W*s, C) pixels, rounded uint8 or unrounded float32 over the output's range, and (1,) a sum
+            that is NaN or infinite when a pixel is.
+        """
         out, total = self.module(pixels, self.full, self.gray)
         out = out * _FULL[self.output]
         return (out.round().to(torch.uint8) if self.output == "uint8" else out), total
 
 
 class OpenVinoNetwork:
-    """One network on the CPU. Graphs are compiled on first use: one per type and number of channels, about a second."""
+    """One network on the CPU. Graphs, one per type and number of channels, are compiled on first use (a second)."""
 
     def __init__(self, network: nn.Module, spec: NetworkSpec, place: Place) -> None:
         self.spec = spec
@@ -47,25 +51,25 @@ class OpenVinoNetwork:
         self._compiled: dict[tuple[int, str, str], Any] = {}
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
-        """See `jobs.engine.backends.base.Network`."""
+        """Compute each window (H, W, C), one call each. See `jobs.engine.backends.base.Network`."""
         for window in windows:
             request = self._request(window)
             pixels = window.pixels if window.pixels.dtype == np.uint8 else window.pixels.astype(np.float32)
             try:
-                request.infer([np.ascontiguousarray(pixels)[np.newaxis]], share_inputs=True)
+                request.infer([np.ascontiguousarray(pixels)[np.newaxis]], share_inputs=True)  # (1, H, W, C)
             except RuntimeError as error:
                 if "alloc" in str(error).lower():
                     raise MemoryError(str(error)) from error
                 raise
-            out: NDArray[Any] = request.get_output_tensor(0).data[0]
+            out: NDArray[Any] = request.get_output_tensor(0).data[0]  # (H*s, W*s, C)
             part = out[window.top : window.top + window.height, window.left : window.left + window.width]
             if window.dtype == np.uint16:
                 part = np.rint(part)
-            # A copy in any case: the request's memory is written again by the next tile.
+            # astype always copies: the next tile overwrites the request's memory.
             yield Block(pixels=part.astype(window.dtype), finite=bool(np.isfinite(request.get_output_tensor(1).data)))
 
     def release(self) -> bool:
-        """See `jobs.engine.backends.base.Network`: drop the largest picture's buffers; the next run makes its own."""
+        """Drop the largest picture's buffers; the next run makes its own. See `jobs.engine.backends.base.Network`."""
         for request in self._compiled.values():
             request.get_compiled_model().release_memory()
         return bool(self._compiled)
@@ -83,7 +87,7 @@ class OpenVinoNetwork:
         side = 8 * self.spec.unshuffle
         example = torch.zeros((1, side, side, channels), dtype=kind)
         with torch.inference_mode(), warnings.catch_warnings():
-            # Tracing tells, thrice, that it is old and that it fixes our branches, which is what we want of it.
+            # Tracing warns three times that it is old and that it fixes our branches, which is what we want of it.
             warnings.simplefilter("ignore")
             model = openvino.convert_model(
                 graph,

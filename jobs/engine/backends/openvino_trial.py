@@ -1,4 +1,4 @@
-"""Whether OpenVINO computes rightly on this processor: tried with the operation that it gets wrong, not looked up.
+"""A trial of OpenVINO on this processor with the one operation that it is known to get wrong.
 
 OpenVINO 2026.4 enlarges by nearest neighbour, which every network here does, to arbitrary numbers on x86 processors
 without AVX (Celeron, Pentium, Atom), and says nothing. ``ONEDNN_MAX_CPU_ISA=SSE41`` shows it on any x86 processor.
@@ -19,7 +19,7 @@ def trouble() -> str:
 
 
 def _enlarges_exactly(channels: int, scale: int, *, between_convolutions: bool) -> bool:
-    """Whether pixels enlarged ``scale`` times are copies of the pixels given: whole numbers, so bit for bit."""
+    """Return True if pixels enlarged ``scale`` times are copies of the pixels given: whole numbers, so bit for bit."""
     import openvino  # noqa: PLC0415 - may be absent
     from openvino import opset13 as ops  # noqa: PLC0415 - as above
 

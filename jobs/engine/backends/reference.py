@@ -1,7 +1,7 @@
-"""The original `realesrgan` package behind the engine's interface: the parity oracle, and a choice for the cautious.
+"""The original `realesrgan` package behind the engine's interface, for parity tests and for users who want exactly it.
 
 It is faithful to the original, faults included: dark halos around transparency, 16 bit guessed from the pixels, results
-resized after rounding, 10 pixels around tiles. What of that happened to a picture stands in the report's notes.
+resized after rounding, 10 pixels around tiles. The report's notes say which of these happened to a picture.
 """
 
 import contextlib
@@ -37,9 +37,11 @@ Array = NDArray[Any]
 def upscale(
     pool: NetworkPool, picture: Picture, weights: Weights, options: UpscaleOptions, on_tile: OnTile | None
 ) -> tuple[Picture, Report]:
-    """As `Upscaler.upscale`, computed by RealESRGANer.
+    """Upscale as `Upscaler.upscale` does, by RealESRGANer: (H, W, 1 or 3) frames in, (H*scale, W*scale, same) out.
 
-    :raises DeviceUnavailable: when the package is not installed. :raises WeightsRejected: when it cannot load the file.
+    :raises DeviceUnavailable: when the package is not installed.
+    :raises WeightsRejected: when it cannot load the file.
+    :raises ImageRejected: when a side has 10 px or fewer.
     """
     if min(picture.width, picture.height) <= BORDER:
         raise ImageRejected(
@@ -126,12 +128,12 @@ def _load(
 
 def _frame(engine: Any, frame: Frame, scale: float, tiles: "_Counter") -> Frame:
     gray = frame.color.shape[2] == 1
-    source: Array = frame.color[:, :, 0]
+    source: Array = frame.color[:, :, 0]  # (H, W)
     if frame.alpha is not None:
-        color: Array = np.repeat(frame.color, 3, axis=2) if gray else frame.color[:, :, ::-1]
-        source = np.dstack((color, frame.alpha))
+        color: Array = np.repeat(frame.color, 3, axis=2) if gray else frame.color[:, :, ::-1]  # (H, W, 3) BGR
+        source = np.dstack((color, frame.alpha))  # (H, W, 4) BGRA
     elif not gray:
-        source = cv2.cvtColor(frame.color, cv2.COLOR_RGB2BGR)
+        source = cv2.cvtColor(frame.color, cv2.COLOR_RGB2BGR)  # (H, W, 3) BGR
     with _listening(tiles), torch.no_grad():
         out, _ = engine.enhance(source, outscale=scale)
     out = out.astype(frame.color.dtype, copy=False)
@@ -143,7 +145,7 @@ def _frame(engine: Any, frame: Frame, scale: float, tiles: "_Counter") -> Frame:
 
 
 class _Counter:
-    """Tiles done, told to the caller."""
+    """A counter of finished tiles that calls the caller's callback."""
 
     def __init__(self, total: int, on_tile: OnTile | None) -> None:
         self.done = 0
@@ -157,14 +159,14 @@ class _Counter:
             self._on_tile(self.done, self.total)
 
     def reach(self, count: int) -> None:
-        """A frame of that many tiles is done: those that were not printed, as without tiling, are counted now."""
+        """Count up to the end of a frame of that many tiles: without tiling, the package prints none."""
         self._floor += count
         while self.done < self._floor:
             self.step()
 
 
 class _Listener(io.TextIOBase):
-    """RealESRGANer tells about tiles, and about errors that it then ignores, on standard output only."""
+    """A text stream that reads what RealESRGANer prints: tiles, and errors that it then ignores."""
 
     def __init__(self, tiles: _Counter) -> None:
         self._tiles = tiles
@@ -173,7 +175,7 @@ class _Listener(io.TextIOBase):
         if text.startswith("\tTile "):
             self._tiles.step()
         elif text == "Error":
-            # It would go on and paste the previous tile in the place of this one.
+            # The package would go on and paste the previous tile in the place of this one.
             raise OutOfMemory("the reference package failed on a tile, most likely for want of memory")
         return len(text)
 

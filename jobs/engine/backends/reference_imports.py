@@ -1,4 +1,4 @@
-"""Makes the `realesrgan` package importable where torchvision is not.
+"""Imports of the `realesrgan` package where torchvision cannot be imported.
 
 basicsr 1.4.2 touches a few names of torchvision while it is imported. One (``functional_tensor``) is gone since
 torchvision 0.17, and torchvision's wheels do not load with a CPU build of torch. Inference uses none of them, so names
@@ -22,12 +22,12 @@ HOW_TO_INSTALL = (
 
 
 def available() -> bool:
-    """Whether the package is installed; nothing of it is imported for the answer."""
+    """Return True if the package is installed, without importing it."""
     return find_spec("realesrgan") is not None and find_spec("basicsr") is not None
 
 
 def load() -> tuple[Any, Any, Any]:
-    """The classes RealESRGANer, RRDBNet and SRVGGNetCompact of the real package.
+    """Return the classes RealESRGANer, RRDBNet and SRVGGNetCompact of the real package.
 
     :raises DeviceUnavailable: when it is not installed; the message says how to get it.
     """
@@ -72,14 +72,14 @@ def _refused(name: str) -> Any:
 
 
 def normalize(tensor: Tensor, mean: Any, std: Any, inplace: bool = False) -> Tensor:
-    """torchvision's: (x - mean) / std per channel of (..., C, H, W)."""
+    """Return (x - mean) / std per channel of (..., C, H, W), as torchvision does."""
     out = tensor if inplace else tensor.clone()
     means, deviations = (out.new_tensor(values).view(-1, 1, 1) for values in (mean, std))
     return out.sub_(means).div_(deviations)
 
 
 def rgb_to_grayscale(image: Tensor, num_output_channels: int = 1) -> Tensor:
-    """torchvision's: ITU-R BT.601 luma of (..., 3, H, W)."""
+    """Return the ITU-R BT.601 luma of (..., 3, H, W) RGB as (..., num_output_channels, H, W), as torchvision does."""
     red, green, blue = image.unbind(dim=-3)
     luma = (0.2989 * red + 0.587 * green + 0.114 * blue).to(image.dtype).unsqueeze(dim=-3)
     return luma.expand(*image.shape[:-3], num_output_channels, *image.shape[-2:])

@@ -27,8 +27,8 @@ class TorchNetwork:
 
     Channels last is what oneDNN's and cuDNN's fast convolutions want: 1.45 times the speed of NCHW in fp32 on a CPU.
 
-    ``batch`` is the number of windows per call; None, the default, lets it be chosen by device, network and the size
-    of the windows (`jobs.engine.tiling.cost.batch_size`).
+    ``batch`` is the number of windows per call; None, the default, lets it be chosen by device, network and the size of
+    the windows (`jobs.engine.tiling.cost.batch_size`).
     """
 
     def __init__(self, network: nn.Module, spec: NetworkSpec, place: Place, *, graphs: bool = True) -> None:
@@ -43,7 +43,7 @@ class TorchNetwork:
         self.weight_bytes = spec.parameters * ITEM_BYTES[place.precision]
         compute = _COMPUTE[place.precision]
         try:
-            # On the accelerator, not on the host: half a network's time would go into converting its weights there.
+            # Convert on the accelerator: on the host, converting the weights takes half the time of a network.
             network = network.to(device=self.device, dtype=compute, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
             self.module = PixelModule(network, channels=spec.channels, compute=compute).to(self.device).eval()
             self.lane = self._open_lane(graphs=graphs)
@@ -58,12 +58,12 @@ class TorchNetwork:
     def _open_lane(self, *, graphs: bool) -> CudaLane | None:
         if self.device.type != "cuda":
             return None
-        # Neither function refers to this object: a cycle would keep device memory until Python looks for it.
+        # Neither function refers to this object: a reference cycle keeps device memory until Python's collector runs.
         call_bytes = partial(network_bytes, self.spec, item_bytes=ITEM_BYTES[self.place.precision])
         return CudaLane(partial(_compute, self.module), self.device, call_bytes, graphs=graphs)
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
-        """See `jobs.engine.backends.base.Network`."""
+        """Compute the windows, (H, W, C) each, in batches of one kind. See `jobs.engine.backends.base.Network`."""
         listed = list(windows)
         lane = self.lane
         if lane is None:
@@ -80,11 +80,11 @@ class TorchNetwork:
         yield from blocks_of(listed, launch, most=self._sizes(), under_way=lane.under_way)
 
     def release(self) -> bool:
-        """See `jobs.engine.backends.base.Network`."""
+        """Drop CUDA graphs and torch's cache. See `jobs.engine.backends.base.Network`."""
         return self.lane is not None and self.lane.release()
 
     def _sizes(self) -> Callable[[Kind], int]:
-        """Windows per call, by kind; memory is looked at once per run."""
+        """Return a function from a kind to its windows per call; free memory is read once per run."""
         if self.batch is not None:
             size = self.batch
             return lambda _: size
@@ -105,16 +105,19 @@ class TorchNetwork:
 
 
 def _compute(module: PixelModule, source: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
-    """See `jobs.engine.backends.cuda.Compute`: no step of it waits for the device or copies from the host."""
+    """Compute (N, H, W, C) pixels without waiting for the device or copying from the host.
+
+    See `jobs.engine.backends.cuda.Compute`.
+    """
     full = 65535.0 if kind.source == "uint16" else 255.0
     if source.dtype == torch.int16:
         source = source.to(torch.int32) & 0xFFFF  # uint16 that travelled as int16
-    out, total = module(source, full, kind.channels == 1)
+    out, total = module(source, full, kind.channels == 1)  # (N, H*s, W*s, C) in [0, 1], and (N,)
     return quantize(out, cast("Output", kind.output)), total.isfinite()
 
 
 class _CpuCall:
-    """See `jobs.engine.backends.batching.Call`; computed already."""
+    """A call that is computed already. See `jobs.engine.backends.batching.Call`."""
 
     def __init__(self, blocks: list[Block]) -> None:
         self._blocks = blocks
@@ -127,9 +130,9 @@ class _CpuCall:
 
 
 def _on_host(batch: Sequence[Window]) -> Tensor:
-    """(N, H, W, C); the pixels of a single window are not copied where that can be helped."""
+    """Stack the windows' pixels into (N, H, W, C); those of a single window are not copied where that can be helped."""
     arrays = [window.pixels.view(np.int16) if window.pixels.dtype == np.uint16 else window.pixels for window in batch]
     if len(arrays) > 1:
-        return torch.from_numpy(np.stack(arrays))
-    # Torch warns of memory that it may not write to.
-    return torch.from_numpy(np.require(arrays[0], requirements=["C", "W"])).unsqueeze(0)
+        return torch.from_numpy(np.stack(arrays))  # (N, H, W, C)
+    # "W": torch warns of memory that it may not write to.
+    return torch.from_numpy(np.require(arrays[0], requirements=["C", "W"])).unsqueeze(0)  # (1, H, W, C)

@@ -1,19 +1,19 @@
-"""The depth of an AVIF file, which Pillow does not tell: it gives 8 bit of everything."""
+"""The bit depth of an AVIF file, which Pillow does not tell: it gives 8 bit of everything."""
 
 import os
 from typing import IO
 
 _CONTAINERS = (b"meta", b"moov")
-#: Descriptions of pictures are small; what is larger is no header.
+#: Bytes read of a box: descriptions of pictures are small, and a larger box is no header.
 _MOST = 1 << 20
 _MOST_BOXES = 1000
 
 
 def depths(file: IO[bytes]) -> frozenset[int]:
-    """8, 10 or 12 for each AV1 picture in the file: the picture itself, its alpha, a thumbnail, a gain map.
+    """Return the bit depths, 8, 10 or 12, of all AV1 pictures in the file: picture, alpha, thumbnail, gain map.
 
     From the codec configurations (AV1-ISOBMFF, 2.3.3): two flags in the third byte after the name ``av1C``. They lie in
-    the boxes ``meta`` and ``moov``, which may follow the pixels.
+    the boxes ``meta`` and ``moov``, which may follow the pixels. The file's position in bytes is restored.
     """
     before = file.tell()
     end = file.seek(0, os.SEEK_END)

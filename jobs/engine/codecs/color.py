@@ -1,4 +1,4 @@
-"""Pillow images of any mode to arrays of gray or RGB, with alpha apart; foreign colour spaces become sRGB."""
+"""Colour: Pillow images of any mode to arrays of gray or RGB, with alpha apart; other colour spaces become sRGB."""
 
 import io
 from typing import Any
@@ -14,9 +14,10 @@ Array = NDArray[Any]
 
 
 def to_arrays(image: Image.Image, icc: bytes | None) -> tuple[Array, Array | None, bytes | None]:
-    """Pixels of a loaded image.
+    """Return the pixels of a loaded image.
 
-    :returns: colour (H, W, 1 or 3) uint8 or uint16, alpha (H, W) or None, and the profile that fits the colour.
+    :returns: colour (H, W, 1 or 3), gray or RGB, uint8 or uint16 over the full range; alpha (H, W) of the same dtype or
+        None; and the ICC profile that fits the colour.
     :raises FormatUnsupported: for floating-point and 32-bit pixels.
     """
     mode = image.mode
@@ -39,7 +40,7 @@ def to_arrays(image: Image.Image, icc: bytes | None) -> tuple[Array, Array | Non
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """L, LA, RGB or RGBA, without loss: palettes are looked up, a transparent colour or index becomes alpha."""
+    """Convert without loss to L, LA, RGB or RGBA: palettes are looked up, a transparent colour becomes alpha."""
     transparent = "transparency" in image.info
     if image.mode in ("L", "LA", "RGB", "RGBA") and not transparent:
         return image
@@ -53,7 +54,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes]:
-    """Colour spaces that no network knows, through the file's own profile where it has a usable one."""
+    """Convert colour spaces that no network knows, through the file's own profile where it has a usable one."""
     srgb = ImageCms.createProfile("sRGB")
     written = ImageCms.ImageCmsProfile(srgb).tobytes()
     try:
@@ -79,18 +80,18 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes]
 
 
 def straight(pixels: Array, alpha: Array) -> Array:
-    """Premultiplied colour (H, W, C) uint16 divided by its alpha (H, W), as everything here wants it."""
+    """Divide premultiplied colour (H, W, C) uint16 by its alpha (H, W) uint16: 0 to 65535, 0 where alpha is 0."""
     cover = alpha[:, :, np.newaxis].astype(np.uint32)
     color = (pixels.astype(np.uint32) * 65535 + cover // 2) // np.maximum(cover, 1)
     return np.where(cover > 0, np.minimum(color, 65535), 0).astype(np.uint16)
 
 
 def turn(pixels: Array, orientation: int) -> Array:
-    """Rows and columns as the EXIF orientation (1 to 8) wants them shown; a new contiguous array unless it is 1."""
+    """Turn (H, W, ...) pixels as EXIF orientation (1 to 8) wants them shown; a new contiguous array unless it is 1."""
     if orientation not in range(2, 9):
         return pixels
     if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
+        pixels = pixels.swapaxes(0, 1)  # (W, H, ...)
     # After the transposition of 5 to 8, what is left is the mirroring of rows and of columns.
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]

@@ -1,4 +1,4 @@
-"""From a file to a Picture: upright, gray or RGB, alpha apart, in the file's own depth, all frames."""
+"""Decoding: from a file to a Picture, upright, gray or RGB, alpha apart, in the file's own depth, all frames."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,8 @@ _PREMULTIPLIED = 1
 def decode(path: Path, limits: Limits) -> Picture:
     """Read a whole image; limits are checked on its header first.
 
-    :raises ImageRejected: one of its children, for files that are no image, broken, truncated or beyond a limit.
+    :returns: frames with colour (H, W, 1 or 3) and alpha (H, W) or None, uint8 or uint16 over the full range.
+    :raises ImageRejected: or one of its children, for files that are no image, broken, truncated or beyond a limit.
     """
     try:
         with path.open("rb") as file:
@@ -88,7 +89,7 @@ def _decode(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
 
 
 def _tag(image: Image.Image, tag: int) -> Any:
-    """A TIFF's entry; None of other formats."""
+    """Return a TIFF's entry; None for other formats."""
     return image.tag_v2.get(tag) if isinstance(image, TiffImageFile) else None
 
 
@@ -97,15 +98,15 @@ def _with_icc(meta: Metadata, icc: bytes | None) -> Metadata:
 
 
 def _opencv_reads(image: ImageFile.ImageFile) -> bool:
-    """OpenCV decodes PNG twice as fast as Pillow and alone keeps 16-bit colour; palettes and 1 bit stay with Pillow."""
+    """Return True where OpenCV decodes: PNG at twice Pillow's speed, and 16-bit colour; palettes stay with Pillow."""
     return image.mode in ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L")
 
 
 def _opencv(path: Path, header: Header) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Colour (H, W, 1 or 3) RGB and alpha, at the file's own depth."""
+    """Return colour (H, W, 1 or 3) gray or RGB, and alpha (H, W) or None, at the file's own depth."""
     data = np.fromfile(path, np.uint8)
     try:
-        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)  # (H, W), (H, W, 3) BGR or (H, W, 4) BGRA
     except cv2.error as error:
         raise ImageRejected(f"the {header.format.upper()} file is broken or truncated") from error
     if pixels is None:
@@ -119,13 +120,13 @@ def _opencv(path: Path, header: Header) -> tuple[NDArray[Any], NDArray[Any] | No
     if header.gray:  # gray with alpha comes as four channels, three of them equal
         return pixels[:, :, :1].copy(), alpha
     code = cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    return cv2.cvtColor(pixels, code), alpha
+    return cv2.cvtColor(pixels, code), alpha  # (H, W, 3) RGB
 
 
 def _from_avif(
     pixels: NDArray[Any], alpha: NDArray[Any] | None, depths: frozenset[int]
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """OpenCV gives the picture's own values: of 8 bit where only a thumbnail or a gain map has more."""
+    """Stretch OpenCV's values to 16 bit; they are of 8 bit where only a thumbnail or a gain map has more."""
     if pixels.dtype == np.uint8:
         return pixels, alpha
     deep = [depth for depth in depths if depth > 8]
@@ -135,17 +136,17 @@ def _from_avif(
 
 
 def _widened(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
-    """10 or 12 bit values over the full range of 16."""
+    """Stretch 10 or 12 bit values over the full range of 16."""
     full = (1 << depth) - 1
     return ((pixels.astype(np.uint32) * 65535 + full // 2) // full).astype(np.uint16)
 
 
 def _deep_heic(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """10 and 12 bit HEIC, scaled to 16 bit."""
+    """Decode 10 and 12 bit HEIC to colour (H, W, 1 or 3) and alpha (H, W) or None, uint16 over the full range."""
     import pillow_heif  # noqa: PLC0415 - a native library that few jobs need
 
     picture = pillow_heif.open_heif(path, convert_hdr_to_8bit=False, hdr_to_16bit=True)
-    pixels = np.asarray(picture)
+    pixels = np.asarray(picture)  # (H, W), (H, W, 3) or (H, W, 4)
     if pixels.ndim == 2:
         return pixels[:, :, np.newaxis].astype(np.uint16), None
     alpha = pixels[:, :, 3].astype(np.uint16) if pixels.shape[2] == 4 else None
@@ -153,7 +154,7 @@ def _deep_heic(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
 
 
 def _frames(name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
-    """Every frame as it is shown, composed by Pillow; TIFF pages have no time."""
+    """Decode every frame as it is shown, composed by Pillow; TIFF pages have no duration."""
     if header.bits == 16:
         raise FormatUnsupported(f"a {name.upper()} of {header.frames} frames with 16 bit per channel is not supported")
     meta = metadata.read(image, loop=None if name == "tiff" else _plays(name, image))
@@ -174,7 +175,7 @@ def _frames(name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
 def _alike(
     arrays: list[tuple[NDArray[Any], NDArray[Any] | None]], durations: list[int | None], orientation: int
 ) -> tuple[Frame, ...]:
-    """Frames of one animation may come in different modes: if one has colour or alpha, all get it."""
+    """Give all frames colour or alpha if one has it: frames of one animation may come in different modes."""
     colored = any(pixels.shape[2] == 3 for pixels, _ in arrays)
     transparent = any(alpha is not None for _, alpha in arrays)
     frames = []
@@ -192,7 +193,7 @@ def _alike(
 
 
 def _plays(name: str, image: Image.Image) -> int:
-    """How often the animation runs, 0 for ever. GIF counts repeats after the first run, and none means one run."""
+    """Return how often the animation runs, 0 for ever. GIF counts repeats after the first; no count means one run."""
     loop = image.info.get("loop")
     if name == "gif":
         return 1 if loop is None else 0 if loop == 0 else int(loop) + 1

@@ -1,4 +1,4 @@
-"""Strips of rows, deflated on all cores and handed over in order: what PNG and TIFF have in common."""
+"""Deflate: strips of rows, compressed on all cores and handed over in order, for PNG and TIFF."""
 
 import os
 import zlib
@@ -26,12 +26,13 @@ _RAW, _WHOLE = -15, 15
 
 
 def deflate(data: bytes | memoryview, *, raw: bool = False, last: bool = True) -> bytes:
-    """Differences of neighbouring samples as a zlib stream (RFC 1950), or bare deflate (RFC 1951) if ``raw``.
+    """Compress bytes to a zlib stream (RFC 1950), or to bare deflate (RFC 1951) if ``raw``.
 
-    Only runs of equal bytes are searched for (strategy RLE): among differences there is little else in a photograph,
-    and no dictionary means that strips cost nothing in size. benchmarks/codecs.py has the figures.
+    The input is differences of neighbouring samples, so only runs of equal bytes are searched for (strategy RLE): among
+    differences there is little else in a photograph, and no dictionary means that strips cost nothing in size.
+    benchmarks/codecs.py has the figures.
 
-    :param last: without, the stream ends on a byte and another may be laid behind it.
+    :param last: False ends the stream on a byte, so that another may be laid behind it.
     """
     press = deflater.compressobj(1, zlib.DEFLATED, _RAW if raw else _WHOLE, 9, zlib.Z_RLE)
     packed: bytes = press.compress(data) + press.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
@@ -39,7 +40,7 @@ def deflate(data: bytes | memoryview, *, raw: bool = False, last: bool = True) -
 
 
 def in_order(work: Sequence[Callable[[], Result]]) -> Iterator[Result]:
-    """Results in the order of the work, only a few strips ahead of who takes them: memory stays bounded."""
+    """Yield results in the order of the work, computed only a few strips ahead of the caller: memory stays bounded."""
     threads = min(_MOST_THREADS, len(work), _cores())
     if threads <= 1:
         for item in work:
@@ -56,5 +57,5 @@ def in_order(work: Sequence[Callable[[], Result]]) -> Iterator[Result]:
 
 
 def _cores() -> int:
-    """Cores that this process may use; not every system tells."""
+    """Return the number of cores that this process may use; not every system tells."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

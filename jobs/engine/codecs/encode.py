@@ -1,4 +1,4 @@
-"""From a Picture to a file. Metadata is kept unless it is to be stripped; the colour profile always stays."""
+"""Encoding: from a Picture to a file. Metadata is kept unless it is to be stripped; the colour profile always stays."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,9 +22,12 @@ _JPEG_SEGMENT = 65_500
 
 
 def encode(picture: Picture, path: Path, options: EncodeOptions | None = None) -> str:
-    """Write the picture and return the format's name. ``path`` is written as it is called, and only in this call.
+    """Write the picture, (H, W, 1 or 3) frames of uint8 or uint16, and return the format's name.
 
-    :raises FormatUnsupported: when the format asked for cannot hold the result. :raises EngineError: on other failures.
+    ``path`` is written under exactly that name, whatever its extension, and not touched after the call.
+
+    :raises FormatUnsupported: when the format asked for cannot hold the result.
+    :raises EngineError: on other failures.
     """
     options = options or EncodeOptions()
     name = choose(picture, options)
@@ -46,7 +49,7 @@ def encode(picture: Picture, path: Path, options: EncodeOptions | None = None) -
 
 
 def _kept(picture: Picture, options: EncodeOptions) -> Metadata:
-    """Stripping leaves what is needed to show the pixels: the profile and, for animations, the loop count."""
+    """Return the metadata to write. Stripping leaves what showing needs: the profile and the loop count."""
     meta = picture.metadata
     if options.strip_metadata:
         return Metadata(icc=meta.icc, loop=meta.loop)
@@ -93,7 +96,7 @@ def _pillow(
 
 def _image(frame: Frame) -> Image.Image:
     if frame.alpha is not None:
-        return Image.fromarray(np.concatenate((frame.color, frame.alpha[:, :, np.newaxis]), axis=2))
+        return Image.fromarray(np.concatenate((frame.color, frame.alpha[:, :, np.newaxis]), axis=2))  # (H, W, 2 or 4)
     return Image.fromarray(frame.color[:, :, 0] if frame.color.shape[2] == 1 else frame.color)
 
 
@@ -140,7 +143,7 @@ def _still_or_moving(meta: Metadata, provenance: str | None, options: EncodeOpti
 
 
 def _lossless_avif(picture: Picture, meta: Metadata, provenance: str | None) -> memoryview:
-    """By OpenCV, which stores RGB as it is at quality 100; Pillow turns it into YCbCr first and loses the last bits."""
+    """Encode with OpenCV, which stores RGB as it is at quality 100; Pillow's YCbCr loses the last bits."""
     if len(picture.frames) > 1:
         raise FormatUnsupported(
             "AVIF is written lossless for still pictures only; webp and png can hold this animation"
@@ -166,7 +169,7 @@ def _lossless_avif(picture: Picture, meta: Metadata, provenance: str | None) -> 
 
 
 def _for_opencv(frame: Frame) -> NDArray[Any]:
-    """As OpenCV wants it: gray (H, W), BGR or BGRA; gray with alpha becomes BGRA."""
+    """Return pixels as OpenCV wants them: gray (H, W), BGR (H, W, 3) or BGRA (H, W, 4), also for gray with alpha."""
     color, alpha = frame.color, frame.alpha
     if color.shape[2] == 1 and alpha is None:
         return color[:, :, 0]

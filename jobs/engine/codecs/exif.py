@@ -26,19 +26,19 @@ _TYPE_BYTES = {_SHORT: 2, _LONG: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4
 
 
 def body(exif: bytes) -> bytes:
-    """The TIFF structure alone, without the prefix ("Exif" and two zeros) that JPEG and Pillow put before it."""
+    """Return the block's bytes without the prefix ("Exif" and two zeros) that JPEG and Pillow put before it."""
     return exif.removeprefix(_PREFIX)
 
 
 def upright(exif: bytes) -> bytes:
-    """The same block with its orientation tag set to 1; a block that cannot be read comes back as it is."""
+    """Return the block's bytes with the orientation tag set to 1; a block that cannot be read comes back as it is."""
     data = bytearray(body(exif))
     _write(data, _first(data), _ORIENTATION, 1)
     return bytes(data)
 
 
 def resized(exif: bytes, width: int, height: int) -> bytes:
-    """The same block for new pixels: the sizes that it names are theirs, and the old ones' thumbnail is gone."""
+    """Return the block's bytes for new pixels: it names the new size in px, and the old thumbnail is gone."""
     data = bytearray(body(exif))
     for directory, across, down in (
         (_first(data), _IMAGE_WIDTH, _IMAGE_LENGTH),
@@ -75,7 +75,7 @@ def _drop_thumbnail(data: bytearray) -> None:
 
 
 def _used(data: bytearray) -> Iterator[tuple[int, int]]:
-    """Where the directories that stay, and the values that do not fit into their entries, begin and end."""
+    """Yield the start and end, in bytes, of the directories that stay and of values outside their entries."""
     order = _order(data)
     yield 0, 8
     for path in ((), (_EXIF_DIRECTORY,), (_GPS_DIRECTORY,), (_EXIF_DIRECTORY, _INTEROPERABILITY)):
@@ -91,7 +91,7 @@ def _used(data: bytearray) -> Iterator[tuple[int, int]]:
 
 
 def orientation(exif: bytes) -> int:
-    """1 to 8; 1 where the block names none or cannot be read."""
+    """Return the orientation that the bytes name, 1 to 8; 1 where there is none or the block cannot be read."""
     data = bytearray(body(exif))
     order = _order(data)
     for at, tag in _entries(data, _first(data)):
@@ -102,7 +102,7 @@ def orientation(exif: bytes) -> int:
 
 
 def readable(exif: bytes) -> bool:
-    """Whether there is a first directory; a block without one would only break the programs that read our result."""
+    """Return True if the bytes hold a first directory; a block without one breaks the readers of our result."""
     data = body(exif)
     first = _first(data)
     order = _order(data)
@@ -110,12 +110,12 @@ def readable(exif: bytes) -> bool:
 
 
 def without_orientation(exif: bytes) -> bytes:
-    """The same block without that entry: some encoders write a block anew, with losses, when they find it."""
+    """Return the block's bytes without that entry: some encoders write a block anew, with losses, when they find it."""
     return _with_first_directory(bytearray(body(exif)), drop=_ORIENTATION)
 
 
 def with_software(exif: bytes | None, line: str) -> bytes:
-    """The same block, or a new one, with a ProcessingSoftware entry. A camera's own Software entry is left alone."""
+    """Return the block's bytes, or a new block's, with a ProcessingSoftware entry; a camera's own Software stays."""
     data = bytearray(body(exif)) if exif and readable(exif) else bytearray(_EMPTY)
     order = _order(data)
     text = line.encode("ascii", "replace").ljust(4, b"\0") + b"\0"  # five bytes or more never fit into the entry itself
@@ -125,7 +125,7 @@ def with_software(exif: bytes | None, line: str) -> bytes:
 
 
 def _with_first_directory(data: bytearray, *, drop: int, add: bytes | None = None) -> bytes:
-    """The first directory written anew at the end of the block; everything else keeps its place."""
+    """Write the first directory anew at the end of the block; everything else keeps its place."""
     order = _order(data)
     first = _first(data)
     entries = [bytes(data[at : at + 12]) for at, tag in _entries(data, first) if tag != drop]
@@ -140,13 +140,16 @@ def _with_first_directory(data: bytearray, *, drop: int, add: bytes | None = Non
 
 
 def upright_xmp(xmp: bytes) -> bytes:
-    """XMP repeats the orientation (tiff:Orientation), and some viewers believe it before EXIF."""
+    """Return the XMP bytes with tiff:Orientation 1: it repeats EXIF's, and some viewers believe it first."""
     xmp = re.sub(rb"(tiff:Orientation\s*=\s*[\"'])[2-8]([\"'])", rb"\g<1>1\2", xmp)
     return re.sub(rb"(<tiff:Orientation>\s*)[2-8](\s*</tiff:Orientation>)", rb"\g<1>1\2", xmp)
 
 
 def resized_xmp(xmp: bytes, width: int, height: int) -> bytes:
-    """XMP repeats the size as well (tiff:ImageWidth, exif:PixelXDimension), and may carry a thumbnail of its own."""
+    """Return the XMP bytes with the new size in px, and without the old thumbnail.
+
+    XMP repeats the size (tiff:ImageWidth, exif:PixelXDimension), and may carry a thumbnail of its own.
+    """
     for names, size in (
         (b"tiff:ImageWidth|exif:PixelXDimension", width),
         (b"tiff:ImageLength|exif:PixelYDimension", height),
@@ -170,7 +173,7 @@ def _first(data: bytes | bytearray) -> int:
 
 
 def _entries(data: bytes | bytearray, directory: int) -> Iterator[tuple[int, int]]:
-    """(offset, tag) of every entry that lies inside the block."""
+    """Yield (offset, tag) of every entry that lies inside the block."""
     order = _order(data)
     if not order or not 8 <= directory <= len(data) - 2:
         return
@@ -183,7 +186,7 @@ def _entries(data: bytes | bytearray, directory: int) -> Iterator[tuple[int, int
 
 
 def _nested(data: bytearray, *tags: int) -> int:
-    """Where the directory lies that is reached from the first one by these entries; 0 where there is none."""
+    """Return the offset of the directory that these entries lead to from the first one; 0 where there is none."""
     directory = _first(data)
     for tag in tags:
         directory = (_read(data, directory, tag) or 0) if directory else 0

@@ -1,4 +1,4 @@
-"""EXIF, XMP, IPTC, ICC profile, density: out of Pillow's image and made true for upright, converted pixels."""
+"""Metadata: EXIF, XMP, IPTC, ICC profile, density; read by Pillow and corrected for upright, converted pixels."""
 
 import struct
 from typing import Any
@@ -16,7 +16,7 @@ _SPACES = {1: b"GRAY", 3: b"RGB "}
 
 
 def read(image: Image.Image, *, loop: int | None = None) -> Metadata:
-    """Everything beside the pixels, before any of them was decoded or converted; the profile is not yet checked."""
+    """Return the metadata of an opened image, before any pixel is decoded; the profile is not yet checked."""
     info: dict[Any, Any] = image.info
     xmp = info.get("xmp")
     if isinstance(xmp, str):
@@ -32,7 +32,7 @@ def read(image: Image.Image, *, loop: int | None = None) -> Metadata:
 
 
 def orientation(name: str, image: Image.Image) -> int:
-    """How stored pixels must be turned, 1 to 8. Pillow turns TIFF itself, and libheif HEIC."""
+    """Return how stored pixels must be turned, 1 to 8. Pillow turns TIFF itself, and libheif HEIC."""
     raw = None if name in ("tiff", "heic") else _raw_exif(image)
     return exif_block.orientation(raw) if raw else 1
 
@@ -48,7 +48,7 @@ def _raw_exif(image: Image.Image) -> bytes | None:
 
 
 def fitting_profile(icc: bytes | None, channels: int) -> bytes | None:
-    """The profile when it is one for that number of channels; a gray profile on RGB pixels would distort them."""
+    """Return the profile's bytes if it is for that number of channels, 1 or 3: a gray one distorts RGB pixels."""
     # ICC.1:2022, 7.2.6: bytes 16 to 19 of the header name the data colour space.
     return icc if icc and len(icc) >= 128 and icc[16:20] == _SPACES[channels] else None
 
@@ -85,7 +85,7 @@ def _iptc(image: Image.Image) -> bytes | None:
 
 
 def _iptc_from_png(info: dict[Any, Any]) -> bytes | None:
-    """ImageMagick's and ExifTool's convention: a text chunk of hexadecimal digits after three lines of heading."""
+    """Read ImageMagick's and ExifTool's convention: a text chunk of hexadecimal digits after three lines of heading."""
     text = info.get("Raw profile type iptc")
     if not isinstance(text, str):
         return None
@@ -99,7 +99,7 @@ def _iptc_from_png(info: dict[Any, Any]) -> bytes | None:
 
 
 def _resource(data: bytes, wanted: int) -> bytes | None:
-    """One resource out of a chain of Photoshop resources: 8BIM, number, padded name, size, padded content."""
+    """Return one resource of a chain of Photoshop resources: 8BIM, number, padded name, size, padded data."""
     at = 0
     while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):
         number = int.from_bytes(data[at + 4 : at + 6], "big")

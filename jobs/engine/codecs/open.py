@@ -1,4 +1,4 @@
-"""Opens an image file by its content: the format comes from the first bytes, never from the name. Pillow only."""
+"""Opening an image file: the format comes from the first bytes, never from the name. Pillow only."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +19,7 @@ from jobs.engine.errors import FormatUnsupported, ImageRejected
 
 READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF and HEIC"
 
-#: What Pillow and its plugins raise on files that are not what they say; SyntaxError is theirs for "not this format".
+#: Errors that Pillow and its plugins raise for malformed files; SyntaxError is their "not this format".
 BROKEN_FILE = (
     OSError,
     SyntaxError,
@@ -40,7 +40,10 @@ _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 
 
 def sniff(head: bytes) -> str | None:
-    """:param head: the first 64 bytes or more. :returns: our name of the format, None when it is none of ours."""
+    """Return our name of the format, or None when it is none of ours.
+
+    :param head: the first 64 bytes of the file, or more.
+    """
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if head.startswith(b"\xff\xd8\xff"):
@@ -65,12 +68,13 @@ def sniff(head: bytes) -> str | None:
 
 
 def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
-    """The format's name and Pillow's lazy image: the header is read, no pixel is decoded.
+    """Return the format's name and Pillow's lazy image: the header is read, no pixel is decoded.
 
     The plugin's class is called directly, since `Image.open` would check its own process-wide pixel limit instead of
     the caller's, and would try formats that we do not want to expose to strangers' files (EPS runs Ghostscript).
 
-    :raises ImageRejected: empty or broken. :raises FormatUnsupported: none of the formats that we read.
+    :raises ImageRejected: when the file is empty or broken.
+    :raises FormatUnsupported: when it has none of the formats that we read.
     """
     head = file.read(256)
     if not head:

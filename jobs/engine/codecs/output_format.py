@@ -1,4 +1,4 @@
-"""Which format a result is written in. Pure decisions over names; nothing is written here."""
+"""The choice of the result's format. Pure decisions over names; nothing is written here."""
 
 from typing import Literal
 
@@ -7,13 +7,13 @@ from jobs.engine.types import EncodeOptions, Picture
 
 Written = Literal["png", "jpeg", "webp", "avif", "tiff"]
 
-#: Largest side that a format can store.
+#: Largest side that a format can store, in pixels.
 _SIDES = {"jpeg": 65_535, "webp": 16_383, "avif": 65_535, "png": 2**31 - 1, "tiff": 2**31 - 1}
 _WRITABLE: tuple[Written, ...] = ("png", "jpeg", "webp", "avif", "tiff")
 
 
 def choose(picture: Picture, options: EncodeOptions) -> Written:
-    """The format asked for, or for "auto" the input's own, or PNG where that cannot hold the result.
+    """Return the format asked for; for "auto" the input's own, or PNG where that cannot hold the (H, W, C) result.
 
     :raises FormatUnsupported: when a format was asked for by name and cannot hold the result; the message says why.
     """
@@ -26,7 +26,7 @@ def choose(picture: Picture, options: EncodeOptions) -> Written:
 
 
 def obstacle(picture: Picture, name: str) -> str | None:
-    """What keeps a format from holding the picture without loss of a property, or None."""
+    """Return why a format cannot hold the picture without loss (side in px, frames, alpha, bits), or None."""
     side = max(picture.width, picture.height)
     if side > _SIDES.get(name, 0):
         return f"it ends at {_SIDES.get(name, 0)} px per side, the result is {picture.width}×{picture.height} px"

@@ -1,6 +1,6 @@
-"""PNG: the file around the pixels, which `jobs.engine.codecs.png_pixels` packs.
+"""PNG files: chunks around the pixels, which `jobs.engine.codecs.png_pixels` packs.
 
-PNG specification (W3C, third edition), section 11: a chunk is length, name, content, CRC-32 of name and content.
+PNG specification (W3C, third edition), section 11: a chunk is length, name, data, CRC-32 of name and data.
 """
 
 import struct
@@ -16,7 +16,7 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def still(frame: Frame, meta: Metadata, provenance: str | None) -> Iterator[bytes]:
-    """The file in pieces, to be written one after another: it is never whole in memory."""
+    """Yield the bytes of a PNG file of one frame (H, W, 1 or 3): it is never whole in memory."""
     height, width = frame.color.shape[:2]
     kind = _COLOUR_TYPES[png_pixels.channels(frame)]
     yield _SIGNATURE
@@ -28,7 +28,7 @@ def still(frame: Frame, meta: Metadata, provenance: str | None) -> Iterator[byte
 
 
 def chunks(meta: Metadata, provenance: str | None) -> list[bytes]:
-    """Profile, density, EXIF, XMP, IPTC and provenance as chunks, in an order that the specification allows."""
+    """Return profile, density, EXIF, XMP, IPTC and provenance as bytes of chunks, in an order that PNG allows."""
     pieces = []
     if meta.icc:
         pieces.append(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(meta.icc)))

@@ -1,4 +1,4 @@
-"""The pixels of a PNG file: filtered and deflated strip by strip, the strips on all cores.
+"""PNG pixels: filtered and deflated strip by strip, the strips on all cores.
 
 PNG specification (W3C, third edition), sections 9 (filtering) and 10 (compression); RFC 1950 and RFC 1951. A strip's
 deflate stream ends on a byte, so that the strips' streams laid end to end are one stream.
@@ -23,9 +23,10 @@ _ADLER_BASE = 65521
 
 
 def strips(frame: Frame) -> Iterator[bytes]:
-    """The contents of the IDAT chunks of one frame, in order; at most a few strips are held at once.
+    """Yield the bytes of one frame's IDAT chunks, in order; at most a few strips are held at once.
 
-    Colour types 0, 2, 4 and 6 by what the frame holds, 8 or 16 bit by its dtype, no interlacing.
+    The frame is (H, W, 1 or 3), uint8 or uint16. Colour types 0, 2, 4 and 6 by its channels and alpha, 8 or 16 bit by
+    its dtype, no interlacing.
     """
     height, width = frame.color.shape[:2]
     row_bytes = width * channels(frame) * frame.color.itemsize
@@ -40,12 +41,15 @@ def strips(frame: Frame) -> Iterator[bytes]:
 
 
 def channels(frame: Frame) -> int:
-    """Samples per pixel: 1 to 4."""
+    """Return the samples per pixel of a frame (H, W, 1 or 3) with its alpha: 1 to 4."""
     return int(frame.color.shape[2]) + (frame.alpha is not None)
 
 
 def _strip(frame: Frame, top: int, bottom: int) -> tuple[bytes, int, int]:
-    """:returns: (deflate stream of rows ``top`` to ``bottom``, Adler-32 of the filtered bytes, their number)."""
+    """Compress rows ``top`` to ``bottom``.
+
+    :returns: (deflate stream, Adler-32 of the filtered bytes, their number).
+    """
     rows = _bytes(frame, max(0, top - 1), bottom)
     if top == 0:
         rows = np.concatenate((np.zeros_like(rows[:1]), rows))
@@ -56,10 +60,10 @@ def _strip(frame: Frame, top: int, bottom: int) -> tuple[bytes, int, int]:
 
 
 def _bytes(frame: Frame, top: int, bottom: int) -> Bytes:
-    """Rows as the file has them: samples of a pixel side by side, the most significant byte first."""
+    """Return rows (bottom - top, row bytes) as the file has them: a pixel's samples side by side, big-endian."""
     part: NDArray[Any] = frame.color[top:bottom]
     if frame.alpha is not None:
-        part = np.concatenate((part, frame.alpha[top:bottom, :, np.newaxis]), axis=2)
+        part = np.concatenate((part, frame.alpha[top:bottom, :, np.newaxis]), axis=2)  # (rows, W, 2 or 4)
     if part.dtype == np.uint16:
         part = part.astype(">u2")
     rows: Bytes = np.ascontiguousarray(part).view(np.uint8).reshape(bottom - top, -1)
@@ -91,7 +95,7 @@ def _shifted(rows: Bytes, pixel: int) -> Bytes:
 
 
 def _best_filter(rows: Bytes, pixel: int) -> int:
-    """The filter whose differences are smallest in sum, the specification's own rule (section 12.7), on a sample."""
+    """Return the filter whose differences have the smallest sum, on a sample: the rule of PNG's section 12.7."""
 
     def cost(number: int) -> int:
         found = _FILTERS[number](rows[1::_SAMPLE], rows[:-1:_SAMPLE], pixel)
@@ -101,7 +105,7 @@ def _best_filter(rows: Bytes, pixel: int) -> int:
 
 
 def _filtered(rows: Bytes, pixel: int, number: int) -> Bytes:
-    """All rows but the first, which is only looked at, each behind the number of its filter."""
+    """Return all rows but the first, which is only looked at, each behind the number of its filter."""
     out = np.empty((rows.shape[0] - 1, 1 + rows.shape[1]), np.uint8)
     out[:, 0] = number
     out[:, 1:] = _FILTERS[number](rows[1:], rows[:-1], pixel)
@@ -109,7 +113,7 @@ def _filtered(rows: Bytes, pixel: int, number: int) -> Bytes:
 
 
 def combine(one: int, two: int, length: int) -> int:
-    """Adler-32 of two pieces laid end to end, from the checksum of each and the second's length in bytes."""
+    """Return the Adler-32 (RFC 1950) of two pieces end to end, from each one's and the second's length in bytes."""
     low = (one & 0xFFFF) + (two & 0xFFFF) - 1
     high = (one >> 16) + (two >> 16) + length % _ADLER_BASE * ((one & 0xFFFF) - 1)
     return (high % _ADLER_BASE) << 16 | low % _ADLER_BASE

@@ -1,4 +1,4 @@
-"""What an image file is, from its header alone. Cheap enough for a web request; imports Pillow only, never torch."""
+"""Probing: an image file's header, without decoding pixels. Cheap enough for a web request; no torch."""
 
 import os
 from pathlib import Path
@@ -25,9 +25,9 @@ _FRAMED = ("png", "gif", "webp", "avif", "tiff")
 
 
 def probe(path: Path, limits: Limits) -> Header:
-    """Read the header, check every limit, decode no pixel.
+    """Read the header and check every limit, without decoding a pixel. Sizes are in pixels.
 
-    :raises ImageRejected: one of its children; the message names the limit that was passed.
+    :raises ImageRejected: or one of its children; the message names the limit that was passed.
     """
     try:
         with path.open("rb") as file:
@@ -46,9 +46,9 @@ def probe(path: Path, limits: Limits) -> Header:
 def check_complete(name: str, file: IO[bytes]) -> None:
     """Follow a PNG's chunks to their end without reading them, so that half an upload is refused before it is a job.
 
-    OpenCV returns black rows for a file that ends early, and says nothing.
+    OpenCV returns black rows for a file that ends early, and says nothing. The file's position in bytes is restored.
 
-    :raises ImageRejected: the chunks stop before IEND.
+    :raises ImageRejected: when the chunks stop before IEND.
     """
     if name != "png":
         return  # the other formats' decoders notice by themselves
@@ -65,7 +65,11 @@ def check_complete(name: str, file: IO[bytes]) -> None:
 
 
 def check(header: Header, limits: Limits) -> None:
-    """:raises ImageTooLarge: naming the first limit that the picture passes."""
+    """Check a header against the limits, in pixels and frames.
+
+    :raises ImageTooLarge: naming the first limit that the picture passes.
+    :raises ImageRejected: when a side has no pixels.
+    """
     size = f"{header.width}×{header.height} px"
     if header.width < 1 or header.height < 1:
         raise ImageRejected(f"the image is {size}")
@@ -81,7 +85,10 @@ def check(header: Header, limits: Limits) -> None:
 
 
 def check_output(header: Header, scale: float, limits: Limits) -> None:
-    """:raises ImageTooLarge: when the result at that scale would be beyond the limit on output pixels."""
+    """Check the size of the result at that scale, in pixels of all frames.
+
+    :raises ImageTooLarge: when it would be beyond the limit on output pixels.
+    """
     width, height = int(header.width * scale), int(header.height * scale)
     if width * height * header.frames > limits.max_output_pixels:
         raise ImageTooLarge(
@@ -91,7 +98,7 @@ def check_output(header: Header, scale: float, limits: Limits) -> None:
 
 
 def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
-    """The header of an image opened by `open_image`; limits are used only to stop counting frames."""
+    """Return the header of an image opened by `open_image`; limits are used only to stop counting frames."""
     width, height = image.size
     bits = 8
     if name == "png":
@@ -128,7 +135,7 @@ def _has_alpha(image: ImageFile.ImageFile) -> bool:
 
 
 def count_frames(name: str, image: ImageFile.ImageFile, limit: int) -> int:
-    """Frames that are shown, counted up to ``limit + 1``; the image stands at its first frame afterwards."""
+    """Return the number of shown frames, at most ``limit + 1``; the image stands at its first frame afterwards."""
     if name not in _FRAMED:
         return 1
     if name == "gif":
@@ -149,12 +156,12 @@ def count_frames(name: str, image: ImageFile.ImageFile, limit: int) -> int:
 
 
 def png_is_gray(image: ImageFile.ImageFile) -> bool:
-    """From the colour type, byte 25: Pillow opens gray with alpha of 16 bit as RGBA."""
+    """Return True if a PNG's colour type, byte 25, is gray: Pillow opens gray with alpha of 16 bit as RGBA."""
     return _header_byte(image, 25) in (0, 4)
 
 
 def _header_byte(image: ImageFile.ImageFile, index: int) -> int:
-    """One byte of a PNG's IHDR, which stands at a fixed place (PNG specification, 11.2.1)."""
+    """Return one byte of a PNG's IHDR, which stands at a fixed place (PNG specification, 11.2.1)."""
     file = image.fp
     if file is None:
         raise ValueError("the file is closed")
@@ -166,7 +173,7 @@ def _header_byte(image: ImageFile.ImageFile, index: int) -> int:
 
 
 def avif_depths(image: ImageFile.ImageFile) -> frozenset[int]:
-    """What `avif.depths` finds in the image's file."""
+    """Return the bit depths that `avif.depths` finds in the image's file."""
     if image.fp is None:
         raise ValueError("the file is closed")
     return avif.depths(image.fp)

@@ -17,7 +17,7 @@ _SHORT, _LONG, _BYTE, _UNDEFINED = 3, 4, 1, 7
 
 
 def write(file: BinaryIO, frames: tuple[Frame, ...], meta: Metadata, provenance: str | None) -> None:
-    """A baseline TIFF (TIFF 6.0) with deflate and the horizontal predictor, one page per frame.
+    """Write a baseline TIFF (TIFF 6.0) with deflate and the horizontal predictor, one page per frame (H, W, 1 or 3).
 
     Strips are compressed on all cores, a few ahead of the one that is written. Classic TIFF ends at 4 GB.
     """
@@ -41,7 +41,7 @@ def write(file: BinaryIO, frames: tuple[Frame, ...], meta: Metadata, provenance:
 
 
 def _with_offsets(body: bytes, at: int, offsets: list[int]) -> bytes:
-    """Pillow takes strip offsets as counted from the directory's end and moves them; ours are true already."""
+    """Put our strip offsets back: Pillow takes them as counted from the directory's end and moves them."""
     patched = bytearray(body)
     for entry in range(2, 2 + 12 * struct.unpack_from("<H", body)[0], 12):
         tag, _, count = struct.unpack_from("<HHI", body, entry)
@@ -69,7 +69,7 @@ def _strip(frame: Frame, top: int, bottom: int) -> bytes:
 
 
 def _predicted(frame: Frame, top: int, bottom: int) -> NDArray[Any]:
-    """Rows as differences to the pixel on the left (TIFF 6.0, section 14), modulo the sample's range."""
+    """Return rows (n, W, C) as differences to the pixel on the left (TIFF 6.0, section 14), modulo 256 or 65536."""
     color: NDArray[Any] = frame.color[top:bottom]
     if frame.alpha is None:
         pixels = color.copy()
@@ -124,7 +124,7 @@ def _directory(
 
 
 def _take_exif(directory: ImageFileDirectory_v2, exif: bytes) -> None:
-    """Descriptive entries and the EXIF and GPS directories; those about the pixels' layout are ours to write."""
+    """Copy descriptive entries and the EXIF and GPS directories; those about the pixels' layout are ours to write."""
     source = Image.Exif()
     try:
         source.load(exif)

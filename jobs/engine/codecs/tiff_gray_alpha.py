@@ -13,7 +13,7 @@ _UNASSOCIATED = 2
 
 
 class DeepGrayAlphaTiff(TiffImageFile):
-    """Opens such a file as RGBA of 8 bit, which has the same bytes per pixel, and every other TIFF as Pillow does.
+    """A TIFF plugin that opens such a file as RGBA of 8 bit (as many bytes per pixel), and any other as Pillow does.
 
     So Pillow's own code does strips and tiles, every compression, and the turning by orientation.
     """
@@ -37,11 +37,11 @@ class DeepGrayAlphaTiff(TiffImageFile):
         self.deep_gray = int(extra[0])
 
     def samples(self) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]:
-        """The loaded file's gray (H, W, 1) and alpha (H, W), as they are stored but for black, which is 0."""
+        """Return the loaded file's gray (H, W, 1) and alpha (H, W) or None, uint16 as stored, black always 0."""
         # libtiff gives the machine's byte order, uncompressed strips come in the file's.
         native = "<" if sys.byteorder == "little" else ">"
         order = native if self.use_load_libtiff else "<" if self.tag_v2.prefix == b"II" else ">"
-        both: NDArray[Any] = np.asarray(self).view(f"{order}u2").astype(np.uint16)
+        both: NDArray[Any] = np.asarray(self).view(f"{order}u2").astype(np.uint16)  # (H, W, 4) u1 -> (H, W, 2) u2
         gray, second = both[:, :, :1].copy(), both[:, :, 1].copy()
         if self.tag_v2.get(_PHOTOMETRIC) == 0:
             gray = np.uint16(65535) - gray
@@ -49,5 +49,5 @@ class DeepGrayAlphaTiff(TiffImageFile):
 
 
 def deep_gray_alpha(image: Image.Image) -> bool:
-    """Whether ``image`` is one of these."""
+    """Return True if ``image`` is one of these."""
     return isinstance(image, DeepGrayAlphaTiff) and image.deep_gray is not None

@@ -1,4 +1,4 @@
-"""Alpha: what the network may see under transparent pixels, and where transparency must stay exactly as it was."""
+"""Alpha: colours under transparent pixels before the network, and exact transparency restored after it."""
 
 from typing import Any
 
@@ -12,36 +12,40 @@ _EDGE = 3
 
 
 def bleed(color: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    """Colours of fully transparent pixels replaced by those of the nearest visible pixel.
+    """Replace the colours of fully transparent pixels by those of the nearest visible pixel.
 
     Files hold anything there, mostly black. The network would mix it into the edge: the dark halo that the reference
     shows. Nearest visible colours give the result of premultiplied processing without its rounding.
 
-    :param color: (H, W, C). :param alpha: (H, W). :returns: a new array, or ``color`` itself when nothing is hidden.
+    :param color: (H, W, C), uint8 or uint16.
+    :param alpha: (H, W) of the same dtype.
+    :returns: a new (H, W, C) array, or ``color`` itself when nothing is hidden.
     """
     hidden = alpha == 0
     if not hidden.any() or hidden.all():
         return color
+    # (H, W): the number of the nearest visible pixel.
     _, labels = cv2.distanceTransformWithLabels(hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     rows, columns = np.nonzero(~hidden)
     places = np.zeros((int(labels.max()) + 1, 2), np.intp)
-    places[labels[rows, columns]] = np.stack((rows, columns), axis=1)
-    nearest = places[labels[hidden]]
+    places[labels[rows, columns]] = np.stack((rows, columns), axis=1)  # (visible, 2)
+    nearest = places[labels[hidden]]  # (hidden, 2): row and column
     filled = color.copy()
     filled[hidden] = color[nearest[:, 0], nearest[:, 1]]
     return filled
 
 
 def constant(plane: NDArray[Any]) -> int | None:
-    """The one value of a plane, or None when there are several."""
+    """Return the one value of a plane of any shape, (H, W) for alpha; None when there are several."""
     first = plane.flat[0]
     return int(first) if bool((plane == first).all()) else None
 
 
 def restore_extremes(alpha: NDArray[Any], source: NDArray[Any]) -> None:
-    """Put exact 0 and exact maximum back where the input was that, edges excepted. Works in place.
+    """Put exact 0 and exact maximum back where the input had them, except within 3 input px of an edge. Works in place.
 
-    :param alpha: (H*s, W*s) upscaled. :param source: (H, W) as it came.
+    :param alpha: (H*s, W*s) upscaled, uint8 or uint16.
+    :param source: (H, W) of the same dtype, as it came.
     """
     full = np.iinfo(alpha.dtype).max
     kernel = np.ones((2 * _EDGE + 1, 2 * _EDGE + 1), np.uint8)

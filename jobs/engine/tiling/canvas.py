@@ -1,4 +1,4 @@
-"""Where finished tiles are put together, and the one resize from unrounded pixels, strip by strip."""
+"""Canvas: finished tiles put together, and the one resize from unrounded pixels, strip by strip."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _STRIP = 256
 
 
 class Canvas:
-    """Takes blocks of a plane, row of tiles by row of tiles, and gives the finished plane.
+    """A plane that takes blocks, row of tiles by row of tiles, and ends as ``result``: (H, W, C) of the wanted dtype.
 
     Without a resize the blocks are written into the result at once. With one, they are held unrounded (uint16 for an
     8-bit result, float32 for a 16-bit one), only for as many rows as the filter still needs.
@@ -27,12 +27,15 @@ class Canvas:
         channels: int,
         dtype: np.dtype[Any],
     ) -> None:
-        """:param native: (width, height) that the network makes. :param target: (width, height) of the result."""
+        """:param native: (width, height) of the network's output, in pixels.
+
+        :param target: (width, height) of the result, in pixels.
+        """
         self.native_width, self.native_height = native
         self.width, self.height = target
         self.result: NDArray[Any] = np.empty((self.height, self.width, channels), dtype)
         self.resizing = native != target
-        #: What blocks must come as.
+        #: The dtype in which `put` takes blocks.
         self.block_dtype = dtype
         if self.resizing:
             self.block_dtype = np.dtype(np.uint16 if dtype == np.uint8 else np.float32)
@@ -43,12 +46,13 @@ class Canvas:
         self._seam: _Seam | None = None
 
     def put(self, x: int, y: int, block: NDArray[Any], *, fade_left: int = 0, fade_top: int = 0) -> None:
-        """Place a block whose first columns fade over the block on its left, and its first rows over those above.
+        """Place a block (h, w, C) of ``block_dtype``, fading its first columns and rows over what lies there.
 
         The rows that fade wait until their row of tiles is complete: fading block by block would leave an edge in the
         corners, where four of them meet.
 
-        :param x, y: where the block begins, in network-output pixels; parts beyond the plane are cut off.
+        :param x, y: where the block begins, in network-output px; parts beyond the plane are cut off.
+        :param fade_left, fade_top: columns and rows over which the block fades in, from weight 0 to 1.
         """
         height = min(block.shape[0], self.native_height - y)
         width = min(block.shape[1], self.native_width - x)
@@ -62,7 +66,7 @@ class Canvas:
         _fade(under[:, x : x + width], block[fade_top:height, :width], fade_left)
 
     def _rows(self, top: int, bottom: int) -> NDArray[Any]:
-        """A view of rows of the plane as the network makes it, in the result itself or in the band."""
+        """Return a view of rows of the network-size plane, (rows, W, C): in the result itself or in the band."""
         if not self.resizing:
             return self.result[top:bottom]
         if bottom - self._band_top > self._band.shape[0]:
@@ -72,7 +76,7 @@ class Canvas:
         return self._band[top - self._band_top : bottom - self._band_top]
 
     def finish_rows(self, bottom: int) -> None:
-        """All rows above ``bottom`` (network-output pixels) are complete: resample what can be."""
+        """Mark all rows above ``bottom`` (network-output pixels) as complete, and resample those that can be."""
         if self._seam is not None:
             seam, self._seam = self._seam, None
             under = self._rows(seam.top, seam.top + len(seam.rows))
@@ -95,7 +99,10 @@ class Canvas:
             self._band_top = keep
 
     def _resample(self, top: int, rows: int, ratio: float) -> None:
-        """Pillow's resize takes a fractional source box, and looks beyond it for the filter: strips join exactly."""
+        """Resample rows ``top`` to ``top + rows`` of the result with Lanczos.
+
+        Pillow's resize takes a fractional source box, and looks beyond it for the filter: strips join exactly.
+        """
         reach = int(_LOBES * max(1.0, ratio)) + 2
         first = max(self._band_top, int(top * ratio) - reach)
         end = min(self._band_top + self._band.shape[0], int((top + rows) * ratio) + reach + 1)
@@ -109,13 +116,13 @@ class Canvas:
         scale = self._full[self.result.dtype.name] / self._full[self._band.dtype.name]
         for channel in range(self.result.shape[2]):
             plane = Image.fromarray(np.ascontiguousarray(strip[:, :, channel]).astype(np.float32))
-            resized = np.asarray(plane.resize((self.width, rows), Image.Resampling.LANCZOS, box=box))
+            resized = np.asarray(plane.resize((self.width, rows), Image.Resampling.LANCZOS, box=box))  # (rows, W)
             out = np.rint(np.clip(resized * scale, 0.0, self._full[self.result.dtype.name]))
             self.result[top : top + rows, :, channel] = out
 
 
 class _Seam:
-    """Rows that will fade over those above them, and which of their columns are there already."""
+    """Rows (h, W, C) that fade over those above them, and which of their columns are there already."""
 
     def __init__(self, top: int, rows: NDArray[Any]) -> None:
         self.top = top

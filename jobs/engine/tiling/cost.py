@@ -1,4 +1,4 @@
-"""What a picture will cost: tiles, bytes, operations. Pure arithmetic, also for the web process (no torch)."""
+"""The cost of a picture: tiles, bytes, operations. Pure arithmetic, also for the web process (no torch)."""
 
 from dataclasses import dataclass
 from math import isqrt, sqrt
@@ -47,24 +47,24 @@ class Estimate:
 
 
 def default_pad(spec: NetworkSpec) -> int:
-    """Input pixels around a tile: exact for SRVGGNetCompact, practically seamless for RRDBNet."""
+    """Return the input pixels around a tile: exact for SRVGGNetCompact, practically seamless for RRDBNet."""
     if spec.architecture == "srvggnet":
         return spec.exact_padding
     return min(spec.exact_padding, RRDB_PAD * spec.unshuffle)
 
 
 def padding(spec: NetworkSpec, tile_pad: int | None) -> int:
-    """What was asked for, or else the default."""
+    """Return the padding asked for, or else the default, in input pixels."""
     return default_pad(spec) if tile_pad is None else tile_pad
 
 
 def overlap_of(spec: NetworkSpec, pad: int) -> int:
-    """How far tiles with that padding fade into each other: not at all where they are exact."""
+    """Return the input pixels over which tiles with that padding fade into each other: 0 where they are exact."""
     return RRDB_OVERLAP * spec.unshuffle if spec.architecture == "rrdbnet" and pad < spec.exact_padding else 0
 
 
 def network_bytes(spec: NetworkSpec, window_pixels: int, *, item_bytes: int = 4) -> int:
-    """Activations of one call of the network.
+    """Return the bytes of activations of one call of the network.
 
     Peaks measured with torch in fp32: RRDBNet 13 kB per input pixel, held by three tensors of the last, largest size;
     SRVGGNetCompact 1.3 kB.
@@ -77,7 +77,7 @@ def network_bytes(spec: NetworkSpec, window_pixels: int, *, item_bytes: int = 4)
 
 
 def largest_window(spec: NetworkSpec) -> int:
-    """How many input pixels one call of a CUDA device may take, whatever memory there is.
+    """Return the most input pixels that one call of a CUDA device may take, whatever memory there is.
 
     RRDBNet's largest tensor has 64 features for each pixel of the result, so 2.09 megapixels go in at ×4.
     """
@@ -92,9 +92,11 @@ def largest_window(spec: NetworkSpec) -> int:
 def choose_tile(
     spec: NetworkSpec, width: int, height: int, *, kind: str, pad: int, free_bytes: int, item_bytes: int = 4
 ) -> int:
-    """The tile side for a plane of that size: 0 (no tiling) where it fits, else the largest that pays and fits.
+    """Return the tile side in input pixels for a plane of that size: 0 where it fits whole, else the largest that pays.
 
-    :param kind: "cpu" or "cuda". :param free_bytes: free memory of the device; 0 when it is not known.
+    :param kind: "cpu" or "cuda".
+    :param free_bytes: free memory of the device, in bytes; 0 when it is not known.
+    :param item_bytes: bytes of one activation: 4 in fp32, 2 in bf16 and fp16.
     """
     budget = free_bytes // 2 if free_bytes else CPU_WORKING_SET // 2
     if kind == "cpu":
@@ -114,7 +116,7 @@ def choose_tile(
 
 
 def batch_size(spec: NetworkSpec, window_pixels: int, *, kind: str, free_bytes: int, item_bytes: int) -> int:
-    """How many windows of that size one call takes: 1, or a power of two.
+    """Return the number of windows of that size for one call: 1, or a power of two.
 
     A CUDA device gets about the work of one preferred tile at once, where half the free memory allows it: small windows
     leave most of it idle (others measured up to 4 times the speed for SRVGGNetCompact). A CPU gets one: two threads are
@@ -145,9 +147,10 @@ def estimate(
     free_bytes: int = 0,
     item_bytes: int = 4,
 ) -> Estimate:
-    """What the engine would do with a picture of that header; the same arithmetic that the engine itself uses.
+    """Return the cost of a picture of that header, by the same arithmetic that the engine itself uses.
 
-    Tiles of alpha are counted as if every one had to be computed.
+    ``width`` and ``height`` are in pixels, ``bits`` per channel. Tiles of alpha are counted as if every one had to be
+    computed.
     """
     passes = plan_passes(width, height, spec.scale, outscale)
     planes = frames * (2 if alpha else 1)
@@ -190,7 +193,7 @@ def plan_plane(
     free_bytes: int,
     item_bytes: int,
 ) -> Plan:
-    """The tiles of one pass over one plane; sizes are in that pass's input pixels."""
+    """Return the tiles of one pass over one plane; sizes are in that pass's input pixels."""
     pad = padding(spec, tile_pad)
     if tile_size is None:
         tile_size = choose_tile(spec, width, height, kind=kind, pad=pad, free_bytes=free_bytes, item_bytes=item_bytes)

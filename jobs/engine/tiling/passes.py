@@ -1,4 +1,4 @@
-"""How often the network runs over a picture to reach a scale, and the one resize at the end. Pure arithmetic."""
+"""Passes: how often the network runs over a picture to reach a scale, and one resize at the end. Pure arithmetic."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ ENLARGED_AT_MOST = 1.5
 
 @dataclass(frozen=True)
 class Passes:
-    """The way to a size.
+    """The passes to a size.
 
-    ``inputs`` are the sizes (width, height) that go into the network, one per pass; ``width`` and ``height`` are the
-    result's. ``resized`` says whether the last pass's output has another size and is resampled once.
+    ``inputs`` are the sizes (width, height) in pixels that go into the network, one per pass; ``width`` and ``height``
+    are the result's. ``resized`` is True when the last pass's output has another size and is resampled once.
     """
 
     inputs: tuple[tuple[int, int], ...]
@@ -24,13 +24,16 @@ class Passes:
 
 
 def plan_passes(width: int, height: int, network_scale: int, outscale: float | None) -> Passes:
-    """:param outscale: the enlargement asked for, 1 to 16; None is the network's own.
+    """Return the passes that reach ``outscale``.
 
     A scale up to the network's own takes one pass and is reduced. One up to `ENLARGED_AT_MOST` times larger is
     interpolated: another pass through an x4 network costs 17 times as much, and measured on photographs (see
     benchmarks/RESULTS.md) it moves the result away from the original, since it sharpens what the first pass invented.
     Beyond that interpolation is visibly soft, so the network is repeated until the scale is reached, and the result
     reduced from there. A network of scale 1 (a restorer) never grows; there the rest is interpolated.
+
+    :param outscale: the enlargement asked for, 1 to 16; None is the network's own.
+    :raises ValueError: when it lies outside that range.
     """
     scale = float(network_scale) if outscale is None else float(outscale)
     if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:

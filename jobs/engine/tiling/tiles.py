@@ -25,33 +25,33 @@ class Tile:
 
     @property
     def inset_x(self) -> int:
-        """Columns of the window left of the rectangle."""
+        """Columns of the window left of the rectangle, in input pixels."""
         return self.x - self.window_x
 
     @property
     def inset_y(self) -> int:
-        """Rows of the window above the rectangle."""
+        """Rows of the window above the rectangle, in input pixels."""
         return self.y - self.window_y
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The tiles of one plane, row by row, and what they cost."""
+    """The tiles of one plane, row by row, and their cost."""
 
     width: int
     height: int
-    tile: int  # longest side of a rectangle; 0 when there is one tile for all
+    tile: int  # longest side of a rectangle, in input pixels; 0 when there is one tile for all
     pad: int
     rows: tuple[tuple[Tile, ...], ...]
 
     @property
     def tiles(self) -> int:
-        """How many there are."""
+        """Number of tiles."""
         return sum(len(row) for row in self.rows)
 
     @property
     def window_pixels(self) -> int:
-        """Input pixels of the largest window: what one call of the network has to hold."""
+        """Input pixels of the largest window: the size that one call of the network has to hold."""
         return max(tile.window_width * tile.window_height for row in self.rows for tile in row)
 
 
@@ -117,14 +117,14 @@ def plan(
 
 
 def pieces(tile: Tile, side: int, *, align: int = 1) -> int:
-    """How many tiles `split` makes of one; 1 for a tile that is small enough."""
+    """Return how many tiles `split` makes of one; 1 for a tile that is small enough."""
     return len(_cuts(tile.width, side, align)) * len(_cuts(tile.height, side, align))
 
 
 def split(
     tile: Tile, side: int, *, full_width: int, full_height: int, pad: int, align: int = 1, overlap: int = 0
 ) -> tuple[tuple[Tile, ...], ...]:
-    """The same rectangle as rows of even tiles of at most ``side`` pixels: for a device that ran out of memory.
+    """Return the same rectangle as rows of even tiles of at most ``side`` px: for a device that ran out of memory.
 
     The outer ones reach as far over the rectangle's borders as the tile did, the inner ones over each other as those of
     a plan: put together they are the tile's block. All windows have one shape.
@@ -162,7 +162,7 @@ def split(
 
 
 def _cuts(length: int, tile: int, align: int) -> list[tuple[int, int]]:
-    """Even pieces, as (start, end); every start is a multiple of ``align``."""
+    """Return even pieces of an axis, as (start, end); every start is a multiple of ``align``."""
     if tile == 0 or tile >= length:
         return [(0, length)]
     units = -(-length // align)
@@ -172,7 +172,7 @@ def _cuts(length: int, tile: int, align: int) -> list[tuple[int, int]]:
 
 
 def _window_size(pieces: list[tuple[int, int]], pad: int, align: int, step: int, full: int) -> int:
-    """One window size for all pieces of an axis: the longest piece and its padding, or the whole axis."""
+    """Return one window size for all pieces of an axis: the longest piece and its padding, or the whole axis."""
     if len(pieces) == 1:
         return full
     return min(full, -(-(_longest(pieces, align) + 2 * pad) // step) * step)
@@ -183,5 +183,5 @@ def _longest(pieces: list[tuple[int, int]], align: int) -> int:
 
 
 def _window(start: int, pad: int, window: int, length: int) -> int:
-    """Where a window begins: ``pad`` before its piece, moved to lie inside the plane."""
+    """Return where a window begins: ``pad`` before its piece, moved to lie inside the plane."""
     return max(0, min(start - pad, length - window))
