@@ -75,7 +75,7 @@ def test_another_process_with_the_same_pid_is_not_the_one_that_was_meant(child: 
 
 
 def test_processes_of_one_host_share_a_space_and_those_of_a_container_have_another() -> None:
-    say = [sys.executable, "-c", SAY_SPACE + "print(death.space())"]
+    say = [sys.executable, "-c", SAY_SPACE + "print(liveness.space())"]
 
     def answer(*prefix: str) -> str:
         done = subprocess.run([*prefix, *say], capture_output=True, text=True, check=False)
