@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup check format reference clean
+.PHONY: help run test quick setup check format reference clean
 
 help:  ## List the commands
 	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "  make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ run: setup  ## Start the service and print its address; Ctrl-C stops it
 # Two processes for each core: most tests wait for other processes. ARGS="-n 0" runs all in one, as a debugger needs it.
 test: $(VENV)/.dev  ## Run every test; ARGS="-k tiles -x" goes to pytest
 	$(BIN)/python -m pytest -n auto --dist worksteal --durations=25 $(ARGS)
+
+# What a change breaks first, in two minutes on two cores: tests/README.md says what it holds. One process for each core.
+quick: $(VENV)/.dev  ## Run the tests that neither start other programs nor compute for long; ARGS as above
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "not processes and not slow" $(ARGS)
 
 setup: $(VENV)/.installed $(VENV)/.reference  ## Only install, as `make run` does first
 

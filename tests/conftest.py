@@ -73,6 +73,17 @@ def _scratch_directory() -> Path:
     return _scratch
 
 
+#: Whoever asks for one of these starts other processes. Tests that start some by themselves carry the marker.
+STARTS_PROCESSES = {"service", "start_service", "start_web", "start_cluster", "browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start other processes: `make quick` leaves them out."""
+    for item in items:
+        if STARTS_PROCESSES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("processes")
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return how many processes `-n auto` means: most tests wait for other processes, so two for each core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

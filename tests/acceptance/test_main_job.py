@@ -19,6 +19,8 @@ from jobs.engine.backends import reference_imports
 from tests.eventually import eventually
 from tests.service import Service
 
+pytestmark = pytest.mark.processes
+
 MODEL = "realesr-animevideov3"
 
 #: Example 1 of the API guide, word for word but for the address and the model.

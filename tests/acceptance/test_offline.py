@@ -11,6 +11,8 @@ from PIL import Image
 
 from tests.service import REPOSITORY
 
+pytestmark = pytest.mark.processes
+
 #: A user who is not root needs a user namespace around it, and stays that user: the embedded Postgres must not think
 #: that it runs as root.
 AS_USER = [] if os.geteuid() == 0 else ["--map-current-user", "--keep-caps"]

@@ -15,6 +15,8 @@ from tests.jobs.webhooks.receiver import Receiver, start_receiver, stop_receiver
 from tests.service import Service, StartService
 from tests.tiny_models import TINY_MODEL
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def hooks() -> Iterator[Receiver]:

@@ -7,6 +7,8 @@ import pytest
 
 from tests.service import REPOSITORY
 
+pytestmark = pytest.mark.processes
+
 WEB = """
 import os, sys
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "upscaler_site.settings")

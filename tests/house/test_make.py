@@ -13,9 +13,10 @@ import pytest
 from tests.eventually import eventually
 from tests.service import REPOSITORY, Service
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("git") and shutil.which("make")), reason="git or make is not installed"
-)
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not (shutil.which("git") and shutil.which("make")), reason="git or make is not installed"),
+]
 
 
 def make(clone: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -114,3 +115,4 @@ def test_make_alone_lists_the_commands(clone: Path) -> None:
     said = make(clone).stdout
     assert "make run" in said
     assert "make test" in said
+    assert "make quick" in said

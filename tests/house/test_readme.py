@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from django.core.management import get_commands
 from django.urls import Resolver404, resolve
 
@@ -18,6 +19,7 @@ print(table() == in_readme(README.read_text()))
 """
 
 
+@pytest.mark.processes
 def test_the_configuration_table_lists_every_variable_with_its_default(tmp_path: Path) -> None:
     """In a process of its own, whose environment leaves every default as it is."""
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}

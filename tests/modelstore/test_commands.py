@@ -131,6 +131,7 @@ def test_without_a_network_it_says_once_what_helps_and_does_not_try_everything(
     assert caplog.records == []
 
 
+@pytest.mark.processes
 def test_sigterm_gives_the_download_back_and_costs_no_attempt(official: TestOfficial, models_dir: Path) -> None:
     official.on_github(lies.stalled(500))
     environment = {

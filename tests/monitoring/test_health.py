@@ -172,6 +172,7 @@ def test_a_database_that_stays_away_is_told_once_with_its_own_words(
     assert said == ["WARNING not ready check=database reason=server closed the connection to host=secret-host"]
 
 
+@pytest.mark.processes
 def test_health_loads_no_torch() -> None:
     import subprocess
     import sys

@@ -97,6 +97,7 @@ def test_held_out_pictures_are_not_in_the_training_library(folder: Path, tmp_pat
     assert not held & {picture.tobytes() for picture in session.library}
 
 
+@pytest.mark.processes
 def test_sigterm_saves_and_ends_and_the_result_can_be_exported(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training.train", *arguments(folder, tmp_path, "--minutes", "30")]
     process = subprocess.Popen([*command, "--save-seconds", "0"], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})

@@ -9,6 +9,8 @@ import pytest
 
 from tests.service import REPOSITORY
 
+pytestmark = pytest.mark.processes
+
 ASK = """
 import json, sys, django
 django.setup()

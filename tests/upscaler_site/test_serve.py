@@ -14,6 +14,8 @@ import pytest
 from tests.eventually import eventually
 from tests.service import REPOSITORY, Service, StartService
 
+pytestmark = pytest.mark.processes
+
 #: Issue: everything is gone within 15 s. The machine that runs the tests may be busy with much else.
 STOP_SECONDS = 60
 

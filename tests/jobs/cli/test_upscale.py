@@ -143,6 +143,7 @@ def test_what_makes_no_sense_is_said(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.processes
 def test_the_bundled_model_needs_neither_database_nor_download(tmp_path: Path) -> None:
     """In a process of its own, with a data directory that was never used and no database at all."""
     picture(tmp_path / "in.png")

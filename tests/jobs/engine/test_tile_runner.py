@@ -86,6 +86,7 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     return save_network(tmp_path_factory.mktemp("weights") / "far.pth", seeded(make))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outscale", [None, 3.0])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_halved_tiles_fade_as_planned_ones_do(far: Weights, dirty: None, channels: int, outscale: float | None) -> None:
@@ -101,6 +102,7 @@ def test_halved_tiles_fade_as_planned_ones_do(far: Weights, dirty: None, channel
     assert difference(whole.frames[0].color, planned.frames[0].color) > 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusals", [1, 2])
 @pytest.mark.parametrize("after", [0, 3])
 def test_no_pixel_is_left_unwritten_where_halved_tiles_meet_whole_ones(
@@ -250,6 +252,7 @@ def _answer(asked: list[str], name: str, answer: bool) -> bool:
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1, 2])
 def test_halved_tiles_of_networks_that_unshuffle(dense: dict[int, Weights], dirty: None, scale: int) -> None:
     pixels = photo(150, 131)

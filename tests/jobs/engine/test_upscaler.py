@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from modelstore.networks.checkpoint import load
 from modelstore.networks.srvgg import SRVGGNetCompact
 from tests.jobs.engine.conftest import difference, photo, picture, save_network, seeded, upscaler
 
-BACKENDS: list[Literal["torch", "openvino"]] = ["torch", "openvino"]
+BACKENDS: list[Any] = ["torch", pytest.param("openvino", marks=pytest.mark.slow)]
 
 
 def by_hand(weights: Weights, pixels: np.ndarray) -> np.ndarray:
@@ -59,6 +59,7 @@ def test_the_result_is_the_networks_within_rounding(
     assert set(report.seconds) == {"load", "infer"}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(width=st.integers(1, 150), height=st.integers(1, 150), tile=st.integers(32, 64))
 def test_tiling_a_compact_network_is_exact(compact: Weights, width: int, height: int, tile: int) -> None:
@@ -72,6 +73,7 @@ def test_tiling_a_compact_network_is_exact(compact: Weights, width: int, height:
         assert report.tile_pad == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_tiling_a_dense_network_with_its_full_radius_is_exact(dense: dict[int, Weights], scale: int) -> None:
     pixels = photo(210, 130)
@@ -300,6 +302,7 @@ def test_a_tile_that_is_not_finite_is_redone_in_fp32_and_reported(compact: Weigh
     assert difference(whole.frames[0].color, made.frames[0].color) <= 1
 
 
+@pytest.mark.slow
 def test_a_network_that_always_overflows_is_not_run_twice_for_every_tile(compact: Weights) -> None:
     """Half precision is given up after some tiles, and for the pictures that come after."""
 

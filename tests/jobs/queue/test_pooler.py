@@ -23,7 +23,7 @@ from upscaler_site.postgres.guard import as_user
 WARNING = "notifications do not arrive: DATABASE_URL leads through a pooler in transaction mode"
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
-pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
+pytestmark = [pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed"), pytest.mark.processes]
 
 CONFIGURATION = """
 [databases]

@@ -13,6 +13,8 @@ from tests.eventually import eventually
 from tests.jobs.clusters import REPOSITORY, RunningCluster
 from tests.jobs.conftest import database_url
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def empty(environment: dict[str, str], transactional_db: None) -> Iterator[dict[str, str]]:

@@ -200,6 +200,7 @@ def test_a_fresh_link_to_an_old_result_is_no_orphan(submit: Submit, data_dir: Pa
     assert cleanup().orphans == 0
 
 
+@pytest.mark.processes
 def test_killed_between_rows_and_files_it_leaves_no_job_without_files(
     submit: Submit, data_dir: Path, environment: dict[str, str]
 ) -> None:

@@ -64,6 +64,7 @@ def named_files() -> list[str]:
     return sorted(name for job in Job.objects.all() for name in file_names.names_of(job))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("point", "committed"),
     [
@@ -184,6 +185,7 @@ def test_a_commit_whose_answer_is_lost_keeps_its_file(
     assert stored_files(data_dir) == named_files() != []
 
 
+@pytest.mark.slow
 def test_a_commit_that_never_arrives_leaves_no_file_once_its_transaction_is_over(
     submit: Submit, data_dir: Path, between: Between, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

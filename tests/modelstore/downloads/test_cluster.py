@@ -18,6 +18,8 @@ from tests.modelstore import liar as lies
 from tests.modelstore.conftest import TestOfficial
 from tests.modelstore.liar import Liar
 
+pytestmark = pytest.mark.processes
+
 StartIo = Callable[[], RunningCluster]
 
 

@@ -13,6 +13,8 @@ from PIL import Image
 
 from tests.service import REPOSITORY, StartService, free_port
 
+pytestmark = pytest.mark.processes
+
 SERVE = ["-m", "upscaler_site.serve"]
 COMMAND = ["manage.py", "migrate"]
 

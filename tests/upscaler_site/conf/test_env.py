@@ -32,6 +32,7 @@ def test_another_text_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, value:
         device()
 
 
+@pytest.mark.processes
 def test_the_service_asks_for_its_device_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVICE", "foo")
     done = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True, check=False)

@@ -14,6 +14,8 @@ from tests.upscaler_site.postgres.embedded import HOLD, holder, processes_of, se
 from upscaler_site.postgres.embedded import EmbeddedPostgres
 from upscaler_site.postgres.server import EmbeddedPostgresError, ServerPaths
 
+pytestmark = pytest.mark.processes
+
 
 def test_the_only_user_starts_it_and_leaves_nothing_running(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as url:

@@ -12,6 +12,8 @@ from tests.frozen import frozen
 from tests.service import Service, StartService
 from tests.tiny_models import TINY_MODEL, write_tiny_weights
 
+pytestmark = pytest.mark.processes
+
 #: Whoever waits for longer hangs. The bounds themselves are 2.5 to 5 s; the machine that runs the tests may be busy.
 PATIENCE = 60
 

@@ -21,6 +21,8 @@ from tests.upscaler_site.postgres.test_frozen_database import is_ready, submit
 from upscaler_site.postgres.embedded import EmbeddedPostgres
 from upscaler_site.postgres.supervisor import DEATHS, PostgresSupervisor
 
+pytestmark = pytest.mark.processes
+
 
 class Watched:
     """A server of this process and its supervisor."""

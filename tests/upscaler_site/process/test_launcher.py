@@ -15,6 +15,8 @@ from tests.service import REPOSITORY
 from upscaler_site.process import programs, tree
 from upscaler_site.process.programs import Program
 
+pytestmark = pytest.mark.processes
+
 #: A main process with two children. It writes "TERM" to the file named first when it gets SIGTERM, and then leaves
 #: (mode "polite") or stays (mode "deaf"). Its children write "CHILD" when they get SIGTERM.
 FAMILY = """

@@ -6,9 +6,13 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from tests.eventually import eventually
 from tests.upscaler_site.web.conftest import StartWeb
 from upscaler_site.web import server as web_server
+
+pytestmark = pytest.mark.processes
 
 
 def test_it_raises_its_limit_on_open_files() -> None:

@@ -16,6 +16,8 @@ from tests.eventually import eventually
 from tests.service import free_port
 from tests.upscaler_site.web.conftest import StartWeb, WebServer
 
+pytestmark = pytest.mark.processes
+
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 PREFIX = "/upscaler"
 

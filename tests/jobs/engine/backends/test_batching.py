@@ -35,6 +35,7 @@ def network_of(weights: Weights) -> TorchNetwork:
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
     ("bits", "output"), [(8, "uint8"), (8, "uint16"), (16, "uint16"), (16, "float32"), (8, "float32")]
@@ -57,6 +58,7 @@ def test_a_batch_gives_the_same_pixels_as_windows_alone(
                 assert other.notes == ()
 
 
+@pytest.mark.slow
 def test_a_whole_picture_in_batches_is_the_same_picture(dense: dict[int, Weights]) -> None:
     engine = Upscaler(NetworkPool(Runtime(device="cpu", backend="torch", precision="fp32")))
     shot = picture(photo(150, 70), photo(150, 70, channels=1, seed=4)[:, :, 0])

@@ -21,6 +21,7 @@ def engine(*, graphs: bool = True) -> Upscaler:
     return Upscaler(NetworkPool(Runtime(device="cpu", backend="torch", precision="fp32"), graphs=graphs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "bits"), [(3, 8), (1, 8), (3, 16), (1, 16)])
 @pytest.mark.parametrize("outscale", [None, 3.0])
 def test_by_the_lane_the_picture_is_the_same(
@@ -43,6 +44,7 @@ def test_by_the_lane_the_picture_is_the_same(
     assert cuda.log.count("replay") == 14
 
 
+@pytest.mark.slow
 def test_a_recording_that_fails_is_in_every_report_and_tried_once(
     compact: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +63,7 @@ def test_a_recording_that_fails_is_in_every_report_and_tried_once(
         cuda.fault = None  # it would succeed now, but a recording that broke off may leave torch's allocator confused
 
 
+@pytest.mark.slow
 def test_a_recording_without_memory_is_tried_for_other_shapes(
     compact: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

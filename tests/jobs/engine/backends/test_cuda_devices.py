@@ -123,6 +123,7 @@ def test_what_recorded_calls_hold_is_not_free_for_others(cuda: PretendedCuda, co
     assert place.free_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_cut_picture_has_windows_of_few_shapes(cuda: PretendedCuda, compact: Weights) -> None:
     """cuDNN keeps a plan for every shape that it has seen."""
     engine = engine_on("cuda", precision="fp32")

@@ -80,6 +80,7 @@ except DeviceUnavailable as error:
 """
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the instruction sets of x86 processors")
 @pytest.mark.parametrize("instructions", ["SSE41", "AVX2"])
 def test_openvino_is_passed_over_where_it_computes_wrong_numbers(instructions: str, compact: Weights) -> None:
@@ -142,6 +143,7 @@ def test_compact_networks_get_their_exact_padding() -> None:
     assert default_pad(X4PLUS) >= 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outscale", [None, 2.0, 7.0])
 @pytest.mark.parametrize("tile", [None, 40])
 def test_the_estimate_is_what_happens(compact: Weights, outscale: float | None, tile: int | None) -> None:

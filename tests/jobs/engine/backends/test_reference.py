@@ -34,6 +34,7 @@ def part(shot: Picture, side: int) -> Picture:
     return replace(shot, frames=(replace(frame, color=color, alpha=alpha),))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1, 2, 4])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_dense_networks_equal_the_reference(tmp_path: Path, scale: int, bits: int) -> None:
@@ -50,6 +51,7 @@ def test_dense_networks_equal_the_reference(tmp_path: Path, scale: int, bits: in
             assert difference(ours.frames[0].color, theirs.frames[0].color) <= (1 if bits == 8 else 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["0014.jpg", "0030.jpg", "ADE_val_00000114.jpg", "wolf_gray.jpg", "00003.png", "00017_gray.png"]
 )
@@ -85,6 +87,7 @@ def test_alpha_equals_the_reference_and_colour_does_where_it_is_visible(shared_d
     assert np.abs(ours.color.astype(int) - theirs.color.astype(int))[where].max() <= 8
 
 
+@pytest.mark.slow
 def test_the_reference_counts_tiles_and_stops_when_told(tmp_path: Path) -> None:
     weights = save_network(tmp_path / "n.pth", seeded(lambda: RRDBNet(features=8, growth=4, blocks=1)))
     alpha = photo(60, 50, channels=1, seed=3)[:, :, 0]

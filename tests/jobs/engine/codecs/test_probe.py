@@ -117,6 +117,7 @@ def test_random_damage_never_escapes_the_error_tree(tmp_path: Path) -> None:
             assert picture.width * picture.height <= 100_000
 
 
+@pytest.mark.processes
 def test_probing_imports_no_torch(tmp_path: Path) -> None:
     Image.fromarray(photo(40, 30)).save(tmp_path / "in.png")
     code = (
