@@ -14,7 +14,7 @@ from modelstore.catalog import BUNDLED_NAME, OFFICIAL
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-SCRIPT = """from upscaler_site.conf.readme_table import README, in_readme, table
+SCRIPT = """from upscaler_site.conf.settings_table import README, in_readme, table
 print(table() == in_readme(README.read_text()))
 """
 
@@ -27,7 +27,7 @@ def test_the_configuration_table_lists_every_variable_with_its_default(tmp_path:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "True", "run: python -m upscaler_site.conf.readme_table"
+    assert done.stdout.strip() == "True", "run: python -m upscaler_site.conf.settings_table"
 
 
 def test_every_address_in_the_readme_exists() -> None:

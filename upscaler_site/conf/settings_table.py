@@ -1,4 +1,4 @@
-"""The README's table of settings, made from the settings: ``python -m upscaler_site.conf.readme_table``."""
+"""The README's table of settings, made from the settings: ``python -m upscaler_site.conf.settings_table``."""
 
 import importlib
 import os
