@@ -1,4 +1,4 @@
-"""The README says what is true: its table of variables, its addresses, its commands."""
+"""The README says what is true: its addresses, its commands, its eight settings; and the table of all settings."""
 
 import os
 import re
@@ -14,8 +14,8 @@ from modelstore.catalog import BUNDLED_NAME, OFFICIAL
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-SCRIPT = """from upscaler_site.conf.settings_table import README, in_readme, table
-print(table() == in_readme(README.read_text()))
+SCRIPT = """from upscaler_site.conf.settings_table import DOCUMENT, table, table_in
+print(table() == table_in(DOCUMENT.read_text()))
 """
 
 
@@ -28,6 +28,14 @@ def test_the_configuration_table_lists_every_variable_with_its_default(tmp_path:
         [sys.executable, "-c", SCRIPT], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "True", "run: python -m upscaler_site.conf.settings_table"
+
+
+def test_the_readmes_settings_have_the_defaults_of_the_whole_table() -> None:
+    rows = re.compile(r"^\| `([A-Z_]+)` \| (`[^`]*`)? ?\|", re.MULTILINE)
+    everything = dict(rows.findall((REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")))
+    shown = dict(rows.findall(README))
+    assert len(shown) == 8
+    assert shown == {name: everything[name] for name in shown}
 
 
 def test_every_address_in_the_readme_exists() -> None:

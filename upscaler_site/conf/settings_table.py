@@ -1,4 +1,4 @@
-"""The README's table of settings, made from the settings: ``python -m upscaler_site.conf.settings_table``."""
+"""The table of docs/configuration.md, made from the settings: ``python -m upscaler_site.conf.settings_table``."""
 
 import importlib
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from upscaler_site.conf import env
 
-README = Path(__file__).resolve().parent.parent.parent / "README.md"
+DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "configuration.md"
 BEGIN, END = "<!-- configuration: begin -->", "<!-- configuration: end -->"
 
 
 def table() -> str:
-    """Markdown: every variable that settings.py reads, in reading order, with its default and what it means."""
+    """Return Markdown: every variable that settings.py reads, in reading order, with its default and meaning."""
     importlib.import_module("upscaler_site.settings")
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for variable in env.VARIABLES.values():
@@ -21,19 +21,19 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def in_readme(text: str) -> str:
-    """The table that ``text`` holds now."""
+def table_in(text: str) -> str:
+    """Return the table that ``text`` holds now."""
     found = re.search(f"{re.escape(BEGIN)}\n(.*?)\n{re.escape(END)}", text, re.DOTALL)
     if found is None:
-        raise ValueError(f"README.md has no {BEGIN} … {END}")
+        raise ValueError(f"{DOCUMENT.name} has no {BEGIN} … {END}")
     return found[1]
 
 
 def main() -> None:
-    """Write the table into the README."""
-    text = README.read_text(encoding="utf-8")
-    held = f"{BEGIN}\n{in_readme(text)}\n{END}"  # with its marks: a short text would be found elsewhere, too
-    README.write_text(text.replace(held, f"{BEGIN}\n{table()}\n{END}"), encoding="utf-8")
+    """Write the table into the document."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    held = f"{BEGIN}\n{table_in(text)}\n{END}"  # with its marks: a short text would be found elsewhere, too
+    DOCUMENT.write_text(text.replace(held, f"{BEGIN}\n{table()}\n{END}"), encoding="utf-8")
 
 
 if __name__ == "__main__":
