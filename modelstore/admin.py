@@ -1,4 +1,4 @@
-"""Models in the admin: what is here, what is on its way, and the deeds of the API as buttons and actions."""
+"""Models in the admin: the list, download progress, and the actions of the API as buttons."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -31,35 +31,35 @@ else:  # the class takes no parameter when it runs
 _OPERATE, _MANAGE = "modelstore.operate_model", "modelstore.manage_model"
 
 
-# The admin writes the first letter of a message large, so none of these begins with a name.
+# The admin capitalises the first letter of a message, so no message begins with a model's name.
 def _download(model: Model) -> str:
     if model.origin != Origin.OFFICIAL:
         return f"Only official models can be downloaded; {model.name} is {model.get_origin_display()}"
     if model.state == State.READY and weights.is_available(model):
-        return f"Already here: {model.name}"
+        return f"Already downloaded: {model.name}"
     requests.order([model.name])
-    return f"Asked for {model.name}"
+    return f"Download requested: {model.name}"
 
 
 def _cancel(model: Model) -> str:
-    return f"{'Called off' if Model.objects.cancel(model.name) else 'Not on its way'}: {model.name}"
+    return f"{'Download cancelled' if Model.objects.cancel(model.name) else 'Not being downloaded'}: {model.name}"
 
 
 def _verify(model: Model) -> str:
     if model.state != State.READY:
-        return f"Not here: {model.name}"
+        return f"Not downloaded: {model.name}"
     if weights.verify(model):
-        return f"Genuine: {model.name}"
-    again = "; it is being fetched again" if model.origin == Origin.OFFICIAL else ""
+        return f"Checksum verified: {model.name}"
+    again = "; it is being downloaded again" if model.origin == Origin.OFFICIAL else ""
     raise WeightsDamaged(f"the file of {model.name} is damaged{again}")
 
 
 def _delete(model: Model) -> str:
-    return f"Deleted {model.name}: {byte_size(deletion.delete(model.name))} are free again"
+    return f"Deleted {model.name}: {byte_size(deletion.delete(model.name))} freed"
 
 
-#: Address → (deed, permission, label).
-DEEDS: dict[str, tuple[Callable[[Model], str], str, str]] = {
+#: Name in the address → (action, permission, label).
+ACTIONS: dict[str, tuple[Callable[[Model], str], str, str]] = {
     "download": (_download, _OPERATE, "Download"),
     "cancel": (_cancel, _OPERATE, "Cancel the download"),
     "verify": (_verify, _OPERATE, "Verify the file"),
@@ -67,23 +67,23 @@ DEEDS: dict[str, tuple[Callable[[Model], str], str, str]] = {
 }
 
 
-def possible_deeds(model: Model) -> list[str]:
-    """Return the actions that make sense for a model in its present state."""
-    deeds = []
+def possible_actions(model: Model) -> list[str]:
+    """Return the actions that a model's present state allows."""
+    possible = []
     if model.origin == Origin.OFFICIAL and model.state in REQUESTABLE:
-        deeds.append("download")
+        possible.append("download")
     if model.origin == Origin.OFFICIAL and model.state in PENDING:
-        deeds.append("cancel")
+        possible.append("cancel")
     if model.state == State.READY:
-        deeds.append("verify")
+        possible.append("verify")
     if model.origin == Origin.IMPORTED or (model.origin == Origin.OFFICIAL and model.state == State.READY):
-        deeds.append("delete")
-    return deeds
+        possible.append("delete")
+    return possible
 
 
 @admin.register(Model)
 class ModelAdmin(_Base):
-    """Reads; the deeds act. Rows are made by the catalogue and by imports, never by typing."""
+    """The pages of models: they read, and actions act. Rows come from the catalogue and from imports, never by hand."""
 
     list_display = ("name", "state_badge", "progress", "size", "scale", "origin", "licence")
     list_filter = ("state", "origin", "architecture", "scale")
@@ -150,11 +150,11 @@ class ModelAdmin(_Base):
         return False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Asked by the actions."""
+        """Check the permission of Django's admin actions that name "operate"."""
         return request.user.has_perm(_OPERATE)
 
     def has_manage_permission(self, request: HttpRequest) -> bool:
-        """Asked by the actions."""
+        """Check the permission of Django's admin actions that name "manage"."""
         return request.user.has_perm(_MANAGE)
 
     @admin.action(description="Download", permissions=["operate"])
@@ -173,8 +173,8 @@ class ModelAdmin(_Base):
     def delete_models(self, request: HttpRequest, queryset: QuerySet[Model]) -> None:
         self._do(request, "delete", queryset)
 
-    def _do(self, request: HttpRequest, deed: str, models: QuerySet[Model] | list[Model]) -> None:
-        act = DEEDS[deed][0]
+    def _do(self, request: HttpRequest, action: str, models: QuerySet[Model] | list[Model]) -> None:
+        act = ACTIONS[action][0]
         for model in models:
             try:
                 self.message_user(request, act(model), messages.SUCCESS)
@@ -187,7 +187,7 @@ class ModelAdmin(_Base):
         return [
             path("import/", wrap(self.import_view), name="modelstore_model_import"),
             path("progress/", wrap(self.progress_view), name="modelstore_model_progress"),
-            path("<int:pk>/do/<str:deed>/", wrap(require_POST(self.deed_view)), name="modelstore_model_do"),
+            path("<int:pk>/do/<str:action>/", wrap(require_POST(self.action_view)), name="modelstore_model_do"),
             *super().get_urls(),
         ]
 
@@ -199,25 +199,29 @@ class ModelAdmin(_Base):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         model = self.get_object(request, object_id)
-        deeds = possible_deeds(model) if model is not None else []
+        possible = possible_actions(model) if model is not None else []
         allowed = [
-            {"url": reverse("admin:modelstore_model_do", args=[object_id, deed]), "label": DEEDS[deed][2], "name": deed}
-            for deed in deeds
-            if request.user.has_perm(DEEDS[deed][1])
+            {
+                "url": reverse("admin:modelstore_model_do", args=[object_id, action]),
+                "label": ACTIONS[action][2],
+                "name": action,
+            }
+            for action in possible
+            if request.user.has_perm(ACTIONS[action][1])
         ]
-        return super().change_view(request, object_id, form_url, {"deeds": allowed} | (extra_context or {}))
+        return super().change_view(request, object_id, form_url, {"model_actions": allowed} | (extra_context or {}))
 
-    def deed_view(self, request: HttpRequest, pk: int, deed: str) -> HttpResponse:
-        """One of the buttons."""
-        if deed not in DEEDS or not request.user.has_perm(DEEDS[deed][1]):
+    def action_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
+        """Run the action of one of the buttons."""
+        if action not in ACTIONS or not request.user.has_perm(ACTIONS[action][1]):
             raise PermissionDenied
-        self._do(request, deed, list(Model.objects.filter(pk=pk)))
+        self._do(request, action, list(Model.objects.filter(pk=pk)))
         still_there = Model.objects.filter(pk=pk).exists()
         target = reverse("admin:modelstore_model_change", args=[pk]) if still_there else ""
         return HttpResponseRedirect(target or reverse("admin:modelstore_model_changelist"))
 
     def progress_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer the poll of the admin's pages, once a second while a download is under way."""
+        """Return download progress as JSON; the pages ask every second while something is on its way."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         return JsonResponse(

@@ -4,7 +4,7 @@ import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-#: 31 years: a server that asks for more wants never.
+#: 31 years: a server that asks for more means never.
 _MOST_DIGITS = 9
 
 

@@ -13,10 +13,7 @@ from modelstore.networks.spec import NetworkSpec
 
 
 class Provider(StrEnum):
-    """A host of weights files.
-
-    The base address of each is a setting, so that an air-gapped site can point to its own.
-    """
+    """A host of weights files. Its base address is a setting, so that an air-gapped site can point to its own."""
 
     GITHUB = "github"
     HUGGINGFACE = "huggingface"
@@ -42,7 +39,7 @@ class CatalogEntry:
 
     @property
     def scale(self) -> int:
-        """The factor by which the network enlarges a picture's sides."""
+        """The network's enlargement: result pixels per input pixel, along one side."""
         return self.network.scale
 
     @property
@@ -69,7 +66,10 @@ def _entry(
     description: str,
     denoise_partner: str = "",
 ) -> CatalogEntry:
-    """:param mirrors: ``repository:path`` on Hugging Face; ``datasets/`` stands before a repository of that kind."""
+    """Make an entry of the catalogue.
+
+    :param mirrors: ``repository:path`` on Hugging Face; ``datasets/`` stands before a repository of that kind.
+    """
     huggingface = tuple(f"{repository}/resolve/main/{path}" for repository, path in (m.split(":") for m in mirrors))
     return CatalogEntry(
         name=name,
@@ -168,7 +168,7 @@ OFFICIAL: Mapping[str, CatalogEntry] = MappingProxyType({entry.name: entry for e
 
 
 def by_digest(sha256: str) -> CatalogEntry | None:
-    """The official model whose file has this digest, whatever the file is called."""
+    """Return the official model whose file has this SHA-256, whatever the file is called; None when there is none."""
     return next((entry for entry in OFFICIAL.values() if entry.sha256 == sha256), None)
 
 

@@ -8,7 +8,7 @@ from django.core.checks import Warning as CheckWarning
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """Base addresses are addresses, and the times fit each other."""
+    """Check that base addresses are addresses, and that the times fit each other."""
     found: list[CheckMessage] = []
     for number, name in enumerate(("MODEL_GITHUB_URL", "MODEL_HUGGINGFACE_URL"), start=1):
         value = getattr(settings, name)

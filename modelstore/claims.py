@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-#: The columns of a row that nobody holds.
+#: The columns of a row without a claim.
 UNCLAIMED: dict[str, Any] = {"token": None, "lease_until": None}
 
 Row = TypeVar("Row", bound=models.Model)

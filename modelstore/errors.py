@@ -1,8 +1,8 @@
-"""Errors of models, for people to read. No HTTP in here; importing this never imports torch."""
+"""The errors of models, with messages for people. No HTTP in here; importing this never imports torch."""
 
 from collections.abc import Sequence
 
-#: What helps where no source of weights can be reached.
+#: Advice for hosts that cannot reach any source of weights.
 OFFLINE_ADVICE = (
     "Without internet, bring the file and run `python manage.py import_model FILE`, "
     "or set MODEL_GITHUB_URL or MODEL_HUGGINGFACE_URL to a mirror"

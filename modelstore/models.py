@@ -1,7 +1,7 @@
 """The table of known models. Every change of state is one conditional UPDATE: a verb of the queryset.
 
-A row is taken by a claim (modelstore/claims.py), so one download runs per model however many ask, and a worker that was
-lost cannot overrule its successor.
+A row is claimed with a token and a lease by the database's clock. Only the holder of the token can change the row, so
+one download runs per model however many ask, and a worker that was given up as lost cannot overrule its successor.
 """
 
 import uuid
@@ -18,9 +18,9 @@ from modelstore.claims import UNCLAIMED, ClaimQuerySet, lease
 from modelstore.names import NAME_PATTERN
 from modelstore.states import PENDING, REQUESTABLE, Origin, State
 
-#: Attempts of a download whose worker dies; beyond, the row fails instead of killing workers for ever.
+#: Attempts of a download whose worker dies; then the row fails, instead of killing workers for ever.
 MAX_ATTEMPTS = 3
-#: A ring that nobody heard is repeated after so long.
+#: Seconds after which a ring that was not followed by a claim is repeated.
 RING_AGAIN_SECONDS = 60
 
 
@@ -34,11 +34,11 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
     claimed: ClassVar[dict[str, Any]] = {"state": State.DOWNLOADING}
 
     def listed(self) -> Self:
-        """Return what callers may see: an upload that was not yet, or never, accepted is no model."""
+        """Return the models that callers may see: an upload that is not accepted, or was refused, is no model."""
         return self.exclude(sha256="")
 
     def pending(self) -> Self:
-        """Waiting or downloading."""
+        """Return the models that wait or download."""
         return self.filter(state__in=PENDING)
 
     def request(self, name: str, provider: str = "") -> bool:
@@ -87,7 +87,10 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
         return self.held(claim).update(lease_until=_lease(), received_bytes=received_bytes) == 1
 
     def mark_ready(self, claim: "Model", **facts: Any) -> bool:
-        """The verified file is in its place. ``facts``: source, notes, and for an import all that was found out."""
+        """Mark a model ready: the verified file is in its place.
+
+        :param facts: source, notes, and for an import all that was found out.
+        """
         return (
             self.held(claim).update(
                 state=State.READY, ready_at=Now(), verified_at=Now(), error="", incoming="", **UNCLAIMED, **facts
@@ -96,12 +99,12 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
         )
 
     def mark_failed(self, claim: "Model", error: str) -> bool:
-        """It will not work by itself; ``error`` says why."""
+        """Mark a model failed, for a cause that trying again does not remove; ``error`` says why."""
         changed = self.held(claim).update(state=State.FAILED, error=error, incoming="", received_bytes=0, **UNCLAIMED)
         return changed == 1
 
     def release(self, claim: "Model") -> bool:
-        """The worker was asked to stop: somebody else goes on. The attempt does not count. The caller rings."""
+        """Release the claim of a worker that was asked to stop. The attempt does not count. The caller rings."""
         return (
             self.held(claim).update(
                 state=State.REQUESTED, attempts=F("attempts") - 1, rung_at=Now(), requested_at=Now(), **UNCLAIMED
@@ -117,7 +120,7 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
         return changed == 1
 
     def mark_damaged(self, model: "Model", error: str) -> bool:
-        """The accepted file is gone or changed. An official model is asked for again (the caller rings)."""
+        """Mark the accepted file as gone or changed. An official model is requested again (the caller rings)."""
         official = Value(Origin.OFFICIAL.value)
         changed = self.filter(pk=model.pk, state=State.READY, sha256=model.sha256).update(
             state=Case(When(origin=official, then=Value(State.REQUESTED.value)), default=Value(State.FAILED.value)),
@@ -130,11 +133,11 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
         return changed == 1
 
     def mark_verified(self, model: "Model") -> bool:
-        """The file was read again and is what it was."""
+        """Note that the file was read again and is unchanged."""
         return self.filter(pk=model.pk, state=State.READY, sha256=model.sha256).update(verified_at=Now()) == 1
 
     def adopt(self, model: "Model", source: str) -> bool:
-        """The verified file of an official model lies in its place without a download; one that runs is called off."""
+        """Mark an official model ready whose verified file is in its place without a download; cancel one that runs."""
         changed = (
             self.filter(pk=model.pk, sha256=model.sha256)
             .exclude(state=State.READY)
@@ -162,15 +165,15 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
         return self.filter(name=name, state=State.READY).update(state=State.FAILED, error=error) == 1
 
     def retire(self, model: "Model") -> bool:
-        """First step of deleting: from here on nobody is told that it is usable."""
+        """Begin to delete a model: from here on nobody is told that it is usable."""
         return self.filter(pk=model.pk, state=State.READY).update(state=State.MISSING, ready_at=None) == 1
 
     def unretire(self, model: "Model") -> bool:
-        """The deletion was refused after all."""
+        """Take back `retire`, when the deletion was refused after all."""
         return self.filter(pk=model.pk, state=State.MISSING).update(state=State.READY, ready_at=model.ready_at) == 1
 
     def reclaim_lost(self) -> int:
-        """The sweep: rows whose worker fell silent wait again, or fail after MAX_ATTEMPTS. Returns how many changed."""
+        """Requeue rows whose lease has expired, or fail them after MAX_ATTEMPTS. Return how many changed."""
         lost = self.lapsed()
         error = f"the worker died {MAX_ATTEMPTS} times while it worked on this model"
         failed = lost.filter(attempts__gte=MAX_ATTEMPTS).update(state=State.FAILED, error=error, **UNCLAIMED)
@@ -180,7 +183,7 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
         return failed + waiting
 
     def take_unheard(self) -> int:
-        """Rows that have waited since a ring that nobody seems to have heard. The caller rings once for each."""
+        """Stamp rows that have waited since a ring that seems lost. Return how many; the caller rings for each."""
         stale = Now() - timedelta(seconds=RING_AGAIN_SECONDS)
         return self.filter(state=State.REQUESTED).filter(Q(rung_at__lte=stale) | Q(rung_at=None)).update(rung_at=Now())
 

@@ -1,4 +1,4 @@
-"""The rule for names of models. Importing this imports nothing of Django's or torch's."""
+"""Names of models: the rule for them. Importing this imports nothing of Django's or torch's."""
 
 import re
 
@@ -12,7 +12,7 @@ _RESERVED = frozenset({"download"})
 
 
 def checked(name: str) -> str:
-    """The same text when it can be the name of a model.
+    """Return the text when it can be the name of a model.
 
     :raises NameRefused: otherwise.
     """

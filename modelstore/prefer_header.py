@@ -8,7 +8,7 @@ _PREFERENCE = re.compile(r'\s*([a-z0-9!#$%&\'*+.^_`|~-]+)\s*(?:=\s*("[^"]*"|[^\s
 
 @dataclass(frozen=True)
 class Preference:
-    """The caller's wish to wait, in seconds; 0: not at all. ``applied`` is for Preference-Applied."""
+    """The seconds that the caller wants to wait, 0 for not at all. ``applied`` is for Preference-Applied."""
 
     wait_seconds: int
     applied: str

@@ -18,7 +18,7 @@ _MEBIBYTE = 1024 * 1024
 
 
 def mebibytes(size_bytes: int) -> float:
-    """With one decimal, as the guide shows sizes."""
+    """Return the size in MiB with one decimal, as the guide shows sizes."""
     return round(size_bytes / _MEBIBYTE, 1)
 
 
@@ -63,25 +63,25 @@ class ModelSerializer(serializers.Serializer[Any]):
     limits = serializers.SerializerMethodField()
 
     def get_available(self, model: Model) -> bool:
-        """Ready, and its file is on the disk."""
+        """Return True if the model is ready and its file is on the disk."""
         return weights.is_available(model)
 
     def get_size_mb(self, model: Model) -> float:
-        """As in the guide."""
+        """Return the size in MiB, as the guide shows it."""
         return mebibytes(self.get_size_bytes(model))
 
     def get_size_bytes(self, model: Model) -> int:
-        """From the disk where there is a file."""
+        """Return the size in bytes, from the disk where there is a file."""
         on_disk = size_on_disk(model) if model.state == State.READY else None
         return model.size_bytes if on_disk is None else on_disk
 
     def get_supports_denoise_strength(self, model: Model) -> bool:
-        """Return whether the model has a partner to be mixed with."""
+        """Return True if the model has a partner to be mixed with."""
         return bool(model.denoise_partner)
 
     @extend_schema_field(DownloadProgressSerializer(allow_null=True))
     def get_download(self, model: Model) -> dict[str, int] | None:
-        """Progress while it is on its way."""
+        """Return the progress while a download waits or runs."""
         if model.state not in PENDING:
             return None
         done = model.received_bytes if model.state == State.DOWNLOADING else 0
@@ -89,7 +89,7 @@ class ModelSerializer(serializers.Serializer[Any]):
 
     @extend_schema_field(LimitsSerializer)
     def get_limits(self, model: Model) -> dict[str, int]:  # noqa: ARG002 - the framework's signature
-        """From the settings."""
+        """Return the limits from the settings."""
         return {
             "max_input_pixels": settings.MAX_INPUT_PIXELS,
             "max_output_pixels": settings.MAX_OUTPUT_PIXELS,
@@ -98,7 +98,7 @@ class ModelSerializer(serializers.Serializer[Any]):
         }
 
     def to_representation(self, instance: Model) -> dict[str, Any]:
-        """Errors are null where there are none, as in the job object."""
+        """Show missing errors as null, as the job object does."""
         shape: dict[str, Any] = super().to_representation(instance)
         shape["error"] = shape["error"] or None
         return shape
@@ -131,12 +131,12 @@ class DownloadRequestSerializer(serializers.Serializer[Any]):
     )
 
     def validate_models(self, value: list[str]) -> list[str]:
-        """A name given twice is one wish."""
+        """Merge names given twice."""
         return list(dict.fromkeys(value))
 
 
 class DownloadOutcomeSerializer(serializers.Serializer[Any]):
-    """The state of the models that were asked for."""
+    """The progress of the requested models."""
 
     success = serializers.BooleanField(help_text="nothing failed")
     message = serializers.CharField()

@@ -10,7 +10,7 @@ from django.db.models import TextChoices
 
 
 class State(TextChoices):
-    """The whereabouts of a model's weights."""
+    """The state of a model's weights."""
 
     MISSING = "missing", "not downloaded"
     REQUESTED = "requested", "waiting"
@@ -20,14 +20,14 @@ class State(TextChoices):
 
 
 class Origin(TextChoices):
-    """The way in which a model became known to the service."""
+    """The origin of a model: the official catalogue, the service itself, or an import."""
 
     OFFICIAL = "official", "official"
     BUNDLED = "bundled", "bundled"
     IMPORTED = "imported", "imported"
 
 
-#: Somebody is, or will be, at work on it.
+#: A worker downloads or imports it, or will.
 PENDING = frozenset({State.REQUESTED, State.DOWNLOADING})
-#: A download may be asked for.
+#: States in which a download may be requested.
 REQUESTABLE = frozenset({State.MISSING, State.FAILED})

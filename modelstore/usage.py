@@ -1,4 +1,4 @@
-"""Users of a model, and processes that hold it in memory: asked of the rooms above, which this room must not import.
+"""Usage of models by jobs and workers, asked of the rooms above, which this room must not import.
 
 They register a callable once, when their app is ready.
 """
@@ -38,10 +38,10 @@ def register_loaded(list_loaded: ListLoaded) -> None:
 
 
 def jobs_that_need(name: str) -> int:
-    """Unfinished jobs that need the model."""
+    """Count unfinished jobs that need the model."""
     return sum(count(name) for count in _counters)
 
 
 def loaded_in(name: str) -> list[LoadedIn]:
-    """Workers that hold the model's network in memory."""
+    """Return the workers that hold the model's network in memory."""
     return [place for listing in _listers for place in listing(name)]

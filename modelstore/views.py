@@ -99,14 +99,14 @@ class ModelViewSet(ViewSet):
 
     @property
     def required_scope(self) -> str:
-        """The scope that an API key must have: changing what everybody uses is management."""
+        """The scope that an API key needs: changing what everybody uses is management."""
         return "manage" if self.action in ("download", "destroy") else "upscale"
 
     @property
     def staff_permission(self) -> str:
         """The permission that a staff member's session needs where keys are required, as in the admin."""
-        deeds = {"download": "modelstore.operate_model", "destroy": "modelstore.manage_model"}
-        return deeds.get(self.action or "", "modelstore.view_model")
+        permissions = {"download": "modelstore.operate_model", "destroy": "modelstore.manage_model"}
+        return permissions.get(self.action or "", "modelstore.view_model")
 
     @extend_schema(operation_id="models_list", tags=["Models"], responses=ModelListSerializer, examples=_example(_LIST))
     def list(self, _request: Request) -> Response:
@@ -123,7 +123,7 @@ class ModelViewSet(ViewSet):
         examples=_example(_MODEL),
     )
     def retrieve(self, _request: Request, name: str) -> Response:
-        """One model, with the progress of its download."""
+        """Return one model, with the progress of its download."""
         model = Model.objects.listed().filter(name=name).first()
         if model is None:
             raise ModelUnknown(name)
@@ -177,10 +177,7 @@ class ModelsInfoViewSet(ViewSet):
         operation_id="models_info", tags=["Models"], responses=ModelsInfoSerializer, examples=_example(_INFO)
     )
     def retrieve(self, _request: Request) -> Response:
-        """Tell where models are kept and how much space they take.
-
-        The bundled model is part of the program: not counted.
-        """
+        """Return the models directory and its size. The bundled model is part of the program: not counted."""
         info = directory_info()
         return Response(
             {

@@ -25,7 +25,7 @@ MAX_PAUSE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Source:
-    """An address at which a file can be had. ``label`` names it in messages."""
+    """An address of the file. ``label`` names it in messages."""
 
     label: str
     url: str
@@ -49,7 +49,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A finished download. ``notes`` say which sources failed before ``source`` succeeded, and why."""
+    """The result of a download. ``notes`` say which sources failed before ``source`` succeeded, and why."""
 
     source: Source
     received_bytes: int
@@ -101,7 +101,7 @@ def fetch(
         on_progress(part.length)
         for source in sources:
             if source.server in unreachable:
-                continue  # without a network, each further try would only cost the caller time
+                continue  # without a network, further tries only take time
             try:
                 _fetch_from(client, source, part, size_bytes, sha256, bounds, deadline, note_progress, stopped)
             except AnswerRefused as refusal:
@@ -139,7 +139,7 @@ def _fetch_from(
     """Fill ``part`` from one source and check it, trying again after failures that may heal."""
     fruitless = 0
     backoff = Backoff(bounds.first_pause_seconds, MAX_PAUSE_SECONDS, jitter=0.25)
-    own = part.length == 0  # every byte of the file is this source's, so it can be blamed for them
+    own = part.length == 0  # True: every byte of the file will be this source's
     while True:
         before = part.length
         try:
@@ -149,7 +149,7 @@ def _fetch_from(
                 return
             if own:
                 raise AnswerRefused(f"wrong bytes: the SHA-256 is {part.sha256[:12]}…, not {sha256[:12]}…")
-            # The wrong bytes may be an earlier source's: this one gets the chance to send the whole file itself.
+            # The wrong bytes may be an earlier source's: let this one send the whole file.
             part.reset()
             own = True
             logger.warning(

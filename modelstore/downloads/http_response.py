@@ -39,7 +39,7 @@ def read_into(part: Part, client: httpx.Client, url: str, size_bytes: int, on_bl
     try:
         with client.stream("GET", url, headers=headers) as response:
             whole = _check(response, part, size_bytes)
-            for block in response.iter_raw():  # as it comes: a trickle must reach the caller's deadline check
+            for block in response.iter_raw():  # unbuffered: also a slow trickle must reach the caller's deadline check
                 if part.length + len(block) > size_bytes:
                     raise AnswerRefused(f"wrong bytes: more than the {size_bytes} bytes of the model")
                 part.write(block)
@@ -64,11 +64,11 @@ def read_into(part: Part, client: httpx.Client, url: str, size_bytes: int, on_bl
 
 
 def _check(response: httpx.Response, part: Part, size_bytes: int) -> bool:
-    """Judge status and headers before any byte is taken. Empties ``part`` when the answer begins at the beginning."""
+    """Judge status and headers before any byte is taken. Empty ``part`` when the response starts at byte 0."""
     status = response.status_code
     if status in _MAY_HEAL:
         raise AnswerTransient(f"HTTP {status}", parse_retry_after(response.headers.get("Retry-After")))
-    if status == 416:  # what we have is longer than what they have, or they cannot resume
+    if status == 416:  # our part is longer than the server's file, or the server cannot resume
         part.reset()
         raise AnswerTransient("HTTP 416: cannot resume, starting over")
     if status not in (200, 206):
@@ -81,7 +81,7 @@ def _check(response: httpx.Response, part: Part, size_bytes: int) -> bool:
         part.reset()
     announced = response.headers.get("Content-Length", "")
     if announced.isdigit() and int(announced) != size_bytes:
-        # A login page answered with 200, or another file: seen before a byte of it is fetched.
+        # A login page sent with 200, or another file: refused before a byte of it is read.
         raise AnswerRefused(f"wrong bytes: the server announces {announced} bytes, the model has {size_bytes}")
     return True
 

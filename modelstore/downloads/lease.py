@@ -11,7 +11,7 @@ from modelstore.models import Model
 
 logger = logging.getLogger(__name__)
 
-#: Progress is written so often: a progress bar that moves, for a few rows at a time.
+#: Seconds between two writes of the progress: often enough for a progress bar.
 BEAT_SECONDS = 1.0
 
 
@@ -20,7 +20,7 @@ class LeaseKeeper:
 
     def __init__(self, claim: Model) -> None:
         self.claim = claim
-        self.received_bytes = 0  # written by the working thread, read by the beating one
+        self.received_bytes = 0  # written by the downloading thread, read by the heartbeat thread
         self.lost = threading.Event()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"keep-{claim.name}", daemon=True)
@@ -53,7 +53,7 @@ class LeaseKeeper:
                 except (
                     DatabaseError,
                     InterfaceError,
-                ) as error:  # a restart of the database: the lease tells whether it took too long
+                ) as error:  # a restart of the database: if it takes too long, the lease expires
                     logger.warning("heartbeat failed model=%s error=%s", self.claim.name, error)
                     connection.close()
         finally:

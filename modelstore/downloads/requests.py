@@ -1,4 +1,4 @@
-"""Asking for models and waiting for them: what the API, the admin and the page do."""
+"""Requests for models, and waiting for them: shared by the API, the admin and the page."""
 
 import threading
 import time
@@ -13,10 +13,10 @@ from modelstore.models import Model
 from modelstore.states import PENDING, State
 from modelstore.storage import weights
 
-#: Between two looks at the rows. A download takes seconds to minutes; half a second is not felt.
+#: Seconds between two polls of the rows. A download takes seconds to minutes, so half a second does not matter.
 POLL_SECONDS = 0.5
-#: Calls of one process that may wait at a time; the others are answered at once that it goes on. A download may take
-#: minutes, and every one that waits for it holds a thread of the web server.
+#: Calls of one process that may wait at a time; the others are answered at once with 202. A download may take minutes,
+#: and every call that waits for it holds a thread of the web server.
 MOST_WAITING = 8
 
 _places = threading.BoundedSemaphore(MOST_WAITING)
@@ -44,7 +44,7 @@ def order(names: Sequence[str], provider: str = "") -> None:
         raise ModelUnknown(*unknown)
     for model in found.values():
         if model.state == State.READY and not weights.is_available(model):
-            weights.report_damage(model)  # the file was deleted by hand: this asks for it again
+            weights.report_damage(model)  # the file was deleted by hand: this requests it again
             continue
         with transaction.atomic():
             if Model.objects.request(model.name, provider):
@@ -52,7 +52,7 @@ def order(names: Sequence[str], provider: str = "") -> None:
 
 
 def outcome(names: Sequence[str]) -> DownloadsState:
-    """Return how the models that were asked for stand now. One query."""
+    """Return the present progress of the requested models. One query."""
     rows = {model.name: model for model in Model.objects.filter(name__in=names)}
     result = DownloadsState()
     for name in names:

@@ -40,7 +40,7 @@ def run_waiting() -> None:
 
 
 def sweep() -> int:
-    """Lost downloads wait again, and waiting rows whose ring was lost are rung for. Returns the lost ones."""
+    """Requeue lost downloads, and ring again for waiting rows whose ring was lost. Return the number lost."""
     lost = Model.objects.reclaim_lost()
     with transaction.atomic():
         for _ in range(Model.objects.take_unheard()):
@@ -49,7 +49,7 @@ def sweep() -> int:
 
 
 def worker_name() -> str:
-    """Host and process, for operators."""
+    """Return host and process id, for operators."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -78,7 +78,7 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
     :raises BaseException: the process is asked to stop; the row was given back and rung for.
     """
     global _at_work  # noqa: PLW0603 - a process works on one model at a time, in its main thread
-    logger.info("model begins model=%s worker=%s attempt=%d", model.name, model.worker, model.attempts)
+    logger.info("model download started model=%s worker=%s attempt=%d", model.name, model.worker, model.attempts)
     _at_work = model
     try:
         with LeaseKeeper(model) as keeper:
@@ -87,7 +87,7 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
             else:
                 _download(model, keeper, on_progress)
     except DownloadStopped as stop:
-        logger.info("model stopped model=%s reason=%s", model.name, stop)
+        logger.info("model download stopped model=%s reason=%s", model.name, stop)
     except (DownloadFailed, ImportRefused) as failure:
         offline = isinstance(failure, DownloadFailed) and failure.unreachable
         Model.objects.mark_failed(model, f"{failure}. {OFFLINE_ADVICE}" if offline else str(failure))
@@ -95,7 +95,7 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
     except OSError as error:
         Model.objects.mark_failed(model, f"the models directory cannot be written: {error.strerror or error}")
         logger.exception("model failed model=%s", model.name)
-    except Exception:  # the worker's edge: whatever happens, the row must learn of it
+    except Exception:  # the worker's edge: whatever happens, the row must record it
         Model.objects.mark_failed(model, "internal error; the log of the worker has the details")
         logger.exception("model failed model=%s", model.name)
     except BaseException:
@@ -106,10 +106,10 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
 
 
 def sources_of(model: Model) -> list[Source]:
-    """Return the file's sources: the wanted provider's first, then the others'."""
+    """Return the sources of a file: the preferred provider's first, then the others'."""
     bases = {Provider.GITHUB: settings.MODEL_GITHUB_URL, Provider.HUGGINGFACE: settings.MODEL_HUGGINGFACE_URL}
     wanted = model.provider or DEFAULT_PROVIDER
-    pairs = sorted(model.sources, key=lambda pair: pair[0] != wanted)  # stable: the order within a provider stays
+    pairs = sorted(model.sources, key=lambda pair: pair[0] != wanted)  # a stable sort keeps a provider's own order
     return [Source(_label(provider, path), f"{bases[Provider(provider)]}/{path}") for provider, path in pairs]
 
 
@@ -153,8 +153,8 @@ def _download(model: Model, keeper: LeaseKeeper, on_progress: Callable[[int], No
 def _finish(model: Model, keeper: LeaseKeeper, *, source: str, notes: str) -> None:
     keeper.progress(model.size_bytes)
     if not Model.objects.mark_ready(model, source=source[:500], notes=notes, received_bytes=model.size_bytes):
-        # Cancelled in the last moment. The file is genuine, but nobody wants it: the disk is freed, unless a successor
-        # is at work on the same file or has finished it.
+        # Cancelled at the last moment. The file is genuine but no longer wanted: delete it, unless another worker is
+        # downloading the same file or has finished it.
         if Model.objects.filter(pk=model.pk, state=State.MISSING).exists():
             stored_file(model).unlink(missing_ok=True)
         raise DownloadStopped("cancelled at the end")

@@ -100,9 +100,9 @@ def accept_upload(claim: Model, still_mine: Callable[[], bool]) -> None:
 
 
 def _already_settled(claim: Model) -> Path:
-    """The file in its last place: a worker that died after moving it there did not get to tell the row.
+    """Return the file in its final place, where a worker moved it that died before it could update the row.
 
-    :raises ImportRefused: it is not there either, or is not what was uploaded; nothing is left.
+    :raises ImportRefused: when it is not there either, or is not what was uploaded; nothing is left.
     """
     for suffix in SUFFIXES.values():
         path = _destination(claim, suffix)
@@ -117,9 +117,9 @@ def _destination(claim: Model, suffix: str) -> Path:
 
 
 def examine(path: Path) -> dict[str, Any]:
-    """The network that a file holds, as a dictionary of NetworkSpec, found out in a process of its own.
+    """Return the network that a file holds, as a dictionary of NetworkSpec, found out in a child process.
 
-    :raises ImportRefused: it holds none that can be used.
+    :raises ImportRefused: when it holds none that can be used.
     """
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_CODE_ROOT)}
     command = [sys.executable, "-m", "modelstore.imports.inspection", str(path)]
@@ -141,10 +141,10 @@ def examine(path: Path) -> dict[str, Any]:
     except ValueError:
         outcome = {}
     if "refused" in outcome:
-        # The file lies under a name of our own, which would tell the user nothing.
+        # The file is stored under an internal name, which means nothing to the user.
         raise ImportRefused(str(outcome["refused"]).replace(path.name, "the file"))
     if process.returncode != 0 or "network" not in outcome:
-        logger.error("examination crashed code=%d stderr=%s", process.returncode, process.stderr[-2000:])
+        logger.error("inspection crashed code=%d stderr=%s", process.returncode, process.stderr[-2000:])
         raise ImportRefused("examining the file crashed the process that opened it")
     network: dict[str, Any] = outcome["network"]
     return network
@@ -184,21 +184,21 @@ def _enqueue(incoming: Incoming, name: str, description: str, licence: str) -> M
 
 
 def _require_free(name: str) -> None:
-    """Before the file is read: a refusal that needs no upload."""
+    """Refuse a name that is taken, before the file is read."""
     if name == catalog.BUNDLED_NAME:
         raise ImportRefused(f"{name} is the name of the model that comes with the service")
     if name in catalog.OFFICIAL:
-        return  # only its own bytes are taken under this name
+        return  # under an official name only the official bytes are accepted
     if Model.objects.filter(name=name).exists() and not _replaceable(name).exists():
         raise ImportRefused(f"a model called {name} exists already; delete it first or choose another name")
 
 
 def _replaceable(name: str) -> Any:
-    """An imported model whose file was refused, or was lost: bringing the file again replaces it."""
+    """Return the imported model of that name whose file was refused or lost: uploading the file again replaces it."""
     return Model.objects.filter(name=name, origin=Origin.IMPORTED, state__in=(State.FAILED, State.MISSING))
 
 
 def _suffix(path: Path) -> str:
-    """By content, as checkpoint.py decides: a safetensors file begins with the length of a JSON table."""
+    """Return the suffix by content, as checkpoint.py decides: safetensors begins with the length of a JSON table."""
     with path.open("rb") as file:
         return SUFFIXES["safetensors" if file.read(9)[8:9] == b"{" else "pickle"]

@@ -19,13 +19,13 @@ from modelstore.networks.errors import NetworkError
 
 #: Side of the trial picture, in pixels: a multiple of every unshuffle factor, and quick for the largest networks.
 TRIAL_SIDE = 16
-#: Address space: what torch maps by itself, and room for the weights several times over.
+#: Bytes of address space: torch's own mappings, and room for the weights several times over.
 _BASE_BYTES = 16 << 30
 _TIMES_FILE = 8
 
 
 def examine(path: Path) -> dict[str, Any]:
-    """Facts about an acceptable file, ``{"network": {…}}``, or ``{"refused": "why"}``."""
+    """Return facts about an acceptable file, ``{"network": {…}}``, or ``{"refused": "why"}``."""
     try:
         network, spec = load(path)
     except NetworkError as error:

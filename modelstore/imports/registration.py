@@ -27,7 +27,7 @@ def register_known_models(using: str = "default") -> None:
 
 
 def adopt_present_files(using: str = "default") -> list[str]:
-    """Official files that an operator put into the models directory: verified and made ready. Returns their names."""
+    """Verify official files that an operator put into the models directory and mark them ready. Return their names."""
     rows = Model.objects.using(using)
     adopted = []
     for model in rows.filter(origin=Origin.OFFICIAL, state__in=(State.MISSING, State.FAILED)):
@@ -80,9 +80,9 @@ def _register_bundled(rows: ModelQuerySet) -> None:
 
 
 def compact_network(path: Path) -> NetworkSpec:
-    """The SRVGGNetCompact in a safetensors file, from its table of contents: this process must not import torch.
+    """Return the SRVGGNetCompact in a safetensors file, read from its header: this process must not import torch.
 
-    The table is eight bytes of length, then JSON. `checkpoint.inspect` says the same of the file; a test holds the two
+    The header is eight bytes of length, then JSON. `checkpoint.inspect` says the same of the file; a test holds the two
     together.
     """
     with path.open("rb") as file:

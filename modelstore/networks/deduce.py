@@ -12,7 +12,7 @@ from modelstore.networks.rrdbnet import RRDBNet
 from modelstore.networks.spec import NetworkSpec
 from modelstore.networks.srvgg import SRVGGNetCompact
 
-#: Far above any published network; without a bound a tiny hostile file could make us build a huge module.
+#: Far above any published network. Without bounds a tiny hostile file could make us build a huge module.
 MAX_FEATURES = 1024
 MAX_BLOCKS = 256
 MAX_SCALE = 16

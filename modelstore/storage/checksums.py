@@ -17,7 +17,7 @@ def _signature(status: os.stat_result) -> _Signature:
 
 
 def digest_of(path: Path) -> str:
-    """The SHA-256 of the file's bytes, read now. :raises OSError: it cannot be read."""
+    """Return the SHA-256 of the file's bytes, read now. :raises OSError: when it cannot be read."""
     with path.open("rb") as file:
         before = _signature(os.fstat(file.fileno()))
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -25,13 +25,13 @@ def digest_of(path: Path) -> str:
     with _lock:
         if before == after:
             _read[path] = (after, digest)
-        else:  # somebody wrote into it meanwhile
+        else:  # another process wrote into it meanwhile
             _read.pop(path, None)
     return digest
 
 
 def may_be_genuine(path: Path, size_bytes: int, sha256: str) -> bool:
-    """Return whether nothing speaks against the file. Seldom reads it: for callers that hash the bytes which they load.
+    """Return True unless the file is known to be wrong: for callers that hash what they load. Seldom reads it.
 
     A file that this process has read is read again when it changed since; another need only have the size.
     """
@@ -46,9 +46,9 @@ def may_be_genuine(path: Path, size_bytes: int, sha256: str) -> bool:
 
 
 def is_genuine(path: Path, size_bytes: int, sha256: str, *, reread: bool = False) -> bool:
-    """Return whether the file is there with these bytes.
+    """Return True if the file is there with these bytes.
 
-    :param reread: read it even when it looks untouched since the last time: finds a disk that rots.
+    :param reread: read it even when it looks untouched since the last time: finds silent damage on the disk.
     """
     try:
         signature = _signature(path.stat())

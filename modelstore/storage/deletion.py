@@ -24,9 +24,9 @@ def delete(name: str) -> int:
         raise ModelUnknown(name)
     if model.origin == Origin.BUNDLED:
         raise ModelFixed(f"{name} comes with the service and cannot be deleted")
-    # Counted first: a refusal takes the model away for nobody, not even for a moment in which a job would fail. Counted
-    # again after it was retired: a job that was submitted between the two keeps its model. Whoever submits from now on
-    # is told that it is not there.
+    # Counted first: a refused deletion must not hide the model even for a moment, in which a job would fail. Counted
+    # again after it was retired: a job that was submitted between the two keeps its model. From then on submissions are
+    # refused, since the model is not there.
     if model.state == State.READY:
         _require_unused(name)
     if Model.objects.retire(model):
@@ -52,7 +52,7 @@ def _require_unused(name: str) -> None:
 
 
 def _jobs_that_need(name: str) -> int:
-    """Jobs of the model itself, and of those that it may be mixed into."""
+    """Count unfinished jobs of the model itself, and of models that it may be mixed into."""
     mixed_into = Model.objects.filter(denoise_partner=name).values_list("name", flat=True)
     return sum(usage.jobs_that_need(each) for each in (name, *mixed_into))
 

@@ -1,4 +1,4 @@
-"""The contents of the models directory, read from the disk."""
+"""Disk usage of the models directory, read from the disk."""
 
 import shutil
 from dataclasses import dataclass

@@ -78,7 +78,7 @@ class Part:
 
 
 def leftovers(destination: Path) -> list[Path]:
-    """The ``.part`` files of earlier writers of ``destination``."""
+    """Return the ``.part`` files of earlier writers of ``destination``."""
     prefix, suffix = f"{destination.name}.", ".part"
     with suppress(FileNotFoundError):
         return [

@@ -1,4 +1,4 @@
-"""Paths of models' files. File names come from the catalogue, from row ids and from digests, never from callers."""
+"""Paths of model files. Names come from the catalogue, from row ids and from digests, never from callers."""
 
 from pathlib import Path
 
@@ -13,19 +13,19 @@ SUFFIXES = {"pickle": ".pth", "safetensors": ".safetensors"}
 
 
 def bundled_file() -> Path:
-    """The weights that come with the service: part of the code, so never in the models directory."""
+    """Return the weights that come with the service: part of the code, so never in the models directory."""
     return Path(__file__).resolve().parent.parent / "bundled" / catalog.BUNDLED_FILE
 
 
 def stored_file(model: Model) -> Path:
-    """The file that all hosts share. It may be absent."""
+    """Return the path of the file that all hosts share. It may be absent."""
     if model.origin == Origin.BUNDLED:
         return bundled_file()
     return Path(settings.MODELS_DIR) / model.file_name
 
 
 def local_file(model: Model) -> Path:
-    """This host's own copy. Named by content: a model that is replaced can never meet its predecessor's copy."""
+    """Return the path of this host's own copy, named by content: a replaced model never meets the old copy."""
     cache, store = Path(settings.MODEL_CACHE_DIR), Path(settings.MODELS_DIR)
     if model.origin == Origin.BUNDLED or cache == store:
         return stored_file(model)
@@ -33,12 +33,12 @@ def local_file(model: Model) -> Path:
 
 
 def incoming_directory() -> Path:
-    """Uploaded files that wait for their examination. Inside the shared storage: another host may examine them."""
+    """Return the directory of uploads that wait for inspection, in shared storage: another host may inspect them."""
     return Path(settings.MODELS_DIR) / "incoming"
 
 
 def size_on_disk(model: Model) -> int | None:
-    """Bytes of the shared file, or None when there is none."""
+    """Return the bytes of the shared file, or None when there is none."""
     if not model.file_name:
         return None
     try:

@@ -44,12 +44,12 @@ class LocalWeights:
 
 
 def require_usable(name: str, denoise_strength: float | None = None) -> Model:
-    """The model, when a job that names it can be worked on now. Cheap: one or two queries and a stat.
+    """Return the model, when a job that names it can run now. Cheap: one or two queries and a stat.
 
     :param denoise_strength: None or 1 for the model alone; below 1 its denoising partner must be usable too.
-    :raises ModelUnknown: no model has this name.
-    :raises ModelNotReady: its weights, or its partner's, are not here; the message says how to get them.
-    :raises DenoiseUnsupported: the model has no partner.
+    :raises ModelUnknown: when no model has this name.
+    :raises ModelNotReady: when its weights, or its partner's, are not here; the message says how to get them.
+    :raises DenoiseUnsupported: when the model has no partner.
     """
     model = _find(name)
     _require_ready(model)
@@ -62,21 +62,21 @@ def require_usable(name: str, denoise_strength: float | None = None) -> Model:
 
 
 def count_usable() -> int:
-    """Return how many models can be used now, for the readiness probe. A query, and a stat for each."""
+    """Count the models that can be used now, for readiness. A query, and a stat for each."""
     return sum(is_available(model) for model in Model.objects.filter(state=State.READY))
 
 
 def is_available(model: Model) -> bool:
-    """Ready, and its file lies on the disk with the right size."""
+    """Return True if the model is ready and its file is on the disk with the right size."""
     return model.state == State.READY and size_on_disk(model) == model.size_bytes
 
 
 def weights_for(name: str, denoise_strength: float | None = None) -> LocalWeights:
-    """Files of a model on this host, for workers: who loads them holds their bytes against the digests.
+    """Return the files of a model on this host, for workers, which check the digests of the bytes that they load.
 
-    Here a file is read only when it changed since this process read it. Found damaged at loading: see `reread`.
+    Here a file is read only when it changed since this process read it. For damage found at loading, see `reread`.
 
-    A damaged copy of this host is replaced from the shared storage; a damaged shared file is asked for again.
+    A damaged copy of this host is replaced from the shared storage; a damaged shared file is requested again.
 
     :raises ModelUnknown, ModelNotReady, DenoiseUnsupported: as `require_usable`; ModelNotReady.coming tells whether
         waiting can help.
@@ -91,9 +91,9 @@ def weights_for(name: str, denoise_strength: float | None = None) -> LocalWeight
 
 
 def reread(local: LocalWeights) -> None:
-    """Whoever loaded these files found other bytes than were accepted: look at each, and deal with the damaged ones.
+    """Check files whose bytes did not have the accepted digests when they were loaded, and handle the damaged ones.
 
-    The next `weights_for` copies them anew to this host, or waits for a download, or says that they must be brought.
+    The next `weights_for` copies them anew to this host, or waits for a download, or says that they are missing.
     """
     for model in Model.objects.listed().filter(sha256__in=[local.sha256, local.second_sha256]):
         path = local_file(model)
@@ -118,12 +118,12 @@ def verify(model: Model) -> bool:
 
 
 def report_damage(model: Model) -> None:
-    """The shared file is gone or is not what was accepted."""
+    """Mark the model damaged: the shared file is gone or is not what was accepted."""
     fixable = model.origin == Origin.OFFICIAL
     error = "its file was damaged" if fixable else "its file is damaged and must be brought again"
     with transaction.atomic():
         if not Model.objects.mark_damaged(model, error):
-            return  # somebody else noticed first
+            return  # another process reported it first
         if fixable:
             dispatch.ring()
     logger.error("model damaged model=%s origin=%s", model.name, model.origin)
@@ -171,7 +171,7 @@ def _verified_copy(model: Model) -> Path:
 
 
 def _copy(model: Model, shared: Path, local: Path) -> bool:
-    """This host's own copy from the shared storage. False when the shared bytes are not the right ones."""
+    """Copy the shared file to this host. Return False when the shared bytes are not the right ones."""
     with Part(local, uuid.uuid4().hex) as part:
         try:
             with shared.open("rb") as file:

@@ -234,7 +234,7 @@ def test_a_download_is_started_and_arrives(
     desk.goto(f"{staffed.base_url}/admin/modelstore/model/")
     desk.get_by_role("link", name=DOWNLOADED, exact=True).click()
     desk.get_by_role("button", name="Download").first.click()
-    expect(desk.get_by_text(f"Asked for {DOWNLOADED}")).to_be_visible()
+    expect(desk.get_by_text(f"Download requested: {DOWNLOADED}")).to_be_visible()
 
     def available() -> bool:
         with staffed.client() as client:

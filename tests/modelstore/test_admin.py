@@ -46,7 +46,7 @@ def act(client: Client, action: str, model: Model) -> str:
     return answer.content.decode()
 
 
-def deed(client: Client, name: str, model: Model) -> int:
+def press(client: Client, name: str, model: Model) -> int:
     return client.post(f"{LIST}{model.pk}/do/{name}/").status_code
 
 
@@ -57,7 +57,7 @@ def test_a_viewer_sees_models_and_no_buttons(viewer: Client, official: TestOffic
     assert "Import a model" not in page
     assert 'name="action"' not in page
     detail = viewer.get(f"{LIST}{official.row.pk}/change/").content.decode()
-    assert "model-deed" not in detail
+    assert "model-action" not in detail
     assert official.row.sha256 in detail
 
 
@@ -70,7 +70,7 @@ def test_sizes_are_in_the_units_of_the_page(viewer: Client, official: TestOffici
 
 @pytest.mark.parametrize("name", ["download", "cancel", "verify", "delete", "unknown"])
 def test_a_viewer_may_do_nothing(viewer: Client, official: TestOfficial, name: str) -> None:
-    assert deed(viewer, name, official.row) == 403
+    assert press(viewer, name, official.row) == 403
     assert official.row.state == State.MISSING
     assert viewer.get(IMPORT).status_code == 403
 
@@ -87,19 +87,19 @@ def test_nobody_types_a_model_or_edits_one(manager: Client, official: TestOffici
 
 
 def test_an_operator_downloads_and_verifies(operator: Client, official: TestOfficial) -> None:
-    assert f"Asked for {official.name}" in act(operator, "download_models", official.row)
+    assert f"Download requested: {official.name}" in act(operator, "download_models", official.row)
     assert official.row.state == State.REQUESTED
     assert "Cancel the download" in operator.get(f"{LIST}{official.row.pk}/change/").content.decode()
     runner.run_waiting()
-    assert f"Genuine: {official.name}" in act(operator, "verify_models", official.row)
-    assert f"Already here: {official.name}" in act(operator, "download_models", official.row)
-    assert deed(operator, "delete", official.row) == 403
+    assert f"Checksum verified: {official.name}" in act(operator, "verify_models", official.row)
+    assert f"Already downloaded: {official.name}" in act(operator, "download_models", official.row)
+    assert press(operator, "delete", official.row) == 403
     assert official.row.state == State.READY
 
 
 def test_an_operator_cancels(operator: Client, official: TestOfficial) -> None:
     requests.order([official.name])
-    assert deed(operator, "cancel", official.row) == 302
+    assert press(operator, "cancel", official.row) == 302
     assert official.row.state == State.MISSING
 
 
@@ -115,7 +115,7 @@ def test_a_damaged_file_is_shown_as_an_error(operator: Client, official: TestOff
     runner.run_waiting()
     (models_dir / f"{official.name}.pth").write_bytes(b"x" * len(official.content))
     page = act(operator, "verify_models", official.row)
-    assert f"the file of {official.name} is damaged; it is being fetched again" in page
+    assert f"the file of {official.name} is damaged; it is being downloaded again" in page
     assert '<li class="error">' in page
     assert official.row.state == State.REQUESTED
 
@@ -135,7 +135,7 @@ def test_a_manager_imports_by_upload(manager: Client, official: TestOfficial, ti
     model = Model.objects.get(name="mine")
     assert (model.state, model.scale, model.description, model.licence) == (State.READY, 2, "of mine", "CC0-1.0")
     assert "Delete the file" in manager.get(f"{LIST}{model.pk}/change/").content.decode()
-    assert deed(manager, "delete", model) == 302
+    assert press(manager, "delete", model) == 302
     assert not Model.objects.filter(name="mine").exists()
 
 

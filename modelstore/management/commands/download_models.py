@@ -20,7 +20,7 @@ from modelstore.models import Model
 from modelstore.states import PENDING, State
 from modelstore.storage import weights
 
-#: Between two looks at a download that another process runs.
+#: Seconds between two polls of a download that another process runs.
 POLL_SECONDS = 0.5
 
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(f"{len(failed)} of {len(names)} models are not here: {', '.join(failed)}")
 
     def _bring_all(self, names: list[str], provider: str) -> list[str]:
-        """Names of the models that are not here at the end."""
+        """Download the models and return the names of those that are missing at the end."""
         failed = []
         for number, name in enumerate(names, start=1):
             if self._bring(name, provider):
@@ -62,7 +62,7 @@ class Command(BaseCommand):
         return weights.is_available(Model.objects.get(name=name))
 
     def _bring(self, name: str, provider: str) -> bool:
-        """Download one model; return whether it is here at the end."""
+        """Download one model. Return True if it is there at the end."""
         model = Model.objects.get(name=name)
         if model.state == State.READY and not weights.is_available(model):
             weights.report_damage(model)
@@ -77,12 +77,12 @@ class Command(BaseCommand):
                 else:
                     self._follow(name, bar)
             except KeyboardInterrupt:
-                Model.objects.cancel(name)  # else the cluster would go on with what the user just stopped
+                Model.objects.cancel(name)  # else a worker would go on with the download that the user just stopped
                 raise
         return self._tell(Model.objects.get(name=name))
 
     def _follow(self, name: str, bar: "tqdm[Any]") -> None:
-        """Another process holds the claim: show its progress until it ends."""
+        """Show the progress of another process's download until it ends."""
         while (model := Model.objects.get(name=name)).state in PENDING:
             _show(bar, model.received_bytes)
             time.sleep(POLL_SECONDS)
@@ -100,7 +100,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _quiet_log(verbosity: int) -> Iterator[None]:
-    """Silence the log, since the command says the same itself, once and in order; ``-v 2`` shows both."""
+    """Silence log lines that the command prints itself, once and in order; ``-v 2`` shows them as well."""
     log = logging.getLogger("modelstore")
     before = log.level
     if verbosity < 2:
@@ -113,12 +113,12 @@ def _quiet_log(verbosity: int) -> Iterator[None]:
 
 @contextmanager
 def _leaving_on_sigterm() -> Iterator[None]:
-    """SIGTERM gives the row back on the way out; dying at once would count as a worker that was lost."""
+    """Release the row on SIGTERM; dying at once would count as a lost worker."""
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + signal.SIGTERM)
 
-    if threading.current_thread() is not threading.main_thread():  # called by other code, which has the signals
+    if threading.current_thread() is not threading.main_thread():  # called by other code, which handles signals
         yield
         return
     before = signal.signal(signal.SIGTERM, leave)
@@ -129,5 +129,5 @@ def _leaving_on_sigterm() -> Iterator[None]:
 
 
 def _show(bar: "tqdm[Any]", here: int) -> None:
-    """Progress can go back, when a source's bytes turn out to be wrong."""
+    """Print the progress, which can go back when a source's bytes turn out to be wrong."""
     bar.update(here - bar.n)

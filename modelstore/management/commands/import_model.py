@@ -57,7 +57,7 @@ class Command(BaseCommand):
         if claim is not None:
             runner.work_on(claim)
         while (row := Model.objects.filter(pk=model.pk).first()) is not None and row.state in PENDING:
-            time.sleep(0.2)  # a cluster was quicker: it examines the file
+            time.sleep(0.2)  # a worker has claimed the import first: wait for it
         if row is None:
             raise CommandError(f"{model.name} was not imported: it was deleted meanwhile")
         if row.state != State.READY:
