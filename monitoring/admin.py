@@ -1,7 +1,7 @@
-"""Hides django-q2's own pages from the admin.
+"""Admin registrations removed: django-q's own pages.
 
-They unpickle whatever the queue's tables hold, and what they tell is told better by jobs, workers and Operations. All
-four must go: with only some of them unregistered, the rest answer with an error.
+They unpickle whatever the queue's tables hold, and jobs, workers and Operations show their facts better. All four must
+go: with only some of them unregistered, the rest answer with an error.
 """
 
 from contextlib import suppress

@@ -72,7 +72,7 @@ class Chart:
 
 
 def throughput(period: Period, now: datetime) -> Chart:
-    """Jobs that ended per step, stacked by outcome."""
+    """Chart the jobs that ended per step, stacked by outcome."""
     steps = _steps(period, now)
     rows = (
         JobFigure.objects.filter(hour__gte=steps[0], status__in=OUTCOMES)
@@ -101,7 +101,7 @@ def throughput(period: Period, now: datetime) -> Chart:
 
 
 def durations(period: Period, now: datetime) -> Chart:
-    """Median and 95th percentile of the time from claim to stored result, of all models together."""
+    """Chart the median and 95th percentile of the time from claim to stored result, of all models together."""
     steps = _steps(period, now)
     histograms = [empty() for _ in steps]
     rows = SpanFigure.objects.filter(hour__gte=steps[0], span="total").values_list("hour", "buckets")
@@ -134,7 +134,7 @@ def _line(kind: str, row: Sequence[float | None], top: float, steps: Sequence[da
 
 
 def _steps(period: Period, now: datetime) -> list[datetime]:
-    """The beginnings of the steps, the running one last. Steps of a day begin at midnight UTC."""
+    """Return the beginnings of the steps, the running one last. Steps of a day begin at midnight UTC."""
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     last = last.replace(hour=last.hour - last.hour % period.step)
     count = period.hours // period.step

@@ -13,7 +13,7 @@ from django.core.checks import Warning as CheckWarning
 
 @register("monitoring")
 def check_directories(**_: Any) -> list[CheckMessage]:
-    """A directory that is a file would fail at the first upload, long after the start."""
+    """Check for a file in place of a directory: it would fail at the first upload, long after the start."""
     problems: list[CheckMessage] = []
     for name in ("DATA_DIR", "MODELS_DIR", "MODEL_CACHE_DIR", "MEDIA_ROOT"):
         directory = Path(getattr(settings, name))
@@ -24,7 +24,7 @@ def check_directories(**_: Any) -> list[CheckMessage]:
 
 @register("monitoring")
 def check_limits(**_: Any) -> list[CheckMessage]:
-    """Limits that contradict each other make every request fail, or never hold."""
+    """Check for limits that contradict each other: every request would fail, or the limit would never hold."""
     problems: list[CheckMessage] = []
     if settings.MAX_OUTPUT_PIXELS < settings.MAX_INPUT_PIXELS:
         problems.append(

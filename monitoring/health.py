@@ -37,7 +37,7 @@ NO_MODEL = "no usable model; download one first using /api/v1/models/download"
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer to one question of a health check: ``ok``, and in one line why."""
+    """The result of one check: ``ok``, and the reason in one line."""
 
     name: str
     ok: bool
@@ -46,7 +46,7 @@ class Finding:
 
 
 def uptime_seconds() -> float:
-    """Seconds since this web process started."""
+    """Return the seconds since this web process started."""
     return round(max(0.0, time.time() - psutil.Process(os.getpid()).create_time()), 1)
 
 
@@ -63,7 +63,7 @@ def readiness() -> list[Finding]:
 
 
 def _log_changes(findings: list[Finding]) -> None:
-    """One line when an answer changes: probes come every second, and a log that repeats itself hides what matters."""
+    """Log one line when a result changes: probes come every second, and repeated lines hide what matters."""
     for finding in findings:
         failed_before = finding.name in _failing
         if not finding.ok:

@@ -112,7 +112,7 @@ def fold(at_most: int = 10 * CHUNK) -> int:
 
 
 def upkeep() -> None:
-    """Fold all there is and forget hours that no chart shows. Readers fold too, but there may be none for months."""
+    """Fold all new jobs and delete hours that no chart shows. Readers fold too, but there may be none for months."""
     while fold():
         continue
     old = timezone.now() - timedelta(days=KEPT_DAYS)
@@ -145,10 +145,7 @@ def _fold_chunk() -> int:
 
 
 def _spans(end: JobEnd, report: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Return the seconds of a job's spans.
-
-    Only completed jobs: a failed one would make a span look short or endless.
-    """
+    """Yield the time spans of a completed job; a failed one would make a span look short or endless."""
     if end.status != Status.COMPLETED:
         return
     seconds = report.get("seconds")

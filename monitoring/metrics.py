@@ -100,7 +100,7 @@ class ServiceCollector(Collector):
         yield from families
 
     def _from_database(self) -> list[Metric]:
-        """Everything that the database knows, or nothing where it does not answer in time."""
+        """Yield the metrics that need the database, or none where it does not answer in time."""
         try:
             with deadlines.within(DATABASE_SECONDS):
                 requests.counter.flush()

@@ -60,7 +60,7 @@ class JobFigure(models.Model):
 
 
 class SpanFigure(models.Model):
-    """A histogram over ``BUCKETS``: the seconds of one span of completed jobs, in one hour or ever."""
+    """The durations of one span of completed jobs in one hour (or ever): a histogram over ``BUCKETS``."""
 
     hour = models.DateTimeField()
     model = models.CharField(max_length=100)

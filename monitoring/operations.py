@@ -31,7 +31,7 @@ DISK_HIGH_PERCENT = 90
 
 
 class CleanUpForm(forms.Form):
-    """The choice of jobs to remove."""
+    """The selection of jobs to remove."""
 
     hours = forms.IntegerField(
         min_value=0, max_value=24 * 365 * 10, label=gettext_lazy("Finished more than … hours ago"), label_suffix=""
@@ -136,7 +136,7 @@ def _worker(worker: Worker, is_alive: bool) -> dict[str, Any]:
 
 
 def _disks() -> list[dict[str, Any]]:
-    """The disks of pictures and models, each once."""
+    """Return the disks of pictures and models, each once."""
     disks: dict[int, dict[str, Any]] = {}
     for label, directory in ((_("Pictures"), settings.MEDIA_ROOT), (_("Models"), settings.MODELS_DIR)):
         path = system.existing(Path(directory))

@@ -1,4 +1,4 @@
-"""Length of the queue and age of its oldest job, read from the partial index of waiting jobs."""
+"""The queue's length and its waiting times, read from the partial index of waiting jobs."""
 
 from datetime import timedelta
 

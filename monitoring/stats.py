@@ -90,7 +90,7 @@ def _figures() -> "QuerySet[Any, _Row]":
 
 
 def _unfolded() -> "QuerySet[Any, _Row]":
-    """Return the counts that another process is folding at this moment, or could not fold yet."""
+    """Return the jobs that another process is folding at this moment, or that could not be folded yet."""
     timed = Q(status=Status.COMPLETED, reused=False, processing_seconds__isnull=False)
     rows = JobEnd.objects.values("status").annotate(
         n=Count("id"),

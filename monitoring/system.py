@@ -1,4 +1,4 @@
-"""State of the machine: this host's CPU, memory and disk, the queue, and the workers and devices of every host."""
+"""The machine's load: this host's CPU, memory and disk, the queue, and the workers and devices of every host."""
 
 import threading
 import time
@@ -94,7 +94,7 @@ def devices(workers: list[Worker]) -> list[Device]:
 
 
 def execution_providers(workers: list[Worker], local: list[Gpu]) -> list[str]:
-    """Return "cuda", "cpu" … of the living inference workers; without any, what this host could offer one."""
+    """Return the devices, "cuda", "cpu" …, of live inference workers; without any, those that this host could offer."""
     kinds = {worker.device.split(":")[0] for worker in workers if worker.cluster == "gpu" and worker.device}
     return sorted(kinds, key=lambda kind: (kind == "cpu", kind)) or (["cuda", "cpu"] if local else ["cpu"])
 

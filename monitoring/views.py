@@ -90,7 +90,7 @@ STATS_EXAMPLE = {
 
 
 class ProbeView(APIView):
-    """The base of all health views: open to everyone, at any rate."""
+    """The base of all health views: open to everyone, without throttling."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -267,7 +267,7 @@ class StatsView(APIView):
 
 
 def _worker(worker: Worker) -> dict[str, Any]:
-    """Only what helps a reader: no process id, no path, and no id of somebody else's job."""
+    """Return what helps a reader of a worker's row: no process id, no path, and no id of somebody else's job."""
     return {
         "id": str(worker.pk),
         "cluster": worker.cluster,
