@@ -67,7 +67,7 @@ class Chart:
     lines: list[Line]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
-    summary: str  # the chart in words, for those who do not see it
+    summary: str  # the chart in words, for screen readers
     is_empty: bool
 
 

@@ -24,7 +24,7 @@ class Gpu:
     uuid: str
     memory_total: int
     memory_used: int
-    utilization_percent: int | None  # None where the driver does not tell
+    utilization_percent: int | None  # None where the driver does not report it
 
 
 def gpus() -> list[Gpu]:
@@ -50,7 +50,7 @@ def _handles() -> Iterator[tuple[int, Any]]:
         return
     try:
         count = pynvml.nvmlDeviceGetCount()
-    except pynvml.NVMLError:  # the driver went, or was replaced, under a running service
+    except pynvml.NVMLError:  # the driver was removed or replaced while the service runs
         return
     for index in range(count):
         with suppress(pynvml.NVMLError):

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 STATEMENT_TIMEOUT_MS = 2000
 DATABASE_SECONDS = 2.5
 
-#: Checks that failed when this process asked last.
+#: Checks that failed at this process's last probe.
 _failing: set[str] = set()
 
 NO_MODEL = "no usable model; download one first using /api/v1/models/download"
@@ -41,8 +41,8 @@ class Finding:
 
     name: str
     ok: bool
-    detail: str  # names no path and no address: everybody may read it
-    cause: str = ""  # the system's own words, for the log only
+    detail: str  # without paths and addresses: the endpoint is public
+    cause: str = ""  # the system's error message, for the log only
 
 
 def uptime_seconds() -> float:

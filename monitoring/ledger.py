@@ -79,7 +79,7 @@ class Figures:
             sums.jobs += 1
             sums.reused += end.reused
             if end.reused:
-                continue  # its report tells of the job that really ran, which is counted already
+                continue  # its report is that of the job whose result was reused, which is counted already
             sums.tiles += int(_number(report.get("tiles")) or 0)
             sums.input_pixels += end.input_pixels
             if end.status == Status.COMPLETED and end.processing_seconds is not None:

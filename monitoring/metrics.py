@@ -37,7 +37,7 @@ from monitoring.system import devices
 
 log = logging.getLogger(__name__)
 
-#: A scraper gives up after some seconds; the answer "the database is silent" comes before that.
+#: Seconds. A scraper gives up after some; the answer "the database does not answer" must come before that.
 DATABASE_SECONDS = 3.0
 NO_DATABASE = b"database: it does not answer; only this host's own numbers follow"
 
@@ -58,7 +58,7 @@ def metrics_view(request: HttpRequest) -> HttpResponse:
     content = encode(registry)
     if collector.database_up:
         return HttpResponse(content, content_type=content_type, headers=headers)
-    # The reason first: a scraper keeps the status and the first line, a person sees the host's own numbers as well.
+    # The reason first: a scraper keeps the status and the first line; a person also sees the host's own numbers.
     response = HttpResponse(b"# " + NO_DATABASE + b"\n" + content, "text/plain; charset=utf-8", 503, headers=headers)
     setattr(response, "_has_been_logged", True)  # noqa: B010 - Django's own name: it would log an error at every scrape
     return response
@@ -71,7 +71,7 @@ def allowed(request: HttpRequest) -> bool:
         return hmac.compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
     if settings.METRICS_ACCESS != "private":
         return bool(settings.METRICS_ACCESS == "open")
-    # Through an unknown proxy every visitor seems to come from the proxy's own, private address: that proves nothing.
+    # Behind a proxy that is not configured every visitor has the proxy's private address, which proves nothing.
     if not settings.TRUSTED_PROXIES and ("X-Forwarded-For" in request.headers or "Forwarded" in request.headers):
         return False
     address = client_address(request)

@@ -24,7 +24,7 @@ class JobEnd(models.Model):
     status = models.CharField(max_length=16)
     model = models.CharField(max_length=100)
     error_code = models.CharField(max_length=50, blank=True)
-    reused = models.BooleanField(default=False)  # answered from an earlier result, without inference
+    reused = models.BooleanField(default=False)  # completed from an earlier result, without inference
     input_pixels = models.BigIntegerField(default=0)
     queue_seconds = models.FloatField(null=True)  # entered the queue to claimed; null: never claimed
     processing_seconds = models.FloatField(null=True)
@@ -81,7 +81,7 @@ class RequestFigure(models.Model):
 
     hour = models.DateTimeField()
     method = models.CharField(max_length=8)
-    route = models.CharField(max_length=200)  # the pattern, never the path: paths are without number
+    route = models.CharField(max_length=200)  # the URL pattern, never the path: the number of paths has no bound
     status = models.PositiveSmallIntegerField()
     count = models.BigIntegerField(default=0)
     seconds = models.FloatField(default=0)

@@ -26,7 +26,7 @@ from jobs.storage import retention
 from monitoring import charts, health, ledger, stats, system
 from monitoring import queue as waiting
 
-#: Beyond, a card turns red.
+#: Thresholds above which a card turns red.
 DISK_HIGH_PERCENT = 90
 
 

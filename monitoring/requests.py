@@ -61,14 +61,14 @@ class RequestCounter:
         self._sums: dict[Key, _Sum] = {}
         self._pid = os.getpid()
         self._thread_pid: int | None = None
-        self._waits = False  # for the database; said once
+        self._waits = False  # True while the database does not answer, so that it is logged once
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
         hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         key = (hour, method if method in METHODS else "OTHER", route[:200], status)
         with self._lock:
-            if self._pid != os.getpid():  # forked: what the parent counted, the parent writes
+            if self._pid != os.getpid():  # forked: the parent writes its own counts
                 self._sums, self._pid = {}, os.getpid()
             entry = self._sums.setdefault(key, _Sum())
             entry.count += 1
@@ -132,7 +132,7 @@ class RequestCounter:
                 idle = not self._sums
             if not idle:
                 self.flush()
-                connection.close()  # one thread's connection, needed for a moment: the server's are few
+                connection.close()  # this thread's connection is rarely needed, and the server's are few
 
 
 def _with_all_time(sums: dict[Key, _Sum]) -> dict[Key, _Sum]:

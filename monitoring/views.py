@@ -186,7 +186,7 @@ class ReadyView(ProbeView):
             body["detail"] = "Not ready: " + "; ".join(f"{f.name}: {f.detail}" for f in missing)
             body["code"] = "not_ready"
         response = Response(body, status=503 if missing else 200, headers=NO_STORE)
-        # Django would log an error at every probe while a service starts.
+        # Else Django would log an error for every probe while a service starts.
         setattr(response, "_has_been_logged", True)  # noqa: B010 - the name is Django's own
         return response
 
