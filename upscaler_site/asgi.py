@@ -36,8 +36,8 @@ SPARE_THREADS = 16
 _LIVENESS = b"/api/v1/health/live"
 _PROBES = (b"/api/v1/health", b"/api/v1/health/ready", b"/metrics")
 
-#: A refused body of up to so many bytes is read to its end, for so long: a caller who is still sending when the
-#: connection is closed sees that instead of the answer.
+#: A refused body of up to so many bytes is read to its end, for so many seconds: a caller that is still sending when
+#: the connection closes sees a reset instead of the response.
 _DISCARD_BYTES = 32_000_000
 _DISCARD_SECONDS = 5.0
 
@@ -49,7 +49,7 @@ _CLOSE = (b"connection", b"close")
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
-    """ASGI 3: HTTP requests, and the life of the process."""
+    """Serve HTTP requests and the lifespan of the process, as ASGI 3 defines."""
     if scope["type"] == "lifespan":
         await _live(receive, send)
     elif scope["type"] == "http":
@@ -74,7 +74,7 @@ async def _respond(scope: Message, receive: Receive, send: Send) -> None:
         return
     except (RequestRefused, JobError) as refusal:
         environ = environ_for(scope, None, path=path, script_name=settings.PUBLIC_PATH) | {REFUSAL: refusal}
-        # Who waits for our "100 Continue" has not begun to send.
+        # A caller that waits for our "100 Continue" has not begun to send.
         rest = None if any(name == b"expect" for name, _ in scope["headers"]) else receive
         await Exchange(answer, environ).run(_Closing(send, rest=rest), _instant)
 
@@ -85,7 +85,7 @@ async def _read(scope: Message, receive: Receive, path: bytes) -> IO[bytes]:
     admission.check_header(scope["raw_path"] + scope["query_string"], scope["headers"])
     check_size = admission.size_check(scope["method"], path.decode("latin-1"), headers)
     declared = headers.get(b"content-length", b"0")
-    check_size(int(declared))  # the server has seen that it is a number
+    check_size(int(declared))  # the server has checked that it is a number
     return await read_body(receive, check_size=check_size)
 
 

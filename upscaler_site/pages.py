@@ -11,7 +11,7 @@ SCALES = (2, 3, 4, 6, 8)
 
 
 def _is_staff(request: HttpRequest) -> bool:
-    """Return whether the session alone counts as a caller (jobs.auth.authentication.StaffAuthentication)."""
+    """Return True if the session alone authenticates its user (jobs.auth.authentication.StaffAuthentication)."""
     return bool(request.user.is_active and request.user.is_staff)
 
 
@@ -30,7 +30,7 @@ def index(request: HttpRequest) -> HttpResponse:
                 "api": reverse("health").removesuffix("/health"),
                 "needsKey": settings.REQUIRE_API_KEY and not _is_staff(request),
                 "maxUploadBytes": settings.MAX_UPLOAD_BYTES,
-                # A staff member's session counts as a caller where keys are required; Django wants its token then.
+                # Where keys are required a staff member's session authenticates too; Django then wants a CSRF token.
                 "csrfToken": get_token(request),
             },
         },

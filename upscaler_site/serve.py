@@ -54,21 +54,21 @@ class Service:
         self.failure = ""
 
     def stopping(self) -> bool:
-        """Return whether a signal came."""
+        """True once a signal came."""
         return self.signals > 0
 
     def run(self) -> int:
         """Serve until told to stop; return the exit code: 0 where that was asked for."""
         with ExitStack() as stack:
             run_dir = self.mark = self._claim(stack)
-            # Whatever a service that was killed left behind: the lock proves that nobody is in charge of it.
+            # Remove what a killed service left behind: the lock proves that no other service owns it.
             tree.kill(tree.of_service(run_dir))
             if "web" in self.parts:
                 bind_address.check(settings.LISTEN_ADDRESS, settings.PORT)
             server = EmbeddedPostgres(settings.DATA_DIR) if is_wanted() else None
             if server is not None:
                 use(stack.enter_context(server))
-            # From here on a signal ends the service in order; before, Python's own KeyboardInterrupt does.
+            # From here on a signal shuts the service down gracefully; before, Python's KeyboardInterrupt ends it.
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, self._asked_to_stop)
             if "web" in self.parts:
@@ -94,7 +94,7 @@ class Service:
         """Return the directory for configuration and pid files; refuse a second service on the same data."""
         data_directory.prepare(settings.DATA_DIR)
         if "web" not in self.parts:
-            # Hosts that only work may share a data directory: each gets a place of its own.
+            # Worker-only hosts may share a data directory: each gets a run directory of its own.
             return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upscaler-run-")))
         run_dir: Path = settings.DATA_DIR / "run"
         run_dir.mkdir(exist_ok=True)
@@ -160,7 +160,7 @@ class Service:
         if self.stopping():  # it came while the supervisor was being started
             self.supervisor.terminate()
         while chunk := os.read(self.supervisor.stdout.fileno(), 65_536):
-            # Whoever read our output may have gone; the service does not end for that.
+            # The reader of our output may have gone; the service does not end for that.
             with suppress(OSError):
                 sys.stdout.buffer.write(chunk)
                 sys.stdout.buffer.flush()
@@ -197,7 +197,7 @@ class Service:
 
 
 def lock_file(data_dir: Path) -> Path:
-    """Held by the service that runs on that data."""
+    """Return the path of the lock file that a running service holds on its data directory."""
     return data_dir / "run" / "serve.lock"
 
 

@@ -1,4 +1,4 @@
-"""Names of static files, made from their content: browsers may keep them for ever, and an upgrade is seen at once."""
+"""Static files named by their content, so that browsers may cache them for ever and an upgrade is seen at once."""
 
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 

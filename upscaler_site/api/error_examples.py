@@ -53,7 +53,7 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "storage_full": (507, "The disk has 400 MB left; uploads must leave 500 MB"),
 }
 
-#: What any call may meet.
+#: Errors of any call.
 ALWAYS = (
     "malformed_request",
     "not_authenticated",
@@ -62,7 +62,7 @@ ALWAYS = (
     "internal_error",
     "database_unavailable",
 )
-#: What a call with a body may meet beside that.
+#: Further errors of calls with a body.
 WITH_BODY = ["body_too_slow", "body_too_large", "unsupported_media_type"]
 
 #: Errors of operations whose views do not name them.

@@ -17,7 +17,7 @@ def _is_api(request: HttpRequest) -> bool:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """400, and what Django files under it (too many fields, refused host)."""
+    """Answer 400, also for what Django files under it (too many fields, refused host)."""
     if not _is_api(request):
         return defaults.bad_request(request, exception)
     answer = answer_for(exception)
@@ -27,14 +27,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """403."""
+    """Answer 403."""
     if not _is_api(request):
         return defaults.permission_denied(request, exception)
     return plain_answer(403, "permission_denied", "Permission denied")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404: no such address."""
+    """Answer 404: no such address."""
     if not _is_api(request):
         return defaults.page_not_found(request, exception)
     shown = request.path if len(request.path) <= 200 else f"{request.path[:200]}…"
@@ -42,7 +42,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500: our fault. The log has the traceback under the request's id. 503 where the database does not answer."""
+    """Answer 500, with the traceback in the log under the request's id; 503 where the database does not answer."""
     error = sys.exc_info()[1]  # Django calls this while it handles the exception
     answer = answer_for(error) if error is not None else None
     if error is not None and answer is not None and answer.status == 503:
@@ -61,7 +61,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "", **_: Any) -> HttpResponse:
-    """403: a form without its token."""
+    """Answer 403: a form without its CSRF token."""
     if not _is_api(request):
         return csrf.csrf_failure(request, reason=reason)
     return plain_answer(403, "csrf_failed", f"CSRF token refused: {reason}")

@@ -42,7 +42,7 @@ class Answer:
     status: int
     code: str = ""  # "": the exception's own
     detail: str | None = None
-    retry_after: int | Callable[[Any], int | None] | None = None  # seconds, or what tells them of the exception
+    retry_after: int | Callable[[Any], int | None] | None = None  # seconds, or a function of the exception
 
     def retry_seconds(self, error: BaseException) -> int | None:
         """Return the seconds for Retry-After; None: asking again is no use, or nobody knows when."""
@@ -145,7 +145,7 @@ def plain_answer(status: int, code: str, detail: str) -> JsonResponse:
     return JsonResponse(body(detail, code), status=status)
 
 
-#: Refusals that come before DRF asks its throttles.
+#: Refusals that come before DRF's throttles run.
 _REFUSED = (drf.AuthenticationFailed, drf.NotAuthenticated, drf.PermissionDenied)
 
 

@@ -1,4 +1,4 @@
-"""Parsers and renderers of every API view: JSON with its sharp edges taken off."""
+"""Content negotiation of every API view: JSON in and out, with its sharp edges taken off."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -28,7 +28,7 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def only_the_api(endpoints: list[Any], **_: Any) -> list[Any]:
-    """A pre-processing hook: what lies outside /api/v1/ is no part of the API.
+    """Drop paths outside /api/v1/, as a pre-processing hook of drf-spectacular.
 
     drf-spectacular imports it before it looks at any view: so it also learns of the classes at the end of this file.
     """
@@ -36,7 +36,7 @@ def only_the_api(endpoints: list[Any], **_: Any) -> list[Any]:
 
 
 def document_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A post-processing hook of drf-spectacular."""
+    """Add error responses to every operation, as a post-processing hook of drf-spectacular."""
     result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR
     for path, item in result["paths"].items():
         for method in _METHODS:
@@ -64,7 +64,7 @@ def _document(path: str, method: str, operation: dict[str, Any]) -> None:
     for number, examples in sorted(by_status.items()):
         response = operation["responses"].setdefault(number, {})
         shape = {"schema": {"$ref": "#/components/schemas/Error"}, "examples": examples}
-        if "content" not in response:  # a view that answers an error in a shape of its own has described it
+        if "content" not in response:  # else the view has documented an error body of its own
             response["content"] = {"application/json": shape}
         response.setdefault("description", "")
         response["description"] = response["description"] or ", ".join(examples)

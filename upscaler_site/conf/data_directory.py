@@ -11,14 +11,14 @@ from upscaler_site.conf import env
 
 VARIABLE = "UPSCALER_DATA_DIR"
 _BASE_DIR = Path(__file__).resolve().parent.parent.parent
-#: Some file systems take an empty file on a full disk; no file system takes this much.
+#: Bytes written as a test: some file systems accept an empty file on a full disk, none accepts this much.
 _PROBE_BYTES = 64 * 1024
-#: What writing to an open file may raise; the error does not name the file then.
+#: Errors of writing to an open file, which do not name the file.
 _WITHOUT_NAME = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def chosen() -> Path:
-    """The operator's choice; nothing is created here. Known before the settings, which make secrets in it."""
+    """Return the operator's choice; nothing is created here. Known before the settings, which make secrets in it."""
     return env.directory(
         VARIABLE, _BASE_DIR / "var", shown="var", help="Everything the service keeps: database, models, pictures"
     )
@@ -40,7 +40,7 @@ def prepare(path: Path, variable: str = VARIABLE) -> None:
 
 
 def unusable(path: Path, why: OSError | str, variable: str = VARIABLE) -> str:
-    """The line for the operator."""
+    """Return the line for the operator about an unusable directory."""
     if isinstance(why, OSError):
         why = _reason(path, why)
     return f"{variable}: {path} cannot be used: {why}"
@@ -53,14 +53,14 @@ def _reason(path: Path, error: OSError) -> str:
             (each for each in (*reversed(path.parents), path) if each.exists() and not each.is_dir()), path
         )
         return f"{in_the_way} is a file, not a directory"
-    # A file inside says more than its directory: another user's, for instance.
+    # A file inside is more telling than its directory: it may be another user's, for instance.
     where = error.filename if isinstance(error.filename, str) else ""
     inside = where and error.errno != errno.ENAMETOOLONG and Path(where) != path
     return f"{reason} ({where})" if inside else reason
 
 
 def named(error: OSError, place: Path) -> str:
-    """Return a system error in words: in terms of the variable where it concerns ``place``, the directory."""
+    """Describe an error of the system, in terms of the variable where it concerns ``place``, the directory."""
     if isinstance(error.filename, str):
         concerned = Path(error.filename).is_relative_to(place)
     else:

@@ -106,7 +106,7 @@ FILE_UPLOAD_PERMISSIONS = 0o640
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
-# Everything from here, nothing inline: an injected tag can neither run nor send anything out.
+# Everything from this origin, nothing inline: an injected tag can neither run nor send anything out.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],

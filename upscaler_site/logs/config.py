@@ -24,9 +24,9 @@ def logging_from(log_format: str, level: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # It tells of every doorbell and every process that comes or goes; our own lines tell of jobs and workers.
+            # It logs every ticket and every process that starts or ends; our own lines report jobs and workers.
             "django-q": {"handlers": ["stderr"], "level": max(level, "WARNING", key=LEVELS.index), "propagate": False},
-            # A Host header that is not ours, and Django's other suspicions: any scanner causes thousands of them.
+            # Foreign Host headers and Django's other suspicious operations: any scanner causes thousands of them.
             "django.security": {"handlers": ["refusals"], "level": level, "propagate": False},
             # One line per outgoing request, with its address: our own lines say what was downloaded or delivered.
             "httpx": {"handlers": ["stderr"], "level": max(level, "WARNING", key=LEVELS.index), "propagate": False},

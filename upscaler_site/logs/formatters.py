@@ -1,4 +1,4 @@
-"""Formatters of log lines. Our messages are words and ``key=value`` pairs, which JSON gives keys of their own.
+"""Log formatters: our messages are words and ``key=value`` pairs, which JSON turns into keys of their own.
 
 ``job completed job=6f0c… worker=gpu@a seconds=1.204`` is one line of text for people, and for a log store
 ``{"event": "job completed", "job": "6f0c…", "worker": "gpu@a", "seconds": 1.204, …}``.
@@ -18,7 +18,7 @@ _PAIR = re.compile(r"(?:^|\s)([a-z_]+)=(.*?)(?=\s+[a-z_]+=|$)", re.DOTALL)
 _CONVERSION = re.compile(r"%(?:[-#0 +]*\d*(?:\.\d+)?[diouxXeEfFgGcrsa]|%)")
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d+)?")
 
-#: The access log hands its pieces over as a dictionary: a path may look like a pair.
+#: The access log passes its fields as a dictionary, because a path may look like a ``key=value`` pair.
 _ACCESS = ("method", "path", "status", "bytes", "milliseconds", "address", "request")
 
 

@@ -86,7 +86,7 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One user at a time makes or starts the server."""
+        """Hold the lock under which one user at a time makes or starts the server."""
         with self.cluster.places.lock("start").open("a") as start:
             fcntl.flock(start, fcntl.LOCK_EX)
             yield
@@ -111,7 +111,7 @@ class EmbeddedPostgres:
             _lock_within(guard, GUARD_SECONDS)
 
     def _is_last(self, users: IO[str]) -> bool:
-        """Return whether nobody uses the server any more; ``users`` is then locked, so that nobody begins to.
+        """Return True if nobody uses the server any more; ``users`` is then locked, so that nobody begins to.
 
         The guard may have been quicker: while it stops the server nobody can get any lock, and it is waited for. A
         shared lock that can be had tells of other users, or of one that asks just this: hence several looks.
@@ -157,12 +157,12 @@ class EmbeddedPostgres:
 
 
 def is_wanted() -> bool:
-    """Return whether the operator named no database, so that the embedded one is to be used."""
+    """Return True if the operator named no database, so that the embedded one is to be used."""
     return not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE"))
 
 
 def exists_in(data_dir: Path) -> bool:
-    """Return whether the service has ever run with its embedded database in ``data_dir``."""
+    """Return True if the service has ever run with its embedded database in ``data_dir``."""
     return (ServerPaths(data_dir.resolve() / "postgres").data / "PG_VERSION").exists()
 
 

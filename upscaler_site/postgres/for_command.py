@@ -11,13 +11,13 @@ from upscaler_site.postgres.embedded import EmbeddedPostgres, exists_in, is_want
 from upscaler_site.postgres.server import EmbeddedPostgresError
 from upscaler_site.postgres.url import database_from
 
-#: Commands that ask the database nothing.
+#: Commands that do not use the database.
 WITHOUT_DATABASE = {
     "check", "collectstatic", "compilemessages", "diffsettings", "findstatic", "help", "makemessages",
     "spectacular", "version",
 }  # fmt: skip
 
-#: Commands that ask the database only for what the service stored there: without its data directory there is nothing.
+#: Commands that only read what the service stored: without its data directory there is nothing to read.
 DATABASE_IF_THERE = {"upscale"}
 
 

@@ -20,7 +20,7 @@ END_SECONDS = 10
 
 
 def as_user(name: str | None) -> dict[str, Any]:
-    """Arguments for subprocess that drop root's rights in favour of ``name``."""
+    """Return arguments for subprocess that drop root's rights in favour of ``name``."""
     if not name:
         return {}
     entry = pwd.getpwnam(name)
@@ -90,7 +90,7 @@ def clear_away(data: Path) -> None:
 
 
 def postmaster(data: Path) -> int | None:
-    """The server's first process, if it lives, be it ever so busy or frozen.
+    """Return the pid of the server's first process if it lives, even when it is busy or frozen.
 
     The pid file of one that was killed stays, and its number may be another process's by now.
     """
@@ -100,14 +100,14 @@ def postmaster(data: Path) -> int | None:
         return None
     if not runs(pid):
         return None
-    with suppress(OSError):  # not Linux, or not for us to see
+    with suppress(OSError):  # not Linux, or hidden from this user
         if Path(f"/proc/{pid}/cwd").readlink() != data:
             return None
     return pid
 
 
 def runs(pid: int) -> bool:
-    """Return whether the process is there and no zombie, which nobody may reap where this container has no init."""
+    """Return True if the process exists and is no zombie; in a container without an init, zombies may stay."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -123,7 +123,7 @@ def runs(pid: int) -> bool:
 def main(users_lock: str, guard_lock: str, system_user: str, *command: str) -> None:
     """Wait until no user is left, then stop the server. A second guard of the same server leaves at once."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # A service manager may signal everything at once; the users' end is what counts.
+        # A service manager may signal all processes at once: end only when the users have ended.
         signal.signal(number, signal.SIG_IGN)
     with Path(guard_lock).open("a") as guard, Path(users_lock).open("a") as users:
         try:
@@ -135,7 +135,7 @@ def main(users_lock: str, guard_lock: str, system_user: str, *command: str) -> N
         os.close(1)
         fcntl.flock(users, fcntl.LOCK_EX)
         stop(list(command), system_user or None)
-        # The locks go with the process, not before it: whoever waits for them finds nothing running.
+        # The locks are released by the end of the process, not before: a waiter that gets them finds nothing running.
         os._exit(0)
 
 

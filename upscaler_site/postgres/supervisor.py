@@ -14,7 +14,7 @@ from upscaler_site.postgres.server import EmbeddedPostgresError
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
-#: A server that dies so often within this time has a reason that no further start mends.
+#: A server that dies so often within so many seconds has a cause that no further restart removes.
 DEATHS = 3
 DEATHS_SECONDS = 60.0
 
@@ -44,7 +44,7 @@ class PostgresSupervisor:
         deaths: deque[float] = deque(maxlen=DEATHS)
         reason = ""
         while not self._end.wait(LOOK_SECONDS):
-            if self._server.cluster.runs():  # or recovers, which may take longer than a start's patience
+            if self._server.cluster.runs():  # or recovers, which may take longer than a start waits
                 continue
             deaths.append(time.monotonic())
             if len(deaths) == DEATHS and deaths[-1] - deaths[0] <= DEATHS_SECONDS:

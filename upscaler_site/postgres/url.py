@@ -5,8 +5,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-#: For every connection, as libpq names them; a parameter in DATABASE_URL goes before. A host that is gone is noticed in
-#: 25 s where nothing is under way and in 15 s where something is; who waits for an answer gives up by itself
+#: libpq's parameters of every connection; those in DATABASE_URL win. A lost host is noticed after 25 s on an idle
+#: connection and after 15 s with data under way; waiting statements have a deadline of their own
 #: (DATABASE_TIMEOUT_SECONDS, upscaler_site/postgres/backend).
 DEADLINES = {
     "connect_timeout": "5",
@@ -27,12 +27,12 @@ def database_from(url: str, password: str = "") -> dict[str, Any]:
     """
     base: dict[str, Any] = {
         "ENGINE": "upscaler_site.postgres.backend",
-        # Not a pool: django-q2 forks, and a pool's sockets shared by two processes corrupt each other's answers.
+        # Not a pool: django-q2 forks, and two processes that share a pool's sockets read each other's responses.
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }
     if not url:
-        # The name shows up in the error of a connection that is tried all the same; an empty one would reach for any
+        # The name appears in the error of a connection that is tried all the same; an empty name would connect to any
         # Postgres that happens to run on this machine.
         return base | {"NAME": "upscaler", "HOST": "/DATABASE_URL-is-unset", "OPTIONS": {}}
     parts = urlsplit(url)

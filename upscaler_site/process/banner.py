@@ -1,4 +1,4 @@
-"""The lines that `make run` prints once the service answers."""
+"""The banner that `make run` prints once the service answers."""
 
 import http
 import http.client
@@ -44,7 +44,7 @@ def _answers() -> bool:
     connection = http.client.HTTPConnection(_local_host(), settings.PORT, timeout=30)
     try:
         connection.request("GET", "/api/v1/health/live")
-        # 400 where ALLOWED_HOSTS leaves this host's own name out: it is up all the same.
+        # 400 where ALLOWED_HOSTS lacks this host's own name: the service is up all the same.
         return connection.getresponse().status < http.HTTPStatus.INTERNAL_SERVER_ERROR
     except (OSError, http.client.HTTPException):
         return False

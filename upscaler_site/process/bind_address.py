@@ -1,4 +1,4 @@
-"""The address on which the web server listens, whether it can, and the one under which users reach it."""
+"""The web server's listen address, whether it is free, and the address under which users reach it."""
 
 import errno
 import re
@@ -20,7 +20,7 @@ class CannotListen(Exception):
 
 
 def listen_address() -> str:
-    """The operator's choice, known before the settings."""
+    """Return the operator's listen address, known before the settings."""
     return env.text(
         "LISTEN_ADDRESS",
         "127.0.0.1",
@@ -29,14 +29,14 @@ def listen_address() -> str:
 
 
 def port() -> int:
-    """The operator's choice, known before the settings."""
+    """Return the operator's port, known before the settings."""
     return env.integer("PORT", 8000, minimum=1, maximum=65_535, help="Port that the web server listens on")
 
 
 def public_url() -> str:
-    """The operator's choice without a slash at its end; "" where unset.
+    """Return the operator's public URL without a slash at its end; "" where unset.
 
-    :raises ImproperlyConfigured: its path cannot be told from the service's own addresses, or needs quoting.
+    :raises ImproperlyConfigured: when its path cannot be told from the service's own addresses, or needs quoting.
     """
     url = env.text(
         "PUBLIC_URL",

@@ -1,4 +1,4 @@
-"""GPUs of this host, shared out among its inference processes."""
+"""The assignment of GPUs to this host's inference processes."""
 
 import os
 

@@ -28,7 +28,7 @@ from jobs.queue.keepalive import VARIABLE, Listener
 from upscaler_site.process import tree
 
 POLL_SECONDS = 0.1
-#: A program that shows a heartbeat may be without one for so long.
+#: Seconds without a heartbeat after which a program that sends them is killed.
 SILENT_SECONDS = 30.0
 
 
@@ -67,8 +67,8 @@ class Launcher:
         while (code := main.poll()) is None:
             if heartbeat.heard():
                 beats, silent = True, 0.0
-            elif beats:  # the web server never begins to: it watches its own processes
-                silent += POLL_SECONDS  # not by the clock: who slept did not listen
+            elif beats:  # the web server sends none: it watches its own processes
+                silent += POLL_SECONDS  # not by the clock: this process did not listen while the machine slept
                 if silent >= SILENT_SECONDS:
                     say(f"{self.command[-1]} (pid {main.pid}) has been silent for {SILENT_SECONDS:g} s: it is killed")
                     os.killpg(main.pid, signal.SIGKILL)
@@ -110,7 +110,7 @@ def say(text: str) -> None:
 
 
 def _is_ancestor(process: psutil.Process) -> bool:
-    """Return whether ``process`` is one that started this one, such as a wrapper around the interpreter."""
+    """Return True if ``process`` started this one, such as a wrapper around the interpreter."""
     return process.pid in {ancestor.pid for ancestor in psutil.Process().parents()}
 
 

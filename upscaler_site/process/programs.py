@@ -1,4 +1,4 @@
-"""Programs of the running service, and the supervisor's configuration for them."""
+"""The programs of the service, and the supervisor's configuration for them."""
 
 import os
 import sys
@@ -23,18 +23,18 @@ class Program:
 
 
 def web() -> Program:
-    """The web server."""
+    """Return the web server."""
     return Program("web", [sys.executable, "-m", "upscaler_site.web.server"])
 
 
 def cluster(name: str, queue: str, environment: Mapping[str, str] | None = None) -> Program:
-    """A django-q2 cluster that serves ``queue``."""
+    """Return a django-q2 cluster that serves ``queue``."""
     command = [sys.executable, str(Path(__file__).resolve().parent.parent.parent / "manage.py"), "qcluster"]
     return Program(name, command, {"Q_CLUSTER_NAME": queue, **(environment or {})})
 
 
 def inference_clusters(gpus: Sequence[str | None]) -> list[Program]:
-    """One cluster per entry of ``gpus``; None leaves CUDA_VISIBLE_DEVICES as it is."""
+    """Return one cluster per entry of ``gpus``; None leaves CUDA_VISIBLE_DEVICES as it is."""
     found = []
     for number, gpu in enumerate(gpus):
         # Inference allocates hundreds of megabytes at once: with huge pages, page faults cost up to three times less.
@@ -96,7 +96,7 @@ def _value(value: object) -> str:
 
 
 def _setting(name: str, value: str) -> str:
-    """One entry of ``environment``, where supervisord loses a closing single quote."""
+    """Return one entry of ``environment``, where supervisord loses a closing single quote."""
     if "'" in value:
         raise ValueError(f"{name}={value} cannot be written into the supervisor's configuration")
     return f"{name}={_word(value)}"

@@ -18,7 +18,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def of_service(run_dir: Path, program: str | None = None) -> list[psutil.Process]:
-    """Every living process below the supervisor that was configured in ``run_dir``, children of children included."""
+    """Return every living process below the supervisor that was configured in ``run_dir``, with all descendants."""
     found = []
     for process in psutil.process_iter():
         try:

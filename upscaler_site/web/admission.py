@@ -1,4 +1,4 @@
-"""Admission of a request by its header alone, before a byte of its body is read; and the limit of that body."""
+"""Admission by the request's header alone, before a byte of its body is read, and the limit on the body's length."""
 
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
@@ -16,7 +16,7 @@ from upscaler_site.web.request_errors import (
     HeaderTooLarge,
 )
 
-#: An address that names a hundred jobs, or a cursor and filters, has room.
+#: Bytes: room for a request line that names a hundred jobs, or a cursor and filters.
 MAX_ADDRESS_BYTES = 8190
 
 _STREAMED = ("multipart/", "image/")  # written to the disk piece by piece, under their own limits
@@ -25,10 +25,11 @@ _BATCH = "/api/v1/upscale-batch"
 
 
 def check_header(raw_address: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """:raises AddressTooLong:
+    """Check a request's header.
 
-    :raises HeaderTooLarge:
-    :raises FramingAmbiguous: Content-Length beside Transfer-Encoding.
+    :raises AddressTooLong: when the request line is too long.
+    :raises HeaderTooLarge: when the header is too large.
+    :raises FramingAmbiguous: for Content-Length beside Transfer-Encoding.
     """
     names = {name for name, _ in headers}
     if {b"content-length", b"transfer-encoding"} <= names:
@@ -70,7 +71,7 @@ def _limit(method: str, path: str, headers: dict[bytes, bytes]) -> tuple[int, Ex
 
 
 def _has_credentials(headers: dict[bytes, bytes]) -> bool:
-    """Return whether the header brings anything that might admit its caller; what it is worth is found out later."""
+    """Return True if the header brings any credentials; they are checked later."""
     return b"authorization" in headers or b"x-api-key" in headers or _has_session(headers)
 
 

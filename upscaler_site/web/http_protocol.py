@@ -23,7 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 #: All fields of one header together.
 MAX_HEADER_BYTES = 65_536
 
-#: What is still sent after a refusal is read and dropped for so long.
+#: Seconds for which data sent after a refusal is read and dropped.
 LINGER_SECONDS = 2.0
 
 #: Seconds that a slow line gets before its rate counts.
@@ -62,25 +62,25 @@ class DeadlineProtocol(H11Protocol):
                 timer.cancel()
 
     def pause_writing(self) -> None:
-        """The answer is made faster than it is taken: give the caller its time for what lies here."""
+        """Give the caller time to read what is buffered: the response is made faster than it is read."""
         super().pause_writing()
         self._abort_unless_taken()
 
     def resume_writing(self) -> None:
-        """Most of it was taken."""
+        """Stop the clock: most of the buffer was read."""
         super().resume_writing()
         if self._answer_timer is not None:
             self._answer_timer.cancel()
             self._answer_timer = None
 
     def on_response_complete(self) -> None:
-        """The whole answer lies in the buffer; closing a connection waits for it to be taken, too."""
+        """Note that the whole response is in the buffer; closing a connection waits until it is read, too."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._abort_unless_taken()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nothing came on an idle connection: close it."""
+        """Close an idle connection on which nothing came."""
         super().timeout_keep_alive_handler()
         self._abort_unless_taken()
 
@@ -124,7 +124,7 @@ class DeadlineProtocol(H11Protocol):
         body = json.dumps({"detail": detail, "code": code})
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
         self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-        # Closed at once, with bytes unread, the kernel would send a reset, which may overtake the answer.
+        # If it were closed at once with bytes unread, the kernel would send a reset, which may overtake the response.
         self._refused = True
         self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)

@@ -40,13 +40,13 @@ class TolerantMultipart(io.RawIOBase):
         super().__init__()
         self._stream = stream
         self._delimiter = b"--" + boundary
-        self._pending = bytearray()  # read and not yet understood
-        self._ready = bytearray()  # understood and not yet handed out
+        self._pending = bytearray()  # read, not yet parsed
+        self._ready = bytearray()  # parsed, not yet returned
         self._in_header = False
         self._over = False
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True, as io.RawIOBase asks."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
@@ -64,7 +64,7 @@ class TolerantMultipart(io.RawIOBase):
         return count
 
     def _step(self, *, last: bool) -> bool:
-        """Understand what is pending; True when there may be more to understand. ``last``: nothing will follow."""
+        """Parse the pending bytes; return True when there may be more to parse. ``last``: nothing will follow."""
         if self._over:
             return False
         return self._header(last=last) if self._in_header else self._content(last=last)
@@ -73,7 +73,7 @@ class TolerantMultipart(io.RawIOBase):
         at = self._pending.find(self._delimiter)
         end = at + len(self._delimiter)
         if at < 0 or (len(self._pending) < end + 2 and not last):
-            # The delimiter's beginning, or what tells whether it is the last, may still be on its way.
+            # The end of the delimiter, or the "--" that marks the last one, may not have arrived yet.
             safe = at if at >= 0 else len(self._pending) - len(self._delimiter) + 1
             self._hand_out(len(self._pending) if last else max(0, safe))
             return False

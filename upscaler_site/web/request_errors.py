@@ -1,12 +1,12 @@
-"""Refusals of the web server itself, before Django looks at a request. errors.py knows the statuses.
+"""The web server's own refusals, before Django looks at a request. errors.py knows the statuses.
 
 The refusal travels to Django in the environ (api/middleware.py answers it there), so that it is counted, logged and
-given the headers that every answer has.
+given the headers that every response has.
 """
 
 from jobs.auth.authentication import REALM
 
-#: The environ's name for the exception that the request shall be answered with.
+#: Key in the environ for the exception that decides the response.
 REFUSAL = "upscaler.refusal"
 
 

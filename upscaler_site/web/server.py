@@ -40,7 +40,7 @@ def configuration() -> uvicorn.Config:
         lifespan="on",
         log_config=None,  # Django's
         access_log=False,  # access_log.py writes the lines
-        proxy_headers=False,  # client_ip.py and wsgi_bridge.py know whom to believe
+        proxy_headers=False,  # client_ip.py and wsgi_bridge.py decide which headers to trust
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.STOP_GRACE_SECONDS,

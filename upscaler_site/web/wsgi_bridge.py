@@ -22,7 +22,7 @@ from jobs.progress.disconnect import HAS_LEFT
 from upscaler_site.logs.access_log import Message, Send
 
 _LOOPBACK = ("127.0.0.1", "::1")
-#: Each piece of a file costs a change of threads, and waits in memory for a caller who takes it slowly.
+#: Bytes per piece: each costs a switch of threads, and waits in memory while a slow caller reads.
 _PIECE_BYTES = 64 * 1024
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 

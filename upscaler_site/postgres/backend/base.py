@@ -21,14 +21,14 @@ from jobs import deadlines
 
 RV = TypeVar("RV")
 
-#: An idle connection is asked for a sign of life before it is used again; one that is slow to answer is replaced.
+#: Seconds within which an idle connection must answer before it is used again; else it is replaced.
 HEALTH_SECONDS = 2.0
-#: How often a wait looks at the clock.
+#: Seconds between two checks of the deadline while waiting.
 INTERVAL_SECONDS = 0.1
-#: A server that is frozen takes no wish either.
+#: Seconds for a cancel request: a frozen server does not take one either.
 CANCEL_SECONDS = 0.5
-#: When so many threads of this process have waited for so long, further ones are refused at once: a web process whose
-#: threads all wait for the database could not even say that it lives.
+#: When so many threads of this process have waited for so many seconds, further ones are refused at once: a web process
+#: whose threads all wait for the database could not even answer its liveness probe.
 MOST_SILENT = 32
 SILENT_SECONDS = 2.0
 
@@ -40,7 +40,7 @@ os.register_at_fork(after_in_child=_silent.clear)
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection whose every wait ends by the deadline of its thread (jobs/deadlines.py)."""
 
-    #: Whether a statement that is given up is to be stopped on the server as well.
+    #: True when a statement that is given up is to be cancelled on the server as well.
     stops_statements = True
 
     def wait(self, gen: PQGen[RV], interval: float = INTERVAL_SECONDS, timeout: float | None = None) -> RV:
@@ -61,7 +61,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
         Otherwise it would go on for nobody, and keep its locks.
         """
-        if self.stops_statements and psycopg.capabilities.has_cancel_safe():  # otherwise asking has no bound itself
+        if self.stops_statements and psycopg.capabilities.has_cancel_safe():  # else cancelling may never return
             with suppress(psycopg.Error, OSError):
                 self.cancel_safe(timeout=CANCEL_SECONDS)
         self.close()
@@ -99,7 +99,10 @@ def _answered(gen: PQGen[RV], seconds: float) -> PQGen[RV]:
 
 
 def _refuse_if_hopeless(seconds: float) -> None:
-    """:raises psycopg.OperationalError: the time is up already, or enough threads wait for a server that is silent."""
+    """Refuse to connect when it cannot succeed in time.
+
+    :raises psycopg.OperationalError: when the time is up already, or enough threads wait for a server that is silent.
+    """
     if seconds <= 0:
         raise psycopg.OperationalError("no answer in the time that was left")
     if len(_silent) >= MOST_SILENT:
@@ -156,7 +159,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return super().get_new_connection(conn_params)
 
     def is_usable(self) -> bool:
-        """Return whether an idle connection answers soon: a frozen server is to be told from a slow statement."""
+        """Return True if an idle connection answers soon: a frozen server must be told from a slow statement."""
         if self.connection is None:
             return False
         self.connection.stops_statements = False  # nothing to stop, and the time is for a new connection
