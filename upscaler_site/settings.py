@@ -42,7 +42,7 @@ CSRF_TRUSTED_ORIGINS = env.words(
     "CSRF_TRUSTED_ORIGINS", help="Origins such as https://up.example.org that may post forms"
 )
 PUBLIC_URL = bind_address.public_url()
-# Below a path of its host, every link, cookie and static file has that path, whatever a request says of it.
+# Under a sub-path, every link, cookie and static file has that path, whatever a request's headers say.
 PUBLIC_PATH = urlsplit(PUBLIC_URL).path
 FORCE_SCRIPT_NAME = PUBLIC_PATH or None
 STATIC_URL = f"{PUBLIC_PATH}/static/"
@@ -53,7 +53,11 @@ HTTPS_ONLY = env.flag(
     "HTTPS_ONLY", False, help="Redirect to HTTPS, secure cookies, HSTS; the proxy must set X-Forwarded-Proto"
 )
 TRUSTED_PROXIES = env.integer(
-    "TRUSTED_PROXIES", 0, minimum=0, maximum=10, help="Reverse proxies in front, whose X-Forwarded-For is believed"
+    "TRUSTED_PROXIES",
+    0,
+    minimum=0,
+    maximum=10,
+    help="Number of reverse proxies in front, whose X-Forwarded-For is trusted",
 )
 CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS", help="Origins whose pages may call the API, or *")
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ALLOWED_ORIGINS
@@ -69,13 +73,13 @@ MAX_WAITING_REQUESTS = env.integer(
     help="Requests per web process that may wait for a job; beyond: 202",
 )
 REQUEST_HEADER_SECONDS = env.integer(
-    "REQUEST_HEADER_SECONDS", 10, minimum=1, maximum=600, help="Longest arrival of a request's header; then 408"
+    "REQUEST_HEADER_SECONDS", 10, minimum=1, maximum=600, help="Time limit for receiving a request's header; then 408"
 )
 MIN_TRANSFER_BYTES_PER_SECOND = env.integer(
     "MIN_TRANSFER_BYTES_PER_SECOND",
     1000,
     minimum=1,
-    help="Least rate of a caller who sends a body (then 408) or takes an answer, 20 seconds allowed for the start",
+    help="Minimum transfer rate of a request's body (below: 408) and of a response, after a grace of 20 seconds",
 )
 
 if HTTPS_ONLY:
@@ -93,24 +97,26 @@ MAX_UPLOAD_MB = env.integer(
 )
 MAX_UPLOAD_BYTES = MAX_UPLOAD_MB * 1_000_000
 MAX_BATCH_IMAGES = env.integer("MAX_BATCH_IMAGES", 100, minimum=1, maximum=1000, help="Pictures in one batch")
-MAX_INPUT_PIXELS = env.integer("MAX_INPUT_PIXELS", 50_000_000, minimum=1, help="Largest input, all frames together")
-MAX_OUTPUT_PIXELS = env.integer("MAX_OUTPUT_PIXELS", 400_000_000, minimum=1, help="Largest output, all frames together")
+MAX_INPUT_PIXELS = env.integer("MAX_INPUT_PIXELS", 50_000_000, minimum=1, help="Largest input, in pixels of all frames")
+MAX_OUTPUT_PIXELS = env.integer(
+    "MAX_OUTPUT_PIXELS", 400_000_000, minimum=1, help="Largest output, in pixels of all frames"
+)
 MAX_IMAGE_SIDE = env.integer(
     "MAX_IMAGE_SIDE", 30_000, minimum=16, maximum=65_535, help="Longest side of an input, in pixels"
 )
 MAX_FRAMES = env.integer("MAX_FRAMES", 200, minimum=1, help="Frames of an animation")
 MAX_QUEUED_JOBS = env.integer("MAX_QUEUED_JOBS", 1000, minimum=1, help="Waiting jobs; beyond: 503 with Retry-After")
 MAX_STORAGE_GB = env.number(
-    "MAX_STORAGE_GB", 0, minimum=0, help="Disk for pictures, in GB of 1e9 bytes; 0 is no limit; beyond: 507"
+    "MAX_STORAGE_GB", 0, minimum=0, help="Storage quota for pictures, in GB of 1e9 bytes; 0 is no limit; beyond: 507"
 )
 MIN_FREE_DISK_MB = env.integer(
     "MIN_FREE_DISK_MB", 500, minimum=0, help="Free disk that uploads must leave; beyond: 507"
 )
 IMAGE_URL_HOSTS = env.words(
-    "IMAGE_URL_HOSTS", help="Hosts that image_url may name, such as img.example.org or *.example.org; none: off"
+    "IMAGE_URL_HOSTS", help="Hosts allowed in image_url, such as img.example.org or *.example.org; none: off"
 )
 IMAGE_URL_TIMEOUT_SECONDS = env.number(
-    "IMAGE_URL_TIMEOUT_SECONDS", 30, minimum=0.1, maximum=600, help="Longest fetch of an image_url"
+    "IMAGE_URL_TIMEOUT_SECONDS", 30, minimum=0.1, maximum=600, help="Time limit for fetching an image_url"
 )
 
 DATA_UPLOAD_MAX_NUMBER_FILES = MAX_BATCH_IMAGES + 1  # one more, so that our own message names the limit
@@ -121,24 +127,32 @@ SYNC_WAIT_SECONDS = env.integer(
     "SYNC_WAIT_SECONDS", 300, minimum=1, maximum=3600, help="Longest wait of POST /upscale; then 202"
 )
 JOB_LEASE_SECONDS = env.integer(
-    "JOB_LEASE_SECONDS", 30, minimum=5, maximum=600, help="A worker silent for so long has lost its job"
+    "JOB_LEASE_SECONDS",
+    30,
+    minimum=5,
+    maximum=600,
+    help="Lease of a job: a worker without heartbeat for so long has lost it",
 )
 JOB_MAX_ATTEMPTS = env.integer("JOB_MAX_ATTEMPTS", 3, minimum=1, maximum=10, help="Attempts of a job whose worker dies")
-JOB_TIMEOUT_SECONDS = env.integer("JOB_TIMEOUT_SECONDS", 600, minimum=1, help="Hard time limit of a job, plus the next")
+JOB_TIMEOUT_SECONDS = env.integer(
+    "JOB_TIMEOUT_SECONDS", 600, minimum=1, help="Hard time limit of a job; the next is added"
+)
 JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL = env.integer(
     "JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL", 600, minimum=0, help="Hard time limit, added per input megapixel"
 )
 RESULT_TTL_HOURS = env.integer("RESULT_TTL_HOURS", 24, minimum=1, help="Age at which clean-up removes a finished job")
 CLEANUP_INTERVAL_MINUTES = env.integer(
-    "CLEANUP_INTERVAL_MINUTES", 60, minimum=0, help="Time between clean-ups by the service itself; 0 is never"
+    "CLEANUP_INTERVAL_MINUTES", 60, minimum=0, help="Time between automatic clean-ups; 0 is never"
 )
-SWEEP_SECONDS = env.number("SWEEP_SECONDS", 5, minimum=0.5, maximum=300, help="Time between looks for lost jobs")
-REUSE_RESULTS = env.flag("REUSE_RESULTS", False, help="Answer the same bytes and options from an existing result")
+SWEEP_SECONDS = env.number(
+    "SWEEP_SECONDS", 5, minimum=0.5, maximum=300, help="Time between two runs of the sweeper, which requeues lost jobs"
+)
+REUSE_RESULTS = env.flag("REUSE_RESULTS", False, help="Reuse an existing result for the same bytes and options")
 IDEMPOTENCY_TTL_HOURS = env.integer(
     "IDEMPOTENCY_TTL_HOURS", 24, minimum=1, help="How long an Idempotency-Key is remembered"
 )
 STOP_GRACE_SECONDS = env.integer(
-    "STOP_GRACE_SECONDS", 8, minimum=1, maximum=3600, help="Time a stopping worker gives its job"
+    "STOP_GRACE_SECONDS", 8, minimum=1, maximum=3600, help="Time that a stopping worker gives its running job"
 )
 
 # --- Inference --------------------------------------------------------------------------------------------------------
@@ -148,10 +162,13 @@ ENGINE_BACKEND = env.text(
     "ENGINE_BACKEND",
     "auto",
     choices=["auto", "torch", "openvino", "reference"],
-    help="What computes; auto picks the fastest here",
+    help="Inference backend; auto picks the fastest on this machine",
 )
 MODEL_MEMORY_MB = env.integer(
-    "MODEL_MEMORY_MB", 2000, minimum=100, help="Memory for loaded networks per worker; the least recently used leaves"
+    "MODEL_MEMORY_MB",
+    2000,
+    minimum=100,
+    help="Cache of loaded networks per worker; the least recently used is dropped first",
 )
 WARM_MODELS = env.words("WARM_MODELS", help="Models loaded when a worker starts")
 GPU_WORKERS = env.integer(
@@ -168,17 +185,15 @@ MODEL_HUGGINGFACE_URL = env.text(
     "MODEL_HUGGINGFACE_URL", "https://huggingface.co", help="Base address of provider huggingface"
 ).rstrip("/")
 MODEL_DOWNLOAD_TIMEOUT_SECONDS = env.integer(
-    "MODEL_DOWNLOAD_TIMEOUT_SECONDS", 1800, minimum=1, help="Longest download of one model"
+    "MODEL_DOWNLOAD_TIMEOUT_SECONDS", 1800, minimum=1, help="Time limit for downloading one model"
 )
 MODEL_DOWNLOAD_STALL_SECONDS = env.integer(
-    "MODEL_DOWNLOAD_STALL_SECONDS", 30, minimum=1, help="A download silent for so long is broken off and resumed"
+    "MODEL_DOWNLOAD_STALL_SECONDS", 30, minimum=1, help="A download without data for so long is aborted and resumed"
 )
 MODEL_DOWNLOAD_WAIT_SECONDS = env.integer(
     "MODEL_DOWNLOAD_WAIT_SECONDS", 600, minimum=1, help="Longest wait of POST /models/download"
 )
-MODEL_DOWNLOAD_RETRIES = env.integer(
-    "MODEL_DOWNLOAD_RETRIES", 3, minimum=0, maximum=20, help="Further tries per source"
-)
+MODEL_DOWNLOAD_RETRIES = env.integer("MODEL_DOWNLOAD_RETRIES", 3, minimum=0, maximum=20, help="Retries per source")
 MAX_MODEL_UPLOAD_MB = env.integer(
     "MAX_MODEL_UPLOAD_MB", 1000, minimum=1, help="Largest file of an imported model, in MB"
 )
@@ -212,18 +227,18 @@ WEBHOOK_ALLOW_PRIVATE = env.flag(
     "WEBHOOK_ALLOW_PRIVATE", False, help="Webhooks and image_url may reach private and loopback addresses"
 )
 WEBHOOK_TIMEOUT_SECONDS = env.number(
-    "WEBHOOK_TIMEOUT_SECONDS", 15, minimum=0.1, maximum=120, help="Longest wait for a webhook's receiver"
+    "WEBHOOK_TIMEOUT_SECONDS", 15, minimum=0.1, maximum=120, help="Time limit for one delivery of a webhook"
 )
 
 # --- Logs -------------------------------------------------------------------------------------------------------------
-LOG_FORMAT = env.text("LOG_FORMAT", "text", choices=["text", "json"], help="Form of the log lines on standard error")
+LOG_FORMAT = env.text("LOG_FORMAT", "text", choices=["text", "json"], help="Format of the log lines on standard error")
 LOG_LEVEL = env.text(
-    "LOG_LEVEL", "INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"], help="Least severity that is logged"
+    "LOG_LEVEL", "INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"], help="Lowest level that is logged"
 )
 LOGGING = logging_from(LOG_FORMAT, LOG_LEVEL)
 
 # --- Secrets ----------------------------------------------------------------------------------------------------------
-# Last, since they may be made here: where a setting above makes no sense, no data directory is left behind.
+# Last, since this may write secrets: when a setting above is refused, no data directory is left behind.
 WEBHOOK_SECRETS = webhook_secrets_for(DATA_DIR, _given_webhook_secrets)
 SECRET_KEY = secret_key_for(DATA_DIR, _given_secret_key)
 ACCESS_LOG = env.flag("ACCESS_LOG", False, help="One log line per HTTP request")
@@ -233,7 +248,9 @@ METRICS_ACCESS = env.text(
     choices=["private", "open", "closed"],
     help="Who may read /metrics: private addresses, all, nobody",
 )
-METRICS_TOKEN = env.text("METRICS_TOKEN", help="Bearer token that /metrics asks for; decides alone when set")
+METRICS_TOKEN = env.text(
+    "METRICS_TOKEN", help="Bearer token that /metrics requires; when set, METRICS_ACCESS does not matter"
+)
 
 # --- Database ---------------------------------------------------------------------------------------------------------
 DATABASES = {
@@ -247,5 +264,5 @@ DATABASE_TIMEOUT_SECONDS = env.number(
     15,
     minimum=2,
     maximum=600,
-    help="Longest wait for an answer of the database; then a request fails with 503",
+    help="Time limit for the database's answer; then a request fails with 503",
 )
