@@ -98,14 +98,14 @@ def mutated(rng: random.Random, model: str) -> Call:
     body = bytearray(multipart([file_part(picture(rng)), text_part("model", model), text_part("tile_size", "64")]))
     for _ in range(rng.randint(1, 12)):
         at = rng.randrange(len(body)) if body else 0
-        deed = rng.randrange(5)
-        if deed == 0 and body:
+        damage = rng.randrange(5)
+        if damage == 0 and body:
             body[at] = rng.randrange(256)
-        elif deed == 1:
+        elif damage == 1:
             body[at:at] = rng.randbytes(rng.randint(1, 30))
-        elif deed == 2:
+        elif damage == 2:
             del body[at : at + rng.randint(1, 30)]
-        elif deed == 3:
+        elif damage == 3:
             body[at:at] = rng.choice(
                 [b"\r\n", b"--fuzz", b"--fuzz--", b'"', b";", b"\x00", b"Content-Transfer-Encoding: base64\r\n"]
             )
