@@ -57,7 +57,7 @@ def page_of(jobs: "QuerySet[Job]", filters: Filters, *, limit: int, cursor: str 
 
 
 def filtered(jobs: "QuerySet[Job]", filters: Filters) -> "QuerySet[Job]":
-    """The jobs that the filters let through."""
+    """Return the jobs that match the filters."""
     if filters.status is not None:
         jobs = jobs.filter(status=filters.status)
     if filters.model is not None:

@@ -84,11 +84,11 @@ class RawImageParser(BaseParser):
 
 
 def _raw_name(request: Any, media_type: str) -> str:
-    # A header's text is what WSGI makes of its bytes: latin-1, of what is UTF-8 today and was anything once.
+    # WSGI decodes header bytes as latin-1; today's callers send UTF-8, older ones anything.
     header = request.headers.get("Content-Disposition", "").encode("latin-1", "replace").decode("utf-8", "replace")
     try:
         _, parameters = parse_header_parameters(header)
-    except ValueError:  # an encoding that nobody knows (RFC 2231)
+    except ValueError:  # an unknown encoding (RFC 2231)
         parameters = {}
     name = last_part(parameters.get("filename", ""))
     if not name:

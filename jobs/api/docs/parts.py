@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
-#: Of results.
+#: Media types of results.
 PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/avif", "image/tiff")
 
 JOB_ID = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The job_id of a submission.")
@@ -47,7 +47,7 @@ LAST_EVENT_ID = OpenApiParameter(
 
 
 def header(name: str, description: str, *statuses: str, kind: Any = str) -> OpenApiParameter:
-    """A header of the answers with these statuses."""
+    """Describe a header of the responses with these statuses."""
     return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=description, response=list(statuses))
 
 
@@ -62,7 +62,7 @@ PROCESSING_TIME = header("X-Processing-Time", "Processing time in seconds.", "20
 
 
 def answer(serializer: Any, description: str, shape: object, status: str) -> OpenApiResponse:
-    """JSON of this shape, with an example of it."""
+    """Describe a JSON response of this shape, with an example."""
     return OpenApiResponse(
         serializer,
         description,
@@ -71,7 +71,7 @@ def answer(serializer: Any, description: str, shape: object, status: str) -> Ope
 
 
 def pictures(types: Sequence[str], status: int, description: str) -> dict[Any, OpenApiResponse]:
-    """Picture files of any of these media types."""
+    """Describe picture files of any of these media types."""
     return {(status, kind): OpenApiResponse(OpenApiTypes.BINARY, description) for kind in types}
 
 

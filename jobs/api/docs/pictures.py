@@ -28,7 +28,7 @@ _NOT_YET = {
 
 
 def _download(types: Sequence[str], description: str) -> dict[Any, OpenApiResponse]:
-    """Whole, in part, or still the same."""
+    """Describe the responses of a download: whole (200), in part (206), or unchanged (304)."""
     return {
         **pictures(types, 200, description),
         **pictures(types, 206, "A part of it"),

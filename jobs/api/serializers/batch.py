@@ -39,20 +39,20 @@ class BatchAcceptedSerializer(serializers.Serializer[Batch]):
         return super().to_representation(instance)
 
     def get_success(self, _batch: Batch) -> bool:
-        """Always true: a batch of which nothing was accepted is answered by an error."""
+        """Return True: a batch without an accepted picture is answered by an error."""
         return True
 
     @extend_schema_field(serializers.ListField(child=serializers.UUIDField()))
     def get_job_ids(self, _batch: Batch) -> list[str]:
-        """Ids in the order of the call."""
+        """Return the ids in the order of the call."""
         return [str(job_id) for job_id in self._ids]
 
     def get_total(self, _batch: Batch) -> int:
-        """Accepted pictures."""
+        """Return the number of accepted pictures."""
         return len(self._ids)
 
     def get_message(self, batch: Batch) -> str:
-        """The guide's sentence, and what was left out."""
+        """Return the guide's sentence, and the pictures that were refused."""
         refused = f"; {len(batch.rejected)} refused" if batch.rejected else ""
         return f"Batch processing started for {len(self._ids)} images{refused}"
 
@@ -85,12 +85,12 @@ class BatchSerializer(serializers.Serializer[BatchState]):
         {"type": "object", "properties": {s: {"type": "integer"} for s in Status.values}, "required": Status.values}
     )
     def get_counts(self, state: BatchState) -> dict[str, int]:
-        """Jobs by status, every status named."""
+        """Return the number of jobs by status, with every status named."""
         return state.counts
 
     @extend_schema_field(serializers.ListField(child=serializers.UUIDField()))
     def get_job_ids(self, state: BatchState) -> list[str]:
-        """Ids in the order of the call."""
+        """Return the ids in the order of the call."""
         return [str(job.id) for job in state.jobs]
 
     def get_status_url(self, state: BatchState) -> str:

@@ -65,7 +65,7 @@ class JobSerializer(serializers.Serializer[Job]):
 
     @extend_schema_field(ProgressSerializer)
     def get_progress(self, job: Job) -> dict[str, Any]:
-        """Tiles of the running attempt; of a completed job all, also when it was too quick for a heartbeat."""
+        """Return the tiles of the running attempt; all of a completed job, even if it was too quick for a heartbeat."""
         done, total = job.tiles_done, job.tiles_total
         if job.status == Status.COMPLETED:
             total = total or job.report.get("tiles") or 1
@@ -80,7 +80,7 @@ class JobSerializer(serializers.Serializer[Job]):
 
     @extend_schema_field(serializers.ChoiceField(choices=[priority.name.lower() for priority in Priority]))
     def get_priority(self, job: Job) -> str:
-        """The lane, by name."""
+        """Return the priority's name."""
         return Priority(job.priority).name.lower()
 
     def get_status_url(self, job: Job) -> str:
@@ -119,7 +119,7 @@ class AcceptedSerializer(serializers.Serializer[Job]):
     events_url = serializers.SerializerMethodField()
 
     def get_success(self, _job: Job) -> bool:
-        """Always true: what is not accepted is answered by an error."""
+        """Return True: a refused submission is answered by an error."""
         return True
 
     get_status_url = JobSerializer.get_status_url
@@ -147,5 +147,5 @@ class PlanSerializer(serializers.Serializer[DryRunReport]):
     jobs_ahead = serializers.IntegerField(help_text="Jobs that wait now.")
 
     def get_dry_run(self, _plan: DryRunReport) -> bool:
-        """Always true."""
+        """Return True."""
         return True

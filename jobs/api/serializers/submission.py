@@ -38,7 +38,7 @@ class EventList(serializers.Field[Any, Any, Any, Any]):
         return tuple(str(name).strip() for name in given)
 
     def to_representation(self, value: Any) -> Any:
-        """Not used: nothing is written out with it."""
+        """Return the value; nothing is ever rendered with this field."""
         return list(value)
 
 

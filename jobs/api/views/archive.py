@@ -23,14 +23,17 @@ class ArchiveViewSet(ApiViewSet):
 
     @docs.ARCHIVE
     def retrieve(self, request: Request) -> HttpResponseBase:
-        """The results of the completed ones among the jobs that are named."""
+        """Return a ZIP file of the results of those of the named jobs that are completed."""
         query = ArchiveQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         return send_archive(request, stream_zip(completed(request, query.validated_data["ids"])), name="upscaled.zip")
 
 
 def completed(request: Request, ids: list[uuid.UUID]) -> list[Job]:
-    """The completed ones among the caller's jobs with these ids. Raises JobNotFound; ResultNotFound where none is."""
+    """Return those of the caller's jobs with these ids that are completed.
+
+    Raises JobNotFound; ResultNotFound where none is.
+    """
     found = visible_jobs(request).in_bulk(ids)
     for job_id in ids:
         if job_id not in found:

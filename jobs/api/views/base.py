@@ -22,13 +22,13 @@ class ApiViewSet(ViewSet):
 
 
 def visible_jobs(request: Request) -> JobQuerySet:
-    """The jobs that the caller may know of."""
+    """Return the jobs that the caller may see."""
     jobs: JobQuerySet = Job.objects.all()
     return jobs.visible_to(seen_by(request))
 
 
 def find_job(request: Request, job_id: str) -> Job:
-    """The caller's job. Raises JobNotFound, also for what is no id at all and for a job of somebody else."""
+    """Return the caller's job. Raises JobNotFound, also for a malformed id and for another caller's job."""
     key = parse_id(job_id)
     job = visible_jobs(request).filter(pk=key).first() if key else None
     if job is None:
@@ -37,7 +37,7 @@ def find_job(request: Request, job_id: str) -> Job:
 
 
 def find_batch(request: Request, batch_id: str) -> Batch:
-    """The caller's batch. Raises BatchNotFound."""
+    """Return the caller's batch. Raises BatchNotFound."""
     key, caller = parse_id(batch_id), seen_by(request)
     batches = Batch.objects.all() if caller is None else Batch.objects.filter(api_key=caller)
     batch = batches.filter(pk=key).first() if key else None
@@ -47,10 +47,10 @@ def find_batch(request: Request, batch_id: str) -> Batch:
 
 
 def parse_id(text: str) -> uuid.UUID | None:
-    """The UUID in its usual form, or None: one job has one address."""
+    """Return the UUID if the text has its usual form, else None: one job has one address."""
     return uuid.UUID(text) if _CANONICAL.fullmatch(text) else None
 
 
 def shown(text: str) -> str:
-    """A caller's text, short enough to be repeated to them."""
+    """Shorten a caller's text so that it can be repeated in a message."""
     return text if len(text) <= 100 else f"{text[:100]}…"

@@ -21,13 +21,13 @@ class BatchViewSet(ApiViewSet):
 
     @docs.BATCH
     def retrieve(self, request: Request, batch_id: str) -> Response:
-        """One batch with its jobs and counts."""
+        """Return one batch with its jobs and counts."""
         state = state_of(find_batch(request, batch_id))
         return Response(BatchSerializer(state, context={"forecast": Forecast(state.jobs)}).data)
 
     @docs.BATCH_RESULTS
     def results(self, request: Request, batch_id: str) -> HttpResponseBase:
-        """The results so far (``partial=true``) or when all jobs have ended, as a ZIP file; 202 until then."""
+        """Return a ZIP file of the results, when all jobs have ended or so far (``partial=true``); 202 until then."""
         state = state_of(find_batch(request, batch_id))
         partial = Switch().run_validation(request.query_params.get("partial", "false"))
         if state.status != "completed" and not partial:

@@ -18,7 +18,7 @@ CONTENT_TYPES = {
 
 
 class PreconditionFailed(Exception):
-    """If-Match names other bytes, or If-Unmodified-Since an earlier time (412)."""
+    """The error for If-Match with other bytes, or If-Unmodified-Since an earlier time (412)."""
 
 
 def content_type(file_format: str) -> str:

@@ -22,7 +22,7 @@ from jobs.progress.hub import Subscription, hub
 from jobs.states import TERMINAL
 
 HEARTBEAT_SECONDS = 15.0
-#: Readers are told at most so often: a tile can take a millisecond.
+#: Seconds between two events at least: a tile can take a millisecond.
 STEP_SECONDS = 0.2
 RECONNECT_MILLISECONDS = 2000
 _RETRY = f"retry: {RECONNECT_MILLISECONDS}\n\n".encode()
@@ -41,7 +41,7 @@ class EventViewSet(ApiViewSet):
         seen = Position.parse(request.headers.get("Last-Event-ID", ""))
         fresh = news(job, seen)
         if job.status in TERMINAL and not fresh:
-            return HttpResponse(status=204)  # tells an EventSource, which reconnects after every end, that this was all
+            return HttpResponse(status=204)  # stops an EventSource, which otherwise reconnects after every end
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         if request.method == "HEAD":
             return HttpResponse(content_type="text/event-stream", headers=headers)
@@ -100,11 +100,11 @@ class EventStream:
                 if event.last:
                     return
             if hub.draining:
-                yield _RETRY  # an EventSource comes back with its Last-Event-ID, to the process that follows this one
+                yield _RETRY  # an EventSource reconnects with its Last-Event-ID, to the process that replaces this one
                 return
             if not self._waiter.wait(HEARTBEAT_SECONDS - (time.monotonic() - spoken)):
                 spoken = time.monotonic()
-                yield b": still here\n\n"  # keeps proxies from closing the line, and notices readers who left
+                yield b": still here\n\n"  # keeps proxies from closing the connection, and detects readers that left
             else:
                 time.sleep(max(0.0, STEP_SECONDS - (time.monotonic() - spoken)))
 

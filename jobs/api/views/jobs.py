@@ -52,12 +52,12 @@ class JobViewSet(ApiViewSet):
     @property
     def staff_permission(self) -> str | None:
         """The permission that a staff session needs, as in the admin; deleting a live job is its cancelling."""
-        deeds = {"cancel": "jobs.operate_job", "retry": "jobs.operate_job", "destroy": "jobs.delete_job"}
-        return deeds.get(self.action or "")
+        permissions = {"cancel": "jobs.operate_job", "retry": "jobs.operate_job", "destroy": "jobs.delete_job"}
+        return permissions.get(self.action or "")
 
     @docs.GET_JOB
     def retrieve(self, request: Request, job_id: str) -> Response:
-        """One job, with its progress and the engine's report."""
+        """Return one job, with its progress and the engine's report."""
         job = find_job(request, job_id)
         headers = {"Cache-Control": "no-store"}
         if job.status in LIVE:

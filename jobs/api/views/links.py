@@ -18,7 +18,7 @@ from jobs.api.views.base import ApiViewSet, find_batch, find_job
 from jobs.auth import signed_urls
 from jobs.auth.authentication import caller_key
 
-#: Name in the answer -> name of the address.
+#: Name in the response -> name of the URL pattern.
 ADDRESSES = {
     "status_url": "job",
     "result_url": "job-result",
@@ -158,14 +158,14 @@ class LinkViewSet(ApiViewSet):
 
 
 def _checked(serializer: type[LinksQuerySerializer], request: Request) -> dict[str, Any]:
-    """The query string's values; an unknown or repeated one is refused."""
+    """Return the query string's values; refuse unknown and repeated ones."""
     query = serializer(data=merged([dict(request.query_params.lists())], set(serializer().fields)))
     query.is_valid(raise_exception=True)
     return dict(query.validated_data)
 
 
 def _signed(request: Request, query: dict[str, Any], targets: dict[str, str]) -> Response:
-    """The addresses, signed as the caller's key; as they are where there is none."""
+    """Return the addresses signed with the caller's key; unsigned where there is none."""
     key = caller_key(request)
     if key is None:
         return Response({"expires_at": None, **targets})

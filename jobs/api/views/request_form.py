@@ -109,7 +109,7 @@ def _idempotency_key(request: Request) -> str:
 
 
 def _body(request: Request, file_fields: set[str]) -> dict[str, list[Any]]:
-    """The body's fields that are no files, each with all its values."""
+    """Return the body's fields that are no files, each with all its values."""
     data = request.data
     if not isinstance(data, Mapping):
         raise serializers.ValidationError("The body must be a JSON object.")

@@ -16,17 +16,17 @@ from jobs.progress.eta import Forecast
 from jobs.states import Status
 from jobs.storage import file_names, files
 
-#: Error codes of the engine that blame the picture.
+#: Error codes of the engine that mean that the picture is at fault.
 PICTURES_FAULT = frozenset({"image_rejected", "image_too_large", "format_unsupported"})
 
 
 def detail(job: Job) -> dict[str, Any]:
-    """The job as a JSON object."""
+    """Return the job as a JSON object."""
     return JobDetailSerializer(job, context={"forecast": Forecast([job])}).data
 
 
 def accepted(job: Job, *, preference_applied: str = "") -> Response:
-    """202: the job goes on, here is where."""
+    """Answer 202: the job goes on, with its addresses."""
     headers = {"Location": reverse("job", args=[job.id]), "Retry-After": str(retry_after(job)), "X-Job-ID": str(job.id)}
     if preference_applied:
         headers["Preference-Applied"] = preference_applied
@@ -34,14 +34,14 @@ def accepted(job: Job, *, preference_applied: str = "") -> Response:
 
 
 def still_running(job: Job) -> Response:
-    """202: asked for the result too early."""
+    """Answer 202: the result was requested too early."""
     response = accepted(job)
     response.data = {"detail": f"Job still {job.status}", **response.data}
     return response
 
 
 def preview_coming(job: Job) -> Response:
-    """202: the job is completed, and its preview is being made at this moment."""
+    """Answer 202: the job is completed, and its preview is being made."""
     response = accepted(job)
     response.headers["Retry-After"] = "1"
     response.data = {"detail": "Preview still being made", **response.data}
@@ -49,13 +49,13 @@ def preview_coming(job: Job) -> Response:
 
 
 def retry_after(job: Job) -> int:
-    """Whole seconds after which asking again makes sense."""
+    """Return the whole seconds for Retry-After."""
     left = Forecast([job]).seconds_left(job)
     return 2 if left is None else min(60, max(1, math.ceil(left)))
 
 
 def result(request: Request, job: Job) -> HttpResponseBase:
-    """The result's bytes. Raises ResultNotFound when the file is gone."""
+    """Return the result's bytes. Raises ResultNotFound when the file is gone."""
     try:
         file = files.open_result(job)
     except FileNotFoundError:

@@ -16,7 +16,7 @@ from jobs.models import Job
 from jobs.states import LIVE
 from jobs.storage import file_names, files
 
-#: A preview is made when its job counts as completed already. One that is not there after so long never comes.
+#: Seconds. A preview is made after its job is completed; one that is missing after so long will not come.
 _PREVIEW_TIME = timedelta(seconds=60)
 
 
@@ -25,7 +25,7 @@ class PictureViewSet(ApiViewSet):
 
     @docs.RESULT
     def result(self, request: Request, job_id: str) -> HttpResponseBase:
-        """The upscaled picture; 202 while the job is not done."""
+        """Return the upscaled picture; 202 while the job is not done."""
         job = find_job(request, job_id)
         if job.status in LIVE:
             return responses.still_running(job)
@@ -34,7 +34,7 @@ class PictureViewSet(ApiViewSet):
 
     @docs.PREVIEW
     def preview(self, request: Request, job_id: str) -> HttpResponseBase:
-        """A small rendition of the result, for pages."""
+        """Return a small rendition of the result, for pages."""
         job = find_job(request, job_id)
         if job.status in LIVE:
             return responses.still_running(job)
@@ -49,7 +49,7 @@ class PictureViewSet(ApiViewSet):
 
     @docs.INPUT
     def input(self, request: Request, job_id: str) -> HttpResponseBase:
-        """The picture as it was sent."""
+        """Return the picture as it was submitted."""
         job = find_job(request, job_id)
         try:
             file = files.open_input(job)

@@ -43,7 +43,7 @@ class SubmitViewSet(ApiViewSet):
         if call.dry_run:
             return Response(PlanSerializer(submit.plan(call.pictures[0], call.submission)).data)
         job = submit.submit(call.pictures[0], call.submission)
-        with suppress(WaitersExceeded):  # nothing is lost: the job goes on, and the answer says where
+        with suppress(WaitersExceeded):  # nothing is lost: the job goes on, and a 202 has its address
             job = wait_for(job.id, wish.wait_seconds, has_left=has_left)
         if job.status not in TERMINAL:
             return responses.accepted(job, preference_applied=wish.applied)
