@@ -17,7 +17,7 @@ from jobs.models.api_key import ApiKey, Scope
 _PREFIX = string.ascii_lowercase + string.digits
 _SECRET = string.ascii_letters + string.digits
 _FORM = re.compile(r"ups_([a-z0-9]{8})_[A-Za-z0-9]{43}")  # 43 of 62 characters: 256 bits
-_LAST_USED_STEP = timedelta(minutes=1)  # how exact last_used_at is: a write per call would cost more than it tells
+_LAST_USED_STEP = timedelta(minutes=1)  # precision of last_used_at: a write per call would cost too much
 
 
 def issue(name: str, scopes: Iterable[str], *, expires_at: datetime | None = None) -> tuple[ApiKey, str]:
@@ -37,7 +37,7 @@ def looks_like_ours(text: str) -> bool:
 
 
 def verify(text: str) -> ApiKey | None:
-    """The valid key whose whole text this is; None when unknown, wrong, expired or revoked.
+    """Return the valid key with this text; None when it is unknown, wrong, expired or revoked.
 
     The prefix finds the row and is no secret; the comparison of the hashes takes the same time wherever they differ.
     """
@@ -52,7 +52,7 @@ def verify(text: str) -> ApiKey | None:
 
 
 def is_valid(key: ApiKey) -> bool:
-    """Neither revoked nor expired."""
+    """Return True if the key is neither revoked nor expired."""
     return key.revoked_at is None and (key.expires_at is None or key.expires_at > timezone.now())
 
 

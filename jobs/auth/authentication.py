@@ -30,7 +30,7 @@ PERMISSIONS = {Scope.UPSCALE: "jobs.view_job", Scope.MANAGE: "jobs.cleanup_job"}
 
 
 def by_method(value: Any, method: str | None) -> str | None:
-    """The value of a view's attribute for this method: itself, or its entry for the method ("*": all others)."""
+    """Return a view attribute's value for this method: itself, or its entry for the method ("*": all others)."""
     if isinstance(value, Mapping):
         method = "GET" if method == "HEAD" else method
         value = value.get(method, value.get("*", Scope.UPSCALE))
@@ -38,7 +38,7 @@ def by_method(value: Any, method: str | None) -> str | None:
 
 
 def required_scope(request: Request, view: object) -> Scope | None:
-    """The scope that a call needs under the present settings; None when it is open."""
+    """Return the scope that a call needs under the present settings; None when it is open."""
     scope = by_method(getattr(view, "required_scope", Scope.UPSCALE), request.method)
     if scope is None or request.method == "OPTIONS":
         return None
@@ -48,7 +48,7 @@ def required_scope(request: Request, view: object) -> Scope | None:
 
 
 def caller_key(request: Request) -> ApiKey | None:
-    """The key of the caller: the owner of what it submits."""
+    """Return the caller's key, which owns what the caller submits."""
     return request.auth if isinstance(request.auth, ApiKey) else None
 
 
@@ -78,7 +78,7 @@ class KeyAuthentication(BaseAuthentication):
         return None, key
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - DRF's signature
-        """WWW-Authenticate of a 401."""
+        """Return the WWW-Authenticate header of a 401."""
         return REALM
 
 
@@ -115,9 +115,9 @@ class StaffAuthentication(SessionAuthentication):
         return user, None
 
     def enforce_csrf(self, request: Request) -> None:
-        """Demand the token in the header X-CSRFToken.
+        """Require the CSRF token in the header X-CSRFToken.
 
-        Django would look for it in the form first: that would read a whole upload before it is known who sends it.
+        Django would look for it in the form first: that would read a whole upload before the caller is authenticated.
         """
         bare: Any = copy(request._request)  # noqa: SLF001 - as above
         bare._post, bare._files = QueryDict(), MultiValueDict()  # noqa: SLF001 - as if read already

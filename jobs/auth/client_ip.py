@@ -7,11 +7,11 @@ from django.http import HttpRequest
 
 
 def client_address(request: HttpRequest) -> str:
-    """The caller's IP address; an IPv6 caller's /64 network, since one host commands all of it. "" when unknown.
+    """Return the caller's IP address; for IPv6 the /64 network, since one host commands all of it. "" when unknown.
 
-    Each proxy appends to X-Forwarded-For whom it was called by, so with TRUSTED_PROXIES proxies in front the entry of
-    that number from the right was written by our own outermost proxy. Everything further left is the caller's word and
-    is not believed.
+    Each proxy appends its caller's address to X-Forwarded-For, so with TRUSTED_PROXIES proxies in front the entry of
+    that number from the right was written by our own outermost proxy. Everything further left comes from the caller and
+    is not trusted.
     """
     text = str(request.META.get("REMOTE_ADDR", ""))
     hops = settings.TRUSTED_PROXIES

@@ -16,14 +16,14 @@ from jobs.models.rate_limit import RateBucket
 
 logger = logging.getLogger(__name__)
 
-#: A bucket refills evenly: who has used up the first one may try again every minute.
+#: A bucket refills evenly: after the first one is used up, a try is allowed every minute.
 PERIOD_SECONDS = 300
-#: Attempts of one account from one address: somebody who mistypes.
+#: Attempts of one account from one address: enough for a user who mistypes.
 PER_ACCOUNT_AND_ADDRESS = 5
-#: Attempts from one address, whatever the account; an office behind one address has room.
+#: Attempts from one address, whatever the account: enough for an office behind one address.
 PER_ADDRESS = 30
-#: Attempts of one account, wherever from: a guesser with many addresses. More than one person needs, since whoever
-#: uses it up keeps the account's owner out as well.
+#: Attempts of one account from any address, against a guesser with many addresses. More than one person needs, since
+#: an attacker who uses it up locks the account's owner out as well.
 PER_ACCOUNT = 60
 
 

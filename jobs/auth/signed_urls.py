@@ -22,20 +22,20 @@ _SALT = "jobs.links"  # not the module's path: links that were given out outlive
 
 
 def target(path: str, parameters: Mapping[str, str], names: Iterable[str]) -> str:
-    """The path with those parameters that count, whatever others stand beside them."""
+    """Return the path with the parameters that are signed; others are ignored."""
     query = urlencode({name: parameters.get(name, "") for name in names}, safe=",")
     return f"{path}?{query}" if query else path
 
 
 def sign(target: str, key: ApiKey, *, until: datetime) -> str:
-    """``target`` with a signature that is good for GET and HEAD of it, as ``key``, until then (whole seconds)."""
+    """Sign ``target`` as ``key`` for GET and HEAD until then (whole seconds)."""
     moment = int(min(until, datetime.now(UTC) + MAX_AGE).timestamp())
     joint = "&" if "?" in target else "?"
     return f"{target}{joint}{PARAMETER}={moment}.{key.prefix}.{_signature(target, key.prefix, moment)}"
 
 
 def verify(target: str, text: str) -> ApiKey | None:
-    """The key that signed ``target``; None when the signature is wrong or old, or the key no longer valid."""
+    """Return the key that signed ``target``; None when signature or key is wrong, expired or revoked."""
     until, _, rest = text.partition(".")
     prefix, _, signature = rest.partition(".")
     if not (until.isascii() and until.isdecimal() and len(until) <= 12 and prefix.isalnum()):

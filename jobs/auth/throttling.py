@@ -45,10 +45,10 @@ class Spent:
 
 
 class ScopeThrottle(BaseThrottle):
-    """Counts a call against the view's ``throttle_scope``: "upscale", "read" or None, or a mapping of methods to these.
+    """A throttle by the view's ``throttle_scope``: "upscale", "read" or None, or a mapping of methods to these.
 
-    A view that says nothing is counted as "read". A refused call counts, too: see `refusal`. Whose limit it is: the
-    key's, else the staff member's, else the address's.
+    A view without one counts as "read". A refused call counts, too: see `refusal`. The limit is that of the key, else
+    of the staff member, else of the address.
     """
 
     retry_after = 0
@@ -72,7 +72,7 @@ class ScopeThrottle(BaseThrottle):
         return taken
 
     def wait(self) -> float:
-        """Seconds until one will be there again: Retry-After."""
+        """Return the seconds until the next call is allowed: Retry-After."""
         return self.retry_after
 
 
@@ -85,7 +85,7 @@ def refusal(error: APIException, request: Request | None, view: "APIView | None"
         return error
     scope = by_method(getattr(view, "throttle_scope", "read"), request.method)
     if scope is not None and _limit(scope) is None:
-        scope = "read"  # a wrong key is no submission: where these have no limit, it counts as any other call
+        scope = "read"  # a wrong key is no submission: it counts as a read even where submissions have no limit
     counted = ScopeThrottle()
     return error if counted.take(request, scope) else Throttled(counted.wait())
 
