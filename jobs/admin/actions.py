@@ -116,25 +116,25 @@ def delete_page(page: Admin, request: HttpRequest, jobs: QuerySet[Job]) -> HttpR
     return TemplateResponse(request, "admin/jobs/job/delete.html", context)
 
 
-def do_one(page: Admin, request: HttpRequest, job_id: Any, deed: str) -> HttpResponse:
-    """One button of the detail page: POST only, with its own permission."""
+def do_one(page: Admin, request: HttpRequest, job_id: Any, action: str) -> HttpResponse:
+    """Run the action of one button of the detail page: POST only, with its own permission."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    deeds = {"cancel": cancel, "retry": retry}
-    if deed not in deeds:
-        raise Http404("no such deed")
+    by_name = {"cancel": cancel, "retry": retry}
+    if action not in by_name:
+        raise Http404("no such action")
     if not page.has_operate_permission(request):  # type: ignore[attr-defined]  # JobAdmin's own
         raise PermissionDenied
-    deeds[deed](page, request, Job.objects.filter(pk=job_id))
+    by_name[action](page, request, Job.objects.filter(pk=job_id))
     return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job_id]))
 
 
-def _each(page: Admin, request: HttpRequest, jobs: QuerySet[Job], deed: Callable[[Job], object]) -> int:
-    """Do ``deed`` to each; say why it was refused, at most five times."""
+def _each(page: Admin, request: HttpRequest, jobs: QuerySet[Job], action: Callable[[Job], object]) -> int:
+    """Run ``action`` on each job; show why it was refused, at most five times."""
     done, refused = 0, []
     for job in jobs.only("pk", "status").iterator(chunk_size=CHUNK):
         try:
-            deed(job)
+            action(job)
             done += 1
         except JobError as error:
             refused.append(str(error))

@@ -32,7 +32,7 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
         fields = ("name", "scopes", "expires_at")
 
     def clean_expires_at(self) -> Any:
-        """A key that is expired when it is made would only puzzle."""
+        """Refuse an expiry in the past: the key would be useless from the start."""
         expires_at = self.cleaned_data["expires_at"]
         if expires_at is not None and expires_at <= timezone.now():
             raise forms.ValidationError(_("This moment has passed."))
@@ -62,7 +62,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         return () if obj is None else self._fixed
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any) -> Any:
-        """An existing key has its name to change and nothing else."""
+        """Offer only the name of an existing key for change."""
         if obj is not None:
             kwargs["form"] = forms.ModelForm
         return super().get_form(request, obj, change, **kwargs)
@@ -86,7 +86,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
             "text": obj.issued_text,  # type: ignore[attr-defined]  # by save_model
             "webhook_secret": secrets_for(obj.pk)[0],
         }
-        # The admin marks all its pages no-store: the key stays in no cache.
+        # The admin marks all its pages no-store, so no cache keeps the key.
         return TemplateResponse(request, "admin/jobs/apikey/issued.html", context)
 
     @admin.action(description=_("Revoke"), permissions=["change"])

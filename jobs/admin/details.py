@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from jobs.admin import formatting
 from jobs.models import Job
 
-#: The order in which a picture passes them.
+#: The phases of a job, in order.
 SPANS = ("queue", "decode", "load", "infer", "encode")
 
 

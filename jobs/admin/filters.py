@@ -56,7 +56,7 @@ class ApiKeyFilter(admin.SimpleListFilter):
     title = _("API key")
     parameter_name = "key"
     NONE = "none"
-    #: A longer list helps nobody; the key's own page links to its jobs.
+    #: Keys listed at most; the others' pages link to their jobs.
     MOST = 30
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:

@@ -15,17 +15,17 @@ from jobs.models import Job
 from jobs.states import Status
 from modelstore import formatting
 
-#: What stands where nothing is known.
+#: Shown where a value is not known.
 DASH = "–"
 
 
 def badge(status: str, label: str) -> SafeString:
-    """A state as a coloured word; the colour is not the only sign."""
+    """Render a state as a coloured word; the colour is not the only sign."""
     return format_html('<span class="badge badge-{}">{}</span>', status, label)
 
 
 def progress(job: Job) -> SafeString | str:
-    """A bar of tiles for a job at work, its place in words for others."""
+    """Render a bar of tiles for a running job; for others their number, or a dash."""
     if job.status == Status.PROCESSING and job.tiles_total:
         label = _("%(done)d of %(total)d tiles") % {"done": job.tiles_done, "total": job.tiles_total}
         return format_html(
@@ -44,7 +44,7 @@ def progress(job: Job) -> SafeString | str:
 
 
 def size(job: Job) -> SafeString:
-    """Input and result in pixels."""
+    """Render the sizes of input and result in pixels."""
     shown = format_html("{}×{}", job.input_width, job.input_height)
     if job.result_width and job.result_height:
         shown = format_html("{}<br>→ {}×{}", shown, job.result_width, job.result_height)
@@ -52,7 +52,7 @@ def size(job: Job) -> SafeString:
 
 
 def seconds(value: float | None) -> str:
-    """A duration with as many digits as help."""
+    """Format a duration in seconds with as many digits as help."""
     if value is None:
         return DASH
     if value < 10:
@@ -65,7 +65,7 @@ def seconds(value: float | None) -> str:
 
 
 def byte_size(value: int | None) -> str:
-    """Bytes in decimal units."""
+    """Format bytes in decimal units."""
     return DASH if value is None else formatting.byte_size(value)
 
 
@@ -86,7 +86,7 @@ def age(moment: datetime | None) -> SafeString | str:
 
 
 def thumbnail(job: Job) -> SafeString:
-    """The result's thumbnail, the input's where there is no result yet. Loaded when it is scrolled into view."""
+    """Render the result's thumbnail, or the input's while there is no result. Loaded when it is scrolled into view."""
     kind = "result" if job.status == Status.COMPLETED else "input"
     address = reverse("admin:jobs_job_rendition", args=[job.pk, kind, "thumb"])
     return format_html(

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from jobs.admin import actions as deeds
+from jobs.admin import actions as job_actions
 from jobs.admin import details, formatting, pictures
 from jobs.admin.filters import AgeFilter, ApiKeyFilter, ModelFilter
 from jobs.admin.paginator import BoundedPaginator
@@ -20,7 +20,7 @@ from jobs.admin.search import find
 from jobs.models import Job, WebhookMessage
 from jobs.states import Status
 
-#: What the list shows; the rest of the row (options, report) stays in the database.
+#: The columns of the list; the rest of the row (options, report) is not loaded.
 SHOWN = (
     "id", "status", "priority", "model", "created_at", "finished_at", "processing_seconds", "attempts", "tiles_done",
     "tiles_total", "input_width", "input_height", "result_width", "result_height", "input_name", "error_code",
@@ -29,7 +29,7 @@ SHOWN = (
 
 @admin.register(Job)
 class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
-    """Read-only but for its deeds: cancel, retry, delete with files, download."""
+    """The pages of jobs: they read; actions cancel, retry, delete with files and download."""
 
     list_display = ("picture", "short_id", "state", "model", "size", "seconds", "attempts", "age")
     list_display_links = ("short_id",)
@@ -46,7 +46,7 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
     show_facets = admin.ShowFacets.NEVER
     actions = ("cancel_jobs", "retry_jobs", "download_results", "delete_with_files")
 
-    # --- Who may do what
+    # --- Permissions
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.operate_job")
@@ -111,7 +111,7 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
         own = [
             path("<uuid:job_id>/<str:kind>/<str:size>.webp", wrap(self.rendition), name="jobs_job_rendition"),
             path("<uuid:job_id>/<str:kind>/file", wrap(self.file), name="jobs_job_file"),
-            path("<uuid:job_id>/do/<str:deed>", wrap(self.deed), name="jobs_job_deed"),
+            path("<uuid:job_id>/do/<str:action>", wrap(self.action_view), name="jobs_job_action"),
         ]
         return own + super().get_urls()
 
@@ -124,7 +124,7 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
         jobs = Job.objects.select_related("batch", "api_key").prefetch_related(Prefetch("webhooks", messages))
         job = details.only(jobs, object_id).first()
         if job is None:
-            return super().change_view(request, object_id, form_url, extra_context)  # says that there is none
+            return super().change_view(request, object_id, form_url, extra_context)  # shows Django's "doesn't exist"
         context = {
             **self.admin_site.each_context(request),
             "title": _("Job %(id)s") % {"id": str(job.pk)[:8]},
@@ -136,43 +136,43 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
             "progress": formatting.progress(job),
             "may_operate": self.has_operate_permission(request),
             "may_delete": self.has_delete_permission(request),
-            "deeds": deeds.open_to(job),
+            "job_actions": job_actions.open_to(job),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/jobs/job/detail.html", context)
 
     def rendition(self, request: HttpRequest, job_id: Any, kind: str, size: str) -> HttpResponse:
-        """A small WebP of the input or the result."""
+        """Return a small WebP of the input or the result."""
         return pictures.rendition(request, self.has_view_permission(request), job_id, kind, size)
 
     def file(self, request: HttpRequest, job_id: Any, kind: str) -> FileResponse:
-        """The input or the result itself, to save."""
+        """Return the input or the result itself, as a download."""
         return pictures.original(self.has_view_permission(request), job_id, kind)
 
-    def deed(self, request: HttpRequest, job_id: Any, deed: str) -> HttpResponse:
-        """One button of the detail page."""
-        return deeds.do_one(self, request, job_id, deed)
+    def action_view(self, request: HttpRequest, job_id: Any, action: str) -> HttpResponse:
+        """Run the action of one button of the detail page."""
+        return job_actions.do_one(self, request, job_id, action)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Django's own page would leave the files: the same address asks and deletes as the action does."""
-        return deeds.delete_page(self, request, details.only(Job.objects.all(), object_id))
+        """Ask and delete as the action does: Django's own page at this address would leave the files."""
+        return job_actions.delete_page(self, request, details.only(Job.objects.all(), object_id))
 
     # --- Actions on many
 
     @admin.action(description=_("Cancel"), permissions=["operate"])
     def cancel_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        deeds.cancel(self, request, queryset)
+        job_actions.cancel(self, request, queryset)
 
     @admin.action(description=_("Retry"), permissions=["operate"])
     def retry_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        deeds.retry(self, request, queryset)
+        job_actions.retry(self, request, queryset)
 
     @admin.action(description=_("Download results as ZIP"), permissions=["view"])
     def download_results(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse | None:
-        return deeds.download(self, request, queryset)
+        return job_actions.download(self, request, queryset)
 
     @admin.action(description=_("Delete with files"), permissions=["delete"])
     def delete_with_files(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse:
-        return deeds.delete_page(self, request, queryset)
+        return job_actions.delete_page(self, request, queryset)

@@ -13,7 +13,7 @@ from jobs.models import Job
 from jobs.storage import file_names, files
 
 RENDER: dict[str, Callable[[Job, str], bytes]] = {"input": thumbnails.of_input, "result": thumbnails.of_result}
-#: Pictures of one job do not change, but a retried job has another result: the tag below is asked for again.
+#: Pictures of one job do not change, but a retried job has another result: browsers revalidate by the ETag below.
 CACHE = "private, max-age=60"
 
 

@@ -6,7 +6,7 @@ from django.db.models import Q, QuerySet
 
 from jobs.models import Job
 
-#: A name is looked for in so many of the newest rows that the other filters leave: no index serves "contains".
+#: File names are searched in so many of the newest rows that pass the other filters: no index serves "contains".
 NAMES_AMONG = 100_000
 
 
@@ -42,7 +42,7 @@ def _uuid(term: str) -> uuid.UUID | None:
 
 
 def _uuid_range(term: str) -> tuple[uuid.UUID, uuid.UUID] | None:
-    """The first and last id that begin with ``term``, as the list shows ids; None for what begins no id."""
+    """Return the first and last id that begin with ``term``, as the list shows ids; None when no id can."""
     digits = term.replace("-", "").lower()
     if not 6 <= len(digits) < 32 or set(digits) - set("0123456789abcdef"):
         return None

@@ -59,7 +59,7 @@ class WebhookMessageAdmin(LookedAt, admin.ModelAdmin[WebhookMessage]):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[WebhookMessage], search_term: str
     ) -> tuple[QuerySet[WebhookMessage], bool]:
-        """By id, or by receiver: both have an index or a short list; a search in the bodies would read them all."""
+        """Search by id or receiver, which have an index or a short list; a search in the bodies would read them all."""
         term = search_term.strip()
         if not term:
             return queryset, False

@@ -149,7 +149,7 @@ export class BeforeAfter extends HTMLElement {
 
   #onKey(event) {
     const step = 48;
-    const deeds = {
+    const shortcuts = {
       "+": () => this.zoomBy(1.5),
       "=": () => this.zoomBy(1.5),
       "-": () => this.zoomBy(1 / 1.5),
@@ -161,10 +161,10 @@ export class BeforeAfter extends HTMLElement {
     };
     // On the divider's own input the arrow keys belong to the divider.
     if (event.target === this.range && event.key.startsWith("Arrow")) return;
-    const deed = deeds[event.key];
-    if (!deed || event.ctrlKey || event.metaKey || event.altKey) return;
+    const shortcut = shortcuts[event.key];
+    if (!shortcut || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    deed();
+    shortcut();
   }
 }
 
