@@ -8,6 +8,6 @@ HAS_LEFT = "upscaler.has_left"
 
 
 def has_left(environ: Mapping[str, Any]) -> bool:
-    """True when the other side has closed the connection; False when it has not, or when that cannot be known."""
+    """Return True when the caller has closed the connection; False when it has not, or when that cannot be known."""
     ask = environ.get(HAS_LEFT)
     return callable(ask) and bool(ask())

@@ -9,9 +9,9 @@ from jobs.progress import throughput
 from jobs.progress.throughput import Throughput
 from jobs.states import Status
 
-#: What was measured is asked again after so long: a list of jobs and a progress stream ask many times a second.
+#: Seconds for which a measurement is cached: a list of jobs and a progress stream ask many times a second.
 _FRESH_SECONDS = 5.0
-#: The walk along the queue is shared by what one poll asks: the job, and when to ask again.
+#: Seconds for which the walk along the queue is cached: one poll needs it for the job and for Retry-After.
 _QUEUE_SECONDS = 0.5
 _walked: tuple[float, dict[UUID, float | None]] = (0.0, {})
 _measured: dict[str, tuple[float, Throughput | None]] = {}
@@ -25,7 +25,7 @@ class Forecast:
         self._ahead = _ahead(queued) if queued else {}
 
     def seconds_left(self, job: Job) -> float | None:
-        """Seconds until the job ends; None when that is not known, or when it has ended."""
+        """Return the seconds until the job ends; None when that is not known, or when it has ended."""
         if job.status == Status.QUEUED:
             left = self._ahead.get(job.id)
         elif job.status == Status.PROCESSING:
@@ -36,7 +36,7 @@ class Forecast:
 
 
 def _ahead(queued: Iterable[UUID]) -> dict[UUID, float | None]:
-    """Seconds until each waiting job ends, walked just now where one of ``queued`` is not known yet."""
+    """Return the seconds until each waiting job ends, computed anew when one of ``queued`` is not known yet."""
     global _walked  # noqa: PLW0603 - one assignment, so that threads see either walk
     at, found = _walked
     if time.monotonic() - at > _QUEUE_SECONDS or not found.keys() >= set(queued):

@@ -12,7 +12,7 @@ from typing import Any
 from jobs.models import Job
 from jobs.states import TERMINAL, Status
 
-#: What a queued job does not have yet.
+#: The fields that a queued job does not have yet.
 _SET_LATER = ("started_at", "completed_at", "processing_time_seconds", "error", "error_code", "eta_seconds")
 _STARTED, _PROGRESS, _QUEUED, _ENDED = 1, 2, 3, 4
 
@@ -86,7 +86,10 @@ def events_of(job: Job) -> list[JobEvent]:
 
 
 def news(job: Job, seen: Position | None) -> list[JobEvent]:
-    """The events after ``seen`` (None: all). Never hides the present, also where a place was given back."""
+    """Return the events after ``seen`` (None: all), and at least the present one unless it was seen.
+
+    A job that was handed back to the queue has an earlier position; its present state is returned all the same.
+    """
     events = events_of(job)
     if seen is None:
         return events

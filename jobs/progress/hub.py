@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 _IDLE_SECONDS = 60.0
 
-#: What of a row makes a waiter look: (status, tiles done, tiles in all, cancel requested).
+#: The values of a row that waiters watch: (status, tiles done, tiles in all, cancel requested).
 _Seen = tuple[object, ...]
 
 
@@ -64,7 +64,7 @@ class Hub:
         self._waiters: dict[uuid.UUID, set[Subscription]] = {}
         self._count = 0
         self._thread: threading.Thread | None = None
-        self.draining = False  # the process is about to end: nobody waits any more
+        self.draining = False  # True when the process is about to end: no request waits any more
 
     @contextmanager
     def subscribe(self, job_id: uuid.UUID, *, only_end: bool = False) -> Iterator[Subscription]:
@@ -144,7 +144,7 @@ class Hub:
                 )
             }
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("cannot look at awaited jobs error=%s", one_line(error))
+            logger.warning("cannot poll awaited jobs error=%s", one_line(error))
             connection.close()
             return
         with self._lock:
@@ -162,7 +162,7 @@ def _sweep() -> None:
     try:
         sweeper.sweep_if_due()
     except (DatabaseError, InterfaceError) as error:
-        logger.warning("no sweep error=%s", one_line(error))
+        logger.warning("sweep failed error=%s", one_line(error))
         connection.close()
 
 
@@ -172,7 +172,7 @@ def _uuids(payloads: Iterable[str]) -> set[uuid.UUID]:
         try:
             found.add(uuid.UUID(payload))
         except ValueError:
-            logger.warning("odd notification payload=%.60r", payload)
+            logger.warning("malformed notification payload=%.60r", payload)
     return found
 
 

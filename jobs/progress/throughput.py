@@ -13,7 +13,7 @@ class Throughput:
     """Of one model on the device that last worked with it."""
 
     pixels_per_second: float  # input pixels of all frames
-    fixed_seconds: float  # what every job costs beside its pixels
+    fixed_seconds: float  # the part of a job's time that does not depend on its pixels
     device: str
     jobs: int  # how many were measured
 
@@ -23,7 +23,7 @@ class Throughput:
 
 
 def measured(model: str, device: str | None = None) -> Throughput | None:
-    """From the recent completed jobs of the model, on ``device`` or on whatever worked last; None without any."""
+    """Return the throughput of the model's recent completed jobs, on ``device`` or the last one; None without any."""
     rows = Job.objects.filter(status=Status.COMPLETED, model=model, reused_from=None, processing_seconds__gt=0)
     recent = list(
         rows.order_by("-finished_at").values_list(

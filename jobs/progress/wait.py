@@ -11,7 +11,7 @@ from jobs.models.job import Job
 from jobs.progress.hub import hub
 from jobs.states import TERMINAL
 
-#: A waiting thread looks so often whether its caller is still there.
+#: Seconds between two checks whether a waiting caller has disconnected.
 _CALLER_SECONDS = 2.0
 
 
