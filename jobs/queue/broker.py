@@ -28,9 +28,9 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "queue_tickets"
 
-#: A notification may be lost, so tickets are looked for so often anyway; and a stopping cluster waits so long for us.
+#: Seconds between two polls for tickets, since a notification may be lost; a stopping cluster waits for us as long.
 _WAIT_SECONDS = 0.5
-#: A round takes no longer, however silent the database is, or the main process would take this one for stuck.
+#: Longest round in seconds, even when the database is silent: else the main process would take this one for stuck.
 _ROUND_SECONDS = 20.0
 
 _TAKE = """
@@ -92,25 +92,25 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
             return None
 
     def acknowledge(self, task_id: int) -> None:
-        """Nothing to do: the ticket was deleted when it was taken."""
+        """Do nothing: the ticket was deleted when it was taken."""
 
     def fail(self, task_id: int) -> None:
-        """A ticket whose signature is not ours never reaches a worker, so nobody may wait for it to be read there."""
+        """Uncount a ticket with a foreign signature: it never reaches a worker, so none will be seen to read it."""
         shared = shared_state.current()
         if shared is not None:
             shared.memory.handed -= 1
         logger.error("ticket refused, since it was signed with another SECRET_KEY ticket=%s", task_id)
 
     def queue_size(self) -> int:
-        """Tickets that nobody took yet."""
+        """Return the number of tickets that were not taken yet."""
         return int(OrmQ.objects.filter(key=self.list_key).count())
 
     def lock_size(self) -> int:
-        """No ticket is ever locked for longer than its claim."""
+        """Return 0: no ticket is ever locked for longer than its claim."""
         return 0
 
     def _begin(self, shared: shared_state.SharedState) -> None:
-        """First call in a pusher process, which may be the successor of one that was killed with a ticket in hand."""
+        """Reset the counts in a new pusher process: its predecessor may have been killed with a ticket in hand."""
         self._pid = os.getpid()
         self._listener = Listener(CHANNEL)
         shared.memory.handed = shared.picked

@@ -33,5 +33,5 @@ def ring_upkeep() -> None:
 
 
 def tickets(cluster: str) -> int:
-    """Messages to that cluster which nobody has taken yet."""
+    """Return the number of messages to that cluster that were not taken yet."""
     return int(OrmQ.objects.filter(key=cluster).count())

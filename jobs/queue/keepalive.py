@@ -6,7 +6,7 @@ Standard library only: the launcher (upscaler_site/process/launcher.py) is to st
 import os
 from contextlib import suppress
 
-#: Names the descriptor to write to, in the environment of what the launcher starts.
+#: Environment variable with the number of the file descriptor to write to.
 VARIABLE = "UPSCALER_HEARTBEAT_FD"
 
 

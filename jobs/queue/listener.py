@@ -15,7 +15,7 @@ from modelstore.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
-#: Its owner has other things to look after than a database that does not answer.
+#: Seconds for connecting: the owner has other duties while the database does not answer.
 _CONNECT_SECONDS = 5.0
 
 
@@ -49,7 +49,7 @@ class Listener:
 
     @property
     def is_connected(self) -> bool:
-        """Whether notifications are heard just now."""
+        """True while notifications are received."""
         return self._connection is not None
 
     def close(self) -> None:

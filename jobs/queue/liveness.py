@@ -1,9 +1,9 @@
-"""Liveness of workers by the kernel's word, not by their silence: the job of one that died need not wait for its lease.
+"""Liveness of workers by the kernel's word, not by their silence: a dead worker's job need not wait for its lease.
 
-A pid means something in one boot of one kernel and in one pid namespace only, and there it is used again and again. So
-each worker writes down its space and the tick at which it was born (registration.py), and its death is told only by a
-process of the same space. Two containers never share a space, whatever their host names are; nor do a container and its
-host. Who cannot be told dead for certain lives: then the lease decides, as it does for other hosts.
+A pid means something in one boot of one kernel and in one pid namespace only, and there it is reused. So each worker
+registers its pid space and the tick at which it started (registration.py), and only a process of the same space may
+declare it dead. Two containers never share a space, whatever their host names are; nor do a container and its host. A
+worker that is not certainly dead counts as alive: then the lease decides, as it does for other hosts.
 """
 
 import os
@@ -17,7 +17,7 @@ from jobs.states import Status
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: Fields of /proc/PID/stat behind the name, which may contain anything: state, …, start time in ticks since boot.
 _STATE, _BORN = 0, 19
-_DEAD_STATES = ("Z", "X", "x")  # ended, but its parent has not taken note; ending
+_DEAD_STATES = ("Z", "X", "x")  # zombie: ended, not yet reaped by its parent; dead
 
 
 def space() -> str:
@@ -28,7 +28,7 @@ def space() -> str:
     """
     try:
         if str(Path("/proc/self").readlink()) != str(os.getpid()):
-            return ""  # this /proc is another namespace's: it would tell of other processes
+            return ""  # this /proc belongs to another namespace: its pids mean other processes
         boot = _BOOT_ID.read_text().strip()
         pids = Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
@@ -61,7 +61,7 @@ def is_dead(pid: int, birth: int) -> bool:
 
 
 def dead_holders() -> list[str]:
-    """Ids of workers that hold a job, and are certainly dead. One small query; nothing for who lives elsewhere."""
+    """Return the ids of workers that hold a job and are certainly dead. One query; other pid spaces are skipped."""
     here = space()
     if not here:
         return []
@@ -72,7 +72,7 @@ def dead_holders() -> list[str]:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat behind the process's name; none where it cannot be read."""
+    """Return the fields of /proc/PID/stat after the process's name; none where it cannot be read."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

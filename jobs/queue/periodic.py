@@ -18,5 +18,5 @@ def run() -> None:
     for name, work in _work.items():
         try:
             work()
-        except Exception:  # the edge: whoever registered it is not known here
-            logger.exception("upkeep broke off work=%s", name)
+        except Exception:  # the edge of a registered task, whose errors are not known here
+            logger.exception("periodic task failed task=%s", name)

@@ -41,7 +41,7 @@ def warn_of_pooler() -> None:
                 "and callers hear of their end, up to a second late; name Postgres itself, or a pool in session mode"
             )
     except (DatabaseError, InterfaceError) as error:
-        logger.info("nobody knows whether notifications arrive error=%s", one_line(error))
+        logger.info("cannot check whether notifications arrive error=%s", one_line(error))
     finally:
         listener.close()
         connection.close()

@@ -24,7 +24,7 @@ from django.utils.module_loading import import_string
 logger = logging.getLogger(__name__)
 
 MAX_WORKERS = 64
-#: A worker that has not loaded its models by then hangs.
+#: Seconds after which a worker that has not loaded its models counts as hanging.
 START_SECONDS = 900.0
 BEAT_SECONDS = 0.5
 RUNNING, STOPPING, STOPPING_NOW = 0, 1, 2
@@ -85,7 +85,7 @@ class SharedState:
         raise RuntimeError(f"cluster {self.name} has more than {MAX_WORKERS} workers")
 
     def wake_pusher(self) -> None:
-        """A worker became idle."""
+        """Wake the pusher: a worker became idle."""
         with suppress(BlockingIOError):  # full: it has been woken often enough
             os.write(self.wake_write, b"x")
 
@@ -144,11 +144,11 @@ class SharedState:
         return frozenset(int(slot.pid) for slot in self.memory.slots if slot.pid and is_zombie(slot.pid))
 
     def beats(self) -> dict[int, int]:
-        """The count of each living worker's heartbeats; those that start do not count yet."""
+        """Return each live worker's heartbeat count; workers that are starting do not count yet."""
         return {int(slot.pid): int(slot.beat) for slot in self.memory.slots if slot.beat and is_alive(slot.pid)}
 
     def overdue(self, now: float) -> list[int]:
-        """Pids of workers whose job is beyond all limits: not even their own watch could end them."""
+        """Return the pids of workers whose job is beyond all limits: their own heartbeat thread could not end them."""
         return [int(slot.pid) for slot in self.memory.slots if slot.pid and 0 < slot.limit < now and is_alive(slot.pid)]
 
 
@@ -164,7 +164,7 @@ def create(name: str, workers: int) -> SharedState:
 
 
 def current() -> SharedState | None:
-    """The cluster that this process belongs to; None outside of one."""
+    """Return the shared state of this process's cluster; None outside of one."""
     return _current
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from jobs.queue.shared_state import SharedState
 
-#: Ticks after its killing at which a worker should be gone: 10 s. One that is not waits inside the kernel.
+#: Ticks after SIGKILL in which a worker should have ended: 10 s. One that has not waits inside the kernel.
 _UNKILLABLE_TICKS = 20
 
 

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 UPKEEP_PERIOD = timedelta(minutes=5)
 
-#: Sweeps that fail to come for so long beyond their time tell of a database that was silent or a service that was down.
+#: Seconds beyond its time after which a missing sweep means that the database was silent or the service was down.
 OUTAGE = timedelta(seconds=2)
 
 _LOCK = 0x7570_7377  # "upsw": one sweep at a time, on all hosts together
@@ -56,7 +56,7 @@ def sweep() -> Reclaimed:
             # Workers that are well could not renew their leases either: their next heartbeat may be a moment away.
             spared = Job.objects.spare_leases(since, dead)
             if spared:
-                logger.warning("leases run on after a silence seconds=%.0f leases=%d", since.total_seconds(), spared)
+                logger.warning("leases extended after a silence seconds=%.0f leases=%d", since.total_seconds(), spared)
         found = Job.objects.reclaim_lost(dead, as_of=now)
         _ring_for_waiting()
         runner.sweep()
@@ -82,7 +82,7 @@ def sweep() -> Reclaimed:
 
 
 def _ring_for_waiting() -> None:
-    """A waiting job without a ticket would wait for ever: its doorbell died with the process that heard it."""
+    """Ring for waiting jobs without a ticket: the process that took it died, and they would wait for ever."""
     waiting = Job.objects.filter(status=Status.QUEUED).count()
     missing = waiting - dispatch.tickets(dispatch.GPU) if waiting else 0
     if missing > 0:

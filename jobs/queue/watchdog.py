@@ -14,7 +14,7 @@ from jobs.queue.shared_state import SharedState
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
-#: Ticks, not seconds: a main process that was frozen itself must not take its own sleep for the children's.
+#: Ticks, not seconds: after a freeze of its own the main process must not take the gap for its children's silence.
 _DEAF_TICKS = 20  # a task handed over and not read for 10 s
 _SILENT_TICKS = 120  # the pusher has not come round for 60 s
 _BLIND_TICKS = 20  # a dead worker that the sentinel has not seen for 10 s
@@ -38,7 +38,7 @@ class Watchdog:
     _zombies: dict[int, int] = field(default_factory=dict)
 
     def look(self) -> str | None:
-        """Why the cluster has to be ended now; None while all is well."""
+        """Return why the cluster has to be ended now; None while all is well."""
         return self._deaf() or self._silent() or self._uncollected() or self._orphaned_lock() or self._blind_sentinel()
 
     def nobody_left(self) -> bool:
@@ -47,9 +47,9 @@ class Watchdog:
         return self._gone_ticks >= _END_TICKS
 
     def _orphaned_lock(self) -> str | None:
-        """An idle worker that dies has most likely kept the lock of the queue that it was waiting at.
+        """Return the reason when an idle worker died: it has most likely kept the lock of the queue it read.
 
-        Seen while nobody works, this need not wait until the next job finds out.
+        Seen while no worker is busy, this need not wait until the next job finds out.
         """
         before, self._idle = self._idle, self.shared.idle_pids
         if self.shared.busy:
@@ -58,9 +58,10 @@ class Watchdog:
         return f"the idle worker {died[0]} was killed" if died else None
 
     def _blind_sentinel(self) -> str | None:
-        """A sentinel looks at its workers twice a second, and at each under a lock that the worker shares.
+        """Return the reason when the sentinel does not replace a dead worker.
 
-        A worker that is killed while it holds that lock leaves the sentinel waiting for ever: nobody is replaced.
+        The sentinel checks its workers twice a second, each under a lock that it shares with the worker. A worker that
+        is killed while it holds that lock leaves the sentinel waiting for ever.
         """
         self._zombies = {pid: self._zombies.get(pid, 0) + 1 for pid in self.shared.zombies}
         stuck = any(ticks >= _BLIND_TICKS for ticks in self._zombies.values())
@@ -84,13 +85,13 @@ class Watchdog:
     def _uncollected(self) -> str | None:
         lag = self.shared.done - self.shared.memory.collected
         if self.shared.memory.collected != self._collected:
-            # Results that died with a killed process are never collected: only what is added since counts.
+            # Results lost with a killed process are never collected: only those added since then count.
             self._collected, self._lag = self.shared.memory.collected, lag
         return "nobody collects the workers' results" if lag - self._lag >= _UNCOLLECTED else None
 
 
 def ask_to_stop(shared: SharedState, now: float, grace: float) -> None:
-    """First signal: jobs may run for ``grace`` seconds more. Second signal: they are handed back now."""
+    """Note a stop signal. First: jobs may run for ``grace`` seconds more. Second: they are handed back now."""
     if shared.memory.stop == shared_state.RUNNING:
         shared.memory.stop_at = now + grace
         shared.memory.stop = shared_state.STOPPING
