@@ -43,7 +43,7 @@ def stream_zip(jobs: Iterable["Job"], manifest: bytes | None = None) -> ZipStrea
 
 
 def archive_of(state: "BatchState") -> ZipStream:
-    """The results, and a manifest that tells of every picture of the call, also of those without a result."""
+    """Return a ZIP stream of the results and a manifest of every picture of the call, with and without a result."""
     done = [job for job in state.jobs if job.status == Status.COMPLETED]
     names = names_for(done)
     pictures = [
@@ -63,7 +63,7 @@ def archive_of(state: "BatchState") -> ZipStream:
 
 
 def names_for(jobs: Iterable["Job"]) -> dict[UUID, str]:
-    """Names in the archive by job: two cats called cat.jpg stay two files, also where a file system ignores case."""
+    """Return the archive's names by job: a repeated name (in any case of letters) gets the job's id."""
     taken = {MANIFEST.casefold(), MISSING.casefold()}
     names: dict[UUID, str] = {}
     for job in jobs:
@@ -77,7 +77,7 @@ def names_for(jobs: Iterable["Job"]) -> dict[UUID, str]:
 
 
 def _bytes_of(job: "Job") -> Iterator[bytes]:
-    """The result's bytes; opened when its turn comes, so that a thousand pictures are not a thousand open files."""
+    """Yield the result's bytes; opened only at its turn, so that a thousand pictures are not a thousand open files."""
     with files.open_result(job) as file:
         while block := file.read(_BLOCK):
             yield block

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from jobs.models.job import Job
 
 INPUTS, RESULTS, PREVIEWS = "inputs", "results", "previews"
-#: Where requests' bodies and files lie while they arrive (settings.FILE_UPLOAD_TEMP_DIR).
+#: The directory of request bodies and files while they arrive (settings.FILE_UPLOAD_TEMP_DIR).
 UPLOADS = "uploads"
 #: The directories whose files belong to jobs.
 KINDS = (INPUTS, RESULTS, PREVIEWS)
@@ -20,8 +20,8 @@ PART = ".part"
 SUFFIXES = {"jpeg": "jpg", "tiff": "tif"}
 
 #: Everything that is ever written below DIRECTORIES: uploads as `tempfile` names them, staged uploads, and files of
-#: jobs by their id, with the claim's token where a worker wrote them. Whatever else lies there is somebody else's: a
-#: snapshot of the file system, an NFS client's `.nfs…`, an operator's note.
+#: jobs by their id, with the claim's token where a worker wrote them. Any other file there is not ours: a snapshot of
+#: the file system, an NFS client's `.nfs…`, an operator's note.
 _OURS = re.compile(
     rf"{UPLOADS}/tmp[a-z0-9_]{{8}}\.upload"  # noqa: S108 - the name that `tempfile` made
     rf"|{INPUTS}/[0-9a-f]{{32}}\{PART}"
@@ -31,22 +31,22 @@ _OURS = re.compile(
 
 
 def input_name(job_id: uuid.UUID, image_format: str) -> str:
-    """The storage name of a job's input."""
+    """Return the storage name of a job's input."""
     return f"{INPUTS}/{job_id.hex[:2]}/{job_id}.{suffix(image_format)}"
 
 
 def result_name(job_id: uuid.UUID, token: uuid.UUID, image_format: str) -> str:
-    """The storage name of the result of one claim of a job."""
+    """Return the storage name of the result of one claim of a job."""
     return f"{RESULTS}/{job_id.hex[:2]}/{job_id}-{token.hex}.{suffix(image_format)}"
 
 
 def preview_name(job_id: uuid.UUID, token: uuid.UUID, image_format: str) -> str:
-    """The storage name of the preview made by one claim of a job."""
+    """Return the storage name of the preview made by one claim of a job."""
     return f"{PREVIEWS}/{job_id.hex[:2]}/{job_id}-{token.hex}.{suffix(image_format)}"
 
 
 def names_of(job: "Job") -> tuple[str, ...]:
-    """Every file of a job."""
+    """Return the names of all files of a job."""
     return tuple(name for name in (job.input_file, job.result_file, job.preview_file) if name)
 
 
@@ -67,7 +67,7 @@ def job_id_of(name: str) -> uuid.UUID | None:
 
 
 def suffix(image_format: str) -> str:
-    """The usual file suffix of a format."""
+    """Return the usual file suffix of a format."""
     return SUFFIXES.get(image_format, image_format)
 
 

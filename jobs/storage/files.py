@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What a disk says when nothing more goes onto it, or into this user's share of it.
+#: Errors of a full disk, or of this user's full quota.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK = 1 << 20
 _MODE = 0o640
@@ -218,17 +218,17 @@ def remove(names: Iterable[str]) -> Removed:
 
 
 def open_input(job: "Job") -> "File[bytes]":
-    """The picture as it was uploaded. The caller closes it.
+    """Open the picture as it was uploaded. The caller closes it.
 
-    :raises FileNotFoundError:
+    :raises FileNotFoundError: when it is gone.
     """
     return default_storage.open(job.input_file, "rb")
 
 
 def open_result(job: "Job") -> "File[bytes]":
-    """The accepted result. The caller closes it.
+    """Open the accepted result. The caller closes it.
 
-    :raises FileNotFoundError: there is none, or it was cleaned up meanwhile.
+    :raises FileNotFoundError: when there is none, or it was cleaned up meanwhile.
     """
     if not job.result_file:
         raise FileNotFoundError(f"job {job.id} has no result")
@@ -236,9 +236,9 @@ def open_result(job: "Job") -> "File[bytes]":
 
 
 def open_preview(job: "Job") -> "File[bytes]":
-    """The small rendition of the result. The caller closes it.
+    """Open the small rendition of the result. The caller closes it.
 
-    :raises FileNotFoundError: there is none.
+    :raises FileNotFoundError: when there is none.
     """
     if not job.preview_file:
         raise FileNotFoundError(f"job {job.id} has no preview")

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 #: Younger files may belong to a row that is not committed yet, or to a result that is being written.
 ORPHAN_SECONDS = 3600.0
-#: An upload lies in its directory as long as its request runs, and a slow line may take hours for a large batch.
+#: An upload stays in its directory while its request runs, which may take hours for a large batch on a slow line.
 UPLOAD_SECONDS = 24 * 3600.0
 _WEBHOOK_LOG_DAYS = 7
 
@@ -162,7 +162,7 @@ def named(names: Iterable[str]) -> set[str]:
 
 
 def _forget(age: timedelta) -> None:
-    """Rows that only served the jobs: batches without jobs, expired keys, old deliveries, idle rate limits."""
+    """Delete rows that only served the jobs: batches without jobs, expired keys, old deliveries, idle rate limits."""
     has_jobs = Exists(Job.objects.filter(batch=OuterRef("pk")))
     Batch.objects.filter(~has_jobs, created_at__lte=Now() - age).delete()
     IdempotencyKey.objects.filter(created_at__lte=Now() - timedelta(hours=settings.IDEMPOTENCY_TTL_HOURS)).delete()
