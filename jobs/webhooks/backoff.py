@@ -17,13 +17,13 @@ WAITS = (
     timedelta(hours=20),
     timedelta(hours=24),
 )
-JITTER = 0.2  # up to so much longer, so that a receiver that comes back is not met by everybody at once
+JITTER = 0.2  # up to so much longer, so that a receiver that recovers does not get all messages at once
 LONGEST_WAIT = timedelta(hours=24)
 TRIES = len(WAITS) + 1
 
 
 def wait_after(tries: int, retry_after: str | None = None) -> timedelta | None:
-    """The wait after ``tries`` failed tries, at least as long as the receiver's Retry-After; None: give up."""
+    """Return the wait after ``tries`` failed tries, at least the receiver's Retry-After; None: give up."""
     if tries > len(WAITS):
         return None
     wait = WAITS[max(tries, 1) - 1] * (1 + JITTER * random.random())  # noqa: S311 - not a secret

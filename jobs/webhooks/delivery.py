@@ -19,9 +19,9 @@ from jobs.queue import dispatch
 from jobs.webhooks.backoff import TRIES, wait_after
 from jobs.webhooks.transport import DeliveryResult, send
 
-AT_ONCE = 16  # exchanges under way in one run
-PER_HOST = 4  # of them to one receiver, so that a stalling one leaves room for the others
-RUNS = 2  # runs at a time, on all hosts together: webhooks must not take every worker of the cluster from downloads
+AT_ONCE = 16  # concurrent exchanges of one run
+PER_HOST = 4  # concurrent exchanges with one receiver, so that a stalling one leaves room for the others
+RUNS = 2  # concurrent runs on all hosts together: webhooks must leave workers of the cluster for downloads
 RUN_SECONDS = 30
 LEASE_MARGIN = timedelta(seconds=30)  # beyond the time-out of the exchange: only a dead process outlives its lease
 LOOK_AGAIN_SECONDS = 1.0  # while exchanges are under way: what became due meanwhile
@@ -39,7 +39,7 @@ def deliver_due() -> int:
         if not free:
             return 0
         tries = _run(time.monotonic() + RUN_SECONDS)
-    # Also for a message whose doorbell found every slot taken just after our last look: nobody else would come for it.
+    # Also for a message whose doorbell found every slot taken just after our last query: no other run would take it.
     if WebhookMessage.objects.due().exists():
         dispatch.ring_webhooks()
     return tries
@@ -55,7 +55,7 @@ def _run(deadline: float) -> int:
                 message = WebhookMessage.objects.claim(lease=lease, per_host=PER_HOST)
                 if message is None:
                     break
-                if message.tries > TRIES:  # nobody lived to record the earlier ones: it kills who sends it
+                if message.tries > TRIES:  # no earlier try was recorded: this message kills the process that sends it
                     WebhookMessage.objects.end(message, DeliveryState.FAILED)
                     log.error("webhook given up unsent message=%s tries=%d", message.id, message.tries)
                     continue
@@ -73,7 +73,9 @@ def _record_guarded(message: WebhookMessage, outcome: DeliveryResult) -> None:
     try:
         record(message, outcome)
     except Exception:  # one message that cannot be recorded would have 15 others sent twice
-        log.exception("webhook outcome is lost message=%s event=%s try=%d", message.id, message.event, message.tries)
+        log.exception(
+            "webhook outcome not recorded message=%s event=%s try=%d", message.id, message.event, message.tries
+        )
 
 
 def record(message: WebhookMessage, outcome: DeliveryResult) -> None:

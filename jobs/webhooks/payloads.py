@@ -25,12 +25,12 @@ class WebhookEvent(models.TextChoices):
     BATCH_COMPLETED = "batch.completed", "Every job of the batch has ended"
 
 
-#: What a webhook_url without webhook_events gets: one message per end. The others are sent to who asks for them.
+#: The events of a webhook_url without webhook_events: one message per end. The others are sent on request only.
 DEFAULT_EVENTS = (WebhookEvent.COMPLETED, WebhookEvent.FAILED, WebhookEvent.CANCELLED, WebhookEvent.BATCH_COMPLETED)
 
 
 def job_body(event: WebhookEvent, job: "Job", at: datetime) -> str:
-    """The JSON text of a job's event: what the job's own page in the API says, with links instead of bytes."""
+    """Return the JSON text of a job's event: the job as the API shows it, with links instead of bytes."""
     data: dict[str, Any] = {
         "job_id": str(job.id),
         "batch_id": str(job.batch_id) if job.batch_id else None,
@@ -56,7 +56,7 @@ def job_body(event: WebhookEvent, job: "Job", at: datetime) -> str:
 
 
 def batch_body(batch: "Batch", counts: dict[str, int], at: datetime) -> str:
-    """The JSON text of a batch's end: counts per status, not a thousand job ids."""
+    """Return the JSON text of a batch's end: counts per status, not a thousand job ids."""
     data = {
         "batch_id": str(batch.id),
         "created_at": _iso(batch.created_at),
@@ -74,7 +74,7 @@ def _body(event: WebhookEvent, at: datetime, data: dict[str, Any]) -> str:
 
 
 def _link(path: str) -> str:
-    """An absolute address where PUBLIC_URL is known; a path otherwise: the worker cannot know how callers reach us."""
+    """Return an absolute URL where PUBLIC_URL is set, else a path: the worker cannot know how callers reach us."""
     return f"{settings.PUBLIC_URL}/api/v1/{path}"
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def secrets_for(api_key_id: UUID | None) -> list[str]:
-    """The secrets (``whsec_…``) that sign for this key's jobs; the first is the current one. None: jobs without a key.
+    """Return the secrets (``whsec_…``) that sign for this key's jobs, the current one first. None: jobs without a key.
 
     Each key has its own, derived from WEBHOOK_SECRET: two callers who shared one secret could forge each other's
     webhooks. Derived, not stored: a stolen database signs nothing, and a new WEBHOOK_SECRET renews them all.
@@ -26,7 +26,7 @@ def secrets_for(api_key_id: UUID | None) -> list[str]:
 
 
 def headers_for(message: "WebhookMessage", at: datetime) -> dict[str, str]:
-    """The three headers that the receiver verifies. The id is the same on every try, so receivers can drop doubles."""
+    """Return the three headers that the receiver verifies. Tries share one id, so receivers can drop duplicates."""
     message_id = f"msg_{message.id.hex}"
     now = at.astimezone(UTC)  # the package signs the wall clock of the datetime it gets
     signatures = [Webhook(secret).sign(message_id, now, message.body) for secret in secrets_for(message.api_key_id)]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ANSWER_BYTES = 1000  # read of an answer, for the log; the rest is not read
+ANSWER_BYTES = 1000  # bytes of a response that are read, for the log
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def send(message: "WebhookMessage") -> DeliveryResult:
         error = f"no complete answer within {settings.WEBHOOK_TIMEOUT_SECONDS:g} s"
     except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError, OSError) as failure:
         error = f"{type(failure).__name__}: {failure}"
-    except Exception as failure:  # a thread's edge: the run must learn how every try ended
+    except Exception as failure:  # a thread's edge: the run must record how every try ended
         log.exception("webhook cannot be sent message=%s", message.id)
         error = f"{type(failure).__name__}: {failure}"
     return DeliveryResult(time.monotonic() - started, error=error[:300])
@@ -84,7 +84,7 @@ def _exchange(message: "WebhookMessage", started: float) -> DeliveryResult:
 
 
 def _beginning(answer: httpcore.Response) -> str:
-    """The first bytes of the answer. The status is known: a body that breaks off or stalls changes nothing."""
+    """Return the response's beginning as text. The status is known: a body that breaks off or stalls is no error."""
     read = b""
     try:
         for piece in answer.iter_stream():
