@@ -35,7 +35,7 @@ class Job(models.Model):
     api_key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
     request_id = models.CharField(max_length=64, blank=True)  # X-Request-ID of the call, for the logs
 
-    # What is asked. The model is a name, not a key: a job outlives the model's row.
+    # The request. The model is a name, not a foreign key: a job outlives the model's row.
     model = models.CharField(max_length=100)
     options = models.JSONField(default=dict, blank=True)  # JobOptions.as_json()
     fingerprint = models.CharField(max_length=64, blank=True)  # JobOptions.fingerprint()
@@ -70,7 +70,7 @@ class Job(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    token = models.UUIDField(null=True, blank=True)  # the claim; whoever does not hold it has lost the job
+    token = models.UUIDField(null=True, blank=True)  # the claim; a worker with another token has lost the job
     lease_until = models.DateTimeField(null=True, blank=True)
     deadline = models.DateTimeField(null=True, blank=True)  # the hard limit; the heartbeat extends no lease beyond it
     worker = models.CharField(max_length=100, blank=True)

@@ -11,7 +11,7 @@ from django.db import connection
 if TYPE_CHECKING:
     from jobs.models.job import Job
 
-#: The Postgres channel on which every change of a job is told; the payload is the job's id, and only a hint.
+#: The Postgres channel that announces every change of a job; the payload is the job's id, and only a hint.
 CHANNEL = "job_events"
 
 #: Called with the job as its row now is, and whether its batch may end with it.

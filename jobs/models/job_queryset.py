@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: database that is back again takes some.
 SPARED = timedelta(seconds=10)
 
-#: The columns of a job that nobody works on.
+#: The columns of a job without a claim.
 _FREE: dict[str, Any] = {**UNCLAIMED, "deadline": None}
 
 
@@ -58,11 +58,11 @@ class JobQuerySet(ClaimQuerySet["Job"]):
     claimed: ClassVar[dict[str, Any]] = {"status": Status.PROCESSING}
 
     def visible_to(self, api_key: "ApiKey | None") -> Self:
-        """The caller's own jobs; all of them where callers have no key."""
+        """Return the caller's own jobs; all jobs where callers have no key."""
         return self if api_key is None else self.filter(api_key=api_key)
 
     def waiting(self) -> Self:
-        """Jobs that wait for a worker, in the order in which they will be taken."""
+        """Return the jobs that wait for a worker, in the order in which they will be claimed."""
         return self.filter(status=Status.QUEUED).order_by("-priority", "queued_at", "id")
 
     def claim(self, worker: str) -> "Job | None":
@@ -169,7 +169,7 @@ class JobQuerySet(ClaimQuerySet["Job"]):
             if self.filter(pk=_key(job_id), status=Status.PROCESSING).update(cancel_requested=True):
                 return self._changed(job_id)
         job = self._found(job_id)
-        if job.status in LIVE:  # it went back to the queue between the two statements
+        if job.status in LIVE:  # it was requeued between the two statements
             return self.cancel(job_id)
         raise JobStateConflict(f"Job {job.id} is {job.status} already and cannot be cancelled")
 
@@ -276,7 +276,7 @@ class JobQuerySet(ClaimQuerySet["Job"]):
         return job
 
     def ended(self) -> Self:
-        """Completed, failed and cancelled jobs."""
+        """Return the completed, failed and cancelled jobs."""
         return self.filter(status__in=sorted(TERMINAL))
 
 
@@ -287,7 +287,7 @@ def hard_limit(job: "Job") -> timedelta:
 
 
 def timeout_message(job: "Job") -> str:
-    """Why a job that ran into its hard limit failed."""
+    """Return the error message of a job that reached its hard time limit."""
     return f"the job took longer than its limit of {hard_limit(job).total_seconds():.0f} s"
 
 
@@ -297,7 +297,7 @@ def _seconds_since_start() -> Any:
 
 
 def _key(job_id: object) -> uuid.UUID:
-    """The primary key, or JobNotFound for what cannot be one: it names no job."""
+    """Return the primary key, or raise JobNotFound for a malformed id."""
     try:
         return job_id if isinstance(job_id, uuid.UUID) else uuid.UUID(str(job_id))
     except ValueError:

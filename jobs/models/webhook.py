@@ -38,7 +38,7 @@ class WebhookMessageQuerySet(ClaimQuerySet["WebhookMessage"]):
     claimed: ClassVar[dict[str, Any]] = {"state": DeliveryState.PENDING}
 
     def due(self) -> Self:
-        """Messages whose time has come and which nobody is delivering, by the database's clock."""
+        """Return messages that are due and that no run is delivering, by the database's clock."""
         return self.filter(unheld(), state=DeliveryState.PENDING, next_attempt_at__lte=Now())
 
     def claim(self, *, lease: timedelta, per_host: int) -> "WebhookMessage | None":
@@ -74,9 +74,9 @@ class WebhookMessageQuerySet(ClaimQuerySet["WebhookMessage"]):
         return bool(self.held(message).update(next_attempt_at=Now() + delay, **UNCLAIMED))
 
     def end_all_to(self, url: str) -> int:
-        """The receiver at ``url`` answered 410: end what still waits for it. Returns how many.
+        """End all waiting messages to ``url``, whose receiver answered 410. Return how many.
 
-        What another run is delivering just now is left to its own answer; so two runs never wait for each other.
+        Messages that another run is delivering are left to their own response; so two runs never wait for each other.
         Needs an open transaction.
         """
         waiting = self.filter(unheld(), url=url, state=DeliveryState.PENDING).select_for_update(skip_locked=True)
@@ -103,7 +103,7 @@ class WebhookMessage(models.Model):
     api_key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="webhooks")
     event = models.CharField(max_length=30)
     url = models.CharField(max_length=2000)
-    host = models.CharField(max_length=260)  # host:port of the url: who shares the limit of deliveries under way
+    host = models.CharField(max_length=260)  # host:port of the url: messages to one host share a limit of deliveries
     body = models.TextField()  # the very text that is signed and sent
 
     state = models.CharField(max_length=12, choices=DeliveryState.choices, default=DeliveryState.PENDING)

@@ -12,11 +12,11 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
     """The workers, by what they do."""
 
     def alive(self) -> Self:
-        """Workers that were heard within one lease, by the database's clock."""
+        """Return the workers with a heartbeat within one lease, by the database's clock."""
         return self.filter(seen_at__gt=Now() - timedelta(seconds=settings.JOB_LEASE_SECONDS))
 
     def computing(self) -> Self:
-        """Living inference workers that have a device: who will take the next job."""
+        """Return the live inference workers that have a device, and so may claim the next job."""
         return self.alive().filter(cluster="gpu").exclude(device="")
 
     def forget_silent(self, seconds: float = 3600) -> int:
@@ -38,7 +38,7 @@ class Worker(models.Model):
     device = models.CharField(max_length=50, blank=True)  # "cpu", "cuda:0"; empty in clusters that compute nothing
     device_name = models.CharField(max_length=200, blank=True)
     device_uuid = models.CharField(max_length=64, blank=True, db_default="")  # of a card: each process may say cuda:0
-    device_note = models.CharField(max_length=500, blank=True, db_default="")  # what "auto" could not take, and why
+    device_note = models.CharField(max_length=500, blank=True, db_default="")  # what "auto" passed over, and why
     precision = models.CharField(max_length=8, blank=True, db_default="")  # of jobs that ask for none
     precisions = models.JSONField(
         null=True, blank=True
