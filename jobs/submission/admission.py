@@ -23,7 +23,7 @@ from jobs.states import Status
 from jobs.storage.files import path_of
 
 _SUM_SECONDS = 5.0
-#: A cluster that is started anew is back within this.
+#: Seconds within which a restarted cluster is back.
 GRACE_SECONDS = 5.0
 #: Web server and workers start together, and the workers take longer: they load torch and warm a model.
 START_SECONDS = 120.0
@@ -31,7 +31,10 @@ _LOOK_SECONDS = 0.5
 
 
 def require_queue_room(pictures: int) -> None:
-    """:raises QueueFull: ``pictures`` more would be beyond MAX_QUEUED_JOBS. None more always have room."""
+    """Check the length of the queue.
+
+    :raises QueueFull: when ``pictures`` more would be beyond MAX_QUEUED_JOBS. 0 more always have room.
+    """
     if not pictures:
         return
     waiting = Job.objects.filter(status=Status.QUEUED).count()
@@ -40,7 +43,10 @@ def require_queue_room(pictures: int) -> None:
 
 
 def require_disk_room(size: int) -> None:
-    """:raises StorageFull: ``size`` more bytes would break the quota or leave too little free disk."""
+    """Check the storage quota and the free disk.
+
+    :raises StorageFull: when ``size`` more bytes would break the quota or leave too little free disk.
+    """
     root = path_of("")
     root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(root).free
@@ -61,12 +67,12 @@ def require_worker(has_left: Callable[[], bool] = lambda: False) -> None:
     """
     until = time.monotonic() + max(GRACE_SECONDS, START_SECONDS - _age_seconds())
     while not Worker.objects.computing().exists():
-        if hub.draining:  # this process ends and nobody will wait in it: the row is what counts
+        if hub.draining:  # this process is ending and no request will wait in it: the row is enough
             return
         if time.monotonic() >= until or has_left():
             raise NoWorker("no inference worker is running, so this picture would wait for one; POST /jobs accepts it")
         if not connection.in_atomic_block:
-            connection.close()  # nobody waits with a connection
+            connection.close()  # a waiting request holds no connection
         time.sleep(_LOOK_SECONDS)
 
 

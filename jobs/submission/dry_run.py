@@ -33,7 +33,7 @@ class DryRunReport:
 
 
 def report_of(header: Header, model: Model, options: JobOptions) -> DryRunReport:
-    """The plan for one picture."""
+    """Return the dry run's report for one picture."""
     passes = plan_passes(header.width, header.height, model.scale, options.outscale)
     spec = spec_of(model)
     worker = Worker.objects.computing().first() or Worker(device="cpu", precision="fp32")
@@ -70,7 +70,7 @@ def report_of(header: Header, model: Model, options: JobOptions) -> DryRunReport
 
 
 def spec_of(model: Model) -> NetworkSpec | None:
-    """The model's network; None when its tensors were never looked at."""
+    """Return the model's network; None when its file was never inspected."""
     if "receptive_radius" not in model.network:
         return None
     known = {field.name for field in fields(NetworkSpec)}

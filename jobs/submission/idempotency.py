@@ -16,14 +16,14 @@ from jobs.models.idempotency import IdempotencyKey
 from jobs.models.job import Job
 from jobs.submission.request import Submission
 
-#: How long a repetition waits for the transaction of the first call, before it is told that this is still going on.
+#: Seconds for which a repetition waits for the first call's transaction, before it is answered that it still runs.
 _LOCK_TIMEOUT = "5s"
 
 
-#: What may differ between a call and its repetition: who asks and how urgently, not what is asked for.
+#: Fields that may differ between a call and its repetition: the caller and the urgency, not the work.
 _NOT_COMPARED = frozenset({"priority", "api_key", "request_id", "idempotency_key", "require_worker"})
-#: What every call says. The others are hashed only where they were given, so that a key that was used before an
-#: upgrade which adds an option still finds its job after it.
+#: Fields of every call. The others are hashed only where they were given, so that a key used before an upgrade that
+#: adds an option still finds its job after it.
 _ALWAYS_COMPARED = ("model", "options", "webhook_url")
 
 
@@ -49,9 +49,9 @@ def fingerprint_of(submission: Submission, kind: str, pictures: Sequence[str]) -
 
 
 def first_call(submission: Submission, fingerprint: str) -> Job | Batch | None:
-    """The row that the key's first call created; None when this is the first call, or the call has no key.
+    """Return the row that the key's first call created; None when this is the first call, or the call has no key.
 
-    :raises IdempotencyConflict: the first call was another one.
+    :raises IdempotencyConflict: when the first call was a different one.
     """
     if not submission.idempotency_key:
         return None

@@ -21,7 +21,7 @@ from jobs.storage.file_names import last_part
 from jobs.submission.uploads import BoundedUploadHandler, too_large
 
 MAX_REDIRECTS = 3
-#: Content codings that are undone here, though identity was asked for: zlib knows both by their first bytes.
+#: Content codings that are decoded here although identity was requested: zlib detects both by their first bytes.
 _ZLIB_CODINGS = ("gzip", "x-gzip", "deflate")
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 #: Decompressed bytes at a time: a compressed body may hold a thousand times its size.
@@ -72,7 +72,7 @@ def _allowed(url: str) -> safe_http.Target:
 
 
 def _matches(target: safe_http.Target, pattern: str) -> bool:
-    """``host`` (the scheme's own port), ``host:port``, or ``*.domain`` for the hosts below a domain."""
+    """Return True if the target matches ``host`` (the scheme's port), ``host:port``, or ``*.domain`` (subdomains)."""
     usual = 443 if target.scheme == "https" else 80
     if pattern.startswith("*."):
         return target.port == usual and target.host.endswith(pattern[1:])
@@ -81,7 +81,7 @@ def _matches(target: safe_http.Target, pattern: str) -> bool:
 
 @contextmanager
 def _answer(target: safe_http.Target, deadline: float) -> Iterator[httpcore.Response]:
-    """The answer to a GET, with every failure of the network as one of ours."""
+    """Send a GET and yield the response; turn every failure of the network into one of our errors."""
     headers = {
         "user-agent": f"upscaler/{settings.UPSCALER_VERSION}",
         "accept": "image/*",

@@ -27,5 +27,5 @@ class Submission:
 
     @property
     def reuses(self) -> bool:
-        """Whether a stored result may be the answer."""
+        """True if a stored result may be the answer."""
         return bool(settings.REUSE_RESULTS) if self.reuse is None else self.reuse

@@ -12,12 +12,12 @@ from modelstore.models import Model
 
 
 def fingerprint_of(model: Model, options: JobOptions, input_sha256: str) -> str:
-    """Equal for equal work. The weights count by their content: an imported file may replace another of its name."""
+    """Return a fingerprint that is equal for equal work. Weights count by content: an import may reuse a name."""
     return options.fingerprint(model=f"{model.name}@{model.sha256}", input_sha256=input_sha256)
 
 
 def existing(fingerprint: str, api_key: ApiKey | None) -> Job | None:
-    """The newest job of that caller that did this work, if its result is still there."""
+    """Return the caller's newest job that did this work, if its result still exists."""
     equal = Job.objects.filter(fingerprint=fingerprint, status=Status.COMPLETED, api_key=api_key)
     source = equal.order_by("-finished_at").first()
     return source if source is not None and files.path_of(source.result_file).exists() else None

@@ -16,14 +16,17 @@ from jobs.storage import files, retention
 
 logger = logging.getLogger(__name__)
 
-#: Between two questions how a transaction ended, and how long one may take.
+#: Seconds between two queries for a transaction's outcome, and the time limit of one.
 _AGAIN_SECONDS = 1.0
 _ASK_SECONDS = 10.0
 
 
 @contextmanager
 def disk_that_may_be_full() -> Iterator[None]:
-    """:raises StorageFull: the disk filled up while the picture was written."""
+    """Turn a full disk into an error of ours.
+
+    :raises StorageFull: when the disk filled up while the picture was written.
+    """
     try:
         yield
     except OSError as error:
@@ -73,7 +76,7 @@ class _Doubt:
             pass  # the server crashed before it had noted that there is such a transaction
         kept = retention.named(self.names)
         files.remove(name for name in self.names if name not in kept)
-        logger.info("a submission without an answer was settled committed=%s files=%d", bool(kept), len(self.names))
+        logger.info("submission of unknown outcome settled committed=%s files=%d", bool(kept), len(self.names))
         return True
 
 
@@ -115,7 +118,7 @@ def _is_settled(doubt: _Doubt) -> bool:
         with deadlines.within(_ASK_SECONDS):
             return doubt.settle()
     except (DatabaseError, InterfaceError, OSError) as error:
-        logger.warning("cannot tell yet whether a submission was committed error=%s", one_line(error))
+        logger.warning("outcome of a submission still unknown error=%s", one_line(error))
         connection.close()
         return False
 

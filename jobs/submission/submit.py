@@ -148,7 +148,10 @@ def _usable(submission: Submission) -> Model:
 
 
 def _examine(staged: Staged, name: str, submission: Submission, model: Model) -> _Picture:
-    """:raises ImageInvalid: the engine could not upscale this, by all that its header says."""
+    """Probe the picture's header.
+
+    :raises ImageInvalid: when, by its header, the engine could not upscale it.
+    """
     if staged.bytes == 0:
         raise ImageInvalid("the image file is empty")
     limits = engine_limits()
@@ -176,7 +179,7 @@ def _without_result(pictures: Iterable[_Picture], submission: Submission, model:
 def _sort(
     staged: Sequence[Staged | JobError], uploads: Sequence[Any], submission: Submission, model: Model
 ) -> tuple[dict[int, _Picture], list[dict[str, object]]]:
-    """Good pictures by their place in the call, and an entry for each of the others."""
+    """Return the good pictures by their index in the call, and an entry for each of the others."""
     good: dict[int, _Picture] = {}
     rejected: list[dict[str, object]] = []
     for index, (item, upload) in enumerate(zip(staged, uploads, strict=True)):
@@ -243,5 +246,5 @@ def _first(submission: Submission, fingerprint: str, kind: type[_Created]) -> _C
 
 
 def _name_of(upload: Any) -> str:
-    """The caller's file name without directories; for the download's name only."""
+    """Return the caller's file name without directories; it is used for the download's name only."""
     return file_names.last_part(str(getattr(upload, "name", "") or ""))

@@ -19,7 +19,7 @@ _DISK_CHECK_BYTES = 16_000_000
 
 
 def too_large() -> UploadTooLarge:
-    """The guide's words."""
+    """Return the error with the guide's wording."""
     return UploadTooLarge(f"Upload file exceeds maximum size: {settings.MAX_UPLOAD_MB} MB")
 
 
@@ -78,7 +78,10 @@ def close_with(request: Any, upload: UploadedFile[Any]) -> None:
 
 
 def require_disk() -> None:
-    """:raises StorageFull: less than MIN_FREE_DISK_MB is left where uploads go."""
+    """Check the free disk of the upload directory.
+
+    :raises StorageFull: when less than MIN_FREE_DISK_MB is left.
+    """
     free = shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free
     if free < settings.MIN_FREE_DISK_MB * 1_000_000:
         raise StorageFull(

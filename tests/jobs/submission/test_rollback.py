@@ -180,7 +180,7 @@ def test_a_commit_whose_answer_is_lost_keeps_its_file(
     caplog.set_level("INFO", "jobs.submission.rollback")
     with losing(between, settings, "answer"), pytest.raises(OperationalError):
         submit()
-    eventually(lambda: "was settled committed=True" in caplog.text)
+    eventually(lambda: "settled committed=True" in caplog.text)
     assert Job.objects.count() == 1
     assert stored_files(data_dir) == named_files() != []
 
@@ -197,7 +197,7 @@ def test_a_commit_that_never_arrives_leaves_no_file_once_its_transaction_is_over
         eventually(lambda: "was settled" in caplog.text, seconds=3)
     assert len(stored_files(data_dir)) == 1
     between.cut()
-    eventually(lambda: "was settled committed=False" in caplog.text)
+    eventually(lambda: "settled committed=False" in caplog.text)
     assert not Job.objects.exists()
     assert stored_files(data_dir) == []
 
