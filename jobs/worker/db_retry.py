@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 _Parameters = ParamSpec("_Parameters")
 _Answer = TypeVar("_Answer")
 
-#: A database that is silent for longer is given up.
+#: Seconds after which a silent database is given up.
 PATIENCE_SECONDS = 900.0
 
 

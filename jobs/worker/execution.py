@@ -36,10 +36,10 @@ logger = logging.getLogger(__name__)
 
 _weights_for = retried(weights_for)
 
-#: Between two looks whether what a job waits for has come.
+#: Seconds between two polls for the model that a job waits for.
 _PAUSE_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 1.0
-#: A worker that is at a preview for so long hangs, and is killed by the cluster's main process.
+#: Seconds after which a worker that still makes a preview counts as hanging, and the main process kills it.
 _PREVIEW_SECONDS = 60.0
 
 
@@ -71,7 +71,7 @@ def run_next() -> bool:
     if not usable:
         logger.critical("worker ends: its device is lost worker=%s pid=%d", me.id, os.getpid())
         me.leave()
-        os._exit(1)  # an orderly end would ask the dead device to free its memory
+        os._exit(1)  # a normal exit would ask the dead device to free its memory
     runtime.give_memory_back()
     return True
 
@@ -100,7 +100,7 @@ def _attempt(job: Job) -> bool:
             outcome = _failed(claim, str(error), "storage_full")
         except MemoryError:
             outcome = _failed(claim, "the worker ran out of memory", "out_of_memory", retry=True)
-        except Exception:  # the worker's edge: whatever happens, the row must learn of it
+        except Exception:  # the worker's edge: whatever happens, the row must record it
             logger.exception("job broke job=%s", job.id)
             outcome = _failed(
                 claim, "an internal error; the service's log has it under this job's id", "internal_error"
@@ -148,9 +148,10 @@ def _compute(job: Job, heartbeat: Heartbeat) -> tuple[Finished, Picture]:
 
 
 def _weights(model: str, denoise_strength: float | None) -> LocalWeights:
-    """The model's files on this host.
+    """Return the model's files on this host.
 
-    :raises _ModelComing: waiting can help; :raises ModelStoreError: it cannot.
+    :raises _ModelComing: when waiting can help.
+    :raises ModelStoreError: when it cannot.
     """
     try:
         try:
@@ -158,7 +159,7 @@ def _weights(model: str, denoise_strength: float | None) -> LocalWeights:
         except ModelNotReady as error:
             if error.coming:
                 raise
-        # A deletion that finds a job in the last moment is undone: for that moment the model looked missing.
+        # The deletion of a model is undone when it finds a job at the last moment; meanwhile the model looked missing.
         time.sleep(_LOOK_AGAIN_SECONDS)
         return _weights_for(model, denoise_strength)
     except ModelNotReady as error:
@@ -242,7 +243,7 @@ def _provenance(report: Report) -> str:
 
 
 def _known(word: str | None) -> Any:
-    """A word that the serializer checked; the engine's Literal types are the same words."""
+    """Return a word that the serializer checked; the engine's Literal types are the same words."""
     return word
 
 

@@ -28,14 +28,14 @@ logger = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.2
 _BEAT_SECONDS = 1.0
-#: A computing thread that was asked to leave gets so long before its process is ended.
+#: Seconds that the computing thread gets to leave before its process is ended.
 _LEAVE_SECONDS = 3.0
-#: So long after the hard limit the cluster's main process kills a worker that did not end itself.
+#: Seconds after the hard limit at which the cluster's main process kills a worker that did not end itself.
 _KILL_SECONDS = 10.0
 
 
 class Reason(enum.Enum):
-    """Why a job was interrupted. The row of all but CANCELLED is settled already when the reason is set."""
+    """The reason of an interruption. The row of all but CANCELLED is settled already when the reason is set."""
 
     CANCELLED = "its owner cancelled it"
     LOST = "another worker has it"
@@ -57,7 +57,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name=f"heartbeat-{job.id}", daemon=True)
 
     def __enter__(self) -> Self:
-        # For the call of C that holds Python's lock for ever: then this process's own watch cannot run either.
+        # For a C call that holds the GIL for ever: then this process's heartbeat thread cannot run either.
         shared_state.set_limit(self._limit + _KILL_SECONDS)
         self._thread.start()
         return self
@@ -75,7 +75,7 @@ class Heartbeat:
         self.check()
 
     def check(self) -> None:
-        """:raises Cancelled: the job is interrupted; ``reason`` says why."""
+        """Raise Cancelled if the job is interrupted; ``reason`` says why."""
         if self.reason is not None:
             raise Cancelled(self.reason.value)
 
@@ -95,7 +95,7 @@ class Heartbeat:
                 except (DatabaseError, InterfaceError) as error:
                     logger.warning("no heartbeat job=%s error=%s", self.job.id, one_line(error))
                     connection.close()
-                    # Without the database nobody can be told; the limit holds all the same.
+                    # Without the database the row cannot be settled; the limit holds all the same.
                     if now >= self._limit + _LEAVE_SECONDS:
                         self._end_process()
         finally:
@@ -123,7 +123,7 @@ class Heartbeat:
         self._interrupt(Reason.STOPPING)
 
     def _interrupt(self, reason: Reason) -> None:
-        """The row is settled: the computing thread has a moment to leave, then the process ends."""
+        """Ask the computing thread to leave, as the row is settled; end the process when it does not leave soon."""
         logger.warning("job interrupted job=%s reason=%s", self.job.id, reason.value)
         self.reason = reason
         if not self._left.wait(_LEAVE_SECONDS):
@@ -138,5 +138,5 @@ class Heartbeat:
 
 
 def _soon() -> AbstractContextManager[None]:
-    """A database that is silent keeps the watch from its other duties for a part of the lease at most."""
+    """Limit the wait for a silent database to a part of the lease: this thread has other duties."""
     return deadlines.within(settings.JOB_LEASE_SECONDS / 3)

@@ -36,7 +36,7 @@ def add_preview(job: Job, picture: Picture) -> None:
         equal = Job.objects.filter(status=Status.COMPLETED, fingerprint=job.fingerprint, preview_file="")
         for twin in equal.filter(result_sha256=job.result_sha256).exclude(pk=job.pk):
             _give(twin, file_names.preview_name(twin.id, twin.id, written), data)
-    except Exception:  # an edge: the caller has his result, and the worker the next job
+    except Exception:  # an edge: the caller has the result already, and the worker goes on to the next job
         logger.exception("no preview job=%s", job.id)
 
 
@@ -45,12 +45,12 @@ def _give(job: Job, name: str, data: bytes) -> None:
     if not retried(Job.objects.add_preview)(job, name):
         return
     files.write(name, data)
-    if not retried(Job.objects.filter(pk=job.pk).exists)():  # deleted when there was no file to delete yet
+    if not retried(Job.objects.filter(pk=job.pk).exists)():  # the job was deleted before this file was written
         files.remove([name])
 
 
 def render(picture: Picture) -> tuple[bytes, str]:
-    """The first frame at no more than 1280 px a side, 8 bit, with its colour profile: a file's bytes and its format.
+    """Return a preview's bytes and format: the first frame, at most 1280 px a side, 8 bit, with its colour profile.
 
     JPEG, which is fast; WebP where there is transparency.
     """
@@ -69,7 +69,7 @@ def render(picture: Picture) -> tuple[bytes, str]:
 
 
 def _small(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, C) of 8 or 16 bit to (h, w, C) uint8, contiguous."""
+    """Reduce (H, W, C) of 8 or 16 bit to (h, w, C) uint8, contiguous."""
     resized = cv2.resize(plane, size, interpolation=cv2.INTER_AREA) if plane.shape[1::-1] != size else plane
     if resized.ndim == 2:
         resized = resized[:, :, np.newaxis]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: At most; and three times within a lease, or a short lease would make living workers flicker.
+#: Longest interval in seconds; with a short lease a third of it, or live workers would seem lost now and then.
 SAY_SECONDS = 5.0
 _MEMORABLE = 20  # names of models kept per worker
 
@@ -50,7 +50,7 @@ class Registration:
         threading.Thread(target=self._run, name="registration", daemon=True).start()
 
     def used(self, model: str, room: int) -> None:
-        """The model's network is loaded and was used last; at most ``room`` are held."""
+        """Note that the model's network is loaded and was used last; at most ``room`` are held."""
         names = [name for name in self.loaded_models if name != model]
         self.loaded_models = [*names, model][-max(1, min(room, _MEMORABLE)) :]
 
@@ -92,7 +92,7 @@ class Registration:
             connection.close()
 
     def leave(self) -> None:
-        """The worker ends in good order: its row goes."""
+        """Delete the worker's row: it ends in good order."""
         self._end.set()
         try:
             Worker.objects.filter(pk=self.id).delete()
@@ -105,7 +105,7 @@ class Registration:
         connection.close()
 
     def _memory(self) -> tuple[int | None, int | None, int | None]:
-        """Bytes of the device: total, used, and what the engine may use. Of the host for a CPU."""
+        """Return the device's memory in bytes: total, used, and free for the engine. The host's for a CPU."""
         if self.place is None:
             return None, None, None
         if self.place.kind == "cuda":
@@ -114,7 +114,7 @@ class Registration:
             try:
                 free, total = torch.cuda.mem_get_info(torch.device(self.place.device))
                 return total, total - free, self.place.free_bytes()
-            except RuntimeError as error:  # the device is lost: whoever computes will notice, we go on saying so
+            except RuntimeError as error:  # the device is lost: the computing thread will notice; this one goes on
                 logger.warning("no device memory worker=%s error=%.200s", self.id, error)
                 return None, None, None
         memory = psutil.virtual_memory()
@@ -132,7 +132,7 @@ def begin(cluster: str) -> Registration:
 
 
 def mine() -> Registration:
-    """The registration of this process; a silent one where no worker was started (commands, tests)."""
+    """Return this process's registration; one that does nothing where no worker was started (commands, tests)."""
     global _registration  # noqa: PLW0603 - as above
     if _registration is None or _registration.id.split(":")[-1].split("-")[0] != str(os.getpid()):
         _registration = Registration("none")

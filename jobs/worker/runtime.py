@@ -39,13 +39,13 @@ from modelstore.storage.weights import LocalWeights, reread, weights_for
 
 logger = logging.getLogger(__name__)
 
-#: A worker without its device ends after so long; its successor looks again, in a process that has not touched CUDA.
+#: Seconds after which a worker without its device ends: its successor tries in a process that has not touched CUDA.
 _LOOK_AGAIN_SECONDS = 10.0
 
 #: Plans of convolutions that cuDNN keeps, some 200 kB each, for every shape that it has met: torch's 10,000 are 2 GB.
 _CUDNN_PLANS = 500
 
-#: Memory that is worth the next run's making it anew.
+#: Bytes of freed memory that are worth giving back, although the next run must allocate them again.
 _WORTH_BYTES = 100_000_000
 
 _upscaler: Upscaler | None = None
@@ -54,7 +54,7 @@ _floor = 0  # resident memory after it was last given back
 
 
 def upscaler() -> Upscaler:
-    """This process's upscaler, with the operator's device, precision and backend."""
+    """Return this process's upscaler, with the operator's device, precision and backend."""
     global _upscaler, _owner  # noqa: PLW0603 - networks are kept per process
     if _upscaler is None or _owner != os.getpid():  # CUDA does not survive a fork
         os.environ.setdefault("TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT", str(_CUDNN_PLANS))  # read once, by torch's C++
@@ -66,14 +66,14 @@ def upscaler() -> Upscaler:
 
 
 def engine_weights(local: LocalWeights) -> Weights:
-    """The store's files, and what they must hold, in the engine's words."""
+    """Return the store's files and their digests as the engine's type."""
     return Weights(local.name, local.path, local.second, local.blend, local.sha256, local.second_sha256)
 
 
 def upscale(
     picture: Picture, local: LocalWeights, options: UpscaleOptions | None = None, on_tile: OnTile | None = None
 ) -> tuple[Picture, Report]:
-    """As `Upscaler.upscale`. Weights whose bytes are not those that were accepted are dealt with before it raises."""
+    """Upscale as `Upscaler.upscale` does. Weights files that turn out to be damaged are handled before it raises."""
     try:
         return upscaler().upscale(picture, engine_weights(local), options, on_tile)
     except WeightsDamaged:
@@ -142,5 +142,5 @@ def _end_without_device(*, lost: bool = False) -> NoReturn:
         time.sleep(0.2)
     me.leave()
     if lost:
-        os._exit(1)  # an orderly end would ask the dead device to free its memory
+        os._exit(1)  # a normal exit would ask the dead device to free its memory
     sys.exit(1)

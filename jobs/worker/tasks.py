@@ -48,7 +48,7 @@ def _leave_when_told() -> None:
         while not shared_state.must_stop()[1]:
             time.sleep(_LOOK_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
-        runner.hand_back()  # the main thread may be where no signal reaches it
+        runner.hand_back()  # the main thread may be in a call that no signal interrupts
 
     signal.signal(signal.SIGTERM, leave)
     threading.Thread(target=watch, name="stop-watch", daemon=True).start()
@@ -59,12 +59,12 @@ def run_next() -> None:
     from jobs.worker import execution  # noqa: PLC0415 - as above
 
     try:
-        if shared_state.must_stop()[0]:  # somebody else answers this doorbell
+        if shared_state.must_stop()[0]:  # another cluster's worker will take the job
             dispatch.ring()
         else:
             execution.run_next()
-    except Exception:  # nobody above could do anything about it
-        logger.exception("worker: no job could be worked on")
+    except Exception:  # the worker's edge: django-q2 above could do nothing about it
+        logger.exception("worker: job run failed")
 
 
 def deliver_webhooks() -> None:
@@ -72,7 +72,7 @@ def deliver_webhooks() -> None:
     try:
         delivery.deliver_due()
     except Exception:  # as above
-        logger.exception("worker: webhooks could not be delivered")
+        logger.exception("worker: webhook delivery run failed")
 
 
 def cleanup() -> None:
@@ -80,7 +80,7 @@ def cleanup() -> None:
     try:
         retention.cleanup()
     except Exception:  # as above
-        logger.exception("worker: the clean-up broke off")
+        logger.exception("worker: clean-up failed")
 
 
 def keep_up() -> None:
