@@ -28,5 +28,5 @@ def delete(jobs: JobQuerySet, job_id: UUID) -> None:
         job = jobs.filter(pk=job_id).first()
         if job is None:
             raise JobNotFound(job_id)
-        if job.status not in TERMINAL:  # else it ended between the two looks
+        if job.status not in TERMINAL:  # else it ended between the two queries
             raise JobStateConflict(f"Job {job.id} is {job.status}; only ended jobs can be deleted")

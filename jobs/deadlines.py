@@ -12,7 +12,7 @@ from contextvars import ContextVar
 
 from django.conf import settings
 
-#: Monotonic time at which this thread's block has waited long enough; None outside of blocks, infinity for no limit.
+#: The deadline of this thread's block, in monotonic time; None outside of blocks, infinity for no limit.
 _until: ContextVar[float | None] = ContextVar("database_deadline", default=None)
 
 

@@ -58,7 +58,7 @@ class InputRejected(JobFailed):
 
 
 class JobStateConflict(JobError):
-    """The job is not in a state that allows the deed: a finished job cannot be cancelled."""
+    """The job is not in a state that allows the action: a finished job cannot be cancelled."""
 
     code = "job_state_conflict"
 

@@ -9,11 +9,11 @@ _UNFINISHED = [status for status in Status if status not in TERMINAL]
 
 
 def unfinished_jobs(model: str) -> int:
-    """Jobs that wait for the model or are computed with it."""
+    """Count the jobs that wait for the model or are computed with it."""
     return Job.objects.filter(model=model, status__in=_UNFINISHED).count()
 
 
 def loaded_in(model: str) -> list[LoadedIn]:
-    """Living workers that hold the model's network in memory."""
+    """Return the live workers that hold the model's network in memory."""
     workers = Worker.objects.alive().filter(loaded_models__contains=[model]).order_by("pk")
     return [LoadedIn(worker.pk, worker.device) for worker in workers]

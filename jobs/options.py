@@ -39,13 +39,13 @@ class JobOptions:
         return cls(**{name: value for name, value in data.items() if name in known})
 
     def fingerprint(self, *, model: str, input_sha256: str) -> str:
-        """SHA-256 (hex) of the picture's bytes, the model's name and the options: equal work has equal fingerprints."""
+        """Return the SHA-256 (hex) of picture bytes, model name and options: equal work has equal fingerprints."""
         canonical = json.dumps([input_sha256, model, self.as_json()], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def engine_limits() -> Limits:
-    """Bounds on pictures, from the settings."""
+    """Return the limits on pictures from the settings."""
     return Limits(
         max_input_pixels=settings.MAX_INPUT_PIXELS,
         max_output_pixels=settings.MAX_OUTPUT_PIXELS,

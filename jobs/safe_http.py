@@ -25,7 +25,7 @@ import httpx
 from jobs.errors import TargetRefused
 
 MAX_URL_CHARACTERS = 2000
-# Blocks that ipaddress of some Python takes for global, though no caller may be led there.
+# Networks that some versions of Python's ipaddress take for global, but that callers must not reach through us.
 _SPECIAL = tuple(
     ipaddress.ip_network(block)
     for block in (
@@ -89,7 +89,7 @@ def target_of(url: str) -> Target:
 
 
 def host_of(url: str) -> str:
-    """host:port of a URL that was accepted before."""
+    """Return host:port of a URL that was accepted before."""
     return target_of(url).netloc
 
 
@@ -131,7 +131,7 @@ def addresses_of(host: str, port: int, *, seconds: float, allow_private: bool) -
     if not isinstance(answer, list) or not answer:
         raise TargetRefused(f"the host {host} cannot be resolved")
     if not allow_private and not all(is_public(address) for address in answer):
-        # The address itself is not named: it would tell the caller about our network.
+        # The address itself is not named: it would reveal our network to the caller.
         raise TargetRefused(f"the host {host} leads to a private or reserved address")
     return answer
 
@@ -169,7 +169,7 @@ def request(
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """The trusted authorities: SSL_CERT_FILE where set, else certifi's. Loading them takes 20 ms, so once."""
+    """Return a context that trusts SSL_CERT_FILE where set, else certifi's. Loading takes 20 ms, so only once."""
     return httpx.create_ssl_context()
 
 
@@ -237,7 +237,7 @@ class _BoundedStream(httpcore.NetworkStream):
 
 
 def _left(deadline: float, timeout: float | None = None) -> float:
-    """The seconds that one wait may take. Raises httpcore.ReadTimeout when the deadline is over."""
+    """Return the seconds that one wait may take. Raises httpcore.ReadTimeout when the deadline is over."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise httpcore.ReadTimeout("the time for the whole exchange is over")

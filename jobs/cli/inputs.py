@@ -41,11 +41,11 @@ class Item:
 
 
 def gather(inputs: Iterable[Path], output: Path) -> list[Item]:
-    """Every picture of ``inputs``: files as they are, directories with all below them, in order of name.
+    """Return every picture of ``inputs``: files as they are, directories with all below them, in order of name.
 
-    What lies in ``output`` is left out: a second run must not upscale the first one's results.
+    Files in ``output`` are left out: a second run must not upscale the first one's results.
 
-    :raises GatheringError: an input is not there, or a directory holds no picture.
+    :raises GatheringError: when an input does not exist, or a directory holds no picture.
     """
     items: dict[Path, Item] = {}
     for named in inputs:
@@ -78,12 +78,12 @@ def _pictures_below(directory: Path, output: Path) -> Iterator[Path]:
 
 
 def suffix_for(source: Path, written: str) -> str:
-    """The suffix of a result of format ``written``: the source's own where that says the same."""
+    """Return the suffix of a result of format ``written``: the source's own where it means the same."""
     return source.suffix if source.suffix.lower() in SUFFIXES[written] else SUFFIXES[written][0]
 
 
 def format_of(path: Path) -> str | None:
-    """The format that a file name asks for, or None."""
+    """Return the format that a file name's suffix means, or None."""
     return next((name for name, suffixes in SUFFIXES.items() if path.suffix.lower() in suffixes), None)
 
 

@@ -36,11 +36,11 @@ class UnknownHere(ModelStoreError):
 
 
 def choose(model: str, denoise_strength: float | None) -> Chosen:
-    """The weights that ``model`` names: a path to a weights file, or the name of a model.
+    """Return the weights that ``model`` names: a path to a weights file, or the name of a model.
 
     :param denoise_strength: for models that are published as a pair: 1 is the model alone, 0 its partner alone.
-    :raises ModelStoreError: there is no such model, its file is not here, or it has no denoise strength; the message
-        says what can be done.
+    :raises ModelStoreError: when there is no such model, its file is not here, or it has no denoise strength; the
+        message says what can be done.
     """
     path = Path(model)
     if path.suffix.lower() in _WEIGHTS_SUFFIXES:

@@ -18,9 +18,9 @@ from jobs.queue.pooler import warn_of_pooler
 from jobs.queue.schema_ready import wait_for_migrations
 from jobs.queue.silent_workers import SilentWorkers
 
-#: From the moment at which jobs are handed back to the end of a cluster that does not end by itself.
+#: Seconds between handing jobs back and killing a cluster that does not end by itself.
 _HAND_BACK_SECONDS = 2.5
-_EXIT_AGAIN = 1  # the supervisor starts a new one whatever the code; this one also tells people
+_EXIT_AGAIN = 1  # the supervisor restarts the cluster whatever the code; this one is for operators
 
 
 class Command(BaseCommand):
@@ -77,7 +77,7 @@ class Command(BaseCommand):
 
 
 def _on_signal(_number: int, _frame: FrameType | None) -> None:
-    """Only notes what is wanted: a handler that waits, as django-q2's does, would be entered twice."""
+    """Only note the request: a handler that waits, as django-q2's does, would be entered twice."""
     shared = shared_state.current()
     if shared is not None:
         watchdog.ask_to_stop(shared, time.monotonic(), settings.STOP_GRACE_SECONDS)

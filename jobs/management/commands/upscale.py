@@ -110,7 +110,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             self.stderr.write(f"Interrupted. {tally.done} of {len(items)} done.")
             sys.exit(130)
-        except (WeightsRejected, DeviceUnavailable) as error:  # the next picture would fare no better
+        except (WeightsRejected, DeviceUnavailable) as error:  # the next picture would fail likewise
             raise CommandError(str(error)) from None
         if len(items) > 1 or tally.failed or tally.kept:
             parts = [f"{tally.done} upscaled"]
@@ -236,7 +236,7 @@ def _moves(bar: "tqdm[Any]") -> Callable[[int, int], None]:
 
 
 def _outline(header: Header, width: int, height: int) -> Picture:
-    """The result's properties without its pixels: one pixel seen everywhere."""
+    """Return a picture with the result's properties without its pixels: one pixel, broadcast to (height, width, C)."""
     dtype: Any = np.uint16 if header.bits == 16 else np.uint8
     color = np.broadcast_to(np.zeros((1, 1, 1), dtype), (height, width, 1 if header.gray else 3))
     alpha = np.broadcast_to(np.zeros((1, 1), dtype), (height, width)) if header.alpha else None
