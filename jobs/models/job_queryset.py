@@ -211,13 +211,13 @@ class JobQuerySet(ClaimQuerySet["Job"]):
         return lapsed.exclude(worker__in=dead_workers).update(lease_until=Least(until, F("deadline")))
 
     def reclaim_lost(self, dead_workers: Collection[str] = (), *, as_of: datetime | None = None) -> Reclaimed:
-        """The sweep: give lost jobs back to the queue, or end them. Safe to run anywhere, any time.
+        """Sweep: requeue lost jobs, or end them. Safe to run anywhere, any time.
 
-        Lost are those whose lease has run out, and those of ``dead_workers``: ids of workers that have certainly ended.
+        Lost are jobs whose lease has expired, and those of ``dead_workers``: ids of workers that have certainly ended.
         The attempt counts: a picture that kills its worker each time fails after JOB_MAX_ATTEMPTS. The caller rings.
 
-        :param as_of: leases that ran out before then are lost; None: before now. A sweep that the database's freeze
-            caught in its middle must not go by the time after it.
+        :param as_of: leases that expired before then are lost; None: before now. A sweep that the database's freeze
+            interrupted must not go by the time after it.
         """
         lost = self.lapsed(as_of) | self.filter(worker__in=dead_workers, **self.claimed)
         counts = {Status.QUEUED: 0, Status.FAILED: 0, Status.CANCELLED: 0}

@@ -62,7 +62,7 @@ class ServerPaths:
         return self.root / "server.log"
 
     def lock(self, name: str) -> Path:
-        """One of ``users``, ``start``, ``guard``."""
+        """Return the path of one of the lock files ``users``, ``start``, ``guard``."""
         return self.root / f"{name}.lock"
 
 
