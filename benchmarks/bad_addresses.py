@@ -9,7 +9,7 @@ from benchmarks.call import FORM, Call, file_part, multipart, picture, text_part
 
 
 def bad_query(rng: random.Random, _model: str) -> Call:
-    """A list or a clean-up with parameters that are nonsense."""
+    """Make a list or a clean-up with nonsense parameters."""
     name, values = rng.choice(
         [
             ("limit", ["0", "-1", "abc", "1001", "99999999999999999999", "1.5", "", "NaN", "٣"]),
@@ -30,7 +30,7 @@ def bad_query(rng: random.Random, _model: str) -> Call:
 
 
 def bad_id(rng: random.Random, _model: str) -> Call:
-    """An id that is none."""
+    """Make a call with a malformed id."""
     text = rng.choice(
         [
             "invalid-job-id",
@@ -72,14 +72,14 @@ def bad_id(rng: random.Random, _model: str) -> Call:
 
 
 def odd_method(rng: random.Random, _model: str) -> Call:
-    """A method that the address does not know."""
+    """Make a call with a method that the address does not support."""
     path = rng.choice(PATHS).format(id="550e8400-e29b-41d4-a716-446655440000")
     method = rng.choice(["PUT", "PATCH", "TRACE", "PROPFIND", "FOO", "OPTIONS"])
     return Call("odd method", method, path, {}, rng.randbytes(rng.choice([0, 10])), must_fail=method != "OPTIONS")
 
 
 def odd_headers(rng: random.Random, model: str) -> Call:
-    """Headers whose values are nonsense."""
+    """Make a call whose headers have nonsense values."""
     name, values = rng.choice(
         [
             (
@@ -139,7 +139,7 @@ def odd_headers(rng: random.Random, model: str) -> Call:
 
 
 def random_text(rng: random.Random, _model: str) -> Call:
-    """Any letters anywhere."""
+    """Make a call with any letters anywhere."""
     letters = string.printable + "äß😀\x00"
     path = quote("".join(rng.choices(letters, k=rng.randint(0, 30))), safe="/?&=%")
     return Call("random address", rng.choice(["GET", "POST", "DELETE"]), path)

@@ -10,7 +10,7 @@ from benchmarks.call import FORM, Call, file_part, multipart, picture, text_part
 
 
 def refused_value(rng: random.Random, model: str) -> Call:
-    """A good form with one value that must be refused."""
+    """Make a good form with one value that must be refused."""
     name = rng.choice(list(REFUSED))
     value = rng.choice(REFUSED[name])
     parts = [file_part(picture(rng)), text_part(name, value)]
@@ -22,14 +22,14 @@ def refused_value(rng: random.Random, model: str) -> Call:
 
 
 def nasty_value(rng: random.Random, model: str) -> Call:
-    """A form whose fields hold what nobody expects."""
+    """Make a form with unexpected field values."""
     parts = [file_part(picture(rng)), text_part("model", model)]
     parts += [text_part(rng.choice(FIELDS), rng.choice(NASTY_TEXTS)) for _ in range(rng.randint(1, 4))]
     return Call("nasty value", "POST", rng.choice(["jobs", "upscale?dry_run=true"]), FORM, multipart(parts))
 
 
 def duplicates(rng: random.Random, model: str) -> Call:
-    """Fields or pictures that come twice, or hundreds of times."""
+    """Make a form whose fields or pictures come twice, or hundreds of times."""
     which = rng.randrange(5)
     parts = [file_part(picture(rng)), text_part("model", model)]
     path = "jobs"
@@ -47,7 +47,7 @@ def duplicates(rng: random.Random, model: str) -> Call:
 
 
 def bad_file(rng: random.Random, model: str) -> Call:
-    """A file that is no picture, or a broken one."""
+    """Make a form with a file that is no picture, or a broken one."""
     good = picture(rng, rng.choice(["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"]))
     huge = io.BytesIO()
     if rng.random() < 0.02:
@@ -84,7 +84,7 @@ def bad_file(rng: random.Random, model: str) -> Call:
 
 
 def bad_name(rng: random.Random, model: str) -> Call:
-    """A good picture under a bad name."""
+    """Make a form with a good picture under a bad name."""
     head, content = file_part(picture(rng), rng.choice(NASTY_NAMES))
     if rng.random() < 0.2:
         head = b'name="image"; filename*=' + rng.choice(
@@ -94,7 +94,7 @@ def bad_name(rng: random.Random, model: str) -> Call:
 
 
 def mutated(rng: random.Random, model: str) -> Call:
-    """A good form whose bytes were damaged anywhere: boundaries, headers, fields, picture."""
+    """Damage the bytes of a good form anywhere: boundaries, headers, fields, picture."""
     body = bytearray(multipart([file_part(picture(rng)), text_part("model", model), text_part("tile_size", "64")]))
     for _ in range(rng.randint(1, 12)):
         at = rng.randrange(len(body)) if body else 0
@@ -115,7 +115,7 @@ def mutated(rng: random.Random, model: str) -> Call:
 
 
 def wrong_type(rng: random.Random, model: str) -> Call:
-    """A body under a content type that does not fit it."""
+    """Make a body under a content type that does not fit it."""
     kind = rng.choice(
         [
             "",
@@ -161,7 +161,7 @@ def wrong_type(rng: random.Random, model: str) -> Call:
 
 
 def bad_json(rng: random.Random, _model: str) -> Call:
-    """JSON that is none, or not what is expected."""
+    """Make a body of malformed or unexpected JSON."""
     body = rng.choice(
         [
             b"",

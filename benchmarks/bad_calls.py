@@ -24,7 +24,7 @@ MAKERS: list[Callable[[random.Random, str], Call]] = [
 
 
 def calls(count: int, seed: int, model: str) -> Iterator[Call]:
-    """Every kind in turn."""
+    """Yield calls of every kind in turn."""
     rng = random.Random(seed)
     for number in range(count):
         yield MAKERS[number % len(MAKERS)](rng, model)

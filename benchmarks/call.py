@@ -20,7 +20,7 @@ class Call:
 
 
 def picture(rng: random.Random, file_format: str = "PNG") -> bytes:
-    """A small valid picture."""
+    """Return the bytes of a small valid picture."""
     out = io.BytesIO()
     size = (rng.randint(1, 24), rng.randint(1, 24))
     Image.new("RGB", size, tuple(rng.randbytes(3))).save(out, file_format)
@@ -37,12 +37,12 @@ def multipart(parts: list[tuple[bytes, bytes]], boundary: bytes = b"fuzz") -> by
 
 
 def file_part(content: bytes, name: bytes = b"a.png", field_name: bytes = b"image") -> tuple[bytes, bytes]:
-    """A file of a form."""
+    """Return a file of a form: the part's header and bytes."""
     return b'name="' + field_name + b'"; filename="' + name + b'"\r\nContent-Type: image/png', content
 
 
 def text_part(name: str, value: str) -> tuple[bytes, bytes]:
-    """A field of a form."""
+    """Return a field of a form: the part's header and bytes."""
     return b'name="' + name.encode() + b'"', value.encode("utf-8", "surrogatepass")
 
 

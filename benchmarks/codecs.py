@@ -24,7 +24,7 @@ from jobs.engine.types import EncodeOptions, Frame, Limits, Picture
 
 
 def content(image: Path | None, megapixels: float) -> Any:
-    """A real picture enlarged to the size, with a little noise so that it is as hard to pack as a photograph."""
+    """Return a real picture enlarged to the size, with a little noise, so that it compresses like a photograph."""
     width, height = int(sqrt(megapixels * 4 / 3) * 1000), int(sqrt(megapixels * 3 / 4) * 1000)
     if image is None:
         y, x = np.mgrid[0:height, 0:width]

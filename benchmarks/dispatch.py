@@ -71,7 +71,7 @@ class Cluster:
 
 
 def enqueue(broker: str) -> None:
-    """One task, through the broker that is measured; the other one would not ring."""
+    """Enqueue one task through the broker that is measured; the other one would not ring."""
     from django_q.brokers.orm import ORM
     from django_q.tasks import async_task
 
@@ -123,7 +123,7 @@ def measure(broker: str, scratch: Path, arguments: argparse.Namespace) -> dict[s
 
 
 def measure_claims(rows: int) -> tuple[float, float, float]:
-    """Milliseconds (median, p95, median in the server) of claims in a table of ``rows`` finished jobs."""
+    """Return milliseconds (median, p95, median in the server) of claims in a table of ``rows`` finished jobs."""
     from django.db import connection
 
     from jobs.models import Job
@@ -153,7 +153,7 @@ def measure_claims(rows: int) -> tuple[float, float, float]:
 
 
 def server_times() -> list[float]:
-    """Milliseconds of the claim's statement inside the server: without this process, the trip and the COMMIT."""
+    """Return milliseconds of the claim's statement inside the server, without the round trip and the COMMIT."""
     from django.db import connection, transaction
 
     from jobs.models.job_changes import CHANNEL

@@ -92,7 +92,7 @@ class Variant:
 
 
 def picture(size: tuple[int, int], image: Path | None) -> Picture:
-    """A real picture reduced to that size, or a synthetic one with edges, gradients and noise."""
+    """Return a real picture reduced to that size, or a synthetic one with edges, gradients and noise."""
     if image is not None:
         import cv2
 
@@ -109,7 +109,7 @@ def picture(size: tuple[int, int], image: Path | None) -> Picture:
 
 
 def weights_of(model: Model, folder: Path | None, scratch: Path) -> tuple[Weights, bool]:
-    """The genuine file where there is one, else a seeded network of the same shape."""
+    """Return the genuine file where there is one, else a seeded network of the same shape."""
     if folder is not None and (folder / model.file).exists():
         return Weights(model.name, folder / model.file), True
     path = scratch / model.file
@@ -119,7 +119,7 @@ def weights_of(model: Model, folder: Path | None, scratch: Path) -> tuple[Weight
 
 
 def variants() -> list[Variant]:
-    """The reference at two tile settings, then ours in every backend and precision that this machine has."""
+    """Return the reference at two tile settings, then ours in every backend and precision that this machine has."""
 
     def ours(backend: Backend, precision: Precision, *, graphs: bool = True) -> Upscaler:
         return Upscaler(NetworkPool(Runtime(backend=backend, precision=precision), graphs=graphs))
@@ -148,7 +148,7 @@ def variants() -> list[Variant]:
 
 
 def peak_gflops(precision: torch.dtype) -> float:
-    """The matrix peak of this machine as torch reaches it, GFLOP/s; the yardstick for "share of peak"."""
+    """Measure the matrix peak of this machine as torch reaches it, in GFLOP/s: the yardstick for "share of peak"."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     side = 8192 if device == "cuda" else 1536
     one = torch.randn(side, side, device=device).to(precision)
@@ -168,7 +168,7 @@ def synchronize() -> None:
 
 
 def psnr(one: Any, other: Any) -> tuple[float, int]:
-    """(dB, largest difference) of two 8-bit results."""
+    """Return (dB, largest difference) of two 8-bit results (H, W, C)."""
     gap = one.astype(np.float64) - other.astype(np.float64)
     error = float(np.mean(gap**2))
     return (inf if error == 0 else 10 * log10(255**2 / error)), int(np.abs(gap).max())
@@ -177,7 +177,7 @@ def psnr(one: Any, other: Any) -> tuple[float, int]:
 def measure(
     model: Model, size: tuple[int, int], arguments: argparse.Namespace, scratch: Path, peaks: dict[str, float]
 ) -> list[str]:
-    """Rows of the table for one model and size."""
+    """Return the rows of the table for one model and size."""
     weights, genuine = weights_of(model, arguments.weights, scratch)
     spec = inspect(weights.path)
     shot = picture(size, arguments.image)

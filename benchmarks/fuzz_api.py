@@ -82,7 +82,7 @@ def judge(call: Call, status: int, body: bytes, findings: Findings) -> None:
 
 
 def total(host: str, port: int) -> int:
-    """Rows in the job table."""
+    """Count the rows of the job table."""
     return int(json.loads(send(host, port, Call("", "GET", "jobs?limit=1"))[1])["total"])
 
 

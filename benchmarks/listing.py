@@ -49,7 +49,7 @@ class Statements:
 
 
 def found_by(plan: str) -> str:
-    """The nodes of a plan that touch a table, first to last."""
+    """Return the nodes of a plan that touch a table, first to last."""
     nodes = re.findall(r"(?:Parallel )?(?:Seq|Index|Index Only|Bitmap Heap|Bitmap Index) Scan[^(]*", plan)
     return ", ".join(re.sub(r" on jobs_job\b", "", node).strip() for node in nodes)
 

@@ -33,7 +33,7 @@ def milliseconds(client: httpx.Client, times: int) -> list[float]:
 
 
 def row(name: str, taken: list[float]) -> str:
-    """One line of the report."""
+    """Return one line of the report."""
     return f"{name:14} median {statistics.median(taken):6.1f} ms   p95 {taken[int(len(taken) * 0.95)]:6.1f} ms"
 
 

@@ -25,7 +25,7 @@ RATE = 1e-4
 
 
 def discriminator(features: int = 32) -> nn.Sequential:
-    """:returns: maps RGB (N, 3, H, W) of 0..1 to an opinion per 8x8 px (N, 1, H/8, W/8); positive: "a photograph"."""
+    """Build a network from RGB (N, 3, H, W) in [0, 1] to (N, 1, H/8, W/8); positive: 8x8 px look photographic."""
     layers: list[nn.Module] = []
     channels = 3
     for index in range(3):
@@ -50,7 +50,7 @@ class Contest:
         self.judge_optimizer = torch.optim.Adam(self.judge.parameters(), RATE * 4, betas=(0.5, 0.99))
 
     def step(self, small: Tensor, large: Tensor) -> tuple[float, float]:
-        """One update of both. :returns: (Charbonnier's error of the network, hinge loss of the discriminator)."""
+        """Update both networks once. Return (Charbonnier's error of the network, hinge loss of the discriminator)."""
         result = self.run.network(small)
         error = charbonnier(result, large)
         loss = error - self.weight * self.judge(result).mean()

@@ -11,7 +11,10 @@ SERIES = (("clean_gain_db", "clean inputs", "#1565c0"), ("damaged_gain_db", "dam
 
 
 def draw(records: list[dict[str, float]]) -> str:
-    """:param records: the log's lines. :returns: an SVG with one line per series over the steps, gain in dB."""
+    """Return an SVG with one line per series over the steps, gain in dB.
+
+    :param records: the log's lines.
+    """
     if not records:
         raise ValueError("the log is empty: nothing was validated yet")
     last_step = max(record["step"] for record in records)

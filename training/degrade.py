@@ -27,7 +27,7 @@ CLEAN_WEIGHTS = (0.7, 0.1, 0.1, 0.05, 0.05)
 
 
 def vivid(picture: Array, rng: np.random.Generator) -> Array:
-    """A large picture with its fine contrasts exaggerated, as sharpened and computer-made pictures have them.
+    """Exaggerate a large picture's fine contrasts (H, W, 3), as sharpened and computer-made pictures have them.
 
     Photographs alone leave a network unprepared for hard black and white beside each other, pixel by pixel: its
     activations run away there, and white spots in a halo of squares appear.
@@ -38,10 +38,10 @@ def vivid(picture: Array, rng: np.random.Generator) -> Array:
 
 
 def drawn(side: int, scale: int, rng: np.random.Generator) -> Array:
-    """A large picture (side, side, 3) of hard squares of `scale` px or more: stripes, boards, rows of dots.
+    """Draw a large picture (side, side, 3) of hard squares of `scale` px or more: stripes, boards, rows of dots.
 
-    What screens, dithering and pixel art look like when they are shrunk, and what no photograph prepares for. Nothing
-    random: squares of chance look like the noise of a photograph, which is to go and not to become squares.
+    Screens, dithering and pixel art look so when they are shrunk, and no photograph prepares a network for it. Nothing
+    is random: random squares look like the noise of a photograph, which is to be removed and not to become squares.
     """
     cells = -(-side // scale)
     y, x = np.mgrid[0:cells, 0:cells]
@@ -59,12 +59,12 @@ def drawn(side: int, scale: int, rng: np.random.Generator) -> Array:
 
 
 def resize(picture: Array, width: int, height: int, kernel: Image.Resampling = Image.Resampling.BICUBIC) -> Array:
-    """:returns: the picture at (height, width), anti-aliased when it shrinks."""
+    """Return the picture at (height, width), anti-aliased when it shrinks."""
     return np.asarray(Image.fromarray(picture).resize((width, height), kernel))
 
 
 def aliased(picture: Array, width: int, height: int) -> Array:
-    """:returns: the picture at (height, width) with the stairs of a careless program: no low-pass before sampling."""
+    """Return the picture at (height, width) with the aliasing of a careless program: no low-pass before sampling."""
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
@@ -76,7 +76,7 @@ def clean(picture: Array, scale: int, rng: np.random.Generator) -> Array:
 
 
 def blur(picture: Array, rng: np.random.Generator, *, low: float = 0.2, high: float = 3.0) -> Array:
-    """A Gaussian of random width, half of the time stretched and turned. Widths in pixels of the picture given."""
+    """Blur with a Gaussian of random width, half of the time stretched and turned. Widths in pixels of `picture`."""
     along = rng.uniform(low, high)
     if rng.random() < 0.5:
         return np.asarray(cv2.GaussianBlur(picture, (0, 0), along, borderType=cv2.BORDER_REFLECT_101), np.uint8)
@@ -86,7 +86,7 @@ def blur(picture: Array, rng: np.random.Generator, *, low: float = 0.2, high: fl
 
 
 def anisotropic_kernel(along: float, across: float, angle: float) -> npt.NDArray[np.float32]:
-    """:returns: an odd square kernel with sum 1: a Gaussian of two widths, turned by `angle` (radians)."""
+    """Return an odd square kernel with sum 1: a Gaussian of two widths, turned by `angle` (radians)."""
     radius = max(1, int(np.ceil(3 * max(along, across))))
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     u = x * np.cos(angle) + y * np.sin(angle)
@@ -103,14 +103,14 @@ def gaussian_noise(picture: Array, sigma: float, rng: np.random.Generator, *, gr
 
 
 def shot_noise(picture: Array, strength: float, rng: np.random.Generator) -> Array:
-    """Noise whose variance grows with brightness; `strength` is its sigma at white, in levels."""
+    """Add noise whose variance grows with brightness; `strength` is its sigma at white, in levels."""
     sigma = strength * np.sqrt(picture.astype(np.float32) / 255)
     noisy = picture + sigma * rng.standard_normal(picture.shape, np.float32)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
 
 def jpeg(picture: Array, quality: int) -> Array:
-    """:returns: the picture after a trip through JPEG (4:2:0) at `quality`."""
+    """Return the picture after JPEG compression (4:2:0) at `quality`."""
     done, data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError(f"JPEG encoding of a {picture.shape} picture failed")
@@ -119,7 +119,7 @@ def jpeg(picture: Array, quality: int) -> Array:
 
 
 def noise(picture: Array, rng: np.random.Generator, *, high: float = 30.0) -> Array:
-    """Normal (coloured or gray) or shot noise of random strength up to `high` levels, weak noise more often."""
+    """Add normal (coloured or gray) or shot noise of random strength up to `high` levels, weak noise more often."""
     strength = 0.5 + (high - 0.5) * rng.random() ** 1.5
     kind = rng.random()
     if kind < 0.3:
@@ -157,12 +157,12 @@ def damage(picture: Array, scale: int, rng: np.random.Generator) -> Array:
 
 
 def jpeg_quality(rng: np.random.Generator, *, low: int = 30, high: int = 98) -> int:
-    """A JPEG quality as pictures have it: any from `low` to `high`, high ones more often (the mean is 75)."""
+    """Draw a JPEG quality as pictures have it: any from `low` to `high`, high ones more often (the mean is 75)."""
     return round(high - (high - low) * rng.random() ** 2)
 
 
 def standard_damage(picture: Array, scale: int, rng: np.random.Generator) -> Array:
-    """The fixed chain of the evaluation: blur, bicubic shrink, noise, JPEG, each always present, strengths drawn.
+    """Apply the fixed chain of the evaluation: blur, bicubic shrink, noise, JPEG, each always present, strengths drawn.
 
     Blur sigma 0.5 to 2.5 px of the large picture, coloured noise of sigma 1 to 10, JPEG quality 50 to 95.
     """
@@ -174,7 +174,7 @@ def standard_damage(picture: Array, scale: int, rng: np.random.Generator) -> Arr
 
 
 def published_damage(picture: Array, scale: int, rng: np.random.Generator) -> Array:
-    """The first-order chain of Real-ESRGAN with the strengths that its authors train with, each part always present.
+    """Apply the first-order chain of Real-ESRGAN with its authors' training strengths, each part always present.
 
     Blur sigma 0.2 to 3 px of the large picture, half of the time stretched; shrinking by area, bilinear or bicubic;
     normal noise of sigma 1 to 30 levels, 40 % gray, or as often Poisson noise, 0.05 to 3 times what the light's own
@@ -209,7 +209,7 @@ def one_damage(
     noise: float = 0,
     quality: int | None = None,
 ) -> Array:
-    """The same chain with strengths that the caller names; 0 or None leaves a part out."""
+    """Apply the same chain with strengths that the caller names; 0 or None leaves a part out."""
     height, width = picture.shape[:2]
     small = np.asarray(cv2.GaussianBlur(picture, (0, 0), blur), np.uint8) if blur else picture
     small = resize(small, width // scale, height // scale)

@@ -38,7 +38,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def table(title: str, found: list[Score], *, per_picture: bool = False) -> list[str]:
-    """:returns: Markdown lines: the mean, and with `per_picture` every picture."""
+    """Return Markdown lines: the mean, and with `per_picture` every picture."""
     rows = [f"| {title} | bicubic | network | gain |", "|---|---|---|---|"]
     if per_picture:
         for score in found:
@@ -59,7 +59,7 @@ PARITY_SIDE = 48
 
 
 def breakdown(network: torch.nn.Module, held_out: dict[str, Array]) -> list[str]:
-    """:returns: Markdown lines: the gain in luma PSNR for one damage at a time, and for mixtures of all three."""
+    """Return Markdown lines: the gain in luma PSNR for one damage at a time, and for mixtures of all three."""
     damages: dict[str, dict[str, Any]] = {
         "blur, sigma 2 px of the large picture": {"blur": 2.0},
         "noise, sigma 5 of 255": {"noise": 5.0},
@@ -96,14 +96,14 @@ def parity(path: Path, wanted: list[Case], dtype: torch.dtype) -> tuple[float, i
 
 
 def squares(network: torch.nn.Module, wanted: list[Case]) -> str:
-    """:returns: the mean `metrics.squareness` over pictures, of bicubic enlargement, of the network, of the truth."""
+    """Return the mean `metrics.squareness` over pictures, of bicubic enlargement, of the network, of the truth."""
     triples = [(case.bicubic, enlarge(network, case.small), case.large) for case in wanted]
     means = [float(np.mean([squareness(each[index], SCALE) for each in triples])) for index in range(3)]
     return "bicubic {:.2f}, network {:.2f}, truth {:.2f}".format(*means)
 
 
 def colour_shift(network: torch.nn.Module, wanted: list[Case]) -> list[float]:
-    """:returns: mean of the result minus mean of the truth for R, G, B, averaged over pictures, in levels of 255."""
+    """Return mean of the result minus mean of the truth for R, G, B, averaged over pictures, in levels of 255."""
     shifts = [enlarge(network, case.small).mean(axis=(0, 1)) - case.large.mean(axis=(0, 1)) for case in wanted]
     return [float(value) for value in np.mean(shifts, axis=0)]
 

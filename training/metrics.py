@@ -8,20 +8,23 @@ from training.degrade import Array
 
 
 def luma(picture: Array) -> npt.NDArray[np.float64]:
-    """:returns: BT.601 luma in 16..235 (as MATLAB's rgb2ycbcr), not rounded, of a uint8 RGB picture."""
+    """Return the BT.601 luma (H, W) in 16..235 (as MATLAB's rgb2ycbcr), unrounded, of a uint8 RGB picture (H, W, 3)."""
     weights = np.array([65.481, 128.553, 24.966]) / 255
     return np.asarray(picture.astype(np.float64) @ weights + 16)
 
 
 def psnr(result: Array, truth: Array, border: int = 4) -> float:
-    """:param border: pixels left out at each edge. :returns: decibels of the luma; infinite for equal pictures."""
+    """Return the PSNR of the luma in decibels; infinite for equal pictures.
+
+    :param border: pixels left out at each edge.
+    """
     difference = (luma(result) - luma(truth))[border:-border, border:-border]
     error = float(np.mean(difference**2))
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
 
 def squareness(result: Array, scale: int) -> float:
-    """Return how far the input's pixels show as squares: mean luma step across their borders, against steps within.
+    """Measure how far the input's pixels show as squares: mean luma step across their borders, against steps within.
 
     About 1 in a photograph, 1.5 where bicubic enlargement met pure noise, infinite for nearest-neighbour enlargement.
     Only columns are looked at. Our own, after the measure of blocking by Wang, Bovik and Evans, ICIP 2000.

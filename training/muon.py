@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 
 def orthogonal(update: Tensor, steps: int = 5) -> Tensor:
-    """:returns: about U V' of the singular value decomposition of a (rows, columns) matrix (Newton-Schulz, quintic)."""
+    """Return about U V' of the singular value decomposition of a (rows, columns) matrix (Newton-Schulz, quintic)."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x: Tensor = update / (update.norm() + 1e-7)
     tall = x.size(0) > x.size(1)

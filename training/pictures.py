@@ -17,7 +17,7 @@ VIVID_SHARE, DRAWN_SHARE = 0.1, 0.03
 
 
 def names(folder: Path) -> list[str]:
-    """:returns: the names of the folder's pictures, sorted: the order on which the seeded choice rests."""
+    """Return the names of the folder's pictures, sorted: the order on which the seeded choice rests."""
     found = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not found:
         raise FileNotFoundError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
@@ -37,7 +37,7 @@ def split(all_names: list[str], holdout: int, seed: int) -> tuple[list[str], lis
 
 
 def read(path: Path) -> Array:
-    """:returns: the picture as uint8 RGB (H, W, 3)."""
+    """Return the picture as uint8 RGB (H, W, 3)."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -72,7 +72,7 @@ def pair(picture: Array, patch: int, scale: int, clean_share: float, rng: np.ran
 def batch(
     pictures: list[Array], *, size: int, patch: int, scale: int, clean_share: float, seed: int, step: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """The batch of one step. It depends on (seed, step) alone: a resumed run sees what an unbroken one would.
+    """Return the batch of one step. It depends on (seed, step) alone: a resumed run sees what an unbroken one would.
 
     :returns: uint8 (small (N, patch, patch, 3), large (N, patch*scale, patch*scale, 3)).
     """

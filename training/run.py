@@ -57,7 +57,7 @@ class Run:
     def train_step(
         self, small: npt.NDArray[np.uint8], large: npt.NDArray[np.uint8], factor: float, *, squared: bool = False
     ) -> float:
-        """One update with the peak rates times `factor`. :returns: the mean absolute error (0 to 1 scale).
+        """Update once with the peak rates times `factor`. Return the mean absolute error (0 to 1 scale).
 
         :param squared: minimise `log_square`, which is what PSNR measures, instead of Charbonnier's error.
         """
@@ -79,7 +79,7 @@ class Run:
         return float(error.detach())
 
     def tensor(self, pictures: npt.NDArray[np.uint8]) -> Tensor:
-        """:returns: uint8 pictures (N, H, W, 3) as float32 (N, 3, H, W) of 0 to 1, where the network is."""
+        """Return uint8 pictures (N, H, W, 3) as float32 (N, 3, H, W) in [0, 1], on the network's device."""
         # (N, H, W, 3) memory seen as (N, 3, H, W) is channels_last already: no copy but the conversion.
         return torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float().div_(255)
 
@@ -107,7 +107,7 @@ class Run:
 
     @classmethod
     def load(cls, path: Path, device: str) -> tuple["Run", dict[str, Any]]:
-        """:returns: the run as it was saved, and what was saved as `extra`."""
+        """Return the run as it was saved, and what was saved as `extra`."""
         state = torch.load(path, map_location=device, weights_only=True)
         run = cls(Recipe(**state["recipe"]), device)
         run.step = state["step"]
@@ -119,7 +119,7 @@ class Run:
 
 
 def charbonnier(prediction: Tensor, truth: Tensor, epsilon: float = 1e-3) -> Tensor:
-    """Absolute error with a smooth bottom (Lai et al., 2017): as robust as L1, no jitter at zero."""
+    """Return the absolute error with a smooth bottom (Lai et al., 2017): as robust as L1, no jitter at zero."""
     return torch.sqrt((prediction - truth) ** 2 + epsilon**2).mean()
 
 
@@ -137,7 +137,7 @@ def log_square(prediction: Tensor, truth: Tensor, floor: float = 1e-4) -> Tensor
 
 @torch.no_grad()
 def build(recipe: Recipe) -> SRVGGNetCompact:
-    """A network that starts as nearest-neighbour enlargement with signals passing straight through every layer.
+    """Build a network that starts as nearest-neighbour enlargement, with signals passing straight through every layer.
 
     The hidden convolutions start at the identity plus small noise, as if each had a skip connection (which the
     architecture lacks); the last starts at zero, so that the first residual is nothing rather than noise.
@@ -157,7 +157,7 @@ def build(recipe: Recipe) -> SRVGGNetCompact:
 
 
 def optimizers(network: SRVGGNetCompact, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden convolutions and AdamW for the rest, or ("adamw") AdamW for everything."""
+    """Return Muon for the hidden convolutions and AdamW for the rest, or ("adamw") AdamW for everything."""
     convolutions = [layer.weight for layer in network.body if isinstance(layer, nn.Conv2d)]
     hidden = convolutions[1:-1] if recipe.optimizer == "muon" else []
     taken = {id(weight) for weight in hidden}

@@ -20,7 +20,7 @@ class Budget:
     deadline: float | None
 
     def progress(self, step: int, now: float) -> float:
-        """:returns: 0 at the start, 1 or more when the budget is used up."""
+        """Return 0 at the start, 1 or more when the budget is used up."""
         parts = [0.0]
         if self.steps is not None:
             parts.append(step / self.steps)
@@ -31,13 +31,16 @@ class Budget:
 
 
 def rate(step: int, progress: float) -> float:
-    """:returns: the factor on the peak rate: linear warm-up, then half a cosine down to zero."""
+    """Return the factor on the peak rate: linear warm-up, then half a cosine down to zero."""
     warm = min(1.0, (step + 1) / WARM_UP_STEPS)
     return warm * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
 def next_time(clock: str, now: datetime) -> float:
-    """:param clock: "HH:MM". :returns: the next such moment after `now` (which must know its zone), as a timestamp."""
+    """Return the next moment at that time of day after `now` (which must know its zone), as a timestamp in seconds.
+
+    :param clock: "HH:MM".
+    """
     hour, minute = (int(part) for part in clock.split(":"))
     moment = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
     if moment <= now:

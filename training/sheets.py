@@ -17,27 +17,27 @@ MAX_SMALL = 192
 
 
 def labelled(picture: Array, text: str) -> Array:
-    """:returns: the picture under a strip with a caption."""
+    """Return the picture (H, W, 3) under a strip with a caption."""
     strip = np.full((16, picture.shape[1], 3), 32, np.uint8)
     cv2.putText(strip, text, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
     return np.concatenate([strip, picture])
 
 
 def middle(picture: Array, side: int) -> Array:
-    """:returns: the middle of the picture, at most `side` pixels wide and high."""
+    """Return the middle of the picture, at most `side` pixels wide and high."""
     height, width = picture.shape[:2]
     top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
     return picture[top : top + side, left : left + side]
 
 
 def save(picture: Array, path: Path) -> None:
-    """:raises OSError: when the picture cannot be written."""
+    """Write the picture. :raises OSError: when it cannot be written."""
     if not cv2.imwrite(str(path), picture[:, :, ::-1]):
         raise OSError(f"{path} cannot be written")
 
 
 def write(network: nn.Module, wanted: list[Case], path: Path) -> None:
-    """One row per case: the middle of the bicubic enlargement, of the network's, of the truth; two cases a row."""
+    """Write one row per case: the middle of the bicubic enlargement, of the network's, of the truth; two a row."""
     strips = []
     for case in wanted:
         parts = (
@@ -53,7 +53,7 @@ def write(network: nn.Module, wanted: list[Case], path: Path) -> None:
 
 
 def show(network: nn.Module, folder: Path, output: Path, scale: int) -> None:
-    """For every picture of a folder: bicubic beside the network, of the whole picture or its middle."""
+    """Write, for every picture of a folder, bicubic beside the network, of the whole picture or its middle."""
     for name in pictures.names(folder):
         small = middle(pictures.read(folder / name), MAX_SMALL)
         height, width = small.shape[:2]

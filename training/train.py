@@ -61,7 +61,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 
 
 def begin(options: argparse.Namespace) -> tuple[Run, Budget]:
-    """A new run, or the one in the folder, which keeps the moment of its first start."""
+    """Start a new run, or resume the one in the folder, which keeps the moment of its first start."""
     checkpoint = options.run / CHECKPOINT
     started = time.time()
     if checkpoint.exists():
@@ -101,7 +101,7 @@ class Session:
         self.stopping = True
 
     def batch(self, step: int) -> tuple[Any, Any]:
-        """:returns: the pairs of that step, as `pictures.batch` makes them."""
+        """Return the pairs of that step, as `pictures.batch` makes them."""
         recipe = self.run.recipe
         return pictures.batch(
             self.library,

@@ -39,7 +39,7 @@ class Score:
 
 
 def cases(pictures: dict[str, Array], scale: int, shrink: Shrink = one_damage) -> list[Case]:
-    """Inputs and their truths, the same at every call.
+    """Return inputs and their truths, the same at every call.
 
     :param pictures: by name; each is cropped to multiples of `scale`.
     :param shrink: how the small picture is made; unless said, by bicubic shrinking and nothing else.
@@ -80,7 +80,7 @@ def scores(network: nn.Module, wanted: list[Case]) -> list[Score]:
 
 
 def mean_gain(found: list[Score]) -> float:
-    """:returns: the mean over pictures of the network's luma PSNR minus bicubic's, in dB."""
+    """Return the mean over pictures of the network's luma PSNR minus bicubic's, in dB."""
     return float(np.mean([score.psnr - score.bicubic_psnr for score in found]))
 
 
@@ -92,5 +92,5 @@ class Watch:
         self._bicubic = float(np.mean([psnr(case.bicubic, case.large) for case in wanted]))
 
     def gain(self, network: nn.Module) -> float:
-        """:returns: the mean over pictures of the network's luma PSNR minus bicubic's, in dB."""
+        """Return the mean over pictures of the network's luma PSNR minus bicubic's, in dB."""
         return float(np.mean([psnr(enlarge(network, case.small), case.large) for case in self._cases])) - self._bicubic
