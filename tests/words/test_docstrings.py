@@ -43,3 +43,63 @@ def test_public_functions_of_the_engine_name_shapes_and_units() -> None:
         and not MEASURE.search(ast.get_docstring(node) or "")
     ]
     assert not silent
+
+
+#: Words that open a question or a clause: the reader must guess what the thing does or is.
+CLAUSE = frozenset(
+    [
+        "What",
+        "Whatever",
+        "Whether",
+        "Which",
+        "Who",
+        "Whoever",
+        "Whose",
+        "How",
+        "Where",
+        "Wherever",
+        "When",
+        "Why",
+        "That",
+        "If",
+    ]
+)
+#: Words that open a noun phrase: a function's docstring says what it does, so it opens with a verb.
+NOUN = frozenset(
+    [
+        "A",
+        "All",
+        "An",
+        "Any",
+        "Each",
+        "Every",
+        "It",
+        "None",
+        "Nothing",
+        "One",
+        "Such",
+        "The",
+        "These",
+        "They",
+        "This",
+        "Those",
+    ]
+)
+
+
+def test_docstrings_open_with_a_verb_or_a_noun() -> None:
+    wrong = []
+    for name, node in definitions(["jobs", "modelstore", "monitoring", "upscaler_site", "benchmarks", "training"]):
+        words = (ast.get_docstring(node) or "").split()
+        first = words[0].strip(".,:;") if words else ""
+        refused = CLAUSE | NOUN if _is_function(node) else CLAUSE
+        if first in refused or (_is_function(node) and first.lstrip("(`:")[:5] in ("param", "retur", "raise")):
+            wrong.append(f"{name}: {' '.join(words[:8])}")
+    assert not wrong, "\n".join(wrong)
+
+
+def _is_function(node: Documented) -> bool:
+    """Return True for a function or method; a property is named like a value, so a noun may open it."""
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not any(
+        "property" in ast.unparse(decorator) for decorator in node.decorator_list
+    )
