@@ -18,7 +18,7 @@ from jobs.models.worker import Worker
 from jobs.queue import liveness
 
 if TYPE_CHECKING:
-    from jobs.engine.backends.device import Place  # imports torch
+    from jobs.engine.backends.device import ComputeDevice  # imports torch
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Registration:
         # The suffix tells two processes apart that had the same pid on hosts of the same name (containers).
         self.id = f"{cluster}@{self.host[:60]}:{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self.pid_space, self.pid_born = liveness.space(), liveness.born(os.getpid())
-        self.place: Place | None = None
+        self.place: ComputeDevice | None = None
         self.precisions: tuple[str, ...] = ()
         self.current_job: uuid.UUID | None = None
         self.loaded_models: list[str] = []

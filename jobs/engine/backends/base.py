@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.engine.backends.device import Place
+from jobs.engine.backends.device import ComputeDevice
 from modelstore.networks.spec import NetworkSpec
 
 
@@ -46,7 +46,7 @@ class Network(Protocol):
     """A network loaded on its device. ``weight_bytes`` is what its weights take there, in bytes."""
 
     spec: NetworkSpec
-    place: Place
+    place: ComputeDevice
     weight_bytes: int
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:

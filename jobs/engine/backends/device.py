@@ -15,7 +15,7 @@ from jobs.engine.types import Backend, Precision, Runtime
 
 
 @dataclass(frozen=True)
-class Place:
+class ComputeDevice:
     """A resolved device with its backend and precision."""
 
     device: str  # "cpu", "cuda:0"
@@ -38,7 +38,7 @@ class Place:
         return free_host_bytes()
 
 
-def resolve(runtime: Runtime, precision: Precision | None = None) -> Place:
+def resolve(runtime: Runtime, precision: Precision | None = None) -> ComputeDevice:
     """Return what "auto" means on this machine, at this moment.
 
     :param precision: the job's own choice; it wins over the runtime's.
@@ -55,11 +55,11 @@ def resolve(runtime: Runtime, precision: Precision | None = None) -> Place:
     if runtime.backend == "reference":
         if wanted == "bf16":
             raise PrecisionUnavailable("the reference backend computes in fp32 on a CPU")
-        return Place(device="cpu", name=cpu_name(), backend="reference", precision="fp32", note=note)
+        return ComputeDevice(device="cpu", name=cpu_name(), backend="reference", precision="fp32", note=note)
     backend, passed_over = _cpu_backend(runtime.backend)
     note = "; ".join(filter(None, (note, passed_over)))
     chosen: Literal["fp32", "bf16"] = "bf16" if wanted == "bf16" or (wanted == "auto" and cpu_has_bf16()) else "fp32"
-    return Place(device="cpu", name=cpu_name(), backend=backend, precision=chosen, note=note)
+    return ComputeDevice(device="cpu", name=cpu_name(), backend=backend, precision=chosen, note=note)
 
 
 def precisions(runtime: Runtime) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def precisions(runtime: Runtime) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _on_card(device: str, runtime: Runtime, wanted: Precision, note: str) -> Place:
+def _on_card(device: str, runtime: Runtime, wanted: Precision, note: str) -> ComputeDevice:
     if runtime.backend == "openvino":
         raise DeviceUnavailable("the openvino backend runs on the CPU only")
     if wanted == "bf16" and runtime.backend == "reference":
@@ -80,7 +80,7 @@ def _on_card(device: str, runtime: Runtime, wanted: Precision, note: str) -> Pla
     if wanted == "bf16" and not _cuda_has_bf16(device):
         raise PrecisionUnavailable(f"{device} has no bf16")
     uuid = getattr(torch.cuda.get_device_properties(device), "uuid", "")
-    return Place(
+    return ComputeDevice(
         device=device,
         name=torch.cuda.get_device_name(device),
         backend="reference" if runtime.backend == "reference" else "torch",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.engine.backends.base import Network
-from jobs.engine.backends.device import Place, give_back_cached_memory, resolve
+from jobs.engine.backends.device import ComputeDevice, give_back_cached_memory, resolve
 from jobs.engine.errors import OutOfMemory, WeightsDamaged, WeightsRejected
 from jobs.engine.types import Precision, Runtime, Weights
 from modelstore.networks.checkpoint import load, load_blend
@@ -20,7 +20,7 @@ class _Key:
 
     files: tuple[tuple[str, str, int, int], ...]
     blend: float
-    place: Place
+    place: ComputeDevice
 
 
 class NetworkPool:
@@ -40,7 +40,7 @@ class NetworkPool:
         self._networks: OrderedDict[_Key, Network] = OrderedDict()
         self._given_up: set[_Key] = set()
 
-    def place(self, precision: Precision | None = None) -> Place:
+    def place(self, precision: Precision | None = None) -> ComputeDevice:
         """Return what "auto" means now. :raises DeviceUnavailable: when this machine does not have the runtime."""
         return resolve(self.runtime, precision)
 
@@ -66,7 +66,7 @@ class NetworkPool:
             self._forget_oldest()
         return network
 
-    def give_up(self, weights: Weights, place: Place) -> None:
+    def give_up(self, weights: Weights, place: ComputeDevice) -> None:
         """Give up reduced precision for a network that always overflows: from now on `get` returns it in fp32."""
         self._given_up.add(_key(weights, place))
 
@@ -88,7 +88,7 @@ class NetworkPool:
         while self._networks:
             self._forget_oldest()
 
-    def _load(self, weights: Weights, place: Place) -> Network:
+    def _load(self, weights: Weights, place: ComputeDevice) -> Network:
         try:
             return _load(weights, place, graphs=self.graphs)
         except OutOfMemory:
@@ -108,7 +108,7 @@ class NetworkPool:
             give_back_cached_memory()
 
 
-def _key(weights: Weights, place: Place) -> _Key:
+def _key(weights: Weights, place: ComputeDevice) -> _Key:
     return _Key(files=tuple(_stamp(*file) for file in weights.files), blend=weights.blend, place=place)
 
 
@@ -131,7 +131,7 @@ def weights_errors() -> Iterator[None]:
         raise WeightsRejected(str(error)) from error
 
 
-def _load(weights: Weights, place: Place, *, graphs: bool) -> Network:
+def _load(weights: Weights, place: ComputeDevice, *, graphs: bool) -> Network:
     (path, sha256), *second = weights.files
     with weights_errors():
         if second:

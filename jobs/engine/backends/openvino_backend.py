@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from jobs.engine.backends.base import Block, Window
-from jobs.engine.backends.device import Place
+from jobs.engine.backends.device import ComputeDevice
 from jobs.engine.backends.pixel_module import PixelModule
 from modelstore.networks.spec import NetworkSpec
 
@@ -42,7 +42,7 @@ class _Graph(nn.Module):
 class OpenVinoNetwork:
     """One network on the CPU. Graphs, one per type and number of channels, are compiled on first use (a second)."""
 
-    def __init__(self, network: nn.Module, spec: NetworkSpec, place: Place) -> None:
+    def __init__(self, network: nn.Module, spec: NetworkSpec, place: ComputeDevice) -> None:
         self.spec = spec
         self.place = place
         self.weight_bytes = spec.parameters * 4

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from jobs.engine.backends.base import Block, Window
 from jobs.engine.backends.batching import Call, Kind, blocks_of, kind_of
 from jobs.engine.backends.cuda import CudaLane, cut, host_pixels
-from jobs.engine.backends.device import Place
+from jobs.engine.backends.device import ComputeDevice
 from jobs.engine.backends.device_errors import first_line, is_out_of_memory, memory_errors
 from jobs.engine.backends.pixel_module import Output, PixelModule, quantize
 from jobs.engine.errors import OutOfMemory
@@ -31,7 +31,7 @@ class TorchNetwork:
     the windows (`jobs.engine.tiling.cost.batch_size`).
     """
 
-    def __init__(self, network: nn.Module, spec: NetworkSpec, place: Place, *, graphs: bool = True) -> None:
+    def __init__(self, network: nn.Module, spec: NetworkSpec, place: ComputeDevice, *, graphs: bool = True) -> None:
         """:param graphs: record calls that come again as CUDA graphs.
 
         :raises OutOfMemory: when the device has no room for the weights.
