@@ -13,7 +13,7 @@ from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.errors import OutOfMemory, WeightsRejected
 from jobs.engine.tiling.canvas import Canvas
 from jobs.engine.tiling.cost import BORDER, SMALLEST_TILE, overlap_of, padding
-from jobs.engine.tiling.tiles import Plan, Tile, pieces, split
+from jobs.engine.tiling.tiles import Tile, TilePlan, pieces, split
 from jobs.engine.types import OnTile, UpscaleOptions, Weights
 
 Array = NDArray[Any]
@@ -137,7 +137,7 @@ class Run:
         self.network, self.precise = self.pool.get(self.weights, "fp32"), True
 
 
-def fill(run: Run, planes: Sequence[Array], step: Plan, canvases: Sequence[Canvas]) -> None:
+def fill(run: Run, planes: Sequence[Array], step: TilePlan, canvases: Sequence[Canvas]) -> None:
     """Compute (H, W, C) planes of one size into their canvases, as one stream of tiles.
 
     One stream keeps a device busy from plane to plane, and lets it take tiles of several at once.

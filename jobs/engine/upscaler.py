@@ -15,7 +15,7 @@ from jobs.engine.tiling import alpha as transparency
 from jobs.engine.tiling.canvas import Canvas
 from jobs.engine.tiling.cost import ITEM_BYTES, plan_plane
 from jobs.engine.tiling.passes import plan_passes
-from jobs.engine.tiling.tiles import Plan
+from jobs.engine.tiling.tiles import TilePlan
 from jobs.engine.types import Frame, OnTile, Picture, Report, UpscaleOptions, Weights
 
 Array = NDArray[Any]
@@ -91,7 +91,7 @@ class Upscaler:
         )
         return replace(picture, frames=frames), report
 
-    def _plan(self, run: Run, width: int, height: int) -> Plan:
+    def _plan(self, run: Run, width: int, height: int) -> TilePlan:
         place = run.network.place
         asked = run.options.tile_size
         plan = plan_plane(
@@ -108,7 +108,7 @@ class Upscaler:
             run.notes.append(f"tiles of {plan.tile} px: one call of a CUDA device takes no more than 2³¹ numbers")
         return plan
 
-    def _frames(self, run: Run, frames: Sequence[Frame], plans: list[Plan], target: tuple[int, int]) -> list[Frame]:
+    def _frames(self, run: Run, frames: Sequence[Frame], plans: list[TilePlan], target: tuple[int, int]) -> list[Frame]:
         opaque = [
             frame.color if frame.alpha is None else transparency.bleed(frame.color, frame.alpha) for frame in frames
         ]
@@ -122,7 +122,9 @@ class Upscaler:
             for frame, color in zip(frames, colors, strict=True)
         ]
 
-    def _planes(self, run: Run, planes: Sequence[Array], plans: list[Plan], target: tuple[int, int]) -> Sequence[Array]:
+    def _planes(
+        self, run: Run, planes: Sequence[Array], plans: list[TilePlan], target: tuple[int, int]
+    ) -> Sequence[Array]:
         """Run all passes over (H, W, C) planes. Between passes they are uint16, 257 times finer than 8 bit."""
         if not planes:
             return ()

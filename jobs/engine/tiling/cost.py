@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import isqrt, sqrt
 
 from jobs.engine.tiling.passes import Passes, plan_passes
-from jobs.engine.tiling.tiles import Plan, plan
+from jobs.engine.tiling.tiles import TilePlan, plan
 from modelstore.networks.spec import NetworkSpec
 
 #: Bytes of a number, by precision.
@@ -192,7 +192,7 @@ def plan_plane(
     kind: str,
     free_bytes: int,
     item_bytes: int,
-) -> Plan:
+) -> TilePlan:
     """Return the tiles of one pass over one plane; sizes are in that pass's input pixels."""
     pad = padding(spec, tile_pad)
     if tile_size is None:

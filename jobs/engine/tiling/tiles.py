@@ -35,7 +35,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TilePlan:
     """The tiles of one plane, row by row, and their cost."""
 
     width: int
@@ -66,7 +66,7 @@ def plan(
     full_height: int | None = None,
     overlap: int = 0,
     step: int = 1,
-) -> Plan:
+) -> TilePlan:
     """Cut a plane into even tiles of at most ``tile`` pixels a side, each seen with ``pad`` pixels around it.
 
     Even: 260 pixels at tile 128 become 3 tiles of 87, 87, 86, never 128, 128, 4. ``tile`` 0, or not smaller than the
@@ -113,7 +113,7 @@ def plan(
         for top, bottom in lines
     )
     single = len(columns) == 1 and len(lines) == 1
-    return Plan(width=width, height=height, tile=0 if single else tile, pad=0 if single else pad, rows=rows)
+    return TilePlan(width=width, height=height, tile=0 if single else tile, pad=0 if single else pad, rows=rows)
 
 
 def pieces(tile: Tile, side: int, *, align: int = 1) -> int:
