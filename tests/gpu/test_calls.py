@@ -49,7 +49,7 @@ def test_graphs_equal_plain_calls(
         made, report = engine.upscale(pixels, networks[name], options)
         assert report.notes == ()
         assert difference(plain.frames[0].color, made.frames[0].color) <= (2 if bits == 8 else 512)
-    assert network.lane.shelf.replays >= 3 * report.tiles - 1
+    assert network.executor.graph_cache.replays >= 3 * report.tiles - 1
     again, _ = engine.upscale(pixels, networks[name], options)
     assert np.array_equal(made.frames[0].color, again.frames[0].color)
 
@@ -69,7 +69,7 @@ def test_shapes_and_networks_take_turns(networks: dict[str, Weights]) -> None:
                 assert report.notes == ()
                 assert difference(wanted.frames[0].color, made.frames[0].color) <= 1
     for name in ("animevideov3", "small"):
-        shelf = network_of(engine, networks[name]).lane.shelf
+        shelf = network_of(engine, networks[name]).executor.graph_cache
         assert shelf.replays > 0
         assert 1 <= len(shelf) <= 4
 
@@ -92,7 +92,7 @@ def test_released_recordings_give_their_memory_back(networks: dict[str, Weights]
     pixels = shot(900, 700)
     first, _ = engine.upscale(pixels, networks["small"], UpscaleOptions(tile_size=200 // SMALLER))
     cuda.empty_cache()
-    held, before = network.lane.shelf.held_bytes, cuda.memory_reserved()
+    held, before = network.executor.graph_cache.held_bytes, cuda.memory_reserved()
     assert held > (50_000_000 if CARD else 0)
     assert engine.pool.release()
     assert before - cuda.memory_reserved() > held // 2

@@ -79,12 +79,12 @@ def test_recordings_make_room_when_memory_is_short(networks: dict[str, Weights],
     for name in ("animevideov3", "bundled"):
         network_of(engine, networks[name]).batch = 1
         engine.upscale(shot(2000, 1500), networks[name], UpscaleOptions(tile_size=400 // SMALLER))
-        assert len(network_of(engine, networks[name]).lane.shelf) == 1
-    held = network_of(engine, networks["animevideov3"]).lane.shelf.held_bytes
+        assert len(network_of(engine, networks[name]).executor.graph_cache) == 1
+    held = network_of(engine, networks["animevideov3"]).executor.graph_cache.held_bytes
     allow(cuda, 0.02)
     _, report = engine.upscale(shot(500, 400, seed=3), networks["bundled"], UpscaleOptions(tile_size=0))
     assert report.tiles >= 1
-    assert network_of(engine, networks["animevideov3"]).lane.shelf.held_bytes == 0 < held
+    assert network_of(engine, networks["animevideov3"]).executor.graph_cache.held_bytes == 0 < held
 
 
 def test_weights_that_do_not_fit_are_out_of_memory(networks: dict[str, Weights], cuda: Any) -> None:

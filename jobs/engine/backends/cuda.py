@@ -1,7 +1,7 @@
 """Batches on a CUDA device: pinned host buffers, a stream that copies results out, calls replayed as CUDA graphs.
 
-One thread uses a `CudaLane`. Everything that computes, and every copy to the device, runs on the current stream, so the
-static buffers of a CUDA graph need no second copy: the next call's pixels are copied in after the last one was
+One thread uses a `CudaExecutor`. Everything that computes, and every copy to the device, runs on the current stream, so
+the static buffers of a CUDA graph need no second copy: the next call's pixels are copied in after the last one was
 computed, and results are taken out of a graph's buffers before it is replayed. Only copies to the host run beside the
 computing.
 """
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from jobs.engine.backends.base import Block, Window
 from jobs.engine.backends.batching import Kind, kind_of
-from jobs.engine.backends.cuda_graphs import Key, RecordingFailedError, Shelf
+from jobs.engine.backends.cuda_graphs import GraphCache, Key, RecordingFailedError
 from jobs.engine.backends.device import give_back_cached_memory
 from jobs.engine.backends.device_errors import first_line, is_out_of_memory, memory_errors
 
@@ -34,7 +34,7 @@ SEARCH_FROM = 8
 RECORDED_SHARE = 8
 
 
-class CudaLane:
+class CudaExecutor:
     """Hands batches to one CUDA device."""
 
     #: One call computes, one copies its result out, one copies its pixels in.
@@ -51,8 +51,8 @@ class CudaLane:
             self._out = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
             self._side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
             memory = torch.cuda.get_device_properties(device).total_memory
-        # Nothing here refers back to the lane or its network: a cycle keeps device memory until Python collects it.
-        self.shelf: Shelf[_Recording] = Shelf(
+        # Nothing here refers back to the executor or its network: a cycle keeps device memory until Python collects it.
+        self.graph_cache: GraphCache[_Recording] = GraphCache(
             partial(_record, compute, device, self._side), most_bytes=memory // RECORDED_SHARE, enabled=graphs
         )
 
@@ -71,7 +71,7 @@ class CudaLane:
             for index, window in enumerate(batch):
                 view[index] = window.pixels.view(view.dtype)
             with _cudnn(search=coming >= SEARCH_FROM):
-                recording, notes = self.shelf.take(
+                recording, notes = self.graph_cache.take(
                     (kind, len(batch)), coming=coming, expected_bytes=self.call_bytes(kind.pixels * len(batch))
                 )
                 if recording is not None:
@@ -83,7 +83,7 @@ class CudaLane:
     def release(self) -> bool:
         """Give back memory that can be had again: CUDA graphs and torch's cache. Return True if there were graphs."""
         with torch.cuda.device(self.device):
-            dropped = self.shelf.clear()
+            dropped = self.graph_cache.clear()
             give_back_cached_memory()
         return dropped
 

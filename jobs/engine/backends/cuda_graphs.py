@@ -32,7 +32,7 @@ class RecordingFailedError(Exception):
         self.lasting = lasting
 
 
-class Shelf(Generic[R]):
+class GraphCache(Generic[R]):
     """The recordings of one network; the least recently used are dropped first.
 
     Recording costs about one call, and its memory is held: so only calls that come again are recorded, only few are

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from jobs.engine.backends.base import Block, Window
 from jobs.engine.backends.batching import Call, Kind, blocks_of, kind_of
-from jobs.engine.backends.cuda import CudaLane, cut, host_pixels
+from jobs.engine.backends.cuda import CudaExecutor, cut, host_pixels
 from jobs.engine.backends.device import ComputeDevice
 from jobs.engine.backends.device_errors import first_line, is_out_of_memory, memory_errors
 from jobs.engine.backends.pixel_module import Output, PixelModule, quantize
@@ -46,7 +46,7 @@ class TorchNetwork:
             # Convert on the accelerator: on the host, converting the weights takes half the time of a network.
             network = network.to(device=self.device, dtype=compute, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
             self.module = PixelModule(network, channels=spec.channels, compute=compute).to(self.device).eval()
-            self.lane = self._open_lane(graphs=graphs)
+            self.executor = self._open_executor(graphs=graphs)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -55,33 +55,33 @@ class TorchNetwork:
                 f"{first_line(error)}"
             ) from error
 
-    def _open_lane(self, *, graphs: bool) -> CudaLane | None:
+    def _open_executor(self, *, graphs: bool) -> CudaExecutor | None:
         if self.device.type != "cuda":
             return None
         # Neither function refers to this object: a reference cycle keeps device memory until Python's collector runs.
         call_bytes = partial(network_bytes, self.spec, item_bytes=ITEM_BYTES[self.place.precision])
-        return CudaLane(partial(_compute, self.module), self.device, call_bytes, graphs=graphs)
+        return CudaExecutor(partial(_compute, self.module), self.device, call_bytes, graphs=graphs)
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
         """Compute the windows, (H, W, C) each, in batches of one kind. See `jobs.engine.backends.base.Network`."""
         listed = list(windows)
-        lane = self.lane
-        if lane is None:
+        executor = self.executor
+        if executor is None:
             yield from blocks_of(listed, self._launch_on_cpu, most=self._sizes(), under_way=1)
             return
         coming = Counter(kind_of(window) for window in listed)
 
         def launch(batch: Sequence[Window]) -> Call:
             kind = kind_of(batch[0])
-            call = lane.launch(batch, coming[kind] // len(batch))
+            call = executor.launch(batch, coming[kind] // len(batch))
             coming[kind] -= len(batch)
             return call
 
-        yield from blocks_of(listed, launch, most=self._sizes(), under_way=lane.under_way)
+        yield from blocks_of(listed, launch, most=self._sizes(), under_way=executor.under_way)
 
     def release(self) -> bool:
         """Drop CUDA graphs and torch's cache. See `jobs.engine.backends.base.Network`."""
-        return self.lane is not None and self.lane.release()
+        return self.executor is not None and self.executor.release()
 
     def _sizes(self) -> Callable[[Kind], int]:
         """Return a function from a kind to its windows per call; free memory is read once per run."""

@@ -1,6 +1,6 @@
-"""A pretended CUDA, so that the lane's own code runs where there is no device. It shows nothing about CUDA itself.
+"""A pretended CUDA, so that the executor's own code runs where there is no device. It shows nothing about CUDA itself.
 
-What is copied to the host arrives only when it is waited for, as on a device: a lane that lets a buffer be written
+What is copied to the host arrives only when it is waited for, as on a device: an executor that lets a buffer be written
 again too early gives wrong pixels here too.
 """
 
@@ -211,9 +211,9 @@ class _Late:
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch) -> PretendedCuda:
-    """From now on there is a card, the engine takes it for one, and torch networks on it compute by a CUDA lane.
+    """From now on there is a card, the engine takes it for one, and torch networks on it compute by a CUDA executor.
 
-    Networks on the CPU go by that lane too, so that a test may ask for fp32, which every processor computes quickly.
+    Networks on the CPU use that executor too, so that a test may ask for fp32, which every processor computes fast.
     """
     cuda = PretendedCuda()
     for module in (cuda_devices, cuda_lane, device, torch_backend):
@@ -232,9 +232,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> PretendedCuda:
         weakref.finalize(self, cuda.forget, self.weight_bytes)
         call_bytes = partial(network_bytes, self.spec, item_bytes=ITEM_BYTES[self.place.precision])
         compute = cuda.compute(partial(torch_backend._compute, self.module), call_bytes)
-        return cuda_lane.CudaLane(compute, torch.device("cpu", 0), call_bytes, graphs=graphs)
+        return cuda_lane.CudaExecutor(compute, torch.device("cpu", 0), call_bytes, graphs=graphs)
 
-    monkeypatch.setattr(TorchNetwork, "_open_lane", open_lane)
+    monkeypatch.setattr(TorchNetwork, "_open_executor", open_lane)
     return cuda
 
 

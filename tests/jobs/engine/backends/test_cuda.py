@@ -1,4 +1,4 @@
-"""The CUDA lane's bookkeeping on a pretended device: nothing lost, mixed up, or overwritten too early."""
+"""The CUDA executor's bookkeeping on a pretended device: nothing lost, mixed up, or overwritten too early."""
 
 import gc
 import weakref
@@ -40,7 +40,7 @@ def test_by_the_lane_the_picture_is_the_same(
             assert steps_apart(made.frames[0].color, wanted.frames[0].color) <= 1
             assert (report.tiles, report.notes) == (15, ())
             # The first call is plain; four windows at a time come too seldom to be recorded.
-            assert network.lane.shelf.replays == (14 if graphs and batch == 1 else 0)
+            assert network.executor.graph_cache.replays == (14 if graphs and batch == 1 else 0)
     assert cuda.log.count("replay") == 14
 
 
@@ -81,7 +81,7 @@ def test_a_recording_without_memory_is_tried_for_other_shapes(
     cuda.fault = None
     _, report = made_by.upscale(picture(photo(120, 100)), compact, TILES)
     assert report.notes == ()
-    assert network.lane.shelf.replays > 0
+    assert network.executor.graph_cache.replays > 0
 
 
 def test_a_recording_that_fails_leaves_nothing_of_its_memory_behind(
@@ -121,9 +121,9 @@ def test_recordings_are_dropped_when_the_pool_makes_room(
     network: Any = pool.get(compact)
     network.batch = 1
     Upscaler(pool).upscale(picture(photo(140, 90)), compact, TILES)
-    assert len(network.lane.shelf) == 1
+    assert len(network.executor.graph_cache) == 1
     pool.get(compact_x2)
-    assert len(network.lane.shelf) == 0
+    assert len(network.executor.graph_cache) == 0
     assert cuda.log[-1] == "reset"
 
 
@@ -150,7 +150,7 @@ def test_a_network_that_is_put_out_leaves_no_cycle_behind(compact: Weights, monk
     network: Any = made_by.pool.get(compact)
     network.batch = 1
     made_by.upscale(picture(photo(140, 90)), compact, TILES)
-    gone = [weakref.ref(network), weakref.ref(network.lane), weakref.ref(network.module)]
+    gone = [weakref.ref(network), weakref.ref(network.executor), weakref.ref(network.module)]
     gc.disable()
     try:
         made_by.pool.clear()

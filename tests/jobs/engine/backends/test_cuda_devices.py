@@ -130,5 +130,5 @@ def test_a_cut_picture_has_windows_of_few_shapes(cuda: PretendedCuda, compact: W
     network: Any = engine.pool.get(compact)
     for width in range(100, 140, 3):
         engine.upscale(picture(photo(width, 60)), compact, UpscaleOptions(tile_size=40))
-    shapes = {(kind.height, kind.width) for kind, _ in network.lane.shelf._seen}
+    shapes = {(kind.height, kind.width) for kind, _ in network.executor.graph_cache._seen}
     assert shapes == {(64, 64)}

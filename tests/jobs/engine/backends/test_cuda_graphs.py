@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jobs.engine.backends.batching import Kind
-from jobs.engine.backends.cuda_graphs import Key, RecordingFailedError, Shelf
+from jobs.engine.backends.cuda_graphs import GraphCache, Key, RecordingFailedError
 
 
 class Made:
@@ -38,11 +38,11 @@ def key(side: int, count: int = 1) -> Key:
     return Kind(side, side, 3, "uint8", "uint8"), count
 
 
-def shelf(recorder: Recorder, **arguments: Any) -> Shelf[Made]:
-    return Shelf(recorder, **{"most_bytes": 100, "most": 3, "from_calls": 4, **arguments})
+def shelf(recorder: Recorder, **arguments: Any) -> GraphCache[Made]:
+    return GraphCache(recorder, **{"most_bytes": 100, "most": 3, "from_calls": 4, **arguments})
 
 
-def take(shelf: Shelf[Made], which: Key, coming: int = 100, expected: int = 10) -> Made | None:
+def take(shelf: GraphCache[Made], which: Key, coming: int = 100, expected: int = 10) -> Made | None:
     return shelf.take(which, coming=coming, expected_bytes=expected)[0]
 
 
