@@ -43,3 +43,13 @@ def member(group: str = "") -> "User":
     if group:
         user.groups.add(Group.objects.get(name=group))
     return user
+
+
+def staff_with(client: Client, *permissions: str) -> Client:
+    """``client``, logged in as a staff member of no group with these permissions."""
+    from django.contrib.auth.models import Permission, User
+
+    user = User.objects.create_user("ann", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(user)
+    return client

@@ -14,7 +14,7 @@ from jobs.models import Job
 from jobs.states import Status
 from jobs.storage import file_names, files
 from tests.jobs.conftest import stored_files
-from tests.jobs.submission.test_submit import complete
+from tests.jobs.submission.helpers import complete
 
 Submit = Callable[..., Job]
 

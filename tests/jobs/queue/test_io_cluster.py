@@ -18,7 +18,7 @@ from modelstore.models import Model
 from modelstore.states import Origin, State
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, stored_files
-from tests.jobs.submission.test_submit import complete
+from tests.jobs.submission.helpers import complete
 
 Submit = Callable[..., Job]
 

@@ -22,7 +22,7 @@ from jobs.submission import submit as intake
 from jobs.submission.uploads import BoundedUploadHandler
 from tests.jobs.clusters import REPOSITORY
 from tests.jobs.conftest import picture, stored_files
-from tests.jobs.submission.test_submit import complete
+from tests.jobs.submission.helpers import complete
 
 Submit = Callable[..., Job]
 

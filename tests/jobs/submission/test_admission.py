@@ -1,15 +1,11 @@
-"""Workers that cannot compute take no jobs; who waits for a picture is told when nobody would make it."""
+"""Who waits for a picture is told when nobody would make it, and nothing stays of what is refused."""
 
 import io
-import os
-import re
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db.models.functions import Now
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -20,48 +16,9 @@ from jobs.storage import files
 from jobs.submission import admission
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, picture, stored_files
-from tests.jobs.rig.apps import LOSES_DEVICE
-from tests.jobs.submission.test_submit import complete
+from tests.jobs.submission.helpers import complete, write_worker
 
 Submit = Callable[..., Job]
-
-
-def write_worker(device: str) -> Worker:
-    """A worker of this host that was heard just now."""
-    import socket
-
-    row: Worker = Worker.objects.create(
-        id=f"gpu@test:{device}", cluster="gpu", host=socket.gethostname(), pid=1, device=device, started_at=Now(),
-        seen_at=Now(),
-    )  # fmt: skip
-    return row
-
-
-def test_a_worker_without_its_device_takes_no_job(start_cluster: StartCluster, submit: Submit) -> None:
-    job = submit()
-    cluster = start_cluster(ready=False, DEVICE="cuda:99")
-    eventually(lambda: "worker cannot compute" in cluster.output(), seconds=120, say="the complaint")
-    eventually(lambda: Worker.objects.filter(cluster="gpu", device="").exists(), seconds=30)
-    assert not Worker.objects.computing().exists()
-    eventually(lambda: cluster.output().count("worker cannot compute") >= 2, seconds=120, say="another look")
-    job.refresh_from_db()
-    assert (job.status, job.attempts) == (Status.QUEUED, 0)
-    cluster.terminate()
-    cluster.wait()
-    assert cluster.members() == []
-
-
-def test_a_worker_that_loses_its_device_while_warming_takes_no_job(
-    start_cluster: StartCluster, submit: Submit, tmp_path: Path
-) -> None:
-    job = submit()
-    lost = tmp_path / "lost"
-    cluster = start_cluster(WARM_MODELS=job.model, RIG_LOSES_DEVICE_WARMING=str(lost))
-    eventually(lambda: "worker's device is lost" in cluster.output(), seconds=120)
-    eventually(lambda: Job.objects.get(pk=job.pk).finished_at, seconds=120)
-    job.refresh_from_db()
-    assert (job.status, job.attempts) == (Status.COMPLETED, 1)
-    assert cluster.output().index("worker's device is lost") < cluster.output().index("job claimed")
 
 
 def test_a_precision_that_no_worker_has_is_refused_by_name(
@@ -85,38 +42,6 @@ def test_a_precision_that_no_worker_has_is_refused_by_name(
     assert answer.status_code == 200
 
 
-def test_a_job_is_left_to_the_worker_that_has_its_precision(start_cluster: StartCluster, submit: Submit) -> None:
-    """A host with a card is busy; the one without takes the job and cannot do it, and must not use up its attempts."""
-    card = write_worker("cuda:0")
-    Worker.objects.filter(pk=card.pk).update(precisions=["fp32", "fp16"], seen_at=Now() + timedelta(hours=1))
-    start_cluster()
-    job = submit(precision="fp16")
-
-    def left() -> bool:
-        job.refresh_from_db()
-        return (job.status, job.error_code, job.attempts) == (Status.QUEUED, "precision_unavailable", 0)
-
-    eventually(left, seconds=120)
-    card.delete()
-    eventually(lambda: Job.objects.get(pk=job.pk).finished_at, seconds=120)
-    job.refresh_from_db()
-    assert (job.status, job.error_code, job.attempts) == (Status.FAILED, "precision_unavailable", 1)
-
-
-def test_a_worker_bounds_the_plans_that_cudnn_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Torch reads it from the environment, once, before its first convolution; an operator's own value stays."""
-    from jobs.worker import runtime
-
-    name = "TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT"
-    for before, after in (("", "500"), ("7", "7")):
-        monkeypatch.setenv(name, before)
-        if not before:
-            monkeypatch.delenv(name)
-        monkeypatch.setattr(runtime, "_upscaler", None)
-        runtime.upscaler()
-        assert os.environ[name] == after
-
-
 @pytest.mark.django_db
 def test_workers_of_one_kind_are_enough_and_older_ones_do_not_say() -> None:
     """During a deployment workers of the version before run beside the new web process."""
@@ -131,20 +56,6 @@ def test_workers_of_one_kind_are_enough_and_older_ones_do_not_say() -> None:
     admission.require_precision("fp16")
     with pytest.raises(PrecisionUnavailable, match="there are fp16, fp32"):
         admission.require_precision("bf16")
-
-
-def test_a_worker_that_lost_its_device_ends_and_a_fresh_one_tries_again(
-    start_cluster: StartCluster, submit: Submit
-) -> None:
-    cluster = start_cluster()
-    job, other = submit(LOSES_DEVICE), submit(seed=2)
-    eventually(lambda: Job.objects.filter(finished_at__isnull=False).count() == 2, seconds=240)
-    job.refresh_from_db()
-    other.refresh_from_db()
-    assert (job.status, job.error_code, job.attempts) == (Status.FAILED, "device_lost", 3)
-    assert other.status == Status.COMPLETED
-    workers = set(re.findall(r"job claimed job=\S+ worker=(\S+)", cluster.output()))
-    assert len(workers) >= 3, cluster.output()
 
 
 def test_the_probe_of_a_container_counts_workers_with_a_device_only(db: None) -> None:

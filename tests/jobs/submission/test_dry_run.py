@@ -1,6 +1,7 @@
 """A dry run tells what the engine will do: it plans with the numbers that the worker reports."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,14 @@ from django.db.models.functions import Now
 
 from jobs.engine.tiling.cost import plan_plane
 from jobs.engine.types import Header
-from jobs.models import Worker
+from jobs.models import Job, Worker
 from jobs.options import JobOptions
+from jobs.submission import submit
 from jobs.submission.dry_run import report_of, spec_of
 from modelstore.networks.deduce import deduce
 from modelstore.networks.rrdbnet import RRDBNet
+from tests.jobs.conftest import picture, stored_files
+from tests.jobs.submission.helpers import Make, complete
 
 GIBIBYTE = 1 << 30
 
@@ -41,3 +45,18 @@ def test_a_plan_for_a_card_counts_with_its_memory_and_its_precision(model: Any) 
     assert report_of(header, model, JobOptions()).tiles == tiles(GIBIBYTE, 2)
     assert report_of(header, model, JobOptions(precision="fp32")).tiles == tiles(GIBIBYTE, 4)
     assert 12 < tiles(GIBIBYTE, 2) < tiles(GIBIBYTE, 4)
+
+
+def test_a_plan_says_what_it_would_cost_and_creates_nothing(make_submission: Make, data_dir: Path) -> None:
+    plan = submit.plan(picture(100, 50), make_submission(tile_size=50, tile_pad=4))
+    assert (plan.width, plan.height, plan.output_width, plan.output_height, plan.scale) == (100, 50, 200, 100, 2.0)
+    assert plan.tiles is not None
+    assert plan.tiles >= 2
+    assert plan.memory_bytes is not None
+    assert plan.memory_bytes > 200 * 100 * 3
+    assert plan.seconds is None  # nothing was measured yet
+    assert not Job.objects.exists()
+    assert stored_files(data_dir) == []
+    complete(submit.submit(picture(), make_submission()))
+    Job.objects.update(processing_seconds=4.0)
+    assert submit.plan(picture(), make_submission()).seconds == pytest.approx(4.0)

@@ -38,3 +38,19 @@ def test_the_service_asks_for_its_device_so(monkeypatch: pytest.MonkeyPatch) -> 
     done = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "DEVICE is 'foo'" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("60/minute", (60, 60)), ("5/s", (5, 1)), (" 10 / Hour", (10, 3600)), ("1/day", (1, 86_400)), ("", None)],
+)
+def test_a_rate_is_read(text: str, rate: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_RATE", text.strip())
+    assert env.rate("SOME_RATE", help="") == rate
+
+
+@pytest.mark.parametrize("text", ["60", "0/minute", "-1/s", "x/minute", "60/fortnight", "60/minute/s", "1.5/s"])
+def test_a_bad_rate_stops_the_start_and_is_named(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_RATE", text)
+    with pytest.raises(ImproperlyConfigured, match="SOME_RATE"):
+        env.rate("SOME_RATE", help="")

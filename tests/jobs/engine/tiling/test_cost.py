@@ -1,0 +1,79 @@
+"""Tiles fit into memory, and estimates are what really happens."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from jobs.engine.backends.memory import free_host_bytes
+from jobs.engine.tiling.cost import CPU_WORKING_SET, choose_tile, default_pad, estimate, network_bytes, plan_plane
+from jobs.engine.types import UpscaleOptions, Weights
+from modelstore.networks.checkpoint import inspect
+from modelstore.networks.deduce import deduce
+from modelstore.networks.rrdbnet import RRDBNet
+from modelstore.networks.srvgg import SRVGGNetCompact
+from tests.jobs.engine.conftest import photo, picture, upscaler
+
+with torch.device("meta"):
+    X4PLUS = deduce(RRDBNet().state_dict())
+    X2PLUS = deduce(RRDBNet(unshuffle=2).state_dict())
+    ANIME = deduce(SRVGGNetCompact().state_dict())
+SPECS = [X4PLUS, X2PLUS, ANIME]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+@pytest.mark.parametrize("free", [0, 200_000_000, 2_000_000_000, 100_000_000_000])
+@pytest.mark.parametrize("size", [(64, 64), (640, 480), (2048, 1536), (8000, 6000)])
+def test_the_tile_fits_into_free_memory(spec: Any, kind: str, free: int, size: tuple[int, int]) -> None:
+    pad = default_pad(spec)
+    tile = choose_tile(spec, *size, kind=kind, pad=pad, free_bytes=free)
+    pixels = (size[0] + 10) * (size[1] + 10) if tile == 0 else (tile + 2 * pad) ** 2
+    if tile > 32:
+        assert network_bytes(spec, pixels) <= max(free, CPU_WORKING_SET)
+    assert tile == 0 or tile >= 32
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("tile", [None, 0, 1024, 2048])
+@pytest.mark.parametrize("size", [(1400, 1400), (2048, 1536), (30_000, 20), (8000, 6000)])
+def test_no_call_of_a_cuda_device_holds_more_numbers_than_its_kernels_count(
+    spec: Any, tile: int | None, size: tuple[int, int]
+) -> None:
+    cut = plan_plane(
+        spec, *size, tile_size=tile, tile_pad=None, kind="cuda", free_bytes=140 << 30, item_bytes=2
+    )  # fmt: skip
+    assert cut.window_pixels * spec.features * spec.scale**2 < 2**31
+    if tile == 0 and size == (30_000, 20):
+        assert cut.tiles == 1  # long, and not large
+
+
+def test_compact_networks_get_their_exact_padding() -> None:
+    assert default_pad(ANIME) == 18
+    assert default_pad(X4PLUS) >= 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outscale", [None, 2.0, 7.0])
+@pytest.mark.parametrize("tile", [None, 40])
+def test_the_estimate_is_what_happens(compact: Weights, outscale: float | None, tile: int | None) -> None:
+    made = picture(photo(90, 70), photo(90, 70, channels=1, seed=2)[:, :, 0])
+    guess = estimate(
+        inspect(compact.path),
+        width=90,
+        height=70,
+        alpha=True,
+        outscale=outscale,
+        tile_size=tile,
+        free_bytes=free_host_bytes(),
+    )
+    _, report = upscaler().upscale(made, compact, UpscaleOptions(outscale=outscale, tile_size=tile))
+    assert (guess.tiles, guess.passes) == (report.tiles, report.passes)
+    assert guess.bytes > 0
+    assert guess.gflop > 0
+
+
+def test_a_large_picture_through_a_dense_network_stays_within_its_memory() -> None:
+    guess = estimate(X4PLUS, width=2048, height=1536, free_bytes=8_000_000_000)
+    assert guess.bytes < 2_500_000_000
+    assert guess.tiles > 1
