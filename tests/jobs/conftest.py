@@ -16,11 +16,12 @@ import pytest
 from PIL import Image
 from pytest_django.fixtures import Settings
 
+from tests.job_rows import waiting_job
 from tests.jobs.clusters import RunningCluster
 from tests.tiny_models import TINY_MODEL
 
 if TYPE_CHECKING:
-    from jobs.models import Job
+    from jobs.models import ApiKey, Job
     from jobs.submission.request import Submission
     from modelstore.models import Model
 
@@ -177,3 +178,21 @@ def stored_files(data_dir: Path) -> list[str]:
     return sorted(
         os.path.relpath(Path(directory, name), root) for directory, _, names in os.walk(root) for name in names
     )
+
+
+@pytest.fixture
+def make_job(db: None) -> "Callable[..., Job]":
+    """Writes a waiting job."""
+    return waiting_job
+
+
+@pytest.fixture
+def make_key(db: None) -> "Callable[..., tuple[ApiKey, dict[str, str]]]":
+    """Makes a key of these scopes; returns it and the header that carries it."""
+    from jobs.auth import api_keys
+
+    def make(*scopes: str, **fields: Any) -> "tuple[ApiKey, dict[str, str]]":
+        key, text = api_keys.issue("test", scopes or ["upscale"], **fields)
+        return key, {"Authorization": f"Bearer {text}"}
+
+    return make

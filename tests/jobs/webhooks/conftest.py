@@ -1,16 +1,11 @@
-"""A receiver, jobs as rows, and the settings that let webhooks reach loopback."""
+"""A receiver, and the settings that let webhooks reach loopback."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 from pytest_django.fixtures import Settings
 
-from tests.job_rows import waiting_job
 from tests.jobs.webhooks.receiver import Receiver, start_receiver, stop_receiver
-
-if TYPE_CHECKING:
-    from jobs.models import Job
 
 
 @pytest.fixture
@@ -21,9 +16,3 @@ def receiver(settings: Settings) -> Iterator[Receiver]:
     running = start_receiver()
     yield running
     stop_receiver(running)
-
-
-@pytest.fixture
-def make_job() -> "Callable[..., Job]":
-    """Writes a waiting job."""
-    return waiting_job
