@@ -5,10 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from jobs.api.views.ranges import ByteRange, RangeNotSatisfiable, parse_range
 from tests.api.conftest import is_error, picture
 from tests.tiny_models import TINY_MODEL
 
@@ -118,32 +115,3 @@ def test_a_deleted_job_is_gone_with_its_files(api: httpx.Client, done: dict[str,
     assert api.delete(f"/jobs/{done['job_id']}").status_code == 204
     for path in ("", "/result", "/preview", "/input", "/events"):
         assert is_error(api.get(f"/jobs/{done['job_id']}{path}"), 404, "job_not_found")
-
-
-@given(first=st.integers(0, 2000), last=st.integers(0, 2000), size=st.integers(0, 1000))
-def test_a_range_never_leaves_the_file(first: int, last: int, size: int) -> None:
-    try:
-        found = parse_range(f"bytes={first}-{last}", size)
-    except RangeNotSatisfiable:
-        assert first >= size
-        return
-    if found is None:
-        assert last < first
-        return
-    assert (found.first, found.last) == (first, min(last, size - 1))
-    assert bytes(size)[found.first : found.last + 1] == bytes(found.length)
-
-
-@given(last=st.integers(0, 2000), size=st.integers(0, 1000))
-def test_the_last_bytes(last: int, size: int) -> None:
-    try:
-        found = parse_range(f"bytes=-{last}", size)
-    except RangeNotSatisfiable:
-        assert last == 0 or size == 0
-        return
-    assert found == ByteRange(size - min(last, size), size - 1, size)
-
-
-@given(st.text(max_size=60))
-def test_any_other_header_means_the_whole_file(text: str) -> None:
-    assert text.strip().startswith("bytes") or parse_range(text, 100) is None
