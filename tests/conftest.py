@@ -75,11 +75,15 @@ def _scratch_directory() -> Path:
 
 #: Whoever asks for one of these starts other processes. Tests that start some by themselves carry the marker.
 STARTS_PROCESSES = {"service", "start_service", "start_web", "start_cluster", "browser"}
+#: Networks are run and trained here, in test after test.
+SLOW = {REPOSITORY / "tests" / "gpu", REPOSITORY / "tests" / "training"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start other processes: `make quick` leaves them out."""
+    """Mark the tests that start other processes, and the slow folders: `make quick` leaves them out."""
     for item in items:
+        if SLOW & set(item.path.parents):
+            item.add_marker("slow")
         if STARTS_PROCESSES & set(getattr(item, "fixturenames", ())):
             item.add_marker("processes")
 

@@ -15,7 +15,10 @@ from modelstore.states import State
 from modelstore.storage import weights as store
 from tests.modelstore.weights import BAD, GOOD
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.processes,
+]  # weights are looked at in a process of their own
 
 
 def everything_below(directory: Path) -> list[str]:

@@ -67,6 +67,7 @@ def test_real_pictures_through_genuine_weights_equal_the_reference(
         assert np.mean(ours.frames[0].color != theirs.frames[0].color) < 1e-3
 
 
+@pytest.mark.slow
 def test_alpha_equals_the_reference_and_colour_does_where_it_is_visible(shared_dir: Path, real_weights: Path) -> None:
     """The reference mixes hidden colours into edges; far from them both are the same."""
     shot = part(decode(shared_dir / "images" / "tree_alpha_16bit.png", LIMITS), 200)

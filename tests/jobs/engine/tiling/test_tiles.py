@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,6 +54,7 @@ def test_tiles_cover_the_plane_once_and_windows_hold_their_padding(
         assert piece.window_y + piece.window_height >= min(full_height, piece.y + piece.height + made.pad)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(width=SIZES, height=SIZES, tile=st.integers(1, 200))
 def test_tiles_are_even(width: int, height: int, tile: int) -> None:
