@@ -82,9 +82,10 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Weights]:
     return made
 
 
-def on_gpu(precision: Any = "auto", *, graphs: bool = True, device: str = "cuda") -> Upscaler:
+def on_gpu(precision: Any = "auto", *, graphs: bool = True, fused: bool = True, device: str = "cuda") -> Upscaler:
     """An upscaler of its own on a CUDA device."""
-    return Upscaler(NetworkPool(Runtime(device=device, backend="torch", precision=precision), graphs=graphs))
+    runtime = Runtime(device=device, backend="torch", precision=precision)
+    return Upscaler(NetworkPool(runtime, graphs=graphs, fused=fused))
 
 
 def network_of(engine: Upscaler, weights: Weights) -> Any:

@@ -56,6 +56,11 @@ class CudaExecutor:
             partial(_record, compute, device, self._side), most_bytes=memory // RECORDED_SHARE, enabled=graphs
         )
 
+    def use(self, compute: Compute) -> None:
+        """Compute otherwise from now on. Nothing is recorded yet."""
+        self.compute = compute
+        self.graph_cache.record_by(partial(_record, compute, self.device, self._side))
+
     def launch(self, batch: Sequence[Window], coming: int) -> "_CudaCall":
         """Hand a batch of (H, W, C) windows of one kind to the device; wait only where a CUDA graph is recorded.
 

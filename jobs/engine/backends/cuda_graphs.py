@@ -66,6 +66,10 @@ class GraphCache(Generic[R]):
         """Device memory of all recordings, in bytes."""
         return sum(recording.held_bytes for recording in self._kept.values())
 
+    def record_by(self, record: Callable[[Key], R]) -> None:
+        """Record in another way; before anything was."""
+        self._record = record
+
     def take(self, key: Key, *, coming: int, expected_bytes: int) -> tuple[R | None, tuple[str, ...]]:
         """Return the recording of a call that is about to be made, recorded now where that pays.
 

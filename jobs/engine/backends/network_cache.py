@@ -29,14 +29,18 @@ class NetworkPool:
     Make it after the fork: CUDA does not survive one.
     """
 
-    def __init__(self, runtime: Runtime, max_bytes: int = 2_000_000_000, *, graphs: bool = True) -> None:
-        """:param max_bytes: bytes of weights kept at most; the network in use always stays.
+    def __init__(
+        self, runtime: Runtime, max_bytes: int = 2_000_000_000, *, graphs: bool = True, fused: bool = True
+    ) -> None:
+        """:param max_bytes: weights kept at most; the network in use always stays.
 
         :param graphs: on CUDA, record calls that come again as CUDA graphs.
+        :param fused: on CUDA, compute fp16 by fused convolutions where these can.
         """
         self.runtime = runtime
         self.max_bytes = max_bytes
         self.graphs = graphs
+        self.fused = fused
         self._networks: OrderedDict[_Key, Network] = OrderedDict()
         self._given_up: set[_Key] = set()
 
@@ -90,13 +94,13 @@ class NetworkPool:
 
     def _load(self, weights: Weights, place: ComputeDevice) -> Network:
         try:
-            return _load(weights, place, graphs=self.graphs)
+            return _load(weights, place, graphs=self.graphs, fused=self.fused)
         except OutOfMemory:
             if not self._networks:
                 raise
         # Outside of the handler: the error's traceback holds on to what was loaded of the network.
         self.clear()
-        return _load(weights, place, graphs=self.graphs)
+        return _load(weights, place, graphs=self.graphs, fused=self.fused)
 
     def _forget_oldest(self) -> None:
         _, network = self._networks.popitem(last=False)
@@ -131,7 +135,7 @@ def weights_errors() -> Iterator[None]:
         raise WeightsRejected(str(error)) from error
 
 
-def _load(weights: Weights, place: ComputeDevice, *, graphs: bool) -> Network:
+def _load(weights: Weights, place: ComputeDevice, *, graphs: bool, fused: bool) -> Network:
     (path, sha256), *second = weights.files
     with weights_errors():
         if second:
@@ -144,4 +148,4 @@ def _load(weights: Weights, place: ComputeDevice, *, graphs: bool) -> Network:
         return OpenVinoNetwork(network, spec, place)
     from jobs.engine.backends.torch_backend import TorchNetwork  # noqa: PLC0415 - as above
 
-    return TorchNetwork(network, spec, place, graphs=graphs)
+    return TorchNetwork(network, spec, place, graphs=graphs, fused=fused)

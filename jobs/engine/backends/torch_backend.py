@@ -1,7 +1,8 @@
 """The torch backend: CPU and CUDA."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -14,6 +15,7 @@ from jobs.engine.backends.batching import Call, Kind, blocks_of, kind_of
 from jobs.engine.backends.cuda import CudaExecutor, cut, host_pixels
 from jobs.engine.backends.device import ComputeDevice
 from jobs.engine.backends.device_errors import first_line, is_out_of_memory, memory_errors
+from jobs.engine.backends.fused.choice import fuse
 from jobs.engine.backends.pixel_module import Output, PixelModule, quantize
 from jobs.engine.errors import OutOfMemory
 from jobs.engine.tiling.cost import ITEM_BYTES, batch_size, network_bytes
@@ -31,8 +33,13 @@ class TorchNetwork:
     the windows (`jobs.engine.tiling.cost.batch_size`).
     """
 
-    def __init__(self, network: nn.Module, spec: NetworkSpec, place: ComputeDevice, *, graphs: bool = True) -> None:
+    def __init__(
+        self, network: nn.Module, spec: NetworkSpec, place: ComputeDevice, *, graphs: bool = True, fused: bool = True
+    ) -> None:
         """:param graphs: record calls that come again as CUDA graphs.
+
+        :param fused: compute fp16 on CUDA by the kernels of `jobs.engine.backends.fused` where these can; where they
+            cannot, the next run's blocks say why.
 
         :raises OutOfMemory: when the device has no room for the weights.
         """
@@ -41,12 +48,18 @@ class TorchNetwork:
         self.device = torch.device(place.device)
         self.batch: int | None = None
         self.weight_bytes = spec.parameters * ITEM_BYTES[place.precision]
+        self.fused = False
+        #: For the first report to come.
+        self.notes: tuple[str, ...] = ()
         compute = _COMPUTE[place.precision]
+        exact = network.state_dict() if fused and place.precision == "fp16" and place.kind == "cuda" else None
         try:
             # Convert on the accelerator: on the host, converting the weights takes half the time of a network.
             network = network.to(device=self.device, dtype=compute, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
             self.module = PixelModule(network, channels=spec.channels, compute=compute).to(self.device).eval()
             self.executor = self._open_executor(graphs=graphs)
+            if exact is not None:
+                self._fuse(network, exact)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -62,9 +75,27 @@ class TorchNetwork:
         call_bytes = partial(network_bytes, self.spec, item_bytes=ITEM_BYTES[self.place.precision])
         return CudaExecutor(partial(_compute, self.module), self.device, call_bytes, graphs=graphs)
 
+    def _fuse(self, network: nn.Module, state: Mapping[str, Tensor]) -> None:
+        """:raises RuntimeError: memory is short."""
+        executor = self.executor
+        if executor is None or self.device.type != "cuda":
+            return
+        with torch.inference_mode(), torch.cuda.device(self.device):
+            fused, reason = fuse(network, state, self.spec, self.device, executor.compute)
+        if fused is None:
+            self.notes = (f"no fused convolutions: {reason}",)
+            return
+        self.fused = True
+        executor.use(fused)
+        del self.module  # its weights are in the fused form, and nothing computes with them any more
+
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
-        """Compute the windows, (H, W, C) each, in batches of one kind. See `jobs.engine.backends.base.Network`."""
-        listed = list(windows)
+        """See `jobs.engine.backends.base.Network`."""
+        notes, self.notes = self.notes, ()
+        for block in self._blocks(list(windows)):
+            yield replace(block, notes=block.notes + notes) if notes else block
+
+    def _blocks(self, listed: list[Window]) -> Iterator[Block]:
         executor = self.executor
         if executor is None:
             yield from blocks_of(listed, self._launch_on_cpu, most=self._sizes(), under_way=1)
