@@ -22,7 +22,7 @@ from jobs.engine.backends.base import Block, Window
 from jobs.engine.backends.batching import Kind, kind_of
 from jobs.engine.backends.cuda_graphs import GraphCache, Key, RecordingFailedError
 from jobs.engine.backends.device import give_back_cached_memory
-from jobs.engine.backends.device_errors import first_line, is_out_of_memory, memory_errors
+from jobs.engine.backends.device_errors import first_line, forget_frames, is_out_of_memory, memory_errors
 
 #: (N, H, W, C) source pixels -> (N, H*s, W*s, C) finished pixels and (N,) bool, True where finite. Never waits.
 Compute = Callable[[Tensor, Kind], tuple[Tensor, Tensor]]
@@ -121,7 +121,8 @@ def _record(compute: Compute, device: torch.device, side: "torch.cuda.Stream", k
     except (RuntimeError, MemoryError) as error:
         causes = _causes(error)
         reason, lasting = first_line(causes[-1]), not any(is_out_of_memory(cause) for cause in causes)
-        del causes  # their tracebacks' frames hold on to the memory of the recording
+        del causes
+        forget_frames(error)  # they hold on to the memory of the recording
     finally:
         torch.cuda.set_stream(current)  # torch leaves its own behind when it cannot end a recording
     if torch.__version__ < "2.12":  # compared as versions

@@ -96,7 +96,12 @@ def give_back_cached_memory() -> None:
     with suppress(RuntimeError):
         torch.cuda.empty_cache()
     # Else pinned buffers stay pinned for the life of the process: no other process gets that memory, not even swap.
-    empty_host_cache = getattr(torch.accelerator, "empty_host_cache", None)  # not before torch 2.10
+    # Measured with torch 2.11, which has only the inner function: 430 MB after five pictures of 2000 px and less.
+    empty_host_cache = getattr(torch.accelerator, "empty_host_cache", None) or getattr(
+        torch._C,  # noqa: SLF001 - nothing public does it before torch 2.12
+        "_host_emptyCache",
+        None,
+    )
     if empty_host_cache is not None:
         with suppress(RuntimeError):
             empty_host_cache()
