@@ -13,9 +13,9 @@ from jobs.engine.types import UpscaleOptions, Weights
 from modelstore.networks.deduce import deduce
 from modelstore.networks.rrdbnet import RRDBNet
 from modelstore.networks.srvgg import SRVGGNetCompact
-from tests.jobs.engine.conftest import difference, photo, picture, save_network, seeded
 from tests.gpu.conftest import network_of, on_gpu
 from tests.gpu.test_parity import NAMES, psnr
+from tests.jobs.engine.conftest import difference, photo, picture, save_network, seeded
 
 pytestmark = pytest.mark.needs_card
 

@@ -8,9 +8,8 @@ from functools import cache
 import torch
 
 from jobs.engine.backends.fused import nvrtc
-from jobs.engine.backends.fused.kernels import Kernel, Program
+from jobs.engine.backends.fused.kernels import Arguments, Kernel, Program
 
-_TYPES = {"P": ctypes.c_void_p, "i": ctypes.c_int, "f": ctypes.c_float}
 #: CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES and CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN of cuda.h.
 _MOST_SHARED = 8
 _SHARED_OPT_IN = 97
@@ -57,7 +56,7 @@ class CudaKernel:
     """See `jobs.engine.backends.fused.kernels.Kernel`."""
 
     def __init__(self, program: Program, binary: bytes, device: torch.device) -> None:
-        self._program, self._device = program, device
+        self._program, self._index = program, device.index or 0
         self._module, self._function = ctypes.c_void_p(), ctypes.c_void_p()
         driver = _driver()
         _check(driver.cuModuleLoadData(ctypes.byref(self._module), binary), "cuModuleLoadData")
@@ -75,20 +74,17 @@ class CudaKernel:
         if blocks.value < 1:
             raise RuntimeError(f"{program.name} with {program.shared_bytes} bytes of shared memory does not fit")
         self.blocks = blocks.value
-        fields = [(f"argument{index}", _TYPES[each]) for index, each in enumerate(program.signature)]
-        self._layout = type("Arguments", (ctypes.Structure,), {"_fields_": fields})
-        self._offsets = [getattr(self._layout, name).offset for name, _ in fields]
+        self._arguments = Arguments(program.signature)
 
     def __call__(self, blocks: int, *arguments: float) -> None:
         """Launch; nothing is waited for."""
-        values = self._layout(*arguments)
-        start = ctypes.addressof(values)
-        pointers = (ctypes.c_void_p * len(self._offsets))(*[start + offset for offset in self._offsets])
-        stream = ctypes.c_void_p(torch.cuda.current_stream(self._device).cuda_stream)
+        # Inductor's own way to the stream: torch.cuda.current_stream() makes an object of it each time.
+        stream = torch._C._cuda_getCurrentRawStream(self._index)  # noqa: SLF001 - as above
         program = self._program
         code = _driver().cuLaunchKernel(
-            self._function, blocks, 1, 1, program.threads, 1, 1, program.shared_bytes, stream, pointers, None
-        )
+            self._function, blocks, 1, 1, program.threads, 1, 1, program.shared_bytes, ctypes.c_void_p(stream),
+            self._arguments.pointers(arguments), None,
+        )  # fmt: skip
         _check(code, "cuLaunchKernel")
 
 

@@ -5,6 +5,9 @@ Torch's own way to compile a kernel (``torch.cuda._compile_kernel``) is private,
 with every torch for CUDA, and nothing has to be installed or compiled beforehand.
 """
 
+import ctypes
+import struct
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +36,34 @@ class Program:
     shared_bytes: int = 0
     #: Uses what only this very architecture has: compiled for sm_90a instead of sm_90.
     own_architecture: bool = False
+
+
+class Arguments:
+    """A kernel's arguments in C's layout, as cuLaunchKernel takes them: an array of pointers to each.
+
+    Written by struct into a buffer that each thread has once: ctypes took 17 µs for a launch, and there are 352 in a
+    call of RealESRGAN_x4plus.
+    """
+
+    def __init__(self, signature: str) -> None:
+        self._format = struct.Struct(signature)  # native sizes and alignment
+        self._offsets = [
+            struct.calcsize(signature[: index + 1]) - struct.calcsize(each) for index, each in enumerate(signature)
+        ]
+        self._local = threading.local()
+
+    def pointers(self, values: Sequence[float]) -> ctypes.Array[ctypes.c_void_p]:
+        """Write the values down. The result is good until this thread's next call."""
+        try:
+            buffer, found = self._local.there
+        except AttributeError:
+            buffer = ctypes.create_string_buffer(self._format.size)
+            start = ctypes.addressof(buffer)
+            found = (ctypes.c_void_p * len(self._offsets))(*[start + offset for offset in self._offsets])
+            self._local.there = buffer, found
+        self._format.pack_into(buffer, 0, *values)
+        pointers: ctypes.Array[ctypes.c_void_p] = found
+        return pointers
 
 
 class Kernel(Protocol):

@@ -16,10 +16,9 @@ import pytest
 import torch
 
 from jobs.engine.backends.fused import kernels
-from jobs.engine.backends.fused.kernels import Program
+from jobs.engine.backends.fused.kernels import Arguments, Program
 from jobs.engine.backends.fused.network import FusedNetwork
 
-_TYPES = {"P": ctypes.c_void_p, "i": ctypes.c_int, "f": ctypes.c_float}
 _EMULATION = (Path(__file__).parent / "emulation.h").read_text()
 _SCRATCH = Path(tempfile.gettempdir()) / "upscaler-emulated-kernels"
 
@@ -46,19 +45,15 @@ class EmulatedKernel:
         self.blocks = 1
         self.card, self.program = card, program
         self.launch = _built(program)
-        fields = [(f"argument{index}", _TYPES[each]) for index, each in enumerate(program.signature)]
-        self.layout: Any = type("Arguments", (ctypes.Structure,), {"_fields_": fields})
+        self.arguments = Arguments(program.signature)
 
     def __call__(self, blocks: int, *arguments: float) -> None:
-        values = self.layout(*arguments)
-        start = ctypes.addressof(values)
-        offsets = [getattr(self.layout, name).offset for name, _ in self.layout._fields_]
-        pointers = (ctypes.c_void_p * len(offsets))(*[start + offset for offset in offsets])
         flat = [address for pair in self.card.ranges for address in pair]
         self.card.seed += 1
         failed = self.launch(
             blocks, self.program.threads, self.program.shared_bytes, self.card.late, self.card.seed,
-            (ctypes.c_uint64 * max(1, len(flat)))(*flat), len(self.card.ranges), pointers,
+            (ctypes.c_uint64 * max(1, len(flat)))(*flat), len(self.card.ranges),
+            self.arguments.pointers(arguments),
         )  # fmt: skip
         if failed:
             raise AssertionError(f"{self.program.name}: {failed.decode()}")

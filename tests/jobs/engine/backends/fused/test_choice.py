@@ -17,8 +17,8 @@ from jobs.engine.types import UpscaleOptions, Weights
 from modelstore.networks.deduce import deduce
 from modelstore.networks.rrdbnet import RRDBNet
 from modelstore.networks.srvgg import SRVGGNetCompact
-from tests.jobs.engine.conftest import photo, picture, seeded, upscaler
 from tests.jobs.engine.backends.fused.emulated_card import EmulatedCard
+from tests.jobs.engine.conftest import photo, picture, seeded, upscaler
 
 Compact = partial(SRVGGNetCompact, features=16, convolutions=1)
 

@@ -1,5 +1,7 @@
 """One convolution at a time, by the kernels' own source: tiles, slices, residuals, doubled reads, odd sizes."""
 
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -7,7 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jobs.engine.backends.fused.kernels import TileShape, shapes
+from jobs.engine.backends.fused.kernels import (
+    CONV_SIGNATURE,
+    ENTER_SIGNATURE,
+    LEAVE_SIGNATURE,
+    Arguments,
+    TileShape,
+    shapes,
+)
 from jobs.engine.backends.fused.weights import column_channels, layer, pack, tile_channels
 from tests.jobs.engine.backends.fused.emulated_card import EmulatedCard
 
@@ -115,6 +124,29 @@ def test_packed_weights_hold_every_weight_once() -> None:
 )
 def test_only_the_widest_tile_adds_residuals(outputs: int, residual: bool, tile: int) -> None:
     assert tile_channels(outputs, residual=residual) == tile
+
+
+@pytest.mark.parametrize("signature", [CONV_SIGNATURE, ENTER_SIGNATURE, LEAVE_SIGNATURE, "fPi"])
+def test_arguments_lie_as_a_c_compiler_puts_them(signature: str) -> None:
+    types: dict[str, Any] = {"P": ctypes.c_void_p, "i": ctypes.c_int, "f": ctypes.c_float}
+    values = [index + 1 for index in range(len(signature))]
+    arguments = Arguments(signature)
+    pointers: Any = arguments.pointers(values)
+    start = pointers[0]
+    fields = [(f"argument{index}", types[each]) for index, each in enumerate(signature)]
+    layout: Any = type("Layout", (ctypes.Structure,), {"_fields_": fields})
+    for pointer, (name, its), value in zip(pointers, fields, values, strict=True):
+        assert pointer - start == getattr(layout, name).offset
+        assert its.from_address(pointer).value == value
+
+
+def test_each_thread_has_arguments_of_its_own() -> None:
+    arguments = Arguments("i")
+    mine: Any = arguments.pointers([1])
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(arguments.pointers, [2]).result()
+        assert mine[0] != other[0]
+    assert ctypes.c_int.from_address(mine[0]).value == 1
 
 
 @pytest.mark.parametrize("card", CARDS)

@@ -12,8 +12,8 @@ from jobs.engine.backends.torch_backend import _compute
 from modelstore.networks.deduce import deduce
 from modelstore.networks.rrdbnet import RRDBNet
 from modelstore.networks.srvgg import SRVGGNetCompact
-from tests.jobs.engine.conftest import seeded
 from tests.jobs.engine.backends.fused.emulated_card import EmulatedCard, GuardedNetwork
+from tests.jobs.engine.conftest import seeded
 
 CPU = torch.device("cpu")
 Dense = partial(RRDBNet, features=32, growth=16, blocks=1)
