@@ -3,6 +3,7 @@
 import ctypes
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -23,12 +24,10 @@ def library() -> ctypes.CDLL:
     packages = Path(torch.__file__).resolve().parent.parent
     for version in versions:
         name = f"libnvrtc.so.{version}"
-        beside = [*packages.glob(f"nvidia/*/lib/{name}"), *packages.glob("torch/lib/libnvrtc-????????.so*")]
-        for path in (*map(str, beside), name):
-            try:
+        beside = [*packages.glob(f"nvidia/*/lib/{name}"), *packages.glob("torch/lib/libnvrtc-*.so*")]
+        for path in (*(str(path) for path in beside if "builtins" not in path.name), name):
+            with suppress(OSError):
                 return ctypes.CDLL(path)
-            except OSError:
-                continue
     raise OSError(f"no libnvrtc.so.{versions[0]}")
 
 
