@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 MEASURED = re.compile(r"\b(NDArray|Array|Tensor|Picture|Frame|Window|Block|bytes|Bytes)\b")
 #: A shape such as (N, H, W, C) or (height, width, C), a unit, or a range.
 MEASURE = re.compile(
-    r"\((N|n|H|h|rows|height|out|visible|\.\.\.), [^)]*\)|\(N,\)|\bpx\b|\bbytes\b|\bpixels\b|\bseconds\b"
+    r"\((N|n|H|h|rows|height|out|visible|Cout|\.\.\.), [^)]*\)|\(N,\)|\bpx\b|\bbytes\b|\bpixels\b|\bseconds\b"
     r"|\[0, 1\]|\b[01] to \w+"
 )
 

@@ -90,7 +90,7 @@ class TorchNetwork:
         del self.module  # its weights are in the fused form, and nothing computes with them any more
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
-        """See `jobs.engine.backends.base.Network`."""
+        """Compute the windows, (H, W, C) each, in batches of one kind. See `jobs.engine.backends.base.Network`."""
         notes, self.notes = self.notes, ()
         for block in self._blocks(list(windows)):
             yield replace(block, notes=block.notes + notes) if notes else block

@@ -1,4 +1,4 @@
-"""Whether a network on a device is computed by fused convolutions, and if not, why."""
+"""Choice of fused convolutions for a network on a device; where they cannot be, the reason."""
 
 from collections.abc import Callable, Mapping
 
@@ -29,7 +29,7 @@ def fuse(
     eager: Compute,
     card: Card | None = None,
 ) -> tuple[FusedNetwork | None, str]:
-    """The fused form of a network, tried once against the eager one; or None and the reason.
+    """Return the fused form of a network, tried once against the eager one; or None and the reason.
 
     The trial costs a call of a 48 px picture, and protects cards on which nobody has run these kernels yet.
 

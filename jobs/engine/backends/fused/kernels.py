@@ -53,7 +53,7 @@ class Arguments:
         self._local = threading.local()
 
     def pointers(self, values: Sequence[float]) -> ctypes.Array[ctypes.c_void_p]:
-        """Write the values down. The result is good until this thread's next call."""
+        """Write the values down, of up to 8 bytes each. The result is good until this thread's next call."""
         try:
             buffer, found = self._local.there
         except AttributeError:
@@ -78,7 +78,7 @@ class Kernel(Protocol):
 
 
 class Card(Protocol):
-    """What compiles and launches programs: a CUDA device, or its emulation in the tests."""
+    """A device that compiles and launches programs: a CUDA device, or its emulation in the tests."""
 
     capability: tuple[int, int]
     #: Multiprocessors.
@@ -133,7 +133,7 @@ class TileShape:
 
     @property
     def program(self) -> Program:
-        """What is compiled."""
+        """Return what is compiled."""
         own = _wgmma(self.channels) if self.engine == "wgmma" else ""
         return Program(
             source=self.defines + read("ptx.cuh") + own + read("conv3x3.cu"),
@@ -170,7 +170,7 @@ def shapes(capability: tuple[int, int], shared_bytes: int) -> dict[int, tuple[Ti
 
 
 def pixel_programs(channels: int) -> dict[str, Program]:
-    """The ways in and out, by the type of the result ("enter" for the way in)."""
+    """Return the ways in and out, by the type of the result ("enter" for the way in)."""
     source = read("ptx.cuh") + read("pixels.cu")
     programs = {"enter": Program(source, "enter", ENTER_SIGNATURE, PIXEL_THREADS)}
     for output in ("uint8", "uint16", "float32"):
@@ -180,7 +180,7 @@ def pixel_programs(channels: int) -> dict[str, Program]:
 
 @cache
 def read(name: str) -> str:
-    """One of the sources beside this file."""
+    """Read one of the sources beside this file."""
     return (_HERE / name).read_text()
 
 

@@ -19,7 +19,7 @@ _LEAK = 0.2  # of the leaky ReLUs of RRDBNet
 
 
 def unsupported(network: nn.Module, spec: NetworkSpec) -> str:
-    """Why the kernels cannot compute a network; "" where they can."""
+    """Return why the kernels cannot compute a network; "" where they can."""
     if not isinstance(network, (RRDBNet, SRVGGNetCompact)):
         return f"there are none for {type(network).__name__}"
     for what, count in (("features", spec.features), ("growth", spec.growth)):

@@ -34,6 +34,7 @@ def library() -> ctypes.CDLL:
 def compile_all(programs: set[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
     """Compile (architecture, source) pairs, side by side: five kernels took 1.1 s with 16 cores.
 
+    :returns: by pair, the bytes of its machine code.
     :raises RuntimeError: with the compiler's log. :raises OSError: there is no compiler.
     """
     with _lock:
@@ -46,7 +47,10 @@ def compile_all(programs: set[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
 
 
 def compile_one(architecture: str, source: str) -> bytes:
-    """:param architecture: as sm_80 or sm_90a. :returns: the machine code. :raises RuntimeError: with the log."""
+    """Compile one source.
+
+    :param architecture: as sm_80 or sm_90a. :returns: the bytes of the machine code. :raises RuntimeError: with the log.
+    """
     nvrtc = library()
     program = ctypes.c_void_p()
     code = nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"fused.cu", 0, None, None)

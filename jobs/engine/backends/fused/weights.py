@@ -43,7 +43,9 @@ def tile_channels(outputs: int, *, residual: bool) -> int:
 
 
 def pack(weight: Tensor, tile: int) -> Tensor:
-    """(Cout, Cin, 3, 3) -> (Cout/tile, Cin/16, 9, 2, tile, 8) fp16, zeros where there is nothing.
+    """Pack weights in the order of the kernel, zeros where there is nothing.
+
+    :param weight: (Cout, Cin, 3, 3) fp32. :returns: (Cout/tile, Cin/16, 9, 2, tile, 8) fp16.
 
     That is: per 16 input channels and tap, two chunks of 8 channels, as the kernel has them in shared memory.
     """
@@ -57,7 +59,7 @@ def pack(weight: Tensor, tile: int) -> Tensor:
 
 
 def column_channels(tile: int) -> list[int]:
-    """The output channel of each column of the matrix product.
+    """Return the output channel of each column of the matrix product.
 
     A thread gets columns 2q and 2q+1 of every 8 (PTX ISA, fragments of mma.m16n8k16 and wgmma). In this order the
     eight that it gets of 32 columns are neighbours, and it reads and writes 16 bytes at a time.
