@@ -49,7 +49,8 @@ def compile_all(programs: set[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
 def compile_one(architecture: str, source: str) -> bytes:
     """Compile one source.
 
-    :param architecture: as sm_80 or sm_90a. :returns: the bytes of the machine code. :raises RuntimeError: with the log.
+    :param architecture: as sm_80 or sm_90a. :returns: the bytes of the machine code.
+    :raises RuntimeError: with the log.
     """
     nvrtc = library()
     program = ctypes.c_void_p()
