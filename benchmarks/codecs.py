@@ -18,8 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from jobs.engine.codecs.decode import decode
-from jobs.engine.codecs.encode import encode
+from jobs.engine.codec import decode, encode
 from jobs.engine.types import EncodeOptions, Frame, Limits, Picture
 
 

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Backend = Literal["auto", "torch", "openvino", "reference"]
 OutputFormat = Literal["auto", "png", "jpeg", "webp", "avif", "tiff"]
+Written = Literal["png", "jpeg", "webp", "avif", "tiff"]
+#: "location" strips GPS alone.
+Strip = Literal[False, True, "location"]
 
 #: Called after every finished tile with (tiles done, tiles in all). May raise Cancelled to stop between tiles.
 OnTile = Callable[[int, int], None]
@@ -58,15 +61,66 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Cicp:
+    """Coding-independent code points: what colour the numbers mean (ITU-T H.273). PNG's cICP, nclx in AVIF and HEIC."""
+
+    primaries: int  # 1 BT.709 and sRGB, 9 BT.2020, 12 Display P3
+    transfer: int  # 1 BT.709, 8 linear, 13 sRGB, 16 PQ, 18 HLG
+
+
+@dataclass(frozen=True)
+class LightLevel:
+    """How bright a picture is meant (CTA-861.3), in cd/m²: PNG's cLLI."""
+
+    max_content: float
+    max_frame_average: float
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text beside the picture: PNG's tEXt, zTXt and iTXt, comments of JPEG and GIF."""
+
+    keyword: str  # 1 to 79 characters of Latin-1; "Comment" for comments
+    value: str  # bytes that are no UTF-8 stand as lone surrogates ("surrogateescape")
+    language: str = ""
+    translated: str = ""  # the keyword in that language
+
+
+@dataclass(frozen=True)
 class Metadata:
-    """The data beside the pixels. The decoder resets EXIF's orientation tag to 1."""
+    """The data beside the pixels. The decoder resets EXIF's orientation tag to 1.
+
+    The meaning of the numbers is in ``icc``, else in ``cicp``, else in ``gamma`` and ``chromaticities``, else sRGB. Of
+    several descriptions of one file the decoder keeps the one that its format says rules.
+    """
 
     icc: bytes | None = None
+    cicp: Cicp | None = None
+    gamma: float | None = None  # the exponent of encoding as in PNG's gAMA: 1.0 linear, 0.45455 like sRGB
+    #: White, red, green, blue as CIE x, y.
+    chromaticities: tuple[float, float, float, float, float, float, float, float] | None = None
+    light: LightLevel | None = None
+    texts: tuple[Text, ...] = ()
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
+    aspect: tuple[int, int] | None = None  # dots per unit across and down where no unit is known: pixels are not square
     loop: int | None = None  # animations: 0 is for ever
+
+
+@dataclass(frozen=True)
+class GainMap:
+    """A second picture that makes the first one HDR: the logarithm of how much brighter each place is (ISO 21496-1).
+
+    ``frame`` is (h, w, 1 or 3) uint8, mostly smaller than the picture. The parameters stand in ``xmp`` (the map's own
+    packet, Adobe's hdrgm), in ``iso`` (the binary of ISO 21496-1, annex C), or in both.
+    """
+
+    frame: Frame
+    xmp: bytes | None = None
+    iso: bytes | None = None
+    icc: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +130,9 @@ class Picture:
     format: str
     frames: tuple[Frame, ...]
     metadata: Metadata = field(default_factory=Metadata)
+    #: Bits per channel that the file had, 8, 10, 12 or 16; 0 where nothing but the arrays tells.
+    depth: int = 0
+    gain_map: GainMap | None = None
     #: Properties of the file that could not be kept; they stand in the report.
     notes: tuple[str, ...] = ()
 
@@ -149,8 +206,16 @@ class EncodeOptions:
     format: OutputFormat = "auto"
     quality: int | None = None  # 1 to 100, for jpeg, webp, avif
     lossless: bool = False  # for webp, avif
-    strip_metadata: bool = False
+    strip_metadata: Strip = False
     provenance: str | None = None  # one line such as "RealESRGAN_x4plus x4, upscaler 1.0.0"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A file that was written. ``notes`` name what its format had no place for."""
+
+    format: Written
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from typing import Any
 
 from django.conf import settings
 
-from jobs.engine.codecs.decode import decode
-from jobs.engine.codecs.encode import encode
+from jobs.engine.codec import decode, encode
 from jobs.engine.errors import Cancelled, DeviceLost, EngineError, PrecisionUnavailable
 from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
 from jobs.models.job import Job
@@ -139,10 +138,10 @@ def _compute(job: Job, heartbeat: Heartbeat) -> tuple[Finished, Picture]:
     heartbeat.check()
 
     at = time.perf_counter()
-    stored = _store(job, result, _provenance(report))
+    stored, notes = _store(job, result, _provenance(report))
     seconds["encode"] = time.perf_counter() - at
     heartbeat.check()
-    report = replace(report, seconds={**report.seconds, **seconds})
+    report = replace(report, seconds={**report.seconds, **seconds}, notes=(*report.notes, *notes))
     accounted = asdict(report) | {"seconds": dict(report.seconds)}
     return replace(stored, tiles_done=report.tiles, tiles_total=report.tiles, report=accounted), result
 
@@ -168,8 +167,8 @@ def _weights(model: str, denoise_strength: float | None) -> LocalWeights:
         raise
 
 
-def _store(job: Job, result: Picture, provenance: str) -> Finished:
-    """Write the result under a name that carries the claim's token.
+def _store(job: Job, result: Picture, provenance: str) -> tuple[Finished, tuple[str, ...]]:
+    """Write the result under a name that carries the claim's token; return it, and what its format had no place for.
 
     :raises _StorageError: the disk refused.
     """
@@ -186,21 +185,22 @@ def _store(job: Job, result: Picture, provenance: str) -> Finished:
         part = files.part_of_result(job.id, job.token)
         written = encode(result, part, wanted)
         size, digest = part.stat().st_size, _sha256(part)
-        name = file_names.result_name(job.id, job.token, written)
+        name = file_names.result_name(job.id, job.token, written.format)
         files.keep(part, name)
     except OSError as error:
         # Pillow's encoders lose the number of an error while they write.
         if error.errno in files.FULL or error.errno is None:
             raise _StorageError("the disk is full: the result could not be written") from error
         raise _StorageError(f"the result could not be written: {error.strerror}") from error
-    return Finished(
+    finished = Finished(
         result_file=name,
         result_bytes=size,
-        result_format=written,
+        result_format=written.format,
         result_width=result.width,
         result_height=result.height,
         result_sha256=digest,
     )
+    return finished, written.notes
 
 
 def _interrupted(claim: Claim, heartbeat: Heartbeat) -> str:

@@ -1,4 +1,4 @@
-"""Decoding: from a file to a Picture, upright, gray or RGB, alpha apart, in the file's own depth, all frames."""
+"""Decoding: from an opened file to a Picture, upright, gray or RGB, alpha apart, in its own depth, all frames."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,45 +10,22 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from jobs.engine.codecs import color, metadata
-from jobs.engine.codecs.open import BROKEN_FILE, open_image
-from jobs.engine.codecs.probe import avif_depths, check, check_complete, describe
-from jobs.engine.codecs.tiff_gray_alpha import DeepGrayAlphaTiff
+from jobs.engine.codecs.color import pixels as color
+from jobs.engine.codecs.metadata import read as metadata
+from jobs.engine.codecs.probe import avif_depths
+from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
 from jobs.engine.errors import FormatUnsupported, ImageRejected
-from jobs.engine.types import Frame, Header, Limits, Metadata, Picture
+from jobs.engine.types import Frame, Header, Metadata, Picture
 
 _BITS, _PHOTOMETRIC, _EXTRA_SAMPLES = 258, 262, 338
 _PREMULTIPLIED = 1
 
 
-def decode(path: Path, limits: Limits) -> Picture:
-    """Read a whole image; limits are checked on its header first.
+def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
+    """Return the picture of an opened image whose header was checked: frames (H, W, 1 or 3), uint8 or uint16.
 
-    :returns: frames with colour (H, W, 1 or 3) and alpha (H, W) or None, uint8 or uint16 over the full range.
-    :raises ImageRejected: or one of its children, for files that are no image, broken, truncated or beyond a limit.
+    :raises ImageRejected: or one of its children; and whatever Pillow raises for a broken file.
     """
-    try:
-        with path.open("rb") as file:
-            name, image = open_image(file, path)
-            check_complete(name, file)
-            try:
-                header = describe(name, image, limits)
-                check(header, limits)
-                picture = _decode(path, name, image, header)
-            except BROKEN_FILE as error:
-                raise ImageRejected(f"the {name.upper()} file is broken or truncated") from error
-            except MemoryError as error:
-                raise ImageRejected(
-                    f"there is too little memory to decode {header.width}×{header.height} px"
-                ) from error
-    except OSError as error:
-        raise ImageRejected(f"the image file cannot be read: {error.strerror}") from error
-    if (picture.width, picture.height) != (header.width, header.height):
-        raise ImageRejected("the image's pixels have another size than its header says")
-    return picture
-
-
-def _decode(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
     if header.frames > 1:
         return _frames(name, image, header)
     loaded_meta = metadata.read(image)

@@ -10,42 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from jobs.engine.codecs import exif as exif_block
-from jobs.engine.codecs import png, tiff
-from jobs.engine.codecs.output_format import Written, choose
+from jobs.engine.codecs.metadata import exif as exif_block
+from jobs.engine.codecs.metadata.xmp import resized_xmp
+from jobs.engine.codecs.output_format import choose
+from jobs.engine.codecs.png import writer as png
+from jobs.engine.codecs.tiff import writer as tiff
 from jobs.engine.errors import EngineError, FormatUnsupported
-from jobs.engine.types import EncodeOptions, Frame, Metadata, Picture
+from jobs.engine.types import Encoded, EncodeOptions, Frame, Metadata, Picture, Written
 
 _QUALITY = {"jpeg": 95, "webp": 90, "avif": 80}
 #: A JPEG segment holds 65533 bytes; EXIF and XMP begin with a name in it.
 _JPEG_SEGMENT = 65_500
 
 
-def encode(picture: Picture, path: Path, options: EncodeOptions | None = None) -> str:
-    """Write the picture, (H, W, 1 or 3) frames of uint8 or uint16, and return the format's name.
-
-    ``path`` is written under exactly that name, whatever its extension, and not touched after the call.
+def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
+    """Write the picture, (H, W, 1 or 3) frames of uint8 or uint16; return the format and what it had no place for.
 
     :raises FormatUnsupported: when the format asked for cannot hold the result.
-    :raises EngineError: on other failures.
     """
-    options = options or EncodeOptions()
     name = choose(picture, options)
     meta = _kept(picture, options)
-    provenance = None if options.strip_metadata else options.provenance
-    try:
-        if name == "tiff":
-            with path.open("wb") as file:
-                tiff.write(file, picture.frames, meta, provenance)
-        elif name == "png" and len(picture.frames) == 1:
-            _write(path, png.still(picture.frames[0], meta, provenance))
-        elif name == "avif" and options.lossless:
-            _write(path, [_lossless_avif(picture, meta, provenance)])
-        else:
-            _pillow(picture, path, name, meta, provenance, options)
-    except (ValueError, SystemError, OverflowError, cv2.error) as error:
-        raise EngineError(f"the result could not be written as {name.upper()}: {error}") from error
-    return name
+    provenance = None if options.strip_metadata is True else options.provenance
+    if name == "tiff":
+        with path.open("wb") as file:
+            tiff.write(file, picture.frames, meta, provenance)
+    elif name == "png" and len(picture.frames) == 1:
+        _write(path, png.still(picture.frames[0], meta, provenance))
+    elif name == "avif" and options.lossless:
+        _write(path, [_lossless_avif(picture, meta, provenance)])
+    else:
+        _pillow(picture, path, name, meta, provenance, options)
+    return Encoded(name)
 
 
 def _kept(picture: Picture, options: EncodeOptions) -> Metadata:
@@ -57,7 +52,7 @@ def _kept(picture: Picture, options: EncodeOptions) -> Metadata:
     return replace(
         meta,
         exif=exif_block.resized(exif, picture.width, picture.height) if exif else None,
-        xmp=exif_block.resized_xmp(xmp, picture.width, picture.height) if xmp else None,
+        xmp=resized_xmp(xmp, picture.width, picture.height) if xmp else None,
     )
 
 

@@ -14,7 +14,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from jobs.engine.codecs.tiff_gray_alpha import DeepGrayAlphaTiff
+from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
 from jobs.engine.errors import FormatUnsupported, ImageRejected
 
 READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF and HEIC"

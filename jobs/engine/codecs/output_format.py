@@ -1,11 +1,7 @@
 """The choice of the result's format. Pure decisions over names; nothing is written here."""
 
-from typing import Literal
-
 from jobs.engine.errors import FormatUnsupported
-from jobs.engine.types import EncodeOptions, Picture
-
-Written = Literal["png", "jpeg", "webp", "avif", "tiff"]
+from jobs.engine.types import EncodeOptions, Picture, Written
 
 #: Largest side that a format can store, in pixels.
 _SIDES = {"jpeg": 65_535, "webp": 16_383, "avif": 65_535, "png": 2**31 - 1, "tiff": 2**31 - 1}

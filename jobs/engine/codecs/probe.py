@@ -8,9 +8,9 @@ from PIL import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from jobs.engine.codecs import avif
-from jobs.engine.codecs.metadata import orientation
+from jobs.engine.codecs.metadata.read import orientation
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
-from jobs.engine.codecs.tiff_gray_alpha import DeepGrayAlphaTiff, deep_gray_alpha
+from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff, deep_gray_alpha
 from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
 from jobs.engine.types import Header, Limits
 

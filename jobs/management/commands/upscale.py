@@ -18,9 +18,8 @@ from tqdm import tqdm
 
 from jobs.cli import inputs
 from jobs.cli.weights import Chosen, choose
+from jobs.engine.codec import decode, encode
 from jobs.engine.codecs import output_format, probe
-from jobs.engine.codecs.decode import decode
-from jobs.engine.codecs.encode import encode
 from jobs.engine.errors import DeviceUnavailable, EngineError, FormatUnsupported, WeightsRejected
 from jobs.engine.tiling.passes import LARGEST_SCALE, SMALLEST_SCALE, plan_passes
 from jobs.engine.types import EncodeOptions, Frame, Header, Picture, Runtime, UpscaleOptions
@@ -214,13 +213,14 @@ class _Run:
         provenance = f"{self.weights.name} x{report.scale:g}, upscaler {settings.UPSCALER_VERSION}"
         try:
             written = encode(result, part, EncodeOptions(**{**self.encoding.__dict__, "provenance": provenance}))
-            if self.to_file and written != inputs.format_of(target):
-                raise FormatUnsupported(f"the result is {written}, which {target.name} does not say")
+            if self.to_file and written.format != inputs.format_of(target):
+                raise FormatUnsupported(f"the result is {written.format}, which {target.name} does not say")
             part.replace(target)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 part.unlink()
-        notes = f" ({'; '.join(report.notes)})" if report.notes else ""
+        told = (*report.notes, *written.notes)
+        notes = f" ({'; '.join(told)})" if told else ""
         return (
             f"{header.width}×{header.height} → {result.width}×{result.height} px, "
             f"{time.perf_counter() - started:.1f} s, {report.device} {report.precision}{notes}"

@@ -18,10 +18,10 @@ class RigConfig(AppConfig):
     name = "tests.jobs.rig"
 
     def ready(self) -> None:
-        from jobs.engine.codecs import decode as decoding
+        from jobs.engine import codec
         from jobs.engine.errors import DeviceLost
 
-        decode = decoding.decode
+        decode = codec.decode
 
         def rigged(path: Path, limits: Any) -> Any:
             picture = decode(path, limits)
@@ -37,7 +37,7 @@ class RigConfig(AppConfig):
                 time.sleep(SLOW_SECONDS)
             return picture
 
-        decoding.decode = rigged
+        codec.decode = rigged
         _hold_previews(Path(os.environ.get("RIG_PREVIEWS_WAIT_FOR", "/")))
         if os.environ.get("RIG_DIE_WITH_LOCK"):
             _die_once_with_the_sentinels_lock(Path(os.environ["RIG_DIE_WITH_LOCK"]))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jobs.engine.backends import reference_imports
-from jobs.engine.codecs.decode import decode
+from jobs.engine.codec import decode
 from jobs.engine.errors import Cancelled, WeightsRejected
 from jobs.engine.types import Backend, Picture, UpscaleOptions, Weights
 from modelstore.networks.rrdbnet import RRDBNet

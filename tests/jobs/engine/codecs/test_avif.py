@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from jobs.engine.codec import decode
 from jobs.engine.codecs import avif
-from jobs.engine.codecs.decode import decode
 from jobs.engine.codecs.probe import probe
 from jobs.engine.errors import FormatUnsupported
 from tests.jobs.engine.conftest import LIMITS

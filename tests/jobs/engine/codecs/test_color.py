@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from jobs.engine.codecs.decode import decode
-from jobs.engine.codecs.encode import encode
+from jobs.engine.codec import decode, encode
 from jobs.engine.types import EncodeOptions, Metadata
 from tests.jobs.engine.codecs.samples import SRGB, WRITABLE
 from tests.jobs.engine.conftest import LIMITS, photo, picture

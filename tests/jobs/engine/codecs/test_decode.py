@@ -11,7 +11,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from jobs.engine.codecs.decode import decode
+from jobs.engine.codec import decode
 from jobs.engine.codecs.probe import probe
 from jobs.engine.errors import FormatUnsupported
 from tests.jobs.engine.conftest import LIMITS, difference, photo

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.engine.codecs.decode import decode
-from jobs.engine.codecs.encode import encode
+from jobs.engine.codec import decode, encode
 from jobs.engine.codecs.probe import probe
 from jobs.engine.errors import FormatUnsupported
 from jobs.engine.types import EncodeOptions
@@ -20,7 +19,7 @@ def test_pixels_survive_a_lossless_format_exactly(tmp_path: Path, name: str, kin
     alpha = photo(37, 23, channels=1, seed=5)[:, :, 0] if "alpha" in kind or kind == "rgba" else None
     path = tmp_path / f"out.{name}"
     options = EncodeOptions(format=name, lossless=True)  # type: ignore[arg-type]
-    assert encode(picture(pixels, alpha), path, options) == name
+    assert encode(picture(pixels, alpha), path, options).format == name
     back = decode(path, LIMITS)
     color = back.frames[0].color
     if (name == "webp" and kind.startswith("gray")) or (name == "avif" and kind == "gray-alpha"):
@@ -40,7 +39,7 @@ def test_sixteen_bits_survive(tmp_path: Path, name: str, kind: str) -> None:
     pixels = photo(37, 23, channels=1 if kind.startswith("gray") else 3, bits=16)
     alpha = photo(37, 23, channels=1, bits=16, seed=5)[:, :, 0] if "alpha" in kind or kind == "rgba" else None
     path = tmp_path / f"out.{name}"
-    assert encode(picture(pixels, alpha, fmt=name), path) == name
+    assert encode(picture(pixels, alpha, fmt=name), path).format == name
     header = probe(path, LIMITS)
     assert header.bits == 16
     assert header.alpha is (alpha is not None)
@@ -74,7 +73,7 @@ def test_auto_is_the_inputs_format_or_png_where_that_cannot_hold_the_result(
 ) -> None:
     pixels = photo(20, 10, bits=bits)
     mask = photo(20, 10, channels=1, bits=bits)[:, :, 0] if alpha else None
-    assert encode(picture(pixels, mask, fmt=source), tmp_path / "out") == written
+    assert encode(picture(pixels, mask, fmt=source), tmp_path / "out").format == written
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def test_a_format_that_cannot_hold_the_result_refuses(
 
 def test_webp_beyond_its_largest_side_becomes_png(tmp_path: Path) -> None:
     wide = picture(np.zeros((1, 17_000, 3), np.uint8), fmt="webp")
-    assert encode(wide, tmp_path / "out") == "png"
+    assert encode(wide, tmp_path / "out").format == "png"
     with pytest.raises(FormatUnsupported, match="16383"):
         encode(wide, tmp_path / "out", EncodeOptions(format="webp"))
 

@@ -8,9 +8,8 @@ import piexif
 import pytest
 from PIL import Image
 
-from jobs.engine.codecs import exif
-from jobs.engine.codecs.decode import decode
-from jobs.engine.codecs.encode import encode
+from jobs.engine.codec import decode, encode
+from jobs.engine.codecs.metadata import exif
 from jobs.engine.types import EncodeOptions, Frame, Picture
 from tests.jobs.engine.conftest import LIMITS, photo
 

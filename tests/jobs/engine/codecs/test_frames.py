@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.engine.codecs.decode import decode
-from jobs.engine.codecs.encode import encode
+from jobs.engine.codec import decode, encode
 from jobs.engine.codecs.probe import probe
 from jobs.engine.errors import FormatUnsupported
 from jobs.engine.types import EncodeOptions, Frame, Metadata, Picture
@@ -54,7 +53,7 @@ def test_every_frame_of_an_animation_comes_with_its_time(tmp_path: Path, name: s
         if transparent:
             assert frame.alpha is not None
             assert np.abs(frame.alpha.astype(int) - source[:, :, 3]).max() <= (2 if name == "AVIF" else 0)
-    written = encode(made, tmp_path / "out")
+    written = encode(made, tmp_path / "out").format
     assert written == {"GIF": "png", "WEBP": "webp", "PNG": "png", "AVIF": "avif"}[name]
     back = decode(tmp_path / "out", LIMITS)
     assert [frame.duration_ms for frame in back.frames] == [100, 200, 50, 400]
@@ -98,7 +97,7 @@ def test_pages_of_a_tiff_are_all_kept(tmp_path: Path) -> None:
     first.save(tmp_path / "in.tiff", save_all=True, append_images=others)
     assert probe(tmp_path / "in.tiff", LIMITS).frames == 3
     made = decode(tmp_path / "in.tiff", LIMITS)
-    assert encode(made, tmp_path / "out.tiff") == "tiff"
+    assert encode(made, tmp_path / "out.tiff").format == "tiff"
     back = decode(tmp_path / "out.tiff", LIMITS)
     assert all(difference(frame.color, page) == 0 for frame, page in zip(back.frames, pages, strict=True))
     Image.new("RGB", (20, 10)).save(tmp_path / "b.tiff", save_all=True, append_images=[Image.new("RGB", (10, 10))])

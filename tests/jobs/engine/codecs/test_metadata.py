@@ -10,8 +10,7 @@ import piexif
 import pytest
 from PIL import Image
 
-from jobs.engine.codecs.decode import decode
-from jobs.engine.codecs.encode import encode
+from jobs.engine.codec import decode, encode
 from jobs.engine.codecs.probe import probe
 from jobs.engine.types import EncodeOptions, Frame, Picture
 from tests.jobs.engine.codecs.samples import SRGB, WRITABLE

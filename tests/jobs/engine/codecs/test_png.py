@@ -10,7 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs.engine.codecs import deflate, png, png_pixels
+from jobs.engine.codecs import deflate
+from jobs.engine.codecs.png import pixels as png_pixels
+from jobs.engine.codecs.png import writer as png
 from jobs.engine.types import Frame, Metadata
 
 Array = NDArray[Any]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.engine.codecs.decode import decode
+from jobs.engine.codec import decode
 from jobs.engine.codecs.probe import check_output, probe
 from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
 from jobs.engine.types import Limits

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from jobs.engine.codecs.metadata import fitting_profile
+from jobs.engine.codecs.metadata.read import fitting_profile
 from jobs.engine.errors import FormatUnsupported
 
 Array = NDArray[Any]

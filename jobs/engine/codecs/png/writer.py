@@ -1,4 +1,4 @@
-"""PNG files: chunks around the pixels, which `jobs.engine.codecs.png_pixels` packs.
+"""PNG files: chunks around the pixels, which `jobs.engine.codecs.png.pixels` packs.
 
 PNG specification (W3C, third edition), section 11: a chunk is length, name, data, CRC-32 of name and data.
 """
@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from jobs.engine.codecs import png_pixels
+from jobs.engine.codecs.png import pixels as png_pixels
 from jobs.engine.types import Frame, Metadata
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -6,8 +6,9 @@ from typing import Any
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from jobs.engine.codecs import exif as exif_block
-from jobs.engine.codecs.exif import readable, upright, upright_xmp
+from jobs.engine.codecs.metadata import exif as exif_block
+from jobs.engine.codecs.metadata.exif import readable, upright
+from jobs.engine.codecs.metadata.xmp import upright_xmp
 from jobs.engine.types import Metadata
 
 _IPTC_RESOURCE = 0x0404  # Photoshop image resource: IPTC-NAA record

@@ -4,7 +4,6 @@ Layout (EXIF 2.32, 4.5 and TIFF 6.0, section 2): byte order, 42, offset of the f
 12 bytes per entry (tag, type, count, value or offset), and the offset of the next directory.
 """
 
-import re
 import struct
 from collections.abc import Iterator
 
@@ -137,27 +136,6 @@ def _with_first_directory(data: bytearray, *, drop: int, add: bytes | None = Non
     struct.pack_into(f"{order}I", data, 4, len(data))
     data += struct.pack(f"{order}H", len(entries)) + b"".join(entries) + struct.pack(f"{order}I", following)
     return bytes(data)
-
-
-def upright_xmp(xmp: bytes) -> bytes:
-    """Return the XMP bytes with tiff:Orientation 1: it repeats EXIF's, and some viewers believe it first."""
-    xmp = re.sub(rb"(tiff:Orientation\s*=\s*[\"'])[2-8]([\"'])", rb"\g<1>1\2", xmp)
-    return re.sub(rb"(<tiff:Orientation>\s*)[2-8](\s*</tiff:Orientation>)", rb"\g<1>1\2", xmp)
-
-
-def resized_xmp(xmp: bytes, width: int, height: int) -> bytes:
-    """Return the XMP bytes with the new size in px, and without the old thumbnail.
-
-    XMP repeats the size (tiff:ImageWidth, exif:PixelXDimension), and may carry a thumbnail of its own.
-    """
-    for names, size in (
-        (b"tiff:ImageWidth|exif:PixelXDimension", width),
-        (b"tiff:ImageLength|exif:PixelYDimension", height),
-    ):
-        new = rb"\g<1>%d\g<3>" % size
-        xmp = re.sub(rb"((?:" + names + rb")\s*=\s*[\"'])\s*(\d+)\s*([\"'])", new, xmp)
-        xmp = re.sub(rb"(<(?:" + names + rb")>)\s*(\d+)\s*(</)", new, xmp)
-    return re.sub(rb"<(xmp|xap):Thumbnails>.*?</\1:Thumbnails>", b"", xmp, flags=re.DOTALL)
 
 
 def _order(data: bytes | bytearray) -> str | None:

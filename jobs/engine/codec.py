@@ -1,0 +1,57 @@
+"""The engine's two doors to files: a file becomes a Picture, a Picture becomes a file."""
+
+from pathlib import Path
+
+import cv2
+
+from jobs.engine.codecs.decode import read
+from jobs.engine.codecs.encode import write
+from jobs.engine.codecs.open import BROKEN_FILE, open_image
+from jobs.engine.codecs.probe import check, check_complete, describe
+from jobs.engine.errors import EngineError, ImageRejected
+from jobs.engine.types import Encoded, EncodeOptions, Limits, Picture
+
+
+def decode(path: Path, limits: Limits) -> Picture:
+    """Read a whole image; limits are checked on its header first.
+
+    :returns: frames with colour (H, W, 1 or 3) and alpha (H, W) or None, uint8 or uint16 over the full range.
+    :raises ImageRejected: or one of its children, for files that are no image, broken, truncated or beyond a limit.
+    """
+    try:
+        with path.open("rb") as file:
+            name, image = open_image(file, path)
+            check_complete(name, file)
+            try:
+                header = describe(name, image, limits)
+                check(header, limits)
+                picture = read(path, name, image, header)
+            except BROKEN_FILE as error:
+                raise ImageRejected(f"the {name.upper()} file is broken or truncated") from error
+            except MemoryError as error:
+                raise ImageRejected(
+                    f"there is too little memory to decode {header.width}×{header.height} px"
+                ) from error
+    except OSError as error:
+        raise ImageRejected(f"the image file cannot be read: {error.strerror}") from error
+    if (picture.width, picture.height) != (header.width, header.height):
+        raise ImageRejected("the image's pixels have another size than its header says")
+    return picture
+
+
+def encode(picture: Picture, path: Path, options: EncodeOptions | None = None) -> Encoded:
+    """Write the picture, (H, W, 1 or 3) frames of uint8 or uint16, and return the format's name and what was not kept.
+
+    ``path`` is written under exactly that name, whatever its extension, and not touched after the call.
+
+    :raises FormatUnsupported: when the format asked for cannot hold the result.
+    :raises EngineError: on other failures.
+    """
+    options = options or EncodeOptions()
+    name = options.format
+    try:
+        encoded = write(picture, path, options)
+    except (ValueError, SystemError, OverflowError, cv2.error) as error:
+        shown = "an image" if name == "auto" else name.upper()
+        raise EngineError(f"the result could not be written as {shown}: {error}") from error
+    return encoded
