@@ -7,7 +7,7 @@ import cv2
 from jobs.engine.codecs.decode import read
 from jobs.engine.codecs.encode import write
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
-from jobs.engine.codecs.probe import check, check_complete, describe
+from jobs.engine.codecs.probe import check, describe
 from jobs.engine.errors import EngineError, ImageRejected
 from jobs.engine.types import Encoded, EncodeOptions, Limits, Picture
 
@@ -21,7 +21,6 @@ def decode(path: Path, limits: Limits) -> Picture:
     try:
         with path.open("rb") as file:
             name, image = open_image(file, path)
-            check_complete(name, file)
             try:
                 header = describe(name, image, limits)
                 check(header, limits)

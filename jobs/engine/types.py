@@ -70,10 +70,19 @@ class Cicp:
 
 @dataclass(frozen=True)
 class LightLevel:
-    """How bright a picture is meant (CTA-861.3), in cd/m²: PNG's cLLI."""
+    """The brightness of the picture's content, in cd/m² (CTA-861.3): PNG's cLLI, clli in AVIF and HEIC."""
 
     max_content: float
     max_frame_average: float
+
+
+@dataclass(frozen=True)
+class MasteringDisplay:
+    """The screen on which the picture was made (SMPTE ST 2086): PNG's mDCV, mdcv in AVIF and HEIC."""
+
+    chromaticities: tuple[int, ...]  # x, y of red, green, blue, white, in units of 0.00002
+    max_luminance: float  # cd/m²
+    min_luminance: float  # cd/m²
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,8 @@ class Text:
 class Metadata:
     """The data beside the pixels. The decoder resets EXIF's orientation tag to 1.
 
-    The meaning of the numbers is in ``icc``, else in ``cicp``, else in ``gamma`` and ``chromaticities``, else sRGB. Of
-    several descriptions of one file the decoder keeps the one that its format says rules.
+    The meaning of the numbers is in ``cicp``, else in ``icc``, else in ``gamma`` and ``chromaticities``, else sRGB.
+    Where a format has another order, as AVIF and HEIC have, the decoder leaves out what does not rule.
     """
 
     icc: bytes | None = None
@@ -100,6 +109,7 @@ class Metadata:
     #: White, red, green, blue as CIE x, y.
     chromaticities: tuple[float, float, float, float, float, float, float, float] | None = None
     light: LightLevel | None = None
+    mastering: MasteringDisplay | None = None
     texts: tuple[Text, ...] = ()
     exif: bytes | None = None
     xmp: bytes | None = None

@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from jobs.engine.codecs.color import pixels as color
 from jobs.engine.codecs.metadata import read as metadata
+from jobs.engine.codecs.png.chunks import PngFile
 from jobs.engine.codecs.probe import avif_depths
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
 from jobs.engine.errors import FormatUnsupported, ImageRejected
@@ -27,10 +28,9 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
     :raises ImageRejected: or one of its children; and whatever Pillow raises for a broken file.
     """
     if header.frames > 1:
-        return _frames(name, image, header)
-    loaded_meta = metadata.read(image)
+        return _frames(path, name, image, header)
+    loaded_meta, notes = metadata.read(image, path)
     orientation = metadata.orientation(name, image)
-    notes: tuple[str, ...] = ()
     if name == "heic" and header.bits == 16:
         pixels, alpha = _deep_heic(path)
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
@@ -39,7 +39,7 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
         pixels, alpha = image.samples()
         icc = metadata.fitting_profile(loaded_meta.icc, 1)
     elif (name == "png" or (name in ("tiff", "avif") and header.bits == 16)) and _opencv_reads(image):
-        pixels, alpha = _opencv(path, header)
+        pixels, alpha = _opencv(path, image, header)
         if name == "avif":
             pixels, alpha = _from_avif(pixels, alpha, avif_depths(image))
         elif pixels.itemsize * 8 != header.bits:
@@ -56,13 +56,29 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
         image.load()
         pixels, alpha, icc = color.to_arrays(image, loaded_meta.icc)
         if header.bits == 16 and pixels.dtype == np.uint8:
-            notes = (f"{image.mode} of 16 bit became sRGB of 8 bit",)
+            notes = (
+                *notes,
+                f"{image.mode} of 16 bit became sRGB of 8 bit",
+            )
     if alpha is not None and pixels.dtype == np.uint16 and _tag(image, _EXTRA_SAMPLES) == (_PREMULTIPLIED,):
         pixels = color.straight(pixels, alpha)  # Pillow does so with 8 bit
     frame = Frame(
         color=color.turn(pixels, orientation), alpha=None if alpha is None else color.turn(alpha, orientation)
     )
-    return Picture(format=name, frames=(frame,), metadata=_with_icc(loaded_meta, icc), notes=notes)
+    return Picture(
+        format=name, frames=(frame,), metadata=_with_icc(loaded_meta, icc), depth=_depth(image, header), notes=notes
+    )
+
+
+def _depth(image: ImageFile.ImageFile, header: Header) -> int:
+    """Return the bits per channel that the file has, where the arrays' 16 stand for 10 or 12."""
+    if header.bits == 8:
+        return 8
+    if header.format == "avif":
+        return max(avif_depths(image))
+    if header.format == "heic":
+        return int(image.info.get("bit_depth", 16))
+    return 12 if _tag(image, _BITS) == (12,) else 16
 
 
 def _tag(image: Image.Image, tag: int) -> Any:
@@ -79,9 +95,9 @@ def _opencv_reads(image: ImageFile.ImageFile) -> bool:
     return image.mode in ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L")
 
 
-def _opencv(path: Path, header: Header) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _opencv(path: Path, image: Image.Image, header: Header) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return colour (H, W, 1 or 3) gray or RGB, and alpha (H, W) or None, at the file's own depth."""
-    data = np.fromfile(path, np.uint8)
+    data = np.frombuffer(image.pixel_bytes(), np.uint8) if isinstance(image, PngFile) else np.fromfile(path, np.uint8)
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)  # (H, W), (H, W, 3) BGR or (H, W, 4) BGRA
     except cv2.error as error:
@@ -130,11 +146,11 @@ def _deep_heic(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     return np.ascontiguousarray(pixels[:, :, :3]).astype(np.uint16), alpha
 
 
-def _frames(name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
+def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
     """Decode every frame as it is shown, composed by Pillow; TIFF pages have no duration."""
     if header.bits == 16:
         raise FormatUnsupported(f"a {name.upper()} of {header.frames} frames with 16 bit per channel is not supported")
-    meta = metadata.read(image, loop=None if name == "tiff" else _plays(name, image))
+    meta, notes = metadata.read(image, path, loop=None if name == "tiff" else _plays(name, image))
     orientation = metadata.orientation(name, image)
     first = 1 if name == "png" and image.info.get("default_image") else 0
     arrays, durations, icc = [], [], meta.icc
@@ -146,7 +162,9 @@ def _frames(name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
         durations.append(None if name == "tiff" else round(float(image.info.get("duration", 100))))
         pixels, alpha, icc = color.to_arrays(image.copy(), meta.icc)
         arrays.append((pixels, alpha))
-    return Picture(format=name, frames=_alike(arrays, durations, orientation), metadata=_with_icc(meta, icc))
+    return Picture(
+        format=name, frames=_alike(arrays, durations, orientation), metadata=_with_icc(meta, icc), notes=notes
+    )
 
 
 def _alike(

@@ -10,10 +10,10 @@ from PIL import (
     Image,
     ImageFile,
     JpegImagePlugin,
-    PngImagePlugin,
     WebPImagePlugin,
 )
 
+from jobs.engine.codecs.png.chunks import PngFile
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
 from jobs.engine.errors import FormatUnsupported, ImageRejected
 
@@ -99,7 +99,7 @@ def _plugin(name: str) -> type[ImageFile.ImageFile]:
         plugin: type[ImageFile.ImageFile] = HeifImageFile
         return plugin
     return {
-        "png": PngImagePlugin.PngImageFile,
+        "png": PngFile,
         "jpeg": JpegImagePlugin.JpegImageFile,
         "webp": WebPImagePlugin.WebPImageFile,
         "tiff": DeepGrayAlphaTiff,

@@ -14,14 +14,22 @@ def choose(picture: Picture, options: EncodeOptions) -> Written:
     :raises FormatUnsupported: when a format was asked for by name and cannot hold the result; the message says why.
     """
     if options.format == "auto":
-        return next((name for name in _WRITABLE if name == picture.format and not obstacle(picture, name)), "png")
-    problem = obstacle(picture, options.format)
+        own = next((name for name in _WRITABLE if name == picture.format), None)
+        return own if own and not obstacle(picture, own, lossless=options.lossless) else "png"
+    problem = obstacle(picture, options.format, lossless=options.lossless)
     if problem:
         raise FormatUnsupported(f"{options.format.upper()} cannot hold the result: {problem}; png can")
     return options.format
 
 
-def obstacle(picture: Picture, name: str) -> str | None:
+def avif_depth(picture: Picture) -> int:
+    """Return the bits per channel, 8, 10 or 12, with which AVIF holds the (H, W, C) picture: its own, or 12 for 16."""
+    if picture.bits == 8:
+        return 8
+    return picture.depth if picture.depth in (10, 12) else 12
+
+
+def obstacle(picture: Picture, name: str, *, lossless: bool = False) -> str | None:
     """Return why a format cannot hold the picture without loss (side in px, frames, alpha, bits), or None."""
     side = max(picture.width, picture.height)
     if side > _SIDES.get(name, 0):
@@ -30,8 +38,12 @@ def obstacle(picture: Picture, name: str) -> str | None:
         return f"it has no animation, the result has {len(picture.frames)} frames"
     if name == "jpeg" and any(frame.alpha is not None for frame in picture.frames):
         return "it has no transparency"
-    if name in ("jpeg", "webp", "avif") and picture.bits == 16:
+    if name in ("jpeg", "webp") and picture.bits == 16:
         return "it has 8 bit per channel here, the result has 16"
+    if name == "avif" and picture.bits == 16 and len(picture.frames) > 1:
+        return "it has 8 bit per channel in animations here, the result has 16"
+    if name == "avif" and picture.bits == 16 and lossless and avif_depth(picture) != picture.depth:
+        return "it has 12 bit per channel at most, the result has 16"
     if name == "tiff" and len(picture.frames) > 1 and picture.frames[0].duration_ms is not None:
         return f"it has no animation, the result has {len(picture.frames)} frames"
     return None

@@ -1,8 +1,6 @@
 """Probing: an image file's header, without decoding pixels. Cheap enough for a web request; no torch."""
 
-import os
 from pathlib import Path
-from typing import IO
 
 from PIL import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
@@ -32,7 +30,6 @@ def probe(path: Path, limits: Limits) -> Header:
     try:
         with path.open("rb") as file:
             name, image = open_image(file, path)
-            check_complete(name, file)
             try:
                 header = describe(name, image, limits)
             except BROKEN_FILE as error:
@@ -41,27 +38,6 @@ def probe(path: Path, limits: Limits) -> Header:
         raise ImageRejected(f"the image file cannot be read: {error.strerror}") from error
     check(header, limits)
     return header
-
-
-def check_complete(name: str, file: IO[bytes]) -> None:
-    """Follow a PNG's chunks to their end without reading them, so that half an upload is refused before it is a job.
-
-    OpenCV returns black rows for a file that ends early, and says nothing. The file's position in bytes is restored.
-
-    :raises ImageRejected: when the chunks stop before IEND.
-    """
-    if name != "png":
-        return  # the other formats' decoders notice by themselves
-    before = file.tell()  # Pillow reads on from here
-    size, at = file.seek(0, os.SEEK_END), 8
-    while at + 12 <= size:
-        file.seek(at)
-        head = file.read(8)
-        if head[4:] == b"IEND":
-            file.seek(before)
-            return
-        at += 12 + int.from_bytes(head[:4], "big")
-    raise ImageRejected("the PNG file is broken or truncated")
 
 
 def check(header: Header, limits: Limits) -> None:

@@ -9,6 +9,7 @@ from PIL import Image, ImageCms
 
 from jobs.engine.codecs.metadata.read import fitting_profile
 from jobs.engine.errors import FormatUnsupported
+from jobs.engine.types import Frame
 
 Array = NDArray[Any]
 
@@ -37,6 +38,13 @@ def to_arrays(image: Image.Image, icc: bytes | None) -> tuple[Array, Array | Non
     if image.mode == "RGBA":
         return np.ascontiguousarray(pixels[:, :, :3]), pixels[:, :, 3].copy(), fitting_profile(icc, 3)
     return np.ascontiguousarray(pixels), None, fitting_profile(icc, 3)
+
+
+def to_image(frame: Frame) -> Image.Image:
+    """Return a frame's colour (H, W, 1 or 3) uint8, with its alpha if it has one, as Pillow's L, LA, RGB or RGBA."""
+    if frame.alpha is not None:
+        return Image.fromarray(np.concatenate((frame.color, frame.alpha[:, :, np.newaxis]), axis=2))  # (H, W, 2 or 4)
+    return Image.fromarray(frame.color[:, :, 0] if frame.color.shape[2] == 1 else frame.color)
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -1,23 +1,61 @@
 """Metadata: EXIF, XMP, IPTC, ICC profile, density; read by Pillow and corrected for upright, converted pixels."""
 
 import struct
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
+from jobs.engine.codecs import isobmff
+from jobs.engine.codecs.color.description import SRGB
 from jobs.engine.codecs.metadata import exif as exif_block
 from jobs.engine.codecs.metadata.exif import readable, upright
+from jobs.engine.codecs.metadata.photoshop import IPTC
 from jobs.engine.codecs.metadata.xmp import upright_xmp
-from jobs.engine.types import Metadata
+from jobs.engine.codecs.png import metadata as png
+from jobs.engine.codecs.png.chunks import PngFile
+from jobs.engine.types import Cicp, Metadata
 
-_IPTC_RESOURCE = 0x0404  # Photoshop image resource: IPTC-NAA record
+#: Values of H.273 that say nothing; viewers take sRGB.
+_UNSPECIFIED = (0, 2)
 _IPTC_TAG = 33723  # TIFF
 _SPACES = {1: b"GRAY", 3: b"RGB "}
 
 
-def read(image: Image.Image, *, loop: int | None = None) -> Metadata:
-    """Return the metadata of an opened image, before any pixel is decoded; the profile is not yet checked."""
+def read(image: Image.Image, path: Path, *, loop: int | None = None) -> tuple[Metadata, tuple[str, ...]]:
+    """Return the metadata of an opened image, before any pixel is decoded, and what of it is not kept.
+
+    The profile is not yet checked.
+    """
+    if isinstance(image, PngFile):
+        meta, notes = png.read(image)
+        return replace(meta, loop=loop), notes
+    meta = _by_pillow(image, loop)
+    return (_described(meta, path) if image.format in ("AVIF", "HEIF") else meta), ()
+
+
+def _described(meta: Metadata, path: Path) -> Metadata:
+    """Add what the boxes of AVIF and HEIC say of colour; a profile beside it rules (23000-22, 7.3.6.4)."""
+    with path.open("rb") as file:
+        found = isobmff.describe(file)
+    meta = replace(meta, light=found.light, mastering=found.mastering)
+    if meta.icc or found.color is None:
+        return meta
+    primaries, transfer = found.color.cicp.primaries, found.color.cicp.transfer
+    if primaries in _UNSPECIFIED and transfer in _UNSPECIFIED:
+        return meta
+    return replace(
+        meta,
+        cicp=Cicp(
+            SRGB.primaries if primaries in _UNSPECIFIED else primaries,
+            SRGB.transfer if transfer in _UNSPECIFIED else transfer,
+        ),
+    )
+
+
+def _by_pillow(image: Image.Image, loop: int | None) -> Metadata:
     info: dict[Any, Any] = image.info
     xmp = info.get("xmp")
     if isinstance(xmp, str):
@@ -34,17 +72,15 @@ def read(image: Image.Image, *, loop: int | None = None) -> Metadata:
 
 def orientation(name: str, image: Image.Image) -> int:
     """Return how stored pixels must be turned, 1 to 8. Pillow turns TIFF itself, and libheif HEIC."""
-    raw = None if name in ("tiff", "heic") else _raw_exif(image)
+    if isinstance(image, PngFile):
+        raw = png.oriented_exif(image)
+    else:
+        raw = None if name in ("tiff", "heic") else _raw_exif(image)
     return exif_block.orientation(raw) if raw else 1
 
 
 def _raw_exif(image: Image.Image) -> bytes | None:
     raw = image.info.get("exif")
-    if raw is None and "Raw profile type exif" in image.info:  # PNG files of old ImageMagick versions
-        try:
-            raw = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[3:]))
-        except (ValueError, AttributeError):
-            return None
     return raw if isinstance(raw, bytes) and raw else None
 
 
@@ -80,36 +116,8 @@ def _iptc(image: Image.Image) -> bytes | None:
         return value if isinstance(value, bytes) and value else None
     resources = image.info.get("photoshop")
     if isinstance(resources, dict):
-        value = resources.get(_IPTC_RESOURCE)
+        value = resources.get(IPTC)
         return value if isinstance(value, bytes) and value else None
-    return _iptc_from_png(image.info)
-
-
-def _iptc_from_png(info: dict[Any, Any]) -> bytes | None:
-    """Read ImageMagick's and ExifTool's convention: a text chunk of hexadecimal digits after three lines of heading."""
-    text = info.get("Raw profile type iptc")
-    if not isinstance(text, str):
-        return None
-    try:
-        data = bytes.fromhex("".join(text.split("\n")[3:]))
-    except ValueError:
-        return None
-    if data.startswith(b"8BIM"):
-        return _resource(data, _IPTC_RESOURCE)
-    return data or None
-
-
-def _resource(data: bytes, wanted: int) -> bytes | None:
-    """Return one resource of a chain of Photoshop resources: 8BIM, number, padded name, size, padded data."""
-    at = 0
-    while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):
-        number = int.from_bytes(data[at + 4 : at + 6], "big")
-        name = data[at + 6] + 1
-        at += 6 + name + name % 2
-        size = int.from_bytes(data[at : at + 4], "big")
-        if number == wanted:
-            return data[at + 4 : at + 4 + size] or None
-        at += 4 + size + size % 2
     return None
 
 

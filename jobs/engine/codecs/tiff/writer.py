@@ -10,6 +10,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from jobs.engine.codecs import deflate
+from jobs.engine.codecs.color.description import equal_profile
 from jobs.engine.types import Frame, Metadata
 
 _STRIP_OFFSETS = 273
@@ -107,7 +108,7 @@ def _directory(
     for tag, number in short_values.items():
         kinds[tag] = _SHORT
         directory[tag] = number
-    for tag, content in ((34675, meta.icc), (33723, meta.iptc)):
+    for tag, content in ((34675, equal_profile(meta, colors)), (33723, meta.iptc)):
         if content:
             kinds[tag] = _UNDEFINED
             directory[tag] = content

@@ -1,0 +1,1 @@
+"""TIFF: directories and pages."""
