@@ -9,8 +9,9 @@ from jobs.engine.codecs import avif_writer
 from jobs.engine.codecs.color.description import equal_profile
 from jobs.engine.codecs.color.pixels import to_image
 from jobs.engine.codecs.metadata import exif as exif_block
+from jobs.engine.codecs.metadata.carry import carried
 from jobs.engine.codecs.metadata.photoshop import iptc_resource
-from jobs.engine.codecs.metadata.xmp import resized_xmp
+from jobs.engine.codecs.metadata.xmp import resized_xmp, without_location
 from jobs.engine.codecs.output_format import choose
 from jobs.engine.codecs.png import writer as png
 from jobs.engine.codecs.tiff import writer as tiff
@@ -27,11 +28,10 @@ def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
     :raises FormatUnsupported: when the format asked for cannot hold the result.
     """
     name = choose(picture, options)
-    meta = _kept(picture, options)
+    meta, notes = carried(_kept(picture, options), name)
     provenance = None if options.strip_metadata is True else options.provenance
     if name in ("webp", "avif") and provenance:  # no place for a comment, so the line becomes an EXIF entry
         meta = replace(meta, exif=exif_block.with_software(meta.exif, provenance))
-    notes: tuple[str, ...] = ()
     if name == "tiff":
         with path.open("wb") as file:
             tiff.write(file, picture.frames, meta, provenance)
@@ -47,7 +47,7 @@ def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
 def _kept(picture: Picture, options: EncodeOptions) -> Metadata:
     """Return the metadata to write. Stripping leaves what showing needs: colour, aspect, the loop count."""
     meta = picture.metadata
-    if options.strip_metadata:
+    if options.strip_metadata is True:
         return Metadata(
             icc=meta.icc,
             cicp=meta.cicp,
@@ -58,11 +58,16 @@ def _kept(picture: Picture, options: EncodeOptions) -> Metadata:
             aspect=meta.aspect,
             loop=meta.loop,
         )
-    exif, xmp = meta.exif, meta.xmp
+    exif, xmp, texts = meta.exif, meta.xmp, meta.texts
+    if options.strip_metadata == "location":
+        exif = exif_block.without_location(exif) if exif else None
+        xmp = without_location(xmp) if xmp else None
+        texts = tuple(text for text in texts if "gps" not in text.keyword.lower())
     return replace(
         meta,
         exif=exif_block.resized(exif, picture.width, picture.height) if exif else None,
         xmp=resized_xmp(xmp, picture.width, picture.height) if xmp else None,
+        texts=texts,
     )
 
 

@@ -1,4 +1,4 @@
-"""Boxes of AVIF and HEIC files: colour and light of the primary picture, which the decoders do not tell or cannot write.
+"""Boxes of AVIF and HEIC files: colour and light of the primary picture; decoders do not tell, encoders do not write.
 
 ISO/IEC 14496-12 (boxes), 23008-12 (HEIF: items and their properties), 23000-22 (MIAF). Every read is bounded.
 """

@@ -7,7 +7,7 @@ Layout (EXIF 2.32, 4.5 and TIFF 6.0, section 2): byte order, 42, offset of the f
 import struct
 from collections.abc import Iterator
 
-_EMPTY = b"II*\0\x08\0\0\0\0\0\0\0\0\0"
+_EMPTY = b"MM\0*\0\0\0\x08\0\0\0\0\0\0"
 _PREFIX = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _EXIF_DIRECTORY = 0x8769
@@ -19,7 +19,10 @@ _RELATED_WIDTH, _RELATED_LENGTH = 0x1001, 0x1002
 _THUMBNAIL, _THUMBNAIL_BYTES = 0x0201, 0x0202
 _JPEG = b"\xff\xd8"
 _PROCESSING_SOFTWARE = 0x000B
-_ASCII, _SHORT, _LONG = 2, 3, 4
+_USER_COMMENT = 0x9286
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+_IPTC = 0x83BB
+_ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 2, 3, 4, 5, 7
 #: Bytes of a value by its type (TIFF 6.0, section 2); the others have one.
 _TYPE_BYTES = {_SHORT: 2, _LONG: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 
@@ -110,31 +113,108 @@ def readable(exif: bytes) -> bool:
 
 def without_orientation(exif: bytes) -> bytes:
     """Return the block's bytes without that entry: some encoders write a block anew, with losses, when they find it."""
-    return _with_first_directory(bytearray(body(exif)), drop=_ORIENTATION)
+    return _with_entries(bytearray(body(exif)), {}, drop=_ORIENTATION)
 
 
 def with_software(exif: bytes | None, line: str) -> bytes:
     """Return the block's bytes, or a new block's, with a ProcessingSoftware entry; a camera's own Software stays."""
-    data = bytearray(body(exif)) if exif and readable(exif) else bytearray(_EMPTY)
-    order = _order(data)
-    text = line.encode("ascii", "replace").ljust(4, b"\0") + b"\0"  # five bytes or more never fit into the entry itself
-    data += b"\0" * (len(data) % 2)
-    entry = struct.pack(f"{order}HHII", _PROCESSING_SOFTWARE, _ASCII, len(text), len(data))
-    return _with_first_directory(data + text, drop=_PROCESSING_SOFTWARE, add=entry)
+    text = line.encode("ascii", "replace").ljust(4, b"\0") + b"\0"
+    return _with_entries(_block(exif), {_PROCESSING_SOFTWARE: (_ASCII, text)})
 
 
-def _with_first_directory(data: bytearray, *, drop: int, add: bytes | None = None) -> bytes:
-    """Write the first directory anew at the end of the block; everything else keeps its place."""
+def with_user_comment(exif: bytes | None, text: str) -> bytes:
+    """Return the block's bytes, or a new block's, with a UserComment (EXIF 2.32, 4.6.5) where it has none."""
+    data = _block(exif)
+    directory = _nested(data, _EXIF_DIRECTORY)
+    if any(tag == _USER_COMMENT for _, tag in _entries(data, directory)):
+        return bytes(data)
+    try:
+        value = b"ASCII\0\0\0" + text.encode("ascii")
+    except UnicodeEncodeError:
+        # Readers of prompts expect big-endian whatever the block's order; so new blocks are big-endian.
+        value = b"UNICODE\0" + text.encode("utf-16-be" if _order(data) == ">" else "utf-16-le", "replace")
+    return _with_entries(data, {_USER_COMMENT: (_UNDEFINED, value)}, _EXIF_DIRECTORY)
+
+
+def with_resolution(exif: bytes | None, resolution: tuple[float, float], *, unit: int) -> bytes:
+    """Return the block's bytes with pixels per unit across and down: 2 is the inch, 1 none, which tells the aspect."""
+    data = _block(exif)
     order = _order(data)
-    first = _first(data)
-    entries = [bytes(data[at : at + 12]) for at, tag in _entries(data, first) if tag != drop]
-    if add:
-        entries.append(add)
-    entries.sort(key=lambda entry: int(struct.unpack_from(f"{order}H", entry)[0]))
-    following = _next(data, first)
+    across, down = (struct.pack(f"{order}II", round(value * 1000), 1000) for value in resolution)
+    entries = {_X_RESOLUTION: (_RATIONAL, across), _Y_RESOLUTION: (_RATIONAL, down)}
+    return _with_entries(data, {**entries, _RESOLUTION_UNIT: (_SHORT, struct.pack(f"{order}H", unit))})
+
+
+def resolution(exif: bytes) -> tuple[float, float, int] | None:
+    """Return pixels per unit across and down, and the unit (2 inch, 3 cm, 1 none); None where the bytes do not say."""
+    data = bytearray(body(exif))
+    order, directory = _order(data), _first(data)
+    values = []
+    for wanted in (_X_RESOLUTION, _Y_RESOLUTION):
+        offset = _read(data, directory, wanted) or 0
+        if not 8 <= offset <= len(data) - 8:
+            return None
+        above, below = struct.unpack_from(f"{order}II", data, offset)
+        if not above or not below:
+            return None
+        values.append(above / below)
+    units = [at for at, tag in _entries(data, directory) if tag == _RESOLUTION_UNIT]
+    return values[0], values[1], int(struct.unpack_from(f"{order}H", data, units[0] + 8)[0]) if units else 2
+
+
+def with_iptc(exif: bytes | None, iptc: bytes) -> bytes:
+    """Return the block's bytes with an IPTC record, as TIFF/EP stores it (tag 0x83BB)."""
+    return _with_entries(_block(exif), {_IPTC: (_UNDEFINED, iptc)})
+
+
+def without_location(exif: bytes) -> bytes:
+    """Return the block's bytes without the GPS directory: its entry is gone and its bytes are wiped."""
+    data = bytearray(body(exif))
+    directory = _nested(data, _GPS_DIRECTORY)
+    if not directory:
+        return bytes(data)
+    for at, _ in _entries(data, directory):
+        kind, count, offset = struct.unpack_from(f"{_order(data)}HII", data, at + 2)
+        size = count * _TYPE_BYTES.get(kind, 1)
+        if 4 < size <= len(data) - offset and offset >= 8:
+            data[offset : offset + size] = bytes(size)
+    end = min(directory + 2 + 12 * _count(data, directory), len(data))
+    data[directory:end] = bytes(end - directory)
+    return _with_entries(data, {}, drop=_GPS_DIRECTORY)
+
+
+def _block(exif: bytes | None) -> bytearray:
+    return bytearray(body(exif)) if exif and readable(exif) else bytearray(_EMPTY)
+
+
+def _with_entries(
+    data: bytearray, entries: dict[int, tuple[int, bytes]], nested: int | None = None, drop: int | None = None
+) -> bytes:
+    """Write a directory anew at the end of the block, with these entries; everything else keeps its place.
+
+    :param entries: by tag: the type and the value's bytes.
+    :param nested: the entry of the first directory that leads to the one meant; it is made where it is not there.
+    """
+    order = _order(data)
+    directory = _nested(data, nested) if nested else _first(data)
+    there = [bytes(data[at : at + 12]) for at, tag in _entries(data, directory) if tag not in entries and tag != drop]
+    for tag, (kind, value) in entries.items():
+        count = len(value) // _TYPE_BYTES.get(kind, 1)
+        if len(value) > 4:
+            data += b"\0" * (len(data) % 2)
+            place = struct.pack(f"{order}I", len(data))
+            data += value
+        else:
+            place = value.ljust(4, b"\0")
+        there.append(struct.pack(f"{order}HHI", tag, kind, count) + place)
+    there.sort(key=lambda entry: int(struct.unpack_from(f"{order}H", entry)[0]))
+    following = _next(data, directory) if directory else 0
     data += b"\0" * (len(data) % 2)
-    struct.pack_into(f"{order}I", data, 4, len(data))
-    data += struct.pack(f"{order}H", len(entries)) + b"".join(entries) + struct.pack(f"{order}I", following)
+    at = len(data)
+    data += struct.pack(f"{order}H", len(there)) + b"".join(there) + struct.pack(f"{order}I", following)
+    if nested:
+        return _with_entries(data, {nested: (_LONG, struct.pack(f"{order}I", at))})
+    struct.pack_into(f"{order}I", data, 4, at)
     return bytes(data)
 
 

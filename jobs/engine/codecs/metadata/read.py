@@ -13,14 +13,16 @@ from jobs.engine.codecs.color.description import SRGB
 from jobs.engine.codecs.metadata import exif as exif_block
 from jobs.engine.codecs.metadata.exif import readable, upright
 from jobs.engine.codecs.metadata.photoshop import IPTC
+from jobs.engine.codecs.metadata.texts import from_xmp
 from jobs.engine.codecs.metadata.xmp import upright_xmp
 from jobs.engine.codecs.png import metadata as png
 from jobs.engine.codecs.png.chunks import PngFile
-from jobs.engine.types import Cicp, Metadata
+from jobs.engine.types import Cicp, Metadata, Text
 
 #: Values of H.273 that say nothing; viewers take sRGB.
 _UNSPECIFIED = (0, 2)
 _IPTC_TAG = 33723  # TIFF
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _SPACES = {1: b"GRAY", 3: b"RGB "}
 
 
@@ -31,9 +33,26 @@ def read(image: Image.Image, path: Path, *, loop: int | None = None) -> tuple[Me
     """
     if isinstance(image, PngFile):
         meta, notes = png.read(image)
-        return replace(meta, loop=loop), notes
-    meta = _by_pillow(image, loop)
-    return (_described(meta, path) if image.format in ("AVIF", "HEIF") else meta), ()
+    else:
+        meta, notes = _by_pillow(image), ()
+        if image.format in ("AVIF", "HEIF"):
+            meta = _described(meta, path)
+    if meta.xmp:
+        xmp, texts = from_xmp(meta.xmp)
+        meta = replace(meta, xmp=xmp, texts=(*meta.texts, *texts))
+    return replace(_with_density(meta), loop=loop), notes
+
+
+def _with_density(meta: Metadata) -> Metadata:
+    """Add density or aspect from EXIF, for formats that have no other place for it."""
+    found = exif_block.resolution(meta.exif) if meta.exif and not meta.dpi and not meta.aspect else None
+    if found is None:
+        return meta
+    across, down, unit = found
+    if unit == 1:
+        return replace(meta, aspect=(round(across), round(down)) if across != down else None)
+    inches = 2.54 if unit == 3 else 1.0
+    return replace(meta, dpi=_dpi((across * inches, down * inches)))
 
 
 def _described(meta: Metadata, path: Path) -> Metadata:
@@ -55,7 +74,7 @@ def _described(meta: Metadata, path: Path) -> Metadata:
     )
 
 
-def _by_pillow(image: Image.Image, loop: int | None) -> Metadata:
+def _by_pillow(image: Image.Image) -> Metadata:
     info: dict[Any, Any] = image.info
     xmp = info.get("xmp")
     if isinstance(xmp, str):
@@ -66,8 +85,29 @@ def _by_pillow(image: Image.Image, loop: int | None) -> Metadata:
         xmp=upright_xmp(xmp) if xmp else None,
         iptc=_iptc(image),
         dpi=_dpi(info.get("dpi")),
-        loop=loop,
+        aspect=_tiff_aspect(image),
+        texts=_comment(image),
     )
+
+
+def _comment(image: Image.Image) -> tuple[Text, ...]:
+    """Return a GIF's comment; there it is one text of Latin-1 or of UTF-8."""
+    value = image.info.get("comment")
+    if image.format != "GIF" or not isinstance(value, bytes) or not value:
+        return ()
+    return (Text("Comment", value.decode("utf-8", "surrogateescape")),)
+
+
+def _tiff_aspect(image: Image.Image) -> tuple[int, int] | None:
+    """Return the aspect of a TIFF's pixels; without a unit (TIFF 6.0, ResolutionUnit 1) density says nothing else."""
+    if not isinstance(image, TiffImageFile) or image.tag_v2.get(_RESOLUTION_UNIT) != 1:
+        return None
+    try:
+        across, down = float(image.tag_v2[_X_RESOLUTION]), float(image.tag_v2[_Y_RESOLUTION])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    sane = 0.001 < across < 1e6 and 0.001 < down < 1e6 and across != down
+    return (round(across * 1000), round(down * 1000)) if sane else None
 
 
 def orientation(name: str, image: Image.Image) -> int:

@@ -2,6 +2,9 @@
 
 import re
 
+#: Properties of the namespace exif that tell where a picture was taken.
+_GPS = rb"exif:GPS\w+"
+
 
 def upright_xmp(xmp: bytes) -> bytes:
     """Return the XMP bytes with tiff:Orientation 1: it repeats EXIF's, and some viewers believe it first."""
@@ -22,3 +25,10 @@ def resized_xmp(xmp: bytes, width: int, height: int) -> bytes:
         xmp = re.sub(rb"((?:" + names + rb")\s*=\s*[\"'])\s*(\d+)\s*([\"'])", new, xmp)
         xmp = re.sub(rb"(<(?:" + names + rb")>)\s*(\d+)\s*(</)", new, xmp)
     return re.sub(rb"<(xmp|xap):Thumbnails>.*?</\1:Thumbnails>", b"", xmp, flags=re.DOTALL)
+
+
+def without_location(xmp: bytes) -> bytes:
+    """Return the XMP bytes without the EXIF namespace's GPS properties, written as attributes or as elements."""
+    xmp = re.sub(rb"\s" + _GPS + rb"\s*=\s*(\"[^\"]*\"|'[^']*')", b"", xmp)
+    xmp = re.sub(rb"<(" + _GPS + rb")(?:\s[^>]*)?/>", b"", xmp)
+    return re.sub(rb"<(" + _GPS + rb")(?:\s[^>]*)?>.*?</\1\s*>", b"", xmp, flags=re.DOTALL)

@@ -115,10 +115,11 @@ def _directory(
     if meta.xmp:
         kinds[700] = _BYTE
         directory[700] = meta.xmp
-    if meta.dpi:
-        directory[282], directory[283] = meta.dpi
+    density = meta.dpi or meta.aspect
+    if density:
+        directory[282], directory[283] = density
         kinds[296] = _SHORT
-        directory[296] = 2
+        directory[296] = 2 if meta.dpi else 1  # inch, or no unit
     if provenance:
         directory[305] = provenance
     return directory
