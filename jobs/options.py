@@ -7,7 +7,10 @@ from typing import Any
 
 from django.conf import settings
 
-from jobs.engine.types import Limits
+from jobs.engine.types import Limits, Strip
+
+#: The values of strip_metadata by the words of the setting and of the command.
+STRIP: dict[str, Strip] = {"none": False, "location": "location", "all": True}
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class JobOptions:
     format: str | None = None  # "png", "jpeg", "webp", "avif", "tiff"; None: as the input
     quality: int | None = None  # 1 to 100
     lossless: bool | None = None
-    strip_metadata: bool | None = None
+    strip_metadata: Strip | None = None  # "location": GPS alone
     denoise_strength: float | None = None  # 0.0 to 1.0, for models that have a denoising twin
     precision: str | None = None  # "fp32", "bf16", "fp16"
 

@@ -24,6 +24,7 @@ def index(request: HttpRequest) -> HttpResponse:
         {
             "default_model": settings.DEFAULT_MODEL,
             "scales": SCALES,
+            "strip_default": settings.STRIP_METADATA_DEFAULT,
             "max_upload_mb": settings.MAX_UPLOAD_MB,
             "max_megapixels": settings.MAX_INPUT_PIXELS // 1_000_000,
             "page_config": {

@@ -133,6 +133,12 @@ JOB_LEASE_SECONDS = env.integer(
     maximum=600,
     help="Lease of a job: a worker without heartbeat for so long has lost it",
 )
+STRIP_METADATA_DEFAULT = env.text(
+    "STRIP_METADATA_DEFAULT",
+    "none",
+    choices=("none", "location", "all"),
+    help="What results lose where a caller does not say: none, location (GPS) or all metadata",
+)
 JOB_MAX_ATTEMPTS = env.integer("JOB_MAX_ATTEMPTS", 3, minimum=1, maximum=10, help="Attempts of a job whose worker dies")
 JOB_TIMEOUT_SECONDS = env.integer(
     "JOB_TIMEOUT_SECONDS", 600, minimum=1, help="Hard time limit of a job; the next is added"

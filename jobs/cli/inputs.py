@@ -87,16 +87,16 @@ def format_of(path: Path) -> str | None:
     return next((name for name, suffixes in SUFFIXES.items() if path.suffix.lower() in suffixes), None)
 
 
-def result_name(template: str, *, stem: str, model: str, scale: float) -> str:
-    """Fill ``{stem}``, ``{model}`` and ``{scale}`` in; the result is one file name without suffix.
+def result_name(template: str, *, source: Path, model: str, scale: float) -> str:
+    """Fill ``{stem}``, ``{ext}``, ``{model}`` and ``{scale}`` in; the result is one file name without suffix.
 
     :raises GatheringError: the template has another field, or the name would leave its directory.
     """
     try:
-        name = template.format(stem=stem, model=model, scale=f"{scale:g}")
+        name = template.format(stem=source.stem, ext=source.suffix[1:], model=model, scale=f"{scale:g}")
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise GatheringError(
-            f"--name {template!r}: only {{stem}}, {{model}} and {{scale}} can stand in braces"
+            f"--name {template!r}: only {{stem}}, {{ext}}, {{model}} and {{scale}} can stand in braces"
         ) from error
     if not name or name in (".", "..") or "/" in name or os.sep in name or "\0" in name:
         raise GatheringError(f"--name {template!r} gives {name!r}, which is not a file name")

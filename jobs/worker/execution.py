@@ -178,7 +178,7 @@ def _store(job: Job, result: Picture, provenance: str) -> tuple[Finished, tuple[
         format=_known(options.format) or "auto",
         quality=options.quality,
         lossless=bool(options.lossless),
-        strip_metadata=bool(options.strip_metadata),
+        strip_metadata=options.strip_metadata or False,
         provenance=provenance,
     )
     try:

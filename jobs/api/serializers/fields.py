@@ -4,6 +4,7 @@ import math
 import re
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
@@ -55,6 +56,17 @@ class Switch(serializers.BooleanField):
             return states[data.lower()]
         self.fail("invalid", input=str(data)[:40])
         raise AssertionError  # fail() raises
+
+
+@extend_schema_field({"oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["location"]}]})
+class StripSwitch(Switch):
+    """true or false, or "location" for GPS alone."""
+
+    default_error_messages = {"invalid": "Must be true, false or location."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return True, False or "location", or refuse."""
+        return "location" if data == "location" else super().to_internal_value(data)
 
 
 class TextOrNull(serializers.CharField):

@@ -7,8 +7,8 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from jobs.api.serializers.fields import FiniteNumber, Switch, WholeNumber
-from jobs.options import JobOptions
+from jobs.api.serializers.fields import FiniteNumber, StripSwitch, Switch, WholeNumber
+from jobs.options import STRIP, JobOptions
 from jobs.webhooks.payloads import WebhookEvent
 
 FORMATS = {"png": "png", "jpeg": "jpeg", "jpg": "jpeg", "webp": "webp", "avif": "avif", "tiff": "tiff", "tif": "tiff"}
@@ -72,7 +72,10 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
     )
     quality = WholeNumber(min_value=1, max_value=100, required=False, help_text="For jpeg, webp, avif.")
     lossless = Switch(required=False, help_text="For webp and avif.")
-    strip_metadata = Switch(required=False, help_text="Leave EXIF, XMP and IPTC out of the result.")
+    strip_metadata = StripSwitch(
+        required=False,
+        help_text="true leaves EXIF, XMP, IPTC and texts out, location GPS alone. Default: the operator's.",
+    )
     denoise_strength = FiniteNumber(
         min_value=0, max_value=1, required=False, help_text="0 keeps noise, 1 removes it; for models that offer it."
     )
@@ -101,7 +104,10 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
     def options(self) -> JobOptions:
         """The options in their typed form."""
         names = {field.name for field in fields(JobOptions)}
-        return JobOptions(**{name: value for name, value in self.validated_data.items() if name in names})
+        given = {name: value for name, value in self.validated_data.items() if name in names}
+        if STRIP[settings.STRIP_METADATA_DEFAULT]:  # into the row: so another default does not change a job's result
+            given.setdefault("strip_metadata", STRIP[settings.STRIP_METADATA_DEFAULT])
+        return JobOptions(**given)
 
 
 def merged(sources: list[dict[str, list[Any]]], known: set[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from jobs.engine.codecs import output_format, probe
 from jobs.engine.errors import DeviceUnavailable, EngineError, FormatUnsupported, WeightsRejected
 from jobs.engine.tiling.passes import LARGEST_SCALE, SMALLEST_SCALE, plan_passes
 from jobs.engine.types import EncodeOptions, Frame, Header, Picture, Runtime, UpscaleOptions
-from jobs.options import engine_limits
+from jobs.options import STRIP, engine_limits
 from modelstore.errors import ModelStoreError
 
 DEFAULT_NAME = "{stem}_{model}_x{scale}"
@@ -76,11 +76,15 @@ class Command(BaseCommand):
         )
         parser.add_argument("--lossless", action="store_true", help="for webp and avif")
         parser.add_argument(
-            "--strip-metadata", action="store_true", help="keep no EXIF, XMP or IPTC; the colour profile stays"
+            "--strip-metadata",
+            nargs="?",
+            const="all",
+            choices=("none", "location", "all"),
+            help="keep no EXIF, XMP, IPTC or texts; location: no GPS. The colour profile stays",
         )
         parser.add_argument(
             "--name", default=DEFAULT_NAME, metavar="TEMPLATE",
-            help="name of results without suffix, of {stem}, {model} and {scale} (default: %(default)s)",
+            help="name of results without suffix, of {stem}, {ext}, {model} and {scale} (default: %(default)s)",
         )  # fmt: skip
         parser.add_argument(
             "--overwrite", action="store_true", help="replace results that exist; otherwise they are kept"
@@ -98,7 +102,7 @@ class Command(BaseCommand):
         try:
             items = inputs.gather(options["inputs"], options["output"])
             chosen = choose(options["model"], options["denoise_strength"])
-            inputs.result_name(options["name"], stem="picture", model=chosen.weights.name, scale=4)
+            inputs.result_name(options["name"], source=Path("picture.png"), model=chosen.weights.name, scale=4)
         except (inputs.GatheringError, ModelStoreError) as error:
             raise CommandError(str(error)) from None
         run = _Run(chosen, options, to_file=to_file)
@@ -145,7 +149,10 @@ class Command(BaseCommand):
         try:
             header, target = run.plan(item)
             if target in tally.targets:
-                raise inputs.GatheringError(f"its result {target} would replace that of another picture; see --name")
+                raise inputs.GatheringError(
+                    f"its result {target} would replace that of another picture; tell them apart: "
+                    f"--name '{{stem}}_{{ext}}_{{model}}_x{{scale}}'"
+                )
             tally.targets.add(target)
             if target.exists() and not run.overwrite:
                 tally.kept += 1
@@ -188,7 +195,7 @@ class _Run:
             format=options["format"] or "auto",
             quality=options["quality"],
             lossless=options["lossless"],
-            strip_metadata=options["strip_metadata"],
+            strip_metadata=STRIP[options["strip_metadata"] or settings.STRIP_METADATA_DEFAULT],
         )
 
     def plan(self, item: inputs.Item) -> tuple[Header, Path]:
@@ -199,7 +206,7 @@ class _Run:
         written = output_format.choose(_outline(header, passes.width, passes.height), self.encoding)
         if self.to_file:
             return header, self.output
-        name = inputs.result_name(self.template, stem=item.source.stem, model=self.weights.name, scale=passes.scale)
+        name = inputs.result_name(self.template, source=item.source, model=self.weights.name, scale=passes.scale)
         return header, self.output / item.folder / (name + inputs.suffix_for(item.source, written))
 
     def upscale(self, item: inputs.Item, header: Header, target: Path) -> str:

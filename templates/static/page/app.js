@@ -26,14 +26,12 @@ const picker = new ModelPicker(form, announce);
 function chosenFields() {
   const data = new FormData(form);
   const fields = { model: picker.select.value };
-  for (const name of ["outscale", "format", "quality", "denoise_strength"]) {
+  for (const name of ["outscale", "format", "quality", "denoise_strength", "strip_metadata"]) {
     const control = form.elements[name];
     const value = data.get(name);
     if (value && !control.closest("[hidden]")) fields[name] = value;
   }
-  for (const name of ["lossless", "strip_metadata"]) {
-    if (data.get(name) && !form.elements[name].closest("[hidden]")) fields[name] = "true";
-  }
+  if (data.get("lossless") && !form.elements.lossless.closest("[hidden]")) fields.lossless = "true";
   return fields;
 }
 

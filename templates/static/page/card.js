@@ -6,7 +6,7 @@ import { bytes, percent, pixels, seconds } from "./format.js";
 import { forget, remember } from "./history.js";
 
 const SHOWN_BY_BROWSERS = /^image\/(png|jpeg|webp|gif|avif|bmp)$/;
-const PARTS = ["name", "facts", "stage", "bar", "error", "thumb", "compare", "download", "cancel", "retry", "remove"];
+const PARTS = ["name", "facts", "stage", "bar", "notes", "error", "thumb", "compare", "download", "cancel", "retry", "remove"];
 const BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==";
 const FULL_QUEUE_WAIT_SECONDS = 5;
 
@@ -174,6 +174,13 @@ export class Card {
     this.parts.error.hidden = !problem;
     this.parts.error.textContent = problem ?? "";
     this.parts.facts.textContent = this.#facts(job);
+    const notes = this.done ? job.report?.notes ?? [] : [];
+    this.parts.notes.hidden = notes.length === 0;
+    this.parts.notes.replaceChildren(...notes.map((note) => {
+      const item = document.createElement("li");
+      item.textContent = note;
+      return item;
+    }));
     this.parts.compare.hidden = !this.done;
     this.parts.download.hidden = !this.done;
     this.parts.cancel.hidden = !live;

@@ -100,6 +100,15 @@ def test_two_pictures_never_share_one_result(tmp_path: Path, tiny_weights: Path)
     assert code == 1
     assert "would replace that of another picture" in complained
     assert "1 upscaled, 1 failed." in said
+    hint = complained.split("--name '")[1].split("'")[0]
+    code, said, _ = upscale(
+        tmp_path / "in", "-o", tmp_path / "two", "-m", tiny_weights, "-f", "png", "--name", hint
+    )  # the hint as it is solves it
+    assert (code, "2 upscaled" in said) == (0, True)
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {
+        "same_png_tiny-x2_x2.png",
+        "same_jpg_tiny-x2_x2.png",
+    }
 
 
 def test_a_format_that_cannot_hold_the_result_is_refused_before_anything_is_computed(
@@ -119,7 +128,7 @@ def test_a_format_that_cannot_hold_the_result_is_refused_before_anything_is_comp
         (["missing.png", "-o", "out"], "missing.png does not exist"),
         (["in.png", "-o", "out.xyz"], ".xyz cannot be written"),
         (["in.png", "-o", "out.png", "-f", "jpeg"], "is a name for png, but --format says jpeg"),
-        (["in.png", "-o", "out", "--name", "{colour}"], "only {stem}, {model} and {scale}"),
+        (["in.png", "-o", "out", "--name", "{colour}"], "only {stem}, {ext}, {model} and {scale}"),
         (["in.png", "-o", "out", "--name", "../{stem}"], "which is not a file name"),
         (["in.png", "-o", "out", "--denoise-strength", "0.5"], "has no denoise strength"),
         (["in.png", "-o", "out", "-m", "gone.pth"], "There is no such file"),
