@@ -207,6 +207,7 @@ class UpscaleOptions:
     tile_size: int | None = None  # input pixels, 32 to 2048, 0 for no tiling
     tile_pad: int | None = None  # input pixels, 0 to 128
     precision: Precision | None = None  # None is the runtime's
+    hold_flat: bool = True  # areas of one colour keep exactly that colour; the reference backend knows nothing of it
 
 
 @dataclass(frozen=True)

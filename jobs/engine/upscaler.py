@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.engine import linear_light
 from jobs.engine.backends.device_errors import device_errors
 from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.tile_runner import Run, fill
 from jobs.engine.tiling import alpha as transparency
+from jobs.engine.tiling import flat
 from jobs.engine.tiling.canvas import Canvas
 from jobs.engine.tiling.cost import ITEM_BYTES, plan_plane
 from jobs.engine.tiling.passes import plan_passes
@@ -65,13 +67,18 @@ class Upscaler:
         passes = plan_passes(picture.width, picture.height, network.spec.scale, options.outscale)
         plans = [self._plan(run, width, height) for width, height in passes.inputs]
         run.tile, run.pad = plans[-1].tile, plans[-1].pad
-        groups = _groups(picture)
+        seen = linear_light.as_srgb(picture)
+        if seen:
+            run.notes.append("linear light: the network saw the picture as sRGB")
+        groups = _groups(seen or picture)
         for group in groups:
             for planes in (len(group), sum(_alpha_varies(frame) for frame in group)):
                 for plan in plans:
                     run.expect([tile for row in plan.rows for tile in row] * planes)
         size = (passes.width, passes.height)
         frames = tuple(frame for group in groups for frame in self._frames(run, group, plans, size))
+        if seen:
+            frames = linear_light.as_linear(frames, picture)
         place = network.place
         report = Report(
             model=weights.name,
@@ -113,6 +120,9 @@ class Upscaler:
             frame.color if frame.alpha is None else transparency.bleed(frame.color, frame.alpha) for frame in frames
         ]
         colors = self._planes(run, opaque, plans, target)
+        if run.options.hold_flat:
+            for color, source in zip(colors, opaque, strict=True):
+                flat.hold(color, source)
         varying = [
             frame.alpha[:, :, np.newaxis] for frame in frames if frame.alpha is not None and _alpha_varies(frame)
         ]

@@ -102,6 +102,29 @@ def is_hdr(meta: Metadata) -> bool:
     return meta.cicp is not None and meta.cicp.transfer in (PQ, HLG)
 
 
+def is_linear(meta: Metadata) -> bool:
+    """Return True where the numbers are amounts of light: by code points, by the profile's curve, or by gamma."""
+    if meta.cicp:
+        return meta.cicp.transfer == LINEAR
+    if meta.icc:
+        return _curve_is_linear(meta.icc)
+    return meta.gamma is not None and 0.95 < meta.gamma < 1.05
+
+
+def _curve_is_linear(icc: bytes) -> bool:
+    """Return True if a profile's red or gray curve is the identity: an empty table, or a power of 1 (10.6, 10.18)."""
+    for at in range(132, min(len(icc), 132 + 12 * 100) - 11, 12):
+        name, offset, size = struct.unpack_from(">4sII", icc, at)
+        if name not in (b"rTRC", b"kTRC"):
+            continue
+        curve = icc[offset : offset + min(size, 16)]
+        if curve[:4] == b"curv" and len(curve) >= 12:
+            (count,) = struct.unpack_from(">I", curve, 8)
+            return bool(count == 0 or (count == 1 and curve[12:14] == b"\x01\0"))
+        return curve[:4] == b"para" and curve[8:10] == b"\0\0" and curve[12:16] == b"\0\x01\0\0"
+    return False
+
+
 def name_of(cicp: Cicp) -> str:
     """Return the code points in words, such as "BT.2020 PQ"."""
     primaries = _PRIMARIES_NAMES.get(cicp.primaries, f"primaries {cicp.primaries}")
