@@ -29,7 +29,7 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
     """
     if header.frames > 1:
         return _frames(path, name, image, header)
-    loaded_meta, notes = metadata.read(image, path)
+    loaded_meta, notes = metadata.read(name, image, path)
     orientation = metadata.orientation(name, image)
     if name == "heic" and header.bits == 16:
         pixels, alpha = _deep_heic(path)
@@ -150,7 +150,7 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
     """Decode every frame as it is shown, composed by Pillow; TIFF pages have no duration."""
     if header.bits == 16:
         raise FormatUnsupported(f"a {name.upper()} of {header.frames} frames with 16 bit per channel is not supported")
-    meta, notes = metadata.read(image, path, loop=None if name == "tiff" else _plays(name, image))
+    meta, notes = metadata.read(name, image, path, loop=None if name == "tiff" else _plays(name, image))
     orientation = metadata.orientation(name, image)
     first = 1 if name == "png" and image.info.get("default_image") else 0
     arrays, durations, icc = [], [], meta.icc

@@ -8,18 +8,16 @@ from typing import Any
 from jobs.engine.codecs import avif_writer
 from jobs.engine.codecs.color.description import equal_profile
 from jobs.engine.codecs.color.pixels import to_image
+from jobs.engine.codecs.jpeg import writer as jpeg
 from jobs.engine.codecs.metadata import exif as exif_block
 from jobs.engine.codecs.metadata.carry import carried
-from jobs.engine.codecs.metadata.photoshop import iptc_resource
 from jobs.engine.codecs.metadata.xmp import resized_xmp, without_location
 from jobs.engine.codecs.output_format import choose
 from jobs.engine.codecs.png import writer as png
 from jobs.engine.codecs.tiff import writer as tiff
 from jobs.engine.types import Encoded, EncodeOptions, Metadata, Picture, Written
 
-_QUALITY = {"jpeg": 95, "webp": 90}
-#: A JPEG segment holds 65533 bytes; EXIF and XMP begin with a name in it.
-_JPEG_SEGMENT = 65_500
+_QUALITY = {"webp": 90}
 
 
 def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
@@ -37,6 +35,8 @@ def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
             tiff.write(file, picture.frames, meta, provenance)
     elif name == "png" and len(picture.frames) == 1:
         _write(path, png.still(picture.frames[0], meta, provenance))
+    elif name == "jpeg":
+        notes += jpeg.write(picture, path, meta, provenance, options)
     elif name == "avif":
         notes += avif_writer.write(picture, path, meta, options)
     else:
@@ -82,12 +82,7 @@ def _pillow(
 ) -> None:
     first, *others = (to_image(frame) for frame in picture.frames)
     settings: dict[str, Any] = {"icc_profile": equal_profile(meta, picture.frames[0].color.shape[2])}
-    if name == "jpeg":
-        settings |= _jpeg(meta, provenance)
-        settings |= {"quality": options.quality or _QUALITY["jpeg"]}
-        if settings["quality"] >= 90:
-            settings["subsampling"] = 0  # halved colour is the first thing that shows at high quality
-    elif name == "webp":
+    if name == "webp":
         settings |= _webp(meta, options)
     elif name == "png":
         settings = {"compress_level": 3, "disposal": 0, "blend": 0}
@@ -102,26 +97,7 @@ def _pillow(
         target: Any = file
         if name == "png":
             target = png.Inserting(file, png.chunks(meta, provenance, picture.frames[0].color.shape[2]))
-        first.save(target, format={"jpeg": "JPEG", "webp": "WEBP", "png": "PNG"}[name], **settings)
-
-
-def _jpeg(meta: Metadata, provenance: str | None) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    extra = b""
-    if meta.iptc and len(meta.iptc) < _JPEG_SEGMENT:
-        content = b"Photoshop 3.0\0" + iptc_resource(meta.iptc)
-        extra = b"\xff\xed" + (len(content) + 2).to_bytes(2, "big") + content
-    if extra:
-        settings["extra"] = extra
-    if meta.exif and len(meta.exif) < _JPEG_SEGMENT:
-        settings["exif"] = b"Exif\0\0" + meta.exif
-    if meta.xmp and len(meta.xmp) < _JPEG_SEGMENT:
-        settings["xmp"] = meta.xmp
-    if meta.dpi:
-        settings["dpi"] = tuple(round(value) for value in meta.dpi)
-    if provenance:
-        settings["comment"] = provenance.encode()
-    return settings
+        first.save(target, format={"webp": "WEBP", "png": "PNG"}[name], **settings)
 
 
 def _webp(meta: Metadata, options: EncodeOptions) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from jobs.engine.types import Metadata, Text, Written
 
 #: Keywords whose text programs look for in EXIF's UserComment, the first found: Stable Diffusion's prompt, a comment.
 _USER_COMMENTS = ("parameters", "Comment")
+#: Characters of a UserComment in a JPEG, which has room for 64 kB of EXIF and loses all of a larger block.
+_MOST_IN_JPEG = 8_000
 
 
 def carried(meta: Metadata, name: Written) -> tuple[Metadata, tuple[str, ...]]:
@@ -31,7 +33,7 @@ def carried(meta: Metadata, name: Written) -> tuple[Metadata, tuple[str, ...]]:
 
 def _texts(meta: Metadata, name: Written) -> tuple[Metadata, tuple[str, ...]]:
     speaking = next((text for key in _USER_COMMENTS for text in meta.texts if text.keyword == key and text.value), None)
-    if speaking:
+    if speaking and (name != "jpeg" or len(speaking.value) < _MOST_IN_JPEG):
         meta = replace(meta, exif=exif_block.with_user_comment(meta.exif, speaking.value))
     homeless = tuple(text for text in meta.texts if name != "jpeg" or not _is_comment(text))
     if not homeless:

@@ -1,21 +1,27 @@
 """Photoshop's image resources, in which JPEG and old PNG files carry IPTC (Photoshop File Formats Specification)."""
 
+from collections.abc import Iterator
+
 #: The resource that holds an IPTC-NAA record.
 IPTC = 0x0404
 
 
 def resource(data: bytes, wanted: int) -> bytes | None:
-    """Return the bytes of one resource of a chain: 8BIM, number, padded name, size, padded data. None without it."""
+    """Return the bytes of the first resource of that number; None without it."""
+    return next(resources(data, wanted), None)
+
+
+def resources(data: bytes, wanted: int) -> Iterator[bytes]:
+    """Yield the bytes of all resources of that number in a chain: 8BIM, number, padded name, size, padded data."""
     at = 0
     while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):
         number = int.from_bytes(data[at + 4 : at + 6], "big")
         name = data[at + 6] + 1
         at += 6 + name + name % 2
         size = int.from_bytes(data[at : at + 4], "big")
-        if number == wanted:
-            return data[at + 4 : at + 4 + size] or None
+        if number == wanted and data[at + 4 : at + 4 + size]:
+            yield data[at + 4 : at + 4 + size]
         at += 4 + size + size % 2
-    return None
 
 
 def iptc_resource(iptc: bytes) -> bytes:

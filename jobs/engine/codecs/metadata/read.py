@@ -10,9 +10,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from jobs.engine.codecs import isobmff
 from jobs.engine.codecs.color.description import SRGB
+from jobs.engine.codecs.jpeg import metadata as jpeg
 from jobs.engine.codecs.metadata import exif as exif_block
 from jobs.engine.codecs.metadata.exif import readable, upright
-from jobs.engine.codecs.metadata.photoshop import IPTC
 from jobs.engine.codecs.metadata.texts import from_xmp
 from jobs.engine.codecs.metadata.xmp import upright_xmp
 from jobs.engine.codecs.png import metadata as png
@@ -23,10 +23,12 @@ from jobs.engine.types import Cicp, Metadata, Text
 _UNSPECIFIED = (0, 2)
 _IPTC_TAG = 33723  # TIFF
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+#: EXIF orientations that swap width and height.
+TURNED = (5, 6, 7, 8)
 _SPACES = {1: b"GRAY", 3: b"RGB "}
 
 
-def read(image: Image.Image, path: Path, *, loop: int | None = None) -> tuple[Metadata, tuple[str, ...]]:
+def read(name: str, image: Image.Image, path: Path, *, loop: int | None = None) -> tuple[Metadata, tuple[str, ...]]:
     """Return the metadata of an opened image, before any pixel is decoded, and what of it is not kept.
 
     The profile is not yet checked.
@@ -35,12 +37,18 @@ def read(image: Image.Image, path: Path, *, loop: int | None = None) -> tuple[Me
         meta, notes = png.read(image)
     else:
         meta, notes = _by_pillow(image), ()
-        if image.format in ("AVIF", "HEIF"):
+        if image.format == "JPEG":
+            with path.open("rb") as file:
+                meta, notes = jpeg.read(file, meta)
+        elif image.format in ("AVIF", "HEIF"):
             meta = _described(meta, path)
     if meta.xmp:
         xmp, texts = from_xmp(meta.xmp)
         meta = replace(meta, xmp=xmp, texts=(*meta.texts, *texts))
-    return replace(_with_density(meta), loop=loop), notes
+    meta = _with_density(meta)
+    if orientation(name, image) in TURNED:
+        meta = replace(meta, dpi=meta.dpi and meta.dpi[::-1], aspect=meta.aspect and meta.aspect[::-1])
+    return replace(meta, loop=loop), notes
 
 
 def _with_density(meta: Metadata) -> Metadata:
@@ -153,10 +161,6 @@ def _iptc(image: Image.Image) -> bytes | None:
         value = image.tag_v2.get(_IPTC_TAG)
         if isinstance(value, tuple):  # written as LONGs by some programs
             value = struct.pack(f"<{len(value)}I", *value)
-        return value if isinstance(value, bytes) and value else None
-    resources = image.info.get("photoshop")
-    if isinstance(resources, dict):
-        value = resources.get(IPTC)
         return value if isinstance(value, bytes) and value else None
     return None
 

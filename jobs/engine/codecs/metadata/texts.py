@@ -14,9 +14,8 @@ from jobs.engine.types import Text
 
 _NAMESPACE = "urn:upscaler:png-text:1.0"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_BLOCK = re.compile(
-    rb'<rdf:Description [^<>]*xmlns:text="' + _NAMESPACE.encode() + rb'"[^<>]*>.*?</rdf:Description>', re.DOTALL
-)
+_OPEN = f'xmlns:text="{_NAMESPACE}"'.encode()
+_BEGIN, _CLOSE = b"<rdf:Description ", b"</rdf:Description>"
 _END = re.compile(rb"</(?:[\w.-]+:)?RDF\s*>")
 _NEW = (
     b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -31,7 +30,7 @@ _UNSPEAKABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 def into_xmp(xmp: bytes | None, texts: tuple[Text, ...]) -> bytes | None:
     """Return the packet's bytes, or a new packet's, with the texts in it; None for a packet that cannot be edited."""
-    packet = _BLOCK.sub(b"", xmp) if xmp else _NEW
+    packet = _parted(xmp)[0] if xmp else _NEW
     ends = list(_END.finditer(packet))
     if not ends or b"\0" in packet:  # no RDF, or UTF-16
         return None
@@ -41,15 +40,33 @@ def into_xmp(xmp: bytes | None, texts: tuple[Text, ...]) -> bytes | None:
 
 def from_xmp(xmp: bytes) -> tuple[bytes, tuple[Text, ...]]:
     """Return the packet's bytes without our description, and the texts that it held."""
-    found = _BLOCK.search(xmp)
-    if not found or b"<!" in found.group():
+    rest, ours = _parted(xmp)
+    if not ours or b"<!" in ours:
         return xmp, ()
     try:
-        description = ET.fromstring(found.group())  # noqa: S314 - without "<!" there are no entities to expand
+        # Rewriting may have moved the declaration of the prefix to the element around it.
+        description = ET.fromstring(b'<rdf:RDF xmlns:rdf="' + _RDF.encode() + b'">' + ours + b"</rdf:RDF>")  # noqa: S314 - without "<!" there are no entities to expand
         texts = tuple(_text(item) for item in description.iter(f"{{{_RDF}}}li"))
     except (ET.ParseError, binascii.Error, ValueError):
         return xmp, ()
-    return _BLOCK.sub(b"", xmp), texts
+    return rest, texts
+
+
+def _parted(xmp: bytes) -> tuple[bytes, bytes]:
+    """Return the packet's bytes without our description, and that description's; one that was rewritten stays.
+
+    A JPEG's two packets may hold it twice: a shell in the first, the texts in the second.
+    """
+    kept, ours, at = [], b"", 0
+    while (mark := xmp.find(_OPEN, at)) >= 0:
+        begin, end = xmp.rfind(_BEGIN, at, mark), xmp.find(_CLOSE, mark)
+        if begin < 0 or end < 0:
+            break
+        end += len(_CLOSE)
+        kept.append(xmp[at:begin])
+        ours = max(ours, xmp[begin:end], key=len)
+        at = end
+    return b"".join((*kept, xmp[at:])), ours
 
 
 def _text(item: ET.Element) -> Text:
