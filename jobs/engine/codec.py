@@ -6,9 +6,10 @@ import cv2
 
 from jobs.engine.codecs.decode import read
 from jobs.engine.codecs.encode import write
+from jobs.engine.codecs.foreign import obstacle
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.probe import check, describe
-from jobs.engine.errors import EngineError, ImageRejected
+from jobs.engine.errors import EngineError, FormatUnsupported, ImageRejected
 from jobs.engine.types import Encoded, EncodeOptions, Limits, Picture
 
 
@@ -25,7 +26,11 @@ def decode(path: Path, limits: Limits) -> Picture:
                 header = describe(name, image, limits)
                 check(header, limits)
                 picture = read(path, name, image, header)
-            except BROKEN_FILE as error:
+            except (ImageRejected, *BROKEN_FILE) as error:
+                if isinstance(error, ImageRejected) and "broken" not in str(error):
+                    raise
+                if reason := obstacle(name, file, image):
+                    raise FormatUnsupported(f"the {name.upper()} file cannot be read: {reason}") from error
                 raise ImageRejected(f"the {name.upper()} file is broken or truncated") from error
             except MemoryError as error:
                 raise ImageRejected(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from jobs.engine.codecs import isobmff
 from jobs.engine.codecs.color import pixels as color
 from jobs.engine.codecs.metadata import read as metadata
 from jobs.engine.codecs.png.chunks import PngFile
@@ -27,7 +28,7 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
 
     :raises ImageRejected: or one of its children; and whatever Pillow raises for a broken file.
     """
-    if header.frames > 1:
+    if header.frames > 1 or image.info.get("default_image"):  # a still is hidden behind an animation of one frame
         return _frames(path, name, image, header)
     loaded_meta, notes = metadata.read(name, image, path)
     orientation = metadata.orientation(name, image)
@@ -41,7 +42,7 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
     elif (name == "png" or (name in ("tiff", "avif") and header.bits == 16)) and _opencv_reads(image):
         pixels, alpha = _opencv(path, image, header)
         if name == "avif":
-            pixels, alpha = _from_avif(pixels, alpha, avif_depths(image))
+            pixels, alpha = _from_avif(path, pixels, alpha, avif_depths(image))
         elif pixels.itemsize * 8 != header.bits:
             raise FormatUnsupported(f"the {name.upper()} file's 16 bit per channel would be lost in reading it")
         if _tag(image, _BITS) == (12,):
@@ -97,7 +98,12 @@ def _opencv_reads(image: ImageFile.ImageFile) -> bool:
 
 def _opencv(path: Path, image: Image.Image, header: Header) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return colour (H, W, 1 or 3) gray or RGB, and alpha (H, W) or None, at the file's own depth."""
-    data = np.frombuffer(image.pixel_bytes(), np.uint8) if isinstance(image, PngFile) else np.fromfile(path, np.uint8)
+    if isinstance(image, PngFile):
+        data = np.frombuffer(image.pixel_bytes(), np.uint8)
+    elif header.format == "avif":
+        data = np.frombuffer(isobmff.without_metadata(path.read_bytes()), np.uint8)
+    else:
+        data = np.fromfile(path, np.uint8)
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)  # (H, W), (H, W, 3) BGR or (H, W, 4) BGRA
     except cv2.error as error:
@@ -117,7 +123,7 @@ def _opencv(path: Path, image: Image.Image, header: Header) -> tuple[NDArray[Any
 
 
 def _from_avif(
-    pixels: NDArray[Any], alpha: NDArray[Any] | None, depths: frozenset[int]
+    path: Path, pixels: NDArray[Any], alpha: NDArray[Any] | None, depths: frozenset[int]
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Stretch OpenCV's values to 16 bit; they are of 8 bit where only a thumbnail or a gain map has more."""
     if pixels.dtype == np.uint8:
@@ -125,6 +131,13 @@ def _from_avif(
     deep = [depth for depth in depths if depth > 8]
     if len(deep) != 1:
         raise FormatUnsupported("the AVIF file holds pictures of 10 and of 12 bit; one depth is supported")
+    if pixels.shape[2] == 1:
+        with path.open("rb") as file:
+            color = isobmff.describe(file).color
+        if color and not color.full_range:  # OpenCV brings colour to the full range, gray it leaves
+            low, high = 16 << (deep[0] - 8), 235 << (deep[0] - 8)
+            stretched = (np.clip(pixels, low, high).astype(np.float32) - low) / (high - low)
+            return np.rint(stretched * 65535).astype(np.uint16), None if alpha is None else _widened(alpha, deep[0])
     return _widened(pixels, deep[0]), None if alpha is None else _widened(alpha, deep[0])
 
 
@@ -153,15 +166,19 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
     meta, notes = metadata.read(name, image, path, loop=None if name == "tiff" else _plays(name, image))
     orientation = metadata.orientation(name, image)
     first = 1 if name == "png" and image.info.get("default_image") else 0
+    order = image.pages if isinstance(image, DeepGrayAlphaTiff) else range(first, first + header.frames)
     arrays, durations, icc = [], [], meta.icc
-    for index in range(first, first + header.frames):
+    turned = orientation in metadata.TURNED
+    wide, high = (header.height, header.width) if turned else (header.width, header.height)
+    for index in order:
         image.seek(index)
         image.load()
         if name == "tiff" and image.size != (header.width, header.height):
             raise FormatUnsupported("a TIFF with pages of different sizes; only pages of one size can be upscaled")
         durations.append(None if name == "tiff" else round(float(image.info.get("duration", 100))))
         pixels, alpha, icc = color.to_arrays(image.copy(), meta.icc)
-        arrays.append((pixels, alpha))
+        # Pillow's canvas grows with a GIF's frames; browsers cut what is beyond the screen, or the first frame.
+        arrays.append((pixels[:high, :wide], None if alpha is None else alpha[:high, :wide]))
     return Picture(
         format=name, frames=_alike(arrays, durations, orientation), metadata=_with_icc(meta, icc), notes=notes
     )

@@ -3,6 +3,7 @@
 ISO/IEC 14496-12 (boxes), 23008-12 (HEIF: items and their properties), 23000-22 (MIAF). Every read is bounded.
 """
 
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -16,8 +17,8 @@ _MOST = 16 << 20
 _MOST_BOXES = 10_000
 #: Boxes that hold boxes, and the bytes before those.
 _CONTAINERS = {
-    b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8,
-    b"av01": 78, b"hvc1": 78, b"hev1": 78,
+    b"meta": 4, b"iinf": 6, b"iprp": 0, b"ipco": 0,
+    b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8, b"av01": 78, b"hvc1": 78, b"hev1": 78,
 }  # fmt: skip
 
 
@@ -82,6 +83,20 @@ def write_code_points(file: IO[bytes], cicp: Cicp) -> bool:
         file.seek(box.at)
         file.write(struct.pack(">HH", cicp.primaries, cicp.transfer))
     return bool(found)
+
+
+def without_metadata(data: bytes) -> bytes:
+    """Return the bytes of a file whose EXIF and XMP no reader looks for: their items have types that nobody knows.
+
+    OpenCV refuses a file whose metadata stands behind the pixels (opencv#26011). Nothing moves.
+    """
+    changed = bytearray(data)
+    for box in _headers(io.BytesIO(data)):
+        if box.name == b"infe" and box.content[:1] in (b"\2", b"\3"):  # 23008-12, 6.4.2: version, flags, id, protection
+            at = 8 if box.content[0] == 2 else 10
+            if box.content[at : at + 4] in (b"Exif", b"mime"):
+                changed[box.at + at : box.at + at + 4] = b"none"
+    return bytes(changed)
 
 
 def _nclx(box: Box) -> ColorBox | None:
@@ -167,6 +182,8 @@ def _all_inside(box: Box, depth: int) -> Iterator[Box]:
 
 def _inside(box: Box) -> Iterator[Box]:
     at = _CONTAINERS[box.name]
+    if box.name == b"iinf" and box.content[:1] != b"\0":
+        at = 8  # the count of items is wider from version 1 on
     for _ in range(_MOST_BOXES):
         head = box.content[at : at + 8]
         size = int.from_bytes(head[:4], "big")

@@ -13,6 +13,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from jobs.engine.codecs import foreign
 from jobs.engine.codecs.png.chunks import PngFile
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
 from jobs.engine.errors import FormatUnsupported, ImageRejected
@@ -79,9 +80,13 @@ def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
     head = file.read(256)
     if not head:
         raise ImageRejected("the image file is empty")
+    if foreign.is_raw(head):
+        raise FormatUnsupported(foreign.RAW)
     name = sniff(head)
     if name is None:
-        raise FormatUnsupported(f"the file is not an image of a format that we read: {READABLE}")
+        kind = foreign.named(head)
+        told = f"the file is {kind}, not" if kind else "the file is not"
+        raise FormatUnsupported(f"{told} an image of a format that we read: {READABLE}")
     file.seek(0)
     try:
         # Pillow maps an uncompressed TIFF by its name into memory, and then takes the rows of a turned one for columns.
@@ -89,6 +94,8 @@ def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
     except BROKEN_FILE as error:
         if "unknown pixel mode" in str(error) or "unknown data organization" in str(error):
             raise FormatUnsupported(f"the {name.upper()} file holds pixels of a kind that we do not read") from error
+        if reason := foreign.obstacle(name, file, None):
+            raise FormatUnsupported(f"the {name.upper()} file cannot be read: {reason}") from error
         raise ImageRejected(f"the file looks like {name.upper()} but its header is broken") from error
 
 

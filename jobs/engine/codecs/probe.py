@@ -125,6 +125,8 @@ def count_frames(name: str, image: ImageFile.ImageFile, limit: int) -> int:
             pass
         image.seek(0)
         return count
+    if isinstance(image, DeepGrayAlphaTiff):
+        return min(len(image.pages), limit + 1)
     count = int(getattr(image, "n_frames", 1))
     if name == "png" and image.info.get("default_image"):
         count -= 1  # the still image for viewers that know no animation is not part of the animation

@@ -7,7 +7,6 @@ from typing import IO
 from jobs.engine.codecs.jpeg import xmp
 from jobs.engine.codecs.jpeg.segments import APP0, APP13, COM, Segment, before_pixels
 from jobs.engine.codecs.metadata.photoshop import IPTC, resources
-from jobs.engine.codecs.metadata.xmp import upright_xmp
 from jobs.engine.types import Metadata, Text
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
@@ -21,7 +20,7 @@ def read(file: IO[bytes], meta: Metadata) -> tuple[Metadata, tuple[str, ...]]:
     return replace(
         meta,
         texts=_comments(segments),
-        xmp=upright_xmp(packet) if packet else None,
+        xmp=packet or None,
         iptc=_iptc(segments),
         aspect=_aspect(segments),
     ), notes

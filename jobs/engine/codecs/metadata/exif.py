@@ -6,6 +6,7 @@ Layout (EXIF 2.32, 4.5 and TIFF 6.0, section 2): byte order, 42, offset of the f
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 _EMPTY = b"MM\0*\0\0\0\x08\0\0\0\0\0\0"
 _PREFIX = b"Exif\0\0"
@@ -32,10 +33,26 @@ def body(exif: bytes) -> bytes:
     return exif.removeprefix(_PREFIX)
 
 
+class Stored(str):
+    """A text whose bytes are those of the file: Pillow reads Latin-1, whatever was meant, and writes "?" for it."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "latin-1", errors: str = "replace") -> bytes:  # noqa: ARG002 - Pillow asks for ASCII
+        """Return the bytes that stood in the file."""
+        return super().encode("latin-1", "replace")
+
+
+def as_stored(value: Any) -> Any:
+    """Return a value that Pillow read as it must be handed back to keep its bytes."""
+    return Stored(value) if isinstance(value, str) else value
+
+
 def upright(exif: bytes) -> bytes:
-    """Return the block's bytes with the orientation tag set to 1; a block that cannot be read comes back as it is."""
+    """Return the block's bytes with an orientation that `orientation` heeds set to 1; all else comes back as it is."""
     data = bytearray(body(exif))
-    _write(data, _first(data), _ORIENTATION, 1)
+    if _orientation_entry(data):
+        _write(data, _first(data), _ORIENTATION, 1)
     return bytes(data)
 
 
@@ -93,14 +110,28 @@ def _used(data: bytearray) -> Iterator[tuple[int, int]]:
 
 
 def orientation(exif: bytes) -> int:
-    """Return the orientation that the bytes name, 1 to 8; 1 where there is none or the block cannot be read."""
-    data = bytearray(body(exif))
+    """Return the orientation that the bytes name, 1 to 8; 1 where there is none or the block cannot be read.
+
+    The standard's type is SHORT; LONG is met, too. Other types and counts are heeded by some viewers and not by others:
+    such an entry is neither applied here nor changed by `upright`, so that each viewer shows what it showed before.
+    """
+    entry = _orientation_entry(bytearray(body(exif)))
+    return entry[1] if entry else 1
+
+
+def _orientation_entry(data: bytearray) -> tuple[int, int] | None:
+    """Return where the entry is that counts, and its value of 1 to 8."""
     order = _order(data)
     for at, tag in _entries(data, _first(data)):
-        if tag == _ORIENTATION:
-            value = int(struct.unpack_from(f"{order}H", data, at + 8)[0])
-            return value if 1 <= value <= 8 else 1
-    return 1
+        if tag != _ORIENTATION:
+            continue
+        kind, count = struct.unpack_from(f"{order}HI", data, at + 2)
+        size = {_SHORT: "H", _LONG: "I"}.get(kind)
+        if size is None or count != 1:
+            return None
+        value = int(struct.unpack_from(f"{order}{size}", data, at + 8)[0])
+        return (at, value) if 1 <= value <= 8 else None
+    return None
 
 
 def readable(exif: bytes) -> bool:

@@ -12,7 +12,7 @@ from jobs.engine.codecs import isobmff
 from jobs.engine.codecs.color.description import SRGB
 from jobs.engine.codecs.jpeg import metadata as jpeg
 from jobs.engine.codecs.metadata import exif as exif_block
-from jobs.engine.codecs.metadata.exif import readable, upright
+from jobs.engine.codecs.metadata.exif import as_stored, readable, upright
 from jobs.engine.codecs.metadata.texts import from_xmp
 from jobs.engine.codecs.metadata.xmp import upright_xmp
 from jobs.engine.codecs.png import metadata as png
@@ -21,6 +21,7 @@ from jobs.engine.types import Cicp, Metadata, Text
 
 #: Values of H.273 that say nothing; viewers take sRGB.
 _UNSPECIFIED = (0, 2)
+_ORIENTATION = 274
 _IPTC_TAG = 33723  # TIFF
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 #: EXIF orientations that swap width and height.
@@ -46,6 +47,8 @@ def read(name: str, image: Image.Image, path: Path, *, loop: int | None = None) 
         xmp, texts = from_xmp(meta.xmp)
         meta = replace(meta, xmp=xmp, texts=(*meta.texts, *texts))
     meta = _with_density(meta)
+    if meta.xmp and is_turned(name, image):
+        meta = replace(meta, xmp=upright_xmp(meta.xmp))
     if orientation(name, image) in TURNED:
         meta = replace(meta, dpi=meta.dpi and meta.dpi[::-1], aspect=meta.aspect and meta.aspect[::-1])
     return replace(meta, loop=loop), notes
@@ -90,7 +93,7 @@ def _by_pillow(image: Image.Image) -> Metadata:
     return Metadata(
         icc=info.get("icc_profile") or None,
         exif=_exif(image, _raw_exif(image)),
-        xmp=upright_xmp(xmp) if xmp else None,
+        xmp=xmp,
         iptc=_iptc(image),
         dpi=_dpi(info.get("dpi")),
         aspect=_tiff_aspect(image),
@@ -116,6 +119,17 @@ def _tiff_aspect(image: Image.Image) -> tuple[int, int] | None:
         return None
     sane = 0.001 < across < 1e6 and 0.001 < down < 1e6 and across != down
     return (round(across * 1000), round(down * 1000)) if sane else None
+
+
+def is_turned(name: str, image: Image.Image) -> bool:
+    """Return True where decoding turns the stored pixels, whoever does it; only then XMP's copy is told anew.
+
+    An orientation that stands in XMP alone is applied by few viewers, and here by nobody: packet and pixels stay as
+    they are, so that each viewer shows what it showed before.
+    """
+    if isinstance(image, TiffImageFile):
+        return image.tag_v2.get(_ORIENTATION) in range(2, 9)
+    return name == "heic" or orientation(name, image) != 1  # HEIC: boxes turn the pixels, and EXIF repeats it
 
 
 def orientation(name: str, image: Image.Image) -> int:
@@ -145,11 +159,11 @@ def _exif(image: Image.Image, raw: Any) -> bytes | None:
         kept = Image.Exif()
         for tag in (0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F):
             if tag in exif:
-                kept[tag] = exif[tag]
+                kept[tag] = as_stored(exif[tag])
         for directory in (0x8769, 0x8825):
             nested = exif.get_ifd(directory)
             if nested:
-                kept.get_ifd(directory).update(nested)
+                kept.get_ifd(directory).update({tag: as_stored(value) for tag, value in nested.items()})
         raw = kept.tobytes() if len(kept) or kept.get_ifd(0x8769) or kept.get_ifd(0x8825) else None
     if not isinstance(raw, bytes) or not readable(raw):
         return None

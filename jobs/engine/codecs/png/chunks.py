@@ -43,6 +43,24 @@ class PngFile(PngImageFile):
         self.whole = file
         self.chunks, self.spans = scan(file)
         super().__init__(io.BufferedReader(_Spans(file, self.spans)), filename)
+        self._fit_the_key()
+
+    def _fit_the_key(self) -> None:
+        """Bring the transparent gray of 2- and 4-bit files to the 8 bit that Pillow makes of the pixels.
+
+        Bits of a key above the file's depth do not count (11.3.1.1).
+        """
+        assert self.png is not None
+        file = self._fp
+        at = file.tell()
+        file.seek(24)
+        bits, kind = file.read(2)
+        file.seek(at)
+        full = (1 << bits) - 1
+        for info in (self.info, self.png.im_info, self.png.rewind_state.info):
+            key = info.get("transparency")
+            if isinstance(key, int) and kind == 0 and bits != 1:
+                info["transparency"] = (key & full) * (255 // full if bits < 8 else 1)
 
     def contents(self) -> Iterator[tuple[Chunk, bytes]]:
         """Yield chunks with their content in bytes; those of a wrong CRC or beyond 64 MiB are left out."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from jobs.engine.codecs.metadata import exif as exif_block
 from jobs.engine.codecs.metadata.photoshop import IPTC, resource
-from jobs.engine.codecs.metadata.xmp import upright_xmp
 from jobs.engine.codecs.png.chunks import Chunk, PngFile
 from jobs.engine.types import Cicp, LightLevel, MasteringDisplay, Metadata, Text
 
@@ -66,7 +65,7 @@ def read(image: PngFile) -> tuple[Metadata, tuple[str, ...]]:
     values.setdefault("icc", found.raw.get("icc") or found.raw.get("icm"))
     meta = Metadata(
         exif=exif_block.upright(exif) if exif and exif_block.readable(exif) else None,
-        xmp=upright_xmp(xmp) if xmp else None,
+        xmp=xmp or None,
         iptc=iptc or None,
         texts=tuple(found.texts),
         **values,

@@ -1,12 +1,16 @@
 """Gray with alpha in TIFF at 16 bit, which Pillow refuses and OpenCV reads as 8-bit gray without the alpha."""
 
 import sys
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
+
+from jobs.engine.codecs.foreign import RAW
+from jobs.engine.codecs.tiff import directories
+from jobs.engine.errors import FormatUnsupported
 
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA = 258, 262, 277, 284, 338
 _UNASSOCIATED = 2
@@ -15,8 +19,18 @@ _UNASSOCIATED = 2
 class DeepGrayAlphaTiff(TiffImageFile):
     """A TIFF plugin that opens such a file as RGBA of 8 bit (as many bytes per pixel), and any other as Pillow does.
 
-    So Pillow's own code does strips and tiles, every compression, and the turning by orientation.
+    So Pillow's own code does strips and tiles, every compression, and the turning by orientation. ``pages`` are the
+    numbers of the directories that are pictures by themselves; the image stands at the first of them.
     """
+
+    def __init__(self, file: IO[bytes], filename: str = "") -> None:
+        found = directories.read(file)
+        if found.is_raw:
+            raise FormatUnsupported(RAW)
+        self.pages = found.pages
+        super().__init__(file, filename)
+        if self.pages[0]:
+            self.seek(self.pages[0])
 
     def _setup(self) -> None:
         tags = self.tag_v2
@@ -24,17 +38,20 @@ class DeepGrayAlphaTiff(TiffImageFile):
         extra = tags.get(_EXTRA, ())
         #: The meaning of the second sample (TIFF 6.0, ExtraSamples): 0 unspecified, 1 premultiplied, 2 alpha.
         self.deep_gray: int | None = None
-        if kind not in (((16, 16), 2, 1, 0), ((16, 16), 2, 1, 1)) or len(extra) != 1:
+        if kind in (((16,), 1, 1, 0), ((16,), None, 1, 0)):
+            pretended: dict[int, Any] = {_PHOTOMETRIC: 1}  # white is zero: Pillow opens it in one byte order only
+        elif kind in (((16, 16), 2, 1, 0), ((16, 16), 2, 1, 1)) and len(extra) == 1:
+            pretended = {_BITS: (8,) * 4, _SAMPLES: 4, _PHOTOMETRIC: 2, _EXTRA: (_UNASSOCIATED,)}
+            self.deep_gray = int(extra[0])
+        else:
             super()._setup()
             return
-        pretended = {_BITS: (8,) * 4, _SAMPLES: 4, _PHOTOMETRIC: 2, _EXTRA: (_UNASSOCIATED,)}
         real = {tag: tags[tag] for tag in pretended}
         for tag, value in pretended.items():
             tags[tag] = value
         super()._setup()
         for tag, value in real.items():
             tags[tag] = value
-        self.deep_gray = int(extra[0])
 
     def samples(self) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]:
         """Return the loaded file's gray (H, W, 1) and alpha (H, W) or None, uint16 as stored, black always 0."""

@@ -11,6 +11,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from jobs.engine.codecs import deflate
 from jobs.engine.codecs.color.description import equal_profile
+from jobs.engine.codecs.metadata.exif import as_stored
 from jobs.engine.types import Frame, Metadata
 
 _STRIP_OFFSETS = 273
@@ -134,11 +135,11 @@ def _take_exif(directory: ImageFileDirectory_v2, exif: bytes) -> None:
         return
     for tag in (0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0x0131):
         if tag in source:
-            directory[tag] = source[tag]
+            directory[tag] = as_stored(source[tag])
     for tag in (0x8769, 0x8825):
         nested = source.get_ifd(tag)
         if nested:
-            directory[tag] = dict(nested)
+            directory[tag] = {key: as_stored(value) for key, value in nested.items()}
 
 
 __all__ = ["write"]

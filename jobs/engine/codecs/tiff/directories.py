@@ -1,0 +1,109 @@
+"""TIFF directories, read as bytes: which of them are pages, and whether the file is a camera's raw one.
+
+TIFF 6.0, sections 2 and 8; TIFF Technical Note 1 (SubIFDs); BigTIFF (version 43: 8-byte offsets); TIFF/EP and DNG 1.7
+for raw files. Pillow takes every directory of the chain for a page: smaller copies and masks, too.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+_SUBFILE, _OLD_SUBFILE, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION = 254, 255, 262, 330, 50706
+#: Bits of NewSubfileType: a smaller copy of another page, a transparency mask.
+_REDUCED, _MASK = 1, 4
+_OLD_REDUCED = 2
+_MASK_PHOTOMETRIC = 4
+#: Colour filter array and linear raw: what the sensor saw, not yet a picture.
+_RAW_PHOTOMETRICS = (32803, 34892)
+_MOST_DIRECTORIES = 10_000
+_MOST_ENTRIES = 4096
+_TYPE_BYTES = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}
+_TYPE_LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+
+
+@dataclass(frozen=True)
+class Directories:
+    """A file's directories. ``pages`` are the numbers, from 0, of those that are pictures by themselves."""
+
+    pages: tuple[int, ...]
+    is_raw: bool
+
+
+def read(file: IO[bytes]) -> Directories:
+    """Return which directories are pages, of a file whose bytes begin as a TIFF's. The position is restored."""
+    before = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    pages, raw, count = [], False, 0
+    for number, tags in enumerate(_chain(file, size)):
+        count += 1
+        raw = raw or _is_raw(tags) or any(_is_raw(_directory(file, size, at)[0]) for at in tags.get(330, ())[:8])
+        kind = tags.get(_SUBFILE, (0,))[0]
+        copy = kind & (_REDUCED | _MASK) or tags.get(_OLD_SUBFILE, (0,))[0] == _OLD_REDUCED
+        if not copy and tags.get(_PHOTOMETRIC, (1,))[0] != _MASK_PHOTOMETRIC:
+            pages.append(number)
+    file.seek(before)
+    return Directories(tuple(pages) or (0,) * min(count, 1) or (0,), raw)
+
+
+def _is_raw(tags: dict[int, tuple[int, ...]]) -> bool:
+    return _DNG_VERSION in tags or tags.get(_PHOTOMETRIC, (1,))[0] in _RAW_PHOTOMETRICS
+
+
+def _chain(file: IO[bytes], size: int) -> Iterator[dict[int, tuple[int, ...]]]:
+    """Yield the entries of each directory of the chain; it ends at the file's end, at a loop, or at 10,000."""
+    order, big = _form(file)
+    at = _number(file, 8 if big else 4, order, 8 if big else 4)
+    seen: set[int] = set()
+    while at and at not in seen and at < size and len(seen) < _MOST_DIRECTORIES:
+        seen.add(at)
+        tags, at = _directory(file, size, at)
+        yield tags
+
+
+def _form(file: IO[bytes]) -> tuple[str, bool]:
+    """Return the byte order, "<" or ">", and whether offsets have 8 bytes."""
+    file.seek(0)
+    head = file.read(4)
+    order = ">" if head[:2] == b"MM" else "<"
+    return order, struct.unpack(f"{order}H", head[2:4].ljust(2, b"\0"))[0] == 43
+
+
+def _number(file: IO[bytes], at: int, order: str, size: int) -> int:
+    """Return the number of ``size`` bytes at a place; 0 beyond the file's end."""
+    file.seek(at)
+    data = file.read(size)
+    return int.from_bytes(data, "big" if order == ">" else "little") if len(data) == size else 0
+
+
+def _directory(file: IO[bytes], size: int, at: int) -> tuple[dict[int, tuple[int, ...]], int]:
+    """Return the entries that matter here, by tag, and the offset of the next directory, 0 for none."""
+    order, big = _form(file)
+    head, entry, offset = (8, 20, 8) if big else (2, 12, 4)
+    if not 8 <= at < size:
+        return {}, 0
+    count = _number(file, at, order, head)
+    if count > _MOST_ENTRIES:
+        return {}, 0
+    file.seek(at + head)
+    data = file.read(count * entry)
+    tags = {}
+    for place in range(0, len(data) - entry + 1, entry):
+        tag, kind = struct.unpack_from(f"{order}HH", data, place)
+        if tag in (_SUBFILE, _OLD_SUBFILE, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION) and kind in _TYPE_BYTES:
+            (number,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, place + 4)
+            values = _values(file, data[place + entry - offset : place + entry], order, kind, min(number, 64))
+            if values:
+                tags[tag] = values
+    return tags, _number(file, at + head + count * entry, order, offset)
+
+
+def _values(file: IO[bytes], field: bytes, order: str, kind: int, count: int) -> tuple[int, ...]:
+    length = count * _TYPE_BYTES[kind]
+    if length > len(field):
+        file.seek(int(struct.unpack(f"{order}{'Q' if len(field) == 8 else 'I'}", field)[0]))
+        field = file.read(length)
+    if len(field) < length:
+        return ()
+    return struct.unpack(f"{order}{count}{_TYPE_LETTERS[kind]}", field[:length])
