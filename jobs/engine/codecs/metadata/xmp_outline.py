@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 _ATTRIBUTE = re.compile(rb"\s*([^\s=/>]+)\s*=\s*(\"[^\"]*\"|'[^']*')")
-_NAME = re.compile(rb"<([^\s/>]+)")
+_NAME = re.compile(rb"<([^\s/>\0]+)")
 _DEEPEST = 100
 _MOST_ELEMENTS = 500_000
 _MOST_PROPERTIES = 10_000
@@ -117,7 +117,8 @@ def values(xmp: bytes, namespace: str, name: str) -> list[str]:
             raw = xmp[one.start : one.end]
             if one.is_attribute:
                 return [raw.partition(b"=")[2].strip()[1:-1].decode("utf-8", "replace")]
-            return [part.decode("utf-8", "replace") for part in re.findall(rb">\s*([^<>\s][^<>]*?)\s*<", raw)]
+            texts = (part.decode("utf-8", "replace").strip() for part in re.findall(rb">([^<>]+)<", raw))
+            return [text for text in texts if text]
     return []
 
 
