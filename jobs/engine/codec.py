@@ -7,6 +7,8 @@ import cv2
 from jobs.engine.codecs.decode import read
 from jobs.engine.codecs.encode import write
 from jobs.engine.codecs.foreign import obstacle
+from jobs.engine.codecs.gain_map.read import attach
+from jobs.engine.codecs.metadata.read import orientation
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.probe import check, describe
 from jobs.engine.errors import EngineError, FormatUnsupported, ImageRejected
@@ -26,6 +28,7 @@ def decode(path: Path, limits: Limits) -> Picture:
                 header = describe(name, image, limits)
                 check(header, limits)
                 picture = read(path, name, image, header)
+                picture = attach(path, picture, orientation(name, image), limits)
             except (ImageRejected, *BROKEN_FILE) as error:
                 if isinstance(error, ImageRejected) and "broken" not in str(error):
                     raise

@@ -13,7 +13,7 @@ from jobs.engine.backends.device_errors import device_errors
 from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.tile_runner import Run, fill
 from jobs.engine.tiling import alpha as transparency
-from jobs.engine.tiling import flat
+from jobs.engine.tiling import flat, gain_map
 from jobs.engine.tiling.canvas import Canvas
 from jobs.engine.tiling.cost import ITEM_BYTES, plan_plane
 from jobs.engine.tiling.passes import plan_passes
@@ -43,7 +43,8 @@ class Upscaler:
     ) -> tuple[Picture, Report]:
         """Return the picture enlarged, with the bit depth, channels, alpha, frames and metadata that it came with.
 
-        Frames of (H, W, 1 or 3) become (H*scale, W*scale, same channels) of the same dtype, RGB or gray, full range.
+        Frames of (H, W, 1 or 3) become (H*scale, W*scale, same channels) of the same dtype, RGB or gray, full range. A
+        gain map grows beside them.
 
         :param on_tile: called after every tile with (done, total); what it raises, such as Cancelled, passes through.
             The total grows only when the device runs out of memory and tiles are halved.
@@ -57,7 +58,8 @@ class Upscaler:
         if self.pool.runtime.backend == "reference":
             from jobs.engine.backends.reference import upscale as by_reference  # noqa: PLC0415 - the package behind it is optional
 
-            return by_reference(self.pool, picture, weights, options, on_tile)
+            result, report = by_reference(self.pool, picture, weights, options, on_tile)
+            return _with_gain_map(picture, result), report
         network = self.pool.get(weights, options.precision)
         loaded = time.perf_counter()
         run = Run(pool=self.pool, network=network, weights=weights, options=options, on_tile=on_tile)
@@ -96,7 +98,7 @@ class Upscaler:
             seconds={"load": loaded - started, "infer": time.perf_counter() - loaded},
             notes=(*([place.note] if place.note else []), *picture.notes, *dict.fromkeys(run.notes)),
         )
-        return replace(picture, frames=frames), report
+        return _with_gain_map(picture, replace(picture, frames=frames)), report
 
     def _plan(self, run: Run, width: int, height: int) -> TilePlan:
         place = run.network.place
@@ -155,6 +157,14 @@ class Upscaler:
             fill(run, planes, step, canvases)
             planes = [canvas.result for canvas in canvases]
         return planes
+
+
+def _with_gain_map(before: Picture, after: Picture) -> Picture:
+    """Let the gain map grow beside the picture."""
+    if before.gain_map is None:
+        return after
+    sizes = (before.width, before.height), (after.width, after.height)
+    return replace(after, gain_map=gain_map.enlarged(before.gain_map, *sizes))
 
 
 def _groups(picture: Picture) -> list[tuple[Frame, ...]]:

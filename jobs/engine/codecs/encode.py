@@ -18,6 +18,7 @@ from jobs.engine.codecs.tiff import writer as tiff
 from jobs.engine.types import Encoded, EncodeOptions, Metadata, Picture, Written
 
 _QUALITY = {"webp": 90}
+_NAMES = {"webp": "WebP", "avif": "our AVIF"}
 
 
 def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
@@ -41,6 +42,8 @@ def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
         notes += avif_writer.write(picture, path, meta, options)
     else:
         _pillow(picture, path, name, meta, provenance, options)
+    if picture.gain_map and name != "jpeg":
+        notes += (f"not kept: the gain map (HDR), which {_NAMES.get(name, name.upper())} cannot hold",)
     return Encoded(name, notes)
 
 

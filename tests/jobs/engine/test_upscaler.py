@@ -18,7 +18,7 @@ from jobs.engine.backends.base import Block, Network, Window
 from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.errors import Cancelled, OutOfMemory, WeightsDamaged, WeightsRejected
 from jobs.engine.tile_runner import with_border
-from jobs.engine.types import Frame, Metadata, Picture, Runtime, UpscaleOptions, Weights
+from jobs.engine.types import Frame, GainMap, Metadata, Picture, Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks.checkpoint import load
 from modelstore.networks.srvgg import SRVGGNetCompact
@@ -97,6 +97,22 @@ def test_progress_has_the_true_total_and_ends_there(compact: Weights) -> None:
     assert report.tiles == 18
     assert len(made.frames) == 3
     assert [frame.duration_ms for frame in made.frames] == [40, 40, 40]
+
+
+@pytest.mark.parametrize(("outscale", "size"), [(None, (80, 48)), (2.0, (40, 24)), (1.0, (20, 12)), (3.3, (66, 40))])
+def test_a_gain_map_grows_beside_its_picture_and_costs_no_tile(
+    compact: Weights, outscale: float | None, size: tuple[int, int]
+) -> None:
+    shot = picture(photo(40, 24), fmt="jpeg")
+    light = GainMap(Frame(color=photo(20, 12, channels=1, seed=4)), xmp=b"parameters")
+    made, report = upscaler().upscale(replace(shot, gain_map=light), compact, UpscaleOptions(outscale=outscale))
+    plain, counted = upscaler().upscale(shot, compact, UpscaleOptions(outscale=outscale))
+    assert difference(made.frames[0].color, plain.frames[0].color) == 0
+    assert report.tiles == counted.tiles
+    assert plain.gain_map is None
+    assert made.gain_map is not None
+    assert made.gain_map.frame.color.shape == (size[1], size[0], 1)
+    assert made.gain_map.xmp == b"parameters"
 
 
 def test_what_the_callback_raises_stops_between_tiles(compact: Weights) -> None:

@@ -1,17 +1,25 @@
 """The JPEG writer: Pillow codes the pixels, the segments beside them are ours; what they cannot hold is named."""
 
+import io
 import math
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jobs.engine.codecs.color.description import equal_profile
 from jobs.engine.codecs.color.pixels import to_image
-from jobs.engine.codecs.jpeg.segments import APP1, APP13, COM, ROOM, compose
+from jobs.engine.codecs.gain_map.claims import with_gain_map
+from jobs.engine.codecs.gain_map.parameters import ISO_NAME, ISO_VERSIONS, only_parameters
+from jobs.engine.codecs.jpeg import mpf
+from jobs.engine.codecs.jpeg.segments import APP1, APP2, APP13, COM, ROOM, before_pixels, compose
 from jobs.engine.codecs.jpeg.xmp import compose_xmp
 from jobs.engine.codecs.metadata.photoshop import iptc_resource
-from jobs.engine.types import EncodeOptions, Metadata, Picture
+from jobs.engine.codecs.metadata.xmp_outline import Unreadable
+from jobs.engine.types import EncodeOptions, GainMap, Metadata, Picture
 
 _QUALITY = 95
+_MAP_QUALITY = 85
 _EXIF = b"Exif\0\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _JFIF_UNIT = 13  # where JFIF's density stands in the file: a unit, two numbers of 16 bit
@@ -21,15 +29,26 @@ _MOST_DENSITY = 65_535
 def write(
     picture: Picture, path: Path, meta: Metadata, provenance: str | None, options: EncodeOptions
 ) -> tuple[str, ...]:
-    """Write the first frame (H, W, 1 or 3) uint8 with its metadata; return what JPEG has no place for."""
-    extra, notes = _segments(meta, provenance)
+    """Write the first frame (H, W, 1 or 3) uint8 with metadata and gain map; return what JPEG has no place for."""
+    quality = options.quality or _QUALITY
+    notes: tuple[str, ...] = ()
+    second = b""
+    if picture.gain_map:
+        second = _coded(picture.gain_map, quality, strip=options.strip_metadata is True)
+        meta, notes = _claiming(meta, picture.gain_map, len(second))
+    extra, more = _segments(meta, provenance)
+    notes += more
+    if picture.gain_map:
+        if picture.gain_map.iso:
+            extra += compose(APP2, ISO_NAME + ISO_VERSIONS)
+        extra += compose(APP2, mpf.compose(0, 0, 0))
     frame = picture.frames[0]
     settings: dict[str, Any] = {
         "icc_profile": equal_profile(meta, frame.color.shape[2]),
-        "quality": options.quality or _QUALITY,
+        "quality": quality,
         "extra": extra,
     }
-    if settings["quality"] >= 90:
+    if quality >= 90:
         settings["subsampling"] = 0  # halved colour is the first thing that shows at high quality
     dpi = tuple(round(each) for each in meta.dpi) if meta.dpi else None
     if dpi and max(dpi) > _MOST_DENSITY:
@@ -40,7 +59,50 @@ def write(
         to_image(frame).save(file, format="JPEG", **settings)
     if meta.aspect and not dpi:
         _write_aspect(path, meta.aspect)
+    if second:
+        _append(path, second)
     return notes
+
+
+def _coded(gain_map: GainMap, quality: int, *, strip: bool) -> bytes:
+    """Return the map's JPEG, with its parameters. An error in it is multiplied: it is coded no worse than 85."""
+    extra = b""
+    if gain_map.xmp:
+        extra += compose_xmp(only_parameters(gain_map.xmp) if strip else gain_map.xmp)
+    if gain_map.iso:
+        extra += compose(APP2, ISO_NAME + gain_map.iso)
+    stream = io.BytesIO()
+    to_image(gain_map.frame).save(
+        stream,
+        "JPEG",
+        quality=max(quality, _MAP_QUALITY),
+        subsampling=0,
+        extra=extra,
+        icc_profile=gain_map.icc,
+    )
+    return stream.getvalue()
+
+
+def _claiming(meta: Metadata, gain_map: GainMap, length: int) -> tuple[Metadata, tuple[str, ...]]:
+    """Return the metadata whose XMP tells of the map. Readers of ISO 21496-1 find it by the index alone."""
+    if not gain_map.xmp:
+        return meta, ()
+    try:
+        return replace(meta, xmp=with_gain_map(meta.xmp, length)), ()
+    except Unreadable:
+        return replace(meta, xmp=with_gain_map(None, length)), (
+            "not kept: XMP that is no RDF; the gain map needs its place",
+        )
+
+
+def _append(path: Path, second: bytes) -> None:
+    """Put the second picture behind the first, and their places into the index."""
+    with path.open("r+b") as file:
+        at = next(one.at for one in before_pixels(file) if one.marker == APP2 and one.content.startswith(mpf.NAME))
+        primary = file.seek(0, os.SEEK_END)
+        file.write(second)
+        file.seek(at)
+        file.write(mpf.compose(at, primary, len(second)))
 
 
 def _segments(meta: Metadata, provenance: str | None) -> tuple[bytes, tuple[str, ...]]:

@@ -11,7 +11,7 @@ import pytest
 from jobs.engine.backends import reference_imports
 from jobs.engine.codec import decode
 from jobs.engine.errors import Cancelled, WeightsRejected
-from jobs.engine.types import Backend, Picture, UpscaleOptions, Weights
+from jobs.engine.types import Backend, Frame, GainMap, Picture, UpscaleOptions, Weights
 from modelstore.networks.rrdbnet import RRDBNet
 from tests.jobs.engine.conftest import LIMITS, difference, photo, picture, save_network, seeded, upscaler
 
@@ -112,6 +112,15 @@ def test_the_reference_says_what_it_does_worse(tmp_path: Path) -> None:
     _, report = upscaler("reference").upscale(picture(dark), weights, UpscaleOptions(outscale=6.0))
     assert any("8-bit" in note for note in report.notes)
     assert any("interpolates" in note for note in report.notes)
+
+
+def test_a_gain_map_grows_beside_the_references_picture(tmp_path: Path) -> None:
+    weights = save_network(tmp_path / "n.pth", seeded(lambda: RRDBNet(features=8, growth=4, blocks=1)))
+    light = GainMap(Frame(color=photo(10, 6, channels=1)), xmp=b"parameters")
+    shot = replace(picture(photo(20, 12)), gain_map=light)
+    made, _ = upscaler("reference").upscale(shot, weights, UpscaleOptions(outscale=2.0))
+    assert made.gain_map is not None
+    assert made.gain_map.frame.color.shape == (12, 20, 1)
 
 
 def test_what_the_reference_cannot_load_is_refused(compact: Weights, tmp_path: Path) -> None:

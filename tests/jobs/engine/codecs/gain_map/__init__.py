@@ -1,0 +1,1 @@
+"""Tests of jobs/engine/codecs/gain_map."""
