@@ -16,7 +16,6 @@ STANDARD_ROOM = 65_502
 _HEAD = len(_EXTENSION) + 32 + 4 + 4
 _PART = ROOM - _HEAD
 _MOST = 64 << 20
-_PACKET_BEGIN, _PACKET_END = b"<?xpacket begin", b"<?xpacket end"
 
 
 def read(segments: Sequence[Segment]) -> tuple[bytes | None, tuple[str, ...]]:
@@ -108,28 +107,28 @@ def compose_xmp(xmp: bytes) -> bytes:
 
 
 def _without_padding(xmp: bytes) -> bytes:
-    """Drop the space in which programs change a packet in place. No pattern: it would try again at every blank."""
-    at = xmp.rfind(_PACKET_END)
-    return xmp.rstrip() if at < 0 else xmp[:at].rstrip() + b"\n" + xmp[at:].rstrip()
+    """Return the packet's bytes without the space in which programs change it without moving the file."""
+    head, mark, tail = xmp.rpartition(b"<?xpacket")
+    return head.rstrip() + b"\n" + mark + tail.rstrip() if mark and head.strip() else xmp.rstrip()
 
 
-def _without_wrapper(xmp: bytes) -> bytes:
-    if xmp.startswith(_PACKET_BEGIN):
-        xmp = xmp[xmp.find(b"?>") + 2 :]
-    at = xmp.rfind(_PACKET_END)
-    return xmp if at < 0 else xmp[:at]
+def _unwrapped(xmp: bytes) -> bytes:
+    """Return the packet's bytes without the xpacket instructions around it."""
+    head, mark, tail = xmp.partition(b"?>")
+    inner = tail if mark and head.lstrip().startswith(b"<?xpacket") else xmp
+    return inner.rpartition(b"<?xpacket")[0].strip() or inner
 
 
 def _digest(extended: bytes) -> bytes:
     return hashlib.md5(extended, usedforsecurity=False).hexdigest().upper().encode()
 
 
-def _note(guid: bytes, about: bytes) -> bytes:
-    """Return the description that names the extended packet; all descriptions of a packet are about the same."""
-    return (
-        b"<rdf:Description xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'%s xmlns:xmpNote='%s'"
-        b" xmpNote:HasExtendedXMP='%s'/>"
-    ) % (about or b" rdf:about=''", _NOTE.encode(), guid)
+def _note(guid: bytes, rdf: bytes) -> bytes:
+    """Return the description that names the extended packet, written with the prefix of the RDF element around it."""
+    prefix = rdf.rpartition(b":")[0]
+    colon = prefix + b":" if prefix else b""
+    about = b" %sabout=''" % colon if prefix else b""
+    return b"<%sDescription%s xmlns:xmpNote='%s' xmpNote:HasExtendedXMP='%s'/>" % (colon, about, _NOTE.encode(), guid)
 
 
 def _split(xmp: bytes) -> tuple[bytes, bytes]:
@@ -138,8 +137,7 @@ def _split(xmp: bytes) -> tuple[bytes, bytes]:
         found = outline(xmp)
     except Unreadable:
         return _all_extended(xmp)
-    about = next((each.about for each in found.descriptions if each.about), b"")
-    room = STANDARD_ROOM - len(_note(bytes(32), about))
+    room = STANDARD_ROOM - len(_note(bytes(32), found.rdf))
     size = len(xmp)
     chosen: set[Property] = set()
     for one in sorted(
@@ -154,7 +152,7 @@ def _split(xmp: bytes) -> tuple[bytes, bytes]:
     extended = _second(xmp, found, chosen)
     plain = cut(xmp, chosen)
     place = outline(plain).insert_at or 0
-    return plain[:place] + _note(_digest(extended), about) + plain[place:], extended
+    return plain[:place] + _note(_digest(extended), found.rdf) + plain[place:], extended
 
 
 def _second(xmp: bytes, found: Outline, chosen: set[Property]) -> bytes:
@@ -178,10 +176,10 @@ def _second(xmp: bytes, found: Outline, chosen: set[Property]) -> bytes:
 
 def _all_extended(xmp: bytes) -> tuple[bytes, bytes]:
     """Return a first packet that only names the second one, which is the whole: for packets that are not RDF."""
-    whole = _without_wrapper(xmp) or xmp
+    whole = _unwrapped(xmp)
     rdf = b"http://www.w3.org/1999/02/22-rdf-syntax-ns#"
     return (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="%s">%s</rdf:RDF></x:xmpmeta>'
-        % (rdf, _note(_digest(whole), b"")),
+        % (rdf, _note(_digest(whole), b"rdf:RDF")),
         whole,
     )

@@ -54,7 +54,7 @@ def by_the_specification(data: bytes) -> tuple[bytes, bytes]:
 
 def properties(data: bytes) -> dict[str, str]:
     """The properties of a packet as an XML library that is not our own reader sees them."""
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     for description in ET.fromstring(data).iter(f"{{{RDF}}}Description"):
         found |= {name: text for name, text in description.attrib.items() if not name.startswith(f"{{{RDF}}}")}
         found |= {child.tag: ET.tostring(child, "unicode", method="text") for child in description}

@@ -41,8 +41,3 @@ def test_long_packets_cost_no_more_than_their_length(kind: str, work: str) -> No
 @pytest.mark.timeout(60)
 def test_long_values_cost_no_more_than_their_length() -> None:
     assert values(PACKETS["blanks"], "http://ns.adobe.com/hdr-gain-map/1.0/", "p")[0].endswith("y")
-
-
-def test_thumbnails_are_cut_out_each_by_itself() -> None:
-    one, other = b"<xmp:Thumbnails>1</xmp:Thumbnails>", b"<xap:Thumbnails>2</xap:Thumbnails>"
-    assert resized_xmp(b"a" + one + b"b" + other + b"c" + one + b"<xmp:Thumbnails>d", 1, 1) == b"abc<xmp:Thumbnails>d"
