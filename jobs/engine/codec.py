@@ -32,7 +32,7 @@ def decode(path: Path, limits: Limits) -> Picture:
             except (ImageRejected, *BROKEN_FILE) as error:
                 if isinstance(error, ImageRejected) and "broken" not in str(error):
                     raise
-                if reason := obstacle(name, file, image):
+                if reason := obstacle(name, file):
                     raise FormatUnsupported(f"the {name.upper()} file cannot be read: {reason}") from error
                 raise ImageRejected(f"the {name.upper()} file is broken or truncated") from error
             except MemoryError as error:

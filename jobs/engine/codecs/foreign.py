@@ -3,8 +3,7 @@
 import os
 from typing import IO
 
-from PIL import ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from jobs.engine.codecs.tiff import directories
 
 #: First bytes, where they stand, and what such a file is.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -55,7 +54,6 @@ _COMPRESSIONS = {
     50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
 _COMMON_COMPRESSIONS = (1, 5, 7, 8, 32773, 32946)
-_COMPRESSION = 259
 #: Frames of JPEG that libjpeg does not decode (ITU-T T.81, table B.1).
 _JPEG_FRAMES = {
     0xC3: "lossless JPEG", 0xC5: "hierarchical JPEG", 0xC6: "hierarchical JPEG", 0xC7: "lossless JPEG",
@@ -81,13 +79,13 @@ def named(head: bytes) -> str | None:
     return None
 
 
-def obstacle(name: str, file: IO[bytes], image: ImageFile.ImageFile | None) -> str | None:
+def obstacle(name: str, file: IO[bytes]) -> str | None:
     """Return why a file that looks valid cannot be read, as the end of a sentence; None where it is broken.
 
     :param name: our name of the format; ``file`` stands anywhere and is put back there, in bytes.
     """
-    if isinstance(image, TiffImageFile):
-        compression = image.tag_v2.get(_COMPRESSION, 1)
+    if name == "tiff":
+        compression = directories.read(file).compression
         if compression in _COMMON_COMPRESSIONS:
             return None
         return f"its pixels are packed by {_COMPRESSIONS.get(compression, f'compression {compression}')}"

@@ -94,7 +94,7 @@ def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
     except BROKEN_FILE as error:
         if "unknown pixel mode" in str(error) or "unknown data organization" in str(error):
             raise FormatUnsupported(f"the {name.upper()} file holds pixels of a kind that we do not read") from error
-        if reason := foreign.obstacle(name, file, None):
+        if reason := foreign.obstacle(name, file):
             raise FormatUnsupported(f"the {name.upper()} file cannot be read: {reason}") from error
         raise ImageRejected(f"the file looks like {name.upper()} but its header is broken") from error
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-_SUBFILE, _OLD_SUBFILE, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION = 254, 255, 262, 330, 50706
+_SUBFILE, _OLD_SUBFILE, _COMPRESSION, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION = 254, 255, 259, 262, 330, 50706
+_TAGS = (_SUBFILE, _OLD_SUBFILE, _COMPRESSION, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION)
 #: Bits of NewSubfileType: a smaller copy of another page, a transparency mask.
 _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
@@ -29,22 +30,28 @@ class Directories:
 
     pages: tuple[int, ...]
     is_raw: bool
+    compression: int  # of the first page; 1 is none
 
 
 def read(file: IO[bytes]) -> Directories:
     """Return which directories are pages, of a file whose bytes begin as a TIFF's. The position is restored."""
     before = file.tell()
     size = file.seek(0, os.SEEK_END)
-    pages, raw, count = [], False, 0
+    pages, raw, compression = [], False, 1
     for number, tags in enumerate(_chain(file, size)):
-        count += 1
-        raw = raw or _is_raw(tags) or any(_is_raw(_directory(file, size, at)[0]) for at in tags.get(330, ())[:8])
+        raw = (
+            raw
+            or _is_raw(tags)
+            or any(_is_raw(_directory(file, size, at)[0]) for at in tags.get(_SUB_DIRECTORIES, ())[:8])
+        )
         kind = tags.get(_SUBFILE, (0,))[0]
         copy = kind & (_REDUCED | _MASK) or tags.get(_OLD_SUBFILE, (0,))[0] == _OLD_REDUCED
         if not copy and tags.get(_PHOTOMETRIC, (1,))[0] != _MASK_PHOTOMETRIC:
             pages.append(number)
+        if number in (0, *pages[:1]):
+            compression = tags.get(_COMPRESSION, (1,))[0]
     file.seek(before)
-    return Directories(tuple(pages) or (0,) * min(count, 1) or (0,), raw)
+    return Directories(tuple(pages) or (0,), raw, compression)
 
 
 def _is_raw(tags: dict[int, tuple[int, ...]]) -> bool:
@@ -91,7 +98,7 @@ def _directory(file: IO[bytes], size: int, at: int) -> tuple[dict[int, tuple[int
     tags = {}
     for place in range(0, len(data) - entry + 1, entry):
         tag, kind = struct.unpack_from(f"{order}HH", data, place)
-        if tag in (_SUBFILE, _OLD_SUBFILE, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION) and kind in _TYPE_BYTES:
+        if tag in _TAGS and kind in _TYPE_BYTES:
             (number,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, place + 4)
             values = _values(file, data[place + entry - offset : place + entry], order, kind, min(number, 64))
             if values:

@@ -71,3 +71,75 @@ def test_a_broken_chain_of_avif_boxes_ends(tmp_path: Path) -> None:
         with (tmp_path / "in.avif").open("rb") as file:
             assert avif.depths(file) == {8}
             assert file.tell() == 0
+
+
+@pytest.mark.parametrize("full_range", [True, False])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("depth", [8, 10, 12])
+def test_limited_range_is_brought_to_the_full_one(tmp_path: Path, depth: int, channels: int, full_range: bool) -> None:
+    """Black and white of a file whose nclx says how the numbers are meant; the YUV inside is OpenCV's."""
+    low, high = (0, (1 << depth) - 1) if full_range else (16 << (depth - 8), 235 << (depth - 8))
+    if channels == 3 and not full_range:
+        pytest.skip("OpenCV writes colour in the full range only")
+    pixels = np.full((16, 32, channels), low, np.uint8 if depth == 8 else np.uint16)
+    pixels[:, 16:] = high
+    settings = [cv2.IMWRITE_AVIF_QUALITY, 100, cv2.IMWRITE_AVIF_DEPTH, depth]
+    data = bytearray(cv2.imencode(".avif", pixels, settings)[1].tobytes())
+    data[data.find(b"nclx") + 10] = 0x80 if full_range else 0
+    (tmp_path / "in.avif").write_bytes(data)
+    color = decode(tmp_path / "in.avif", LIMITS).frames[0].color
+    white = 255 if depth == 8 else 65535
+    assert (color[8, 4, 0], color[8, 28, 0]) == (0, white)
+
+
+def with_metadata_behind(data: bytes) -> bytes:
+    """The file with an XMP item whose bytes stand behind the pixels, as avifenc and exiftool write it."""
+    meta = data.find(b"meta") - 4
+    size = int.from_bytes(data[meta : meta + 4], "big")
+    boxes = isobmff_boxes(data[meta + 12 : meta + size])
+    xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+    info = struct.pack(">BBH", 2, 0, 0) + struct.pack(">HH", 9, 0) + b"mimeXMP\0application/rdf+xml\0\0"
+    infe = struct.pack(">I", len(info) + 8) + b"infe" + info
+    iinf = bytearray(boxes[b"iinf"])
+    iinf[4:6] = (int.from_bytes(iinf[4:6], "big") + 1).to_bytes(2, "big")
+    boxes[b"iinf"] = bytes(iinf) + infe
+    primary = boxes[b"pitm"][4:6]
+    link = struct.pack(">I", 14) + b"cdsc" + struct.pack(">HH", 9, 1) + primary  # the XMP describes the picture
+    grown = len(infe) + 14 + len(link) + (0 if b"iref" in boxes else 12)  # 14: an item in iloc with one extent
+    boxes[b"iref"] = boxes.get(b"iref", bytes(4)) + link
+    iloc = bytearray(boxes[b"iloc"])
+    assert (iloc[0], bytes(iloc[4:6])) == (0, b"\x44\0"), "offsets and lengths of 4 bytes, no base"
+    count = int.from_bytes(iloc[6:8], "big")
+    at = 8
+    for _ in range(count):
+        extents = int.from_bytes(iloc[at + 4 : at + 6], "big")
+        for extent in range(extents):
+            place = at + 6 + 8 * extent
+            moved = int.from_bytes(iloc[place : place + 4], "big") + grown
+            iloc[place : place + 4] = moved.to_bytes(4, "big")
+        at += 6 + 8 * extents
+    iloc[6:8] = (count + 1).to_bytes(2, "big")
+    boxes[b"iloc"] = bytes(iloc) + struct.pack(">HHHII", 9, 0, 1, len(data) + grown, len(xmp))
+    body = b"".join(struct.pack(">I", len(content) + 8) + name + content for name, content in boxes.items())
+    return data[:meta] + struct.pack(">I", len(body) + 12) + b"meta" + bytes(4) + body + data[meta + size :] + xmp
+
+
+def isobmff_boxes(content: bytes) -> dict[bytes, bytes]:
+    found, at = {}, 0
+    while at < len(content):
+        size = int.from_bytes(content[at : at + 4], "big")
+        found[content[at + 4 : at + 8]] = content[at + 8 : at + size]
+        at += size
+    return found
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("depth", [8, 10, 12])
+def test_metadata_behind_the_pixels_is_kept(tmp_path: Path, depth: int, channels: int) -> None:
+    data, _ = deep_avif(depth, channels)
+    (tmp_path / "plain.avif").write_bytes(data)
+    (tmp_path / "in.avif").write_bytes(with_metadata_behind(data))
+    made, plain = decode(tmp_path / "in.avif", LIMITS), decode(tmp_path / "plain.avif", LIMITS)
+    assert np.array_equal(made.frames[0].color, plain.frames[0].color)
+    assert made.metadata.xmp == b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+    assert made.depth == depth
