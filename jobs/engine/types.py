@@ -106,8 +106,8 @@ class Metadata:
     icc: bytes | None = None
     cicp: Cicp | None = None
     gamma: float | None = None  # the exponent of encoding as in PNG's gAMA: 1.0 linear, 0.45455 like sRGB
-    #: White, red, green, blue as CIE x, y.
-    chromaticities: tuple[float, float, float, float, float, float, float, float] | None = None
+    #: White, red, green, blue as CIE x, y: eight numbers.
+    chromaticities: tuple[float, ...] | None = None
     light: LightLevel | None = None
     mastering: MasteringDisplay | None = None
     texts: tuple[Text, ...] = ()

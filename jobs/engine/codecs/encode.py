@@ -10,7 +10,7 @@ from jobs.engine.codecs.color.description import equal_profile
 from jobs.engine.codecs.color.pixels import to_image
 from jobs.engine.codecs.jpeg import writer as jpeg
 from jobs.engine.codecs.metadata import exif as exif_block
-from jobs.engine.codecs.metadata.carry import carried
+from jobs.engine.codecs.metadata.carry import SHOWN, carried
 from jobs.engine.codecs.metadata.xmp import resized_xmp, without_location
 from jobs.engine.codecs.output_format import choose
 from jobs.engine.codecs.png import writer as png
@@ -18,7 +18,6 @@ from jobs.engine.codecs.tiff import writer as tiff
 from jobs.engine.types import Encoded, EncodeOptions, Metadata, Picture, Written
 
 _QUALITY = {"webp": 90}
-_NAMES = {"webp": "WebP", "avif": "our AVIF"}
 
 
 def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
@@ -43,7 +42,7 @@ def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
     else:
         _pillow(picture, path, name, meta, provenance, options)
     if picture.gain_map and name != "jpeg":
-        notes += (f"not kept: the gain map (HDR), which {_NAMES.get(name, name.upper())} cannot hold",)
+        notes += (f"not kept: the gain map (HDR), which {SHOWN[name]} cannot hold",)
     return Encoded(name, notes)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from jobs.engine.types import Cicp, Metadata
 
 Numbers = NDArray[np.float64]
-Chromaticities = tuple[float, float, float, float, float, float, float, float]
+Chromaticities = tuple[float, ...]
 
 #: BT.709's primaries with the transfer function of IEC 61966-2-1.
 SRGB = Cicp(1, 13)

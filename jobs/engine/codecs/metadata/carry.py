@@ -11,10 +11,13 @@ The prompt of an image generator, else a comment, stands in EXIF's UserComment, 
 
 from dataclasses import replace
 
+from jobs.engine.codecs.color.description import is_hdr
 from jobs.engine.codecs.metadata import exif as exif_block
 from jobs.engine.codecs.metadata.texts import into_xmp
 from jobs.engine.types import Metadata, Text, Written
 
+#: Names of formats in messages.
+SHOWN: dict[Written, str] = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "tiff": "TIFF"}
 #: Keywords whose text programs look for in EXIF's UserComment, the first found: Stable Diffusion's prompt, a comment.
 _USER_COMMENTS = ("parameters", "Comment")
 #: Characters of a UserComment in a JPEG, which has room for 64 kB of EXIF and loses all of a larger block.
@@ -26,6 +29,12 @@ def carried(meta: Metadata, name: Written) -> tuple[Metadata, tuple[str, ...]]:
     if name == "png":
         return meta, ()
     meta, lost = _texts(meta, name)
+    if meta.light or meta.mastering:
+        lost += (f"not kept: the light levels of HDR, which {SHOWN[name]} cannot hold",)
+    if is_hdr(meta) and name != "avif":
+        lost += (
+            f"HDR is told to {SHOWN[name]}'s viewers by the profile alone: those that do not know it cut the lights",
+        )
     if name in ("webp", "avif"):
         meta = _into_exif(meta)
     return meta, lost

@@ -33,6 +33,14 @@ def body(exif: bytes) -> bytes:
     return exif.removeprefix(_PREFIX)
 
 
+#: Entries of a first directory that describe the picture and not the layout of its pixels: a TIFF's go into EXIF, and
+#: back. Of a TIFF the others are ours to write.
+DESCRIPTIVE = (
+    0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298,
+    0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F,
+)  # fmt: skip
+
+
 class Stored(str):
     """A text whose bytes are those of the file: Pillow reads Latin-1, whatever was meant, and writes "?" for it."""
 
@@ -196,6 +204,18 @@ def resolution(exif: bytes) -> tuple[float, float, int] | None:
 def with_iptc(exif: bytes | None, iptc: bytes) -> bytes:
     """Return the block's bytes with an IPTC record, as TIFF/EP stores it (tag 0x83BB)."""
     return _with_entries(_block(exif), {_IPTC: (_UNDEFINED, iptc)})
+
+
+def parted_iptc(exif: bytes) -> tuple[bytes, bytes | None]:
+    """Return the block's bytes without an IPTC record of TIFF/EP (tag 0x83BB), and the record's bytes; None without."""
+    data = bytearray(body(exif))
+    for at, tag in _entries(data, _first(data)):
+        if tag == _IPTC:
+            kind, count, offset = struct.unpack_from(f"{_order(data)}HII", data, at + 2)
+            size = count * _TYPE_BYTES.get(kind, 1)
+            record = bytes(data[offset : offset + size]) if size > 4 else bytes(data[at + 8 : at + 8 + size])
+            return _with_entries(data, {}, drop=_IPTC), record if record and len(record) == size else None
+    return bytes(data), None
 
 
 def without_location(exif: bytes) -> bytes:

@@ -8,11 +8,11 @@ from typing import Any
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from jobs.engine.codecs import isobmff
+from jobs.engine.codecs import bmp, isobmff
 from jobs.engine.codecs.color.description import SRGB
 from jobs.engine.codecs.jpeg import metadata as jpeg
 from jobs.engine.codecs.metadata import exif as exif_block
-from jobs.engine.codecs.metadata.exif import as_stored, readable, upright
+from jobs.engine.codecs.metadata.exif import DESCRIPTIVE, as_stored, readable, upright
 from jobs.engine.codecs.metadata.texts import from_xmp
 from jobs.engine.codecs.metadata.xmp import upright_xmp
 from jobs.engine.codecs.png import metadata as png
@@ -24,6 +24,7 @@ _UNSPECIFIED = (0, 2)
 _ORIENTATION = 274
 _IPTC_TAG = 33723  # TIFF
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_WHITE_POINT, _PRIMARIES = 318, 319
 #: EXIF orientations that swap width and height.
 TURNED = (5, 6, 7, 8)
 _SPACES = {1: b"GRAY", 3: b"RGB "}
@@ -43,9 +44,18 @@ def read(name: str, image: Image.Image, path: Path, *, loop: int | None = None) 
                 meta, notes = jpeg.read(file, meta)
         elif image.format in ("AVIF", "HEIF"):
             meta = _described(meta, path)
+        elif image.format == "BMP":
+            with path.open("rb") as file:
+                found = bmp.color(file)
+            meta = replace(meta, icc=found.icc, gamma=found.gamma, chromaticities=found.chromaticities)
+        elif image.format == "TIFF" and not meta.icc:
+            meta = replace(meta, chromaticities=_tiff_chromaticities(image))
     if meta.xmp:
         xmp, texts = from_xmp(meta.xmp)
         meta = replace(meta, xmp=xmp, texts=(*meta.texts, *texts))
+    if meta.exif and not meta.iptc:
+        exif, iptc = exif_block.parted_iptc(meta.exif)
+        meta = replace(meta, exif=exif, iptc=iptc) if iptc else meta
     meta = _with_density(meta)
     if meta.xmp and is_turned(name, image):
         meta = replace(meta, xmp=upright_xmp(meta.xmp))
@@ -109,6 +119,17 @@ def _comment(image: Image.Image) -> tuple[Text, ...]:
     return (Text("Comment", value.decode("utf-8", "surrogateescape")),)
 
 
+def _tiff_chromaticities(image: Image.Image) -> tuple[float, ...] | None:
+    """Return white, red, green and blue of a TIFF (TIFF 6.0, section 20: WhitePoint, PrimaryChromaticities)."""
+    if not isinstance(image, TiffImageFile):
+        return None
+    try:
+        values = tuple(float(value) for tag in (_WHITE_POINT, _PRIMARIES) for value in image.tag_v2[tag])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return values if len(values) == 8 and all(0 < value < 1 for value in values[1::2]) else None
+
+
 def _tiff_aspect(image: Image.Image) -> tuple[int, int] | None:
     """Return the aspect of a TIFF's pixels; without a unit (TIFF 6.0, ResolutionUnit 1) density says nothing else."""
     if not isinstance(image, TiffImageFile) or image.tag_v2.get(_RESOLUTION_UNIT) != 1:
@@ -157,7 +178,7 @@ def _exif(image: Image.Image, raw: Any) -> bytes | None:
         # A TIFF's own directory is its EXIF; what describes the old pixels' layout must not travel.
         exif = image.getexif()
         kept = Image.Exif()
-        for tag in (0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F):
+        for tag in DESCRIPTIVE:
             if tag in exif:
                 kept[tag] = as_stored(exif[tag])
         for directory in (0x8769, 0x8825):

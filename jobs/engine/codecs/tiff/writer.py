@@ -11,7 +11,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from jobs.engine.codecs import deflate
 from jobs.engine.codecs.color.description import equal_profile
-from jobs.engine.codecs.metadata.exif import as_stored
+from jobs.engine.codecs.metadata.exif import DESCRIPTIVE, as_stored
 from jobs.engine.types import Frame, Metadata
 
 _STRIP_OFFSETS = 273
@@ -133,7 +133,7 @@ def _take_exif(directory: ImageFileDirectory_v2, exif: bytes) -> None:
         source.load(exif)
     except (SyntaxError, ValueError, KeyError, struct.error, OSError):
         return
-    for tag in (0x010E, 0x010F, 0x0110, 0x0132, 0x013B, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0x0131):
+    for tag in DESCRIPTIVE:
         if tag in source:
             directory[tag] = as_stored(source[tag])
     for tag in (0x8769, 0x8825):
