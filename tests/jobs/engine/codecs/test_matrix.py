@@ -38,6 +38,10 @@ def number(meta: Metadata) -> Any:
     return above / below
 
 
+def as_wide(meta: Metadata) -> float | None:
+    return meta.aspect[0] / meta.aspect[1] if meta.aspect else None
+
+
 @dataclass(frozen=True)
 class Property:
     """Something that a picture has: how it is put in, and how it is seen to be there."""
@@ -90,10 +94,7 @@ PROPERTIES = {
         {"dpi": (300.0, 150.0)},
         lambda made: bool(made.metadata.dpi and np.allclose(made.metadata.dpi, (300, 150), atol=0.02)),
     ),
-    "aspect": Property(
-        {"aspect": (4, 3)},
-        lambda made: bool(made.metadata.aspect and abs(3 * made.metadata.aspect[0] / made.metadata.aspect[1] - 4) < 0.01),
-    ),
+    "aspect": Property({"aspect": (4, 3)}, lambda made: as_wide(made.metadata) == pytest.approx(4 / 3, abs=1e-3)),
 }  # fmt: skip
 
 

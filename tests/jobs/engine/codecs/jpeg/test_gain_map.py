@@ -138,7 +138,7 @@ def test_xmp_that_leaves_no_place_for_the_claim_is_named(tmp_path: Path) -> None
     assert decode(tmp_path / "out", LIMITS).gain_map is not None
 
 
-@pytest.mark.parametrize(("name", "said"), [("png", "PNG"), ("webp", "WebP"), ("tiff", "TIFF"), ("avif", "our AVIF")])
+@pytest.mark.parametrize(("name", "said"), [("png", "PNG"), ("webp", "WebP"), ("tiff", "TIFF"), ("avif", "AVIF")])
 def test_formats_without_a_place_for_it_say_so(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "in").write_bytes(files.ultra_hdr())
     made = decode(tmp_path / "in", LIMITS)
