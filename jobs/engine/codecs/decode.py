@@ -16,10 +16,12 @@ from jobs.engine.codecs.metadata import read as metadata
 from jobs.engine.codecs.png.chunks import PngFile
 from jobs.engine.codecs.probe import avif_depths
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
+from jobs.engine.codecs.tiff.planes import Planes, in_planes
+from jobs.engine.codecs.tiff.planes import read as read_planes
 from jobs.engine.errors import FormatUnsupported, ImageRejected
 from jobs.engine.types import Frame, Header, Metadata, Picture
 
-_BITS, _PHOTOMETRIC, _EXTRA_SAMPLES = 258, 262, 338
+_BITS, _PHOTOMETRIC, _ORIENTATION, _EXTRA_SAMPLES = 258, 262, 274, 338
 _PREMULTIPLIED = 1
 
 
@@ -35,23 +37,16 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
     if name == "heic" and header.bits == 16:
         pixels, alpha = _deep_heic(path)
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
+    elif isinstance(image, TiffImageFile) and in_planes(image):
+        pixels, alpha = _joined(read_planes(path, image), image)
+        orientation = int(_tag(image, _ORIENTATION) or 1)  # Pillow, which turns TIFF otherwise, did not decode it
+        icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
     elif isinstance(image, DeepGrayAlphaTiff) and image.deep_gray is not None:
         image.load()
         pixels, alpha = image.samples()
         icc = metadata.fitting_profile(loaded_meta.icc, 1)
     elif (name == "png" or (name in ("tiff", "avif") and header.bits == 16)) and _opencv_reads(image):
-        pixels, alpha = _opencv(path, image, header)
-        if name == "avif":
-            pixels, alpha = _from_avif(path, pixels, alpha, avif_depths(image))
-        elif pixels.itemsize * 8 != header.bits:
-            raise FormatUnsupported(f"the {name.upper()} file's 16 bit per channel would be lost in reading it")
-        if _tag(image, _BITS) == (12,):
-            pixels = _widened(pixels >> 4, 12)  # OpenCV leaves the lowest four bits empty: white would be gray
-        if name == "tiff" and pixels.shape[2] == 1 and _tag(image, _PHOTOMETRIC) == 0:
-            pixels = np.iinfo(pixels.dtype).max - pixels  # OpenCV leaves "white is zero" as it is
-        key = image.info.get("transparency")
-        if alpha is None and isinstance(key, int):  # OpenCV heeds a transparent colour in RGB files only
-            alpha = np.where(pixels[:, :, 0] == key, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+        pixels, alpha = _by_opencv(path, name, image, header)
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
     else:
         image.load()
@@ -82,6 +77,16 @@ def _depth(image: ImageFile.ImageFile, header: Header) -> int:
     return 12 if _tag(image, _BITS) == (12,) else 16
 
 
+def _joined(planes: Planes, image: TiffImageFile) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return colour (H, W, 1 or 3) and alpha (H, W) or None of a TIFF's planes; white is 65535."""
+    colors = 3 if image.tag_v2[_PHOTOMETRIC] == 2 else 1
+    pixels = np.stack(planes[:colors], axis=2)
+    if image.tag_v2[_PHOTOMETRIC] == 0:
+        pixels = np.uint16(65535) - pixels
+    extra = image.tag_v2.get(_EXTRA_SAMPLES, ())
+    return pixels, planes[colors] if len(planes) > colors and extra[:1] in ((1,), (2,)) else None
+
+
 def _tag(image: Image.Image, tag: int) -> Any:
     """Return a TIFF's entry; None for other formats."""
     return image.tag_v2.get(tag) if isinstance(image, TiffImageFile) else None
@@ -94,6 +99,25 @@ def _with_icc(meta: Metadata, icc: bytes | None) -> Metadata:
 def _opencv_reads(image: ImageFile.ImageFile) -> bool:
     """Return True where OpenCV decodes: PNG at twice Pillow's speed, and 16-bit colour; palettes stay with Pillow."""
     return image.mode in ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L")
+
+
+def _by_opencv(
+    path: Path, name: str, image: ImageFile.ImageFile, header: Header
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return what `_opencv` does, put right where it leaves numbers as they are stored."""
+    pixels, alpha = _opencv(path, image, header)
+    if name == "avif":
+        pixels, alpha = _from_avif(path, pixels, alpha, avif_depths(image))
+    elif pixels.itemsize * 8 != header.bits:
+        raise FormatUnsupported(f"the {name.upper()} file's 16 bit per channel would be lost in reading it")
+    if _tag(image, _BITS) == (12,):
+        pixels = _widened(pixels >> 4, 12)  # OpenCV leaves the lowest four bits empty: white would be gray
+    if name == "tiff" and pixels.shape[2] == 1 and _tag(image, _PHOTOMETRIC) == 0:
+        pixels = np.iinfo(pixels.dtype).max - pixels  # OpenCV leaves "white is zero" as it is
+    key = image.info.get("transparency")
+    if alpha is None and isinstance(key, int):  # OpenCV heeds a transparent colour in RGB files only
+        alpha = np.where(pixels[:, :, 0] == key, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+    return pixels, alpha
 
 
 def _opencv(path: Path, image: Image.Image, header: Header) -> tuple[NDArray[Any], NDArray[Any] | None]:

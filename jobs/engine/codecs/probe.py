@@ -15,7 +15,6 @@ from jobs.engine.types import Header, Limits
 #: EXIF orientations that swap width and height.
 _TURNED = (5, 6, 7, 8)
 _BITS_PER_SAMPLE = 258
-_SAMPLES, _PLANAR = 277, 284
 _SAMPLE_FORMAT = 339
 
 #: Formats whose frames are shown one after another (or, TIFF, are pages). HEIC holds a primary image and extras.
@@ -164,10 +163,5 @@ def _tiff_bits(image: TiffImageFile) -> int:
     if bits > 16 or any(value not in (1, 4) for value in kind):
         raise FormatUnsupported(
             f"the TIFF holds {bits}-bit, signed or floating-point samples; whole numbers from 0 of 1 to 16 bit are read"
-        )
-    if bits > 8 and tags.get(_SAMPLES, 1) > 1 and tags.get(_PLANAR, 1) != 1:
-        # OpenCV takes the first plane for interleaved samples, and memory beyond it for the rest of the picture.
-        raise FormatUnsupported(
-            "the TIFF holds 16-bit samples in separate planes; samples side by side (PlanarConfiguration 1) are read"
         )
     return int(bits)
