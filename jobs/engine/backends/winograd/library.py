@@ -1,0 +1,170 @@
+"""The compiled kernels: the best variant for this processor, its C structures, and the threads that compute.
+
+`build.py` writes one library per instruction set. A library that was built from another source than the one beside this
+file is not used: its structures and weights may be laid out otherwise.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import sys
+import threading
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+SOURCE = Path(__file__).with_name("kernels.c")
+#: Beside the package, and ignored by git: a library is made for the machine that builds it.
+FOLDER = Path(__file__).with_name("built")
+#: Kinds of a step, as in kernels.c.
+CLEAR, FIRST, WINOGRAD, FEW = range(4)
+
+_Int = ctypes.c_int64
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compile the kernels. ``needs`` are names of `torch.cpu.get_capabilities`."""
+
+    name: str
+    flags: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """The name of its library."""
+        return f"winograd-{self.name}{'.dylib' if sys.platform == 'darwin' else '.so'}"
+
+
+#: By architecture, the best first.
+VARIANTS = {
+    "x86_64": (
+        Variant(
+            "avx512",
+            ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"),
+            ("avx512_f", "avx512_bw", "avx512_dq", "avx512_vl", "fma3"),
+        ),
+        Variant("avx2", ("-mavx2", "-mfma"), ("avx2", "fma3")),
+        Variant("sse2", ()),
+    ),
+    "aarch64": (Variant("neon", ()),),
+}
+
+
+def variants() -> tuple[Variant, ...]:
+    """Return the variants of this machine's architecture, the best first; none where we have no kernels for it."""
+    machine = platform.machine().lower()
+    return VARIANTS.get({"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine), ())
+
+
+def digest() -> str:
+    """Return the SHA-256 of the source, which every library carries."""
+    return hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+
+
+class Plane(ctypes.Structure):
+    """Pixels of a layer, channels last; ``data`` points to pixel (0, 0), strides are in floats."""
+
+    _fields_ = [("data", ctypes.c_void_p), ("height", _Int), ("width", _Int), ("stride", _Int), ("row", _Int)]
+
+
+class Step(ctypes.Structure):
+    """One layer, or the clearing of a plane's border."""
+
+    _fields_ = [
+        *((name, _Int) for name in ("kind", "source", "inputs", "target", "at", "outputs", "doubled")),
+        *((name, ctypes.c_void_p) for name in ("weights", "bias", "slope")),
+        *((name, _Int) for name in ("added", "added_outer")),
+        ("scale", ctypes.c_float),
+        ("outer_scale", ctypes.c_float),
+    ]
+
+
+class Pixels(ctypes.Structure):
+    """Pixels of a window or a block, as numpy has them."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        *((name, _Int) for name in ("row", "channels", "first", "used", "bytes")),
+        ("full", ctypes.c_float),
+        *((name, _Int) for name in ("top", "left", "height", "width")),
+    ]
+
+
+_SIZES = ctypes.sizeof(Plane) << 32 | ctypes.sizeof(Step) << 16 | ctypes.sizeof(Pixels)
+
+
+@dataclass(frozen=True)
+class Library:
+    """A loaded library. ``vector`` is the numbers in one of its vectors. Its functions release the GIL."""
+
+    name: str
+    vector: int
+    calls: ctypes.CDLL
+
+
+class Pool:
+    """The threads of a library in this process. They sleep while nothing is computed; ``lock`` is the caller's."""
+
+    def __init__(self, library: Library, threads: int) -> None:
+        """:raises MemoryError: there is no memory for it."""
+        self.library = library
+        self.threads = threads
+        self.lock = threading.Lock()
+        self.handle = library.calls.winograd_open(_Int(threads))
+        if not self.handle:
+            raise MemoryError("no memory for the threads of the winograd kernels")
+
+
+def pool(library: Library) -> Pool:
+    """Return the process's threads, as many as torch uses. A forked child gets its own."""
+    return _pool(library.name, library.calls._name, torch.get_num_threads(), os.getpid())  # noqa: SLF001 - ctypes' only way to the path
+
+
+@cache
+def _pool(name: str, path: str, threads: int, _process: int) -> Pool:
+    return Pool(_open(name, path), threads)
+
+
+def load(folder: Path = FOLDER, *, only: str = "") -> Library:
+    """Return the best library of a folder that this processor runs.
+
+    :param only: the name of a variant; "" takes the best.
+    :raises OSError: when there is none, with the reason.
+    """
+    able = torch.cpu.get_capabilities()
+    reasons = []
+    for variant in variants():
+        if only and variant.name != only or not all(able.get(name) for name in variant.needs):
+            continue
+        path = folder / variant.file
+        if not path.exists():
+            continue
+        try:
+            return _open(variant.name, str(path))
+        except OSError as error:
+            reasons.append(str(error))
+    if reasons:
+        raise OSError("; ".join(reasons))
+    if not variants():
+        raise OSError(f"there are no winograd kernels for {platform.machine()}")
+    raise OSError("the winograd kernels are not built; `make kernels` builds them")
+
+
+@cache
+def _open(name: str, path: str) -> Library:
+    calls = ctypes.CDLL(path)
+    try:
+        calls.winograd_source.restype = ctypes.c_char_p
+        for function in ("sizes", "vector", "scratch", "packed", "leave"):
+            getattr(calls, f"winograd_{function}").restype = _Int
+        calls.winograd_open.restype = ctypes.c_void_p
+        stale = calls.winograd_source().decode() != digest() or calls.winograd_sizes() != _SIZES
+    except AttributeError:
+        stale = True
+    if stale:
+        raise OSError(f"{Path(path).name} was built from another source; `make kernels` builds it anew")
+    return Library(name, int(calls.winograd_vector()), calls)
