@@ -138,7 +138,7 @@ def load(folder: Path = FOLDER, *, only: str = "") -> Library:
     able = torch.cpu.get_capabilities()
     reasons = []
     for variant in variants():
-        if only and variant.name != only or not all(able.get(name) for name in variant.needs):
+        if (only and variant.name != only) or not all(able.get(name) for name in variant.needs):
             continue
         path = folder / variant.file
         if not path.exists():

@@ -13,7 +13,7 @@ from torch import nn
 from jobs.engine.backends.base import Block, Window
 from jobs.engine.backends.device import ComputeDevice
 from jobs.engine.backends.torch_backend import TorchNetwork
-from jobs.engine.backends.winograd.library import CLEAR, FEW, Library, Pixels, Plane, Pool, Step, pool
+from jobs.engine.backends.winograd.library import CLEAR, Library, Pixels, Plane, Pool, Step, pool
 from jobs.engine.backends.winograd.plan import ENTRY, Layer, Plan, slope_bits
 from modelstore.networks.spec import NetworkSpec
 
