@@ -167,7 +167,7 @@ PRECISION = env.text("PRECISION", "auto", choices=["auto", "fp32", "bf16", "fp16
 ENGINE_BACKEND = env.text(
     "ENGINE_BACKEND",
     "auto",
-    choices=["auto", "torch", "openvino", "reference"],
+    choices=["auto", "torch", "openvino", "winograd", "reference"],
     help="Inference backend; auto picks the fastest on this machine",
 )
 MODEL_MEMORY_MB = env.integer(

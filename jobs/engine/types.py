@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Backend = Literal["auto", "torch", "openvino", "reference"]
+Backend = Literal["auto", "torch", "openvino", "winograd", "reference"]
 OutputFormat = Literal["auto", "png", "jpeg", "webp", "avif", "tiff"]
 Written = Literal["png", "jpeg", "webp", "avif", "tiff"]
 #: "location" strips GPS alone.
@@ -236,7 +236,7 @@ class Report:
     model: str
     device: str  # "cpu", "cuda:0"
     device_name: str
-    backend: str  # "torch", "openvino", "reference"
+    backend: str  # "torch", "openvino", "winograd", "reference"
     precision: str
     scale: float
     tile_size: int  # 0: the picture went through whole

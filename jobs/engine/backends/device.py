@@ -10,6 +10,7 @@ import torch
 
 from jobs.engine.backends import cuda_devices, openvino_trial
 from jobs.engine.backends.memory import free_host_bytes
+from jobs.engine.backends.winograd import library as winograd
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
 from jobs.engine.types import Backend, Precision, Runtime
 
@@ -20,7 +21,7 @@ class ComputeDevice:
 
     device: str  # "cpu", "cuda:0"
     name: str  # as people know it
-    backend: Literal["torch", "openvino", "reference"]
+    backend: Literal["torch", "openvino", "winograd", "reference"]
     precision: Literal["fp32", "bf16", "fp16"]
     uuid: str = ""  # the card's, as nvidia-smi writes it; two processes may both call theirs cuda:0
     note: str = ""  # what "auto" passed over, and why; for the report and the log
@@ -38,10 +39,11 @@ class ComputeDevice:
         return free_host_bytes()
 
 
-def resolve(runtime: Runtime, precision: Precision | None = None) -> ComputeDevice:
+def resolve(runtime: Runtime, precision: Precision | None = None, *, without: str = "") -> ComputeDevice:
     """Return what "auto" means on this machine, at this moment.
 
     :param precision: the job's own choice; it wins over the runtime's.
+    :param without: a backend that "auto" must not choose: it cannot compute the network in question.
     :raises DeviceUnavailable: for a device, backend or precision that this machine does not have.
     """
     wanted = precision or runtime.precision
@@ -56,9 +58,12 @@ def resolve(runtime: Runtime, precision: Precision | None = None) -> ComputeDevi
         if wanted == "bf16":
             raise PrecisionUnavailable("the reference backend computes in fp32 on a CPU")
         return ComputeDevice(device="cpu", name=cpu_name(), backend="reference", precision="fp32", note=note)
-    backend, passed_over = _cpu_backend(runtime.backend)
+    if runtime.backend == "winograd" and wanted == "bf16":
+        raise PrecisionUnavailable("the winograd backend computes in fp32")
+    fast = wanted == "bf16" or (wanted == "auto" and cpu_has_bf16() and runtime.backend != "winograd")
+    chosen: Literal["fp32", "bf16"] = "bf16" if fast else "fp32"
+    backend, passed_over = _cpu_backend(runtime.backend, chosen, without)
     note = "; ".join(filter(None, (note, passed_over)))
-    chosen: Literal["fp32", "bf16"] = "bf16" if wanted == "bf16" or (wanted == "auto" and cpu_has_bf16()) else "fp32"
     return ComputeDevice(device="cpu", name=cpu_name(), backend=backend, precision=chosen, note=note)
 
 
@@ -73,8 +78,8 @@ def precisions(runtime: Runtime) -> tuple[str, ...]:
 
 
 def _on_card(device: str, runtime: Runtime, wanted: Precision, note: str) -> ComputeDevice:
-    if runtime.backend == "openvino":
-        raise DeviceUnavailable("the openvino backend runs on the CPU only")
+    if runtime.backend in ("openvino", "winograd"):
+        raise DeviceUnavailable(f"the {runtime.backend} backend runs on the CPU only")
     if wanted == "bf16" and runtime.backend == "reference":
         raise PrecisionUnavailable("the reference backend computes in fp32 or fp16")
     if wanted == "bf16" and not _cuda_has_bf16(device):
@@ -178,10 +183,26 @@ def _passed_over(reasons: list[str]) -> str:
     return f"computes on the CPU, though there is a graphics card: {'; '.join(reasons)}" if reasons else ""
 
 
-def _cpu_backend(wanted: Backend) -> tuple[Literal["torch", "openvino"], str]:
-    """Return the backend, and why "auto" passed over OpenVINO although it is installed."""
+def _cpu_backend(wanted: Backend, precision: str, without: str) -> tuple[Literal["torch", "openvino", "winograd"], str]:
+    """Return the backend, and why "auto" passed over one that is there."""
     if wanted == "torch":
         return "torch", ""
+    notes = []
+    if wanted == "winograd" or (wanted == "auto" and precision == "fp32" and without != "winograd"):
+        try:
+            winograd.load()
+            return "winograd", ""
+        except OSError as error:
+            if wanted == "winograd":
+                raise DeviceUnavailable(str(error)) from error
+            if not isinstance(error, winograd.NotBuilt):
+                notes.append(f"computes without the winograd kernels: {error}")
+    backend, passed_over = _openvino_or_torch(wanted)
+    return backend, "; ".join(filter(None, (*notes, passed_over)))
+
+
+def _openvino_or_torch(wanted: Backend) -> tuple[Literal["torch", "openvino"], str]:
+    """Return the backend, and why "auto" passed over OpenVINO although it is installed."""
     installed = find_spec("openvino") is not None
     trouble = openvino_trial.trouble() if installed else "the openvino package is not installed"
     if not trouble:

@@ -3,15 +3,18 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from torch import nn
 
 from jobs.engine.backends.base import Network
 from jobs.engine.backends.device import ComputeDevice, give_back_cached_memory, resolve
-from jobs.engine.errors import OutOfMemory, WeightsDamaged, WeightsRejected
+from jobs.engine.errors import DeviceUnavailable, OutOfMemory, WeightsDamaged, WeightsRejected
 from jobs.engine.types import Precision, Runtime, Weights
 from modelstore.networks.checkpoint import load, load_blend
 from modelstore.networks.errors import CheckpointChanged, NetworkError
+from modelstore.networks.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,36 @@ class NetworkPool:
 
     def _load(self, weights: Weights, place: ComputeDevice) -> Network:
         try:
-            return _load(weights, place, graphs=self.graphs, fused=self.fused)
+            return self._read(weights, place)
         except OutOfMemory:
             if not self._networks:
                 raise
         # Outside of the handler: the error's traceback holds on to what was loaded of the network.
         self.clear()
-        return _load(weights, place, graphs=self.graphs, fused=self.fused)
+        return self._read(weights, place)
+
+    def _read(self, weights: Weights, place: ComputeDevice) -> Network:
+        """:raises OutOfMemory: the device has no room for the weights beside what it holds."""
+        network, spec = _checked(weights)
+        if place.backend == "winograd":
+            from jobs.engine.backends.winograd.choice import accelerate  # noqa: PLC0415 - CPUs only
+
+            made, reason = accelerate(network, spec, place)
+            if made is not None:
+                return made
+            if self.runtime.backend == "winograd":
+                raise DeviceUnavailable(reason)
+            place = resolve(self.runtime, place.precision, without="winograd")
+            place = replace(
+                place, note="; ".join(filter(None, (place.note, f"computes with {place.backend}: {reason}")))
+            )
+        if place.backend == "openvino":
+            from jobs.engine.backends.openvino_backend import OpenVinoNetwork  # noqa: PLC0415 - may be absent
+
+            return OpenVinoNetwork(network, spec, place)
+        from jobs.engine.backends.torch_backend import TorchNetwork  # noqa: PLC0415 - as above
+
+        return TorchNetwork(network, spec, place, graphs=self.graphs, fused=self.fused)
 
     def _forget_oldest(self) -> None:
         _, network = self._networks.popitem(last=False)
@@ -135,17 +161,10 @@ def weights_errors() -> Iterator[None]:
         raise WeightsRejected(str(error)) from error
 
 
-def _load(weights: Weights, place: ComputeDevice, *, graphs: bool, fused: bool) -> Network:
+def _checked(weights: Weights) -> tuple[nn.Module, NetworkSpec]:
+    """Return the network of one or two files, fp32, on the CPU."""
     (path, sha256), *second = weights.files
     with weights_errors():
         if second:
-            network, spec = load_blend(path, second[0][0], weights.blend, sha256=(sha256, second[0][1]))
-        else:
-            network, spec = load(path, sha256=sha256)
-    if place.backend == "openvino":
-        from jobs.engine.backends.openvino_backend import OpenVinoNetwork  # noqa: PLC0415 - may be absent
-
-        return OpenVinoNetwork(network, spec, place)
-    from jobs.engine.backends.torch_backend import TorchNetwork  # noqa: PLC0415 - as above
-
-    return TorchNetwork(network, spec, place, graphs=graphs, fused=fused)
+            return load_blend(path, second[0][0], weights.blend, sha256=(sha256, second[0][1]))
+        return load(path, sha256=sha256)

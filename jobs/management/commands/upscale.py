@@ -94,7 +94,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], default=settings.PRECISION)
         parser.add_argument(
-            "--backend", choices=["auto", "torch", "openvino", "reference"], default=settings.ENGINE_BACKEND
+            "--backend",
+            choices=["auto", "torch", "openvino", "winograd", "reference"],
+            default=settings.ENGINE_BACKEND,
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:

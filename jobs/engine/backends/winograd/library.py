@@ -5,10 +5,8 @@ file is not used: its structures and weights may be laid out otherwise.
 """
 
 import ctypes
-import hashlib
 import os
 import platform
-import sys
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -16,53 +14,16 @@ from pathlib import Path
 
 import torch
 
-SOURCE = Path(__file__).with_name("kernels.c")
-#: Beside the package, and ignored by git: a library is made for the machine that builds it.
-FOLDER = Path(__file__).with_name("built")
+from jobs.engine.backends.winograd.variants import FOLDER, digest, variants
+
 #: Kinds of a step, as in kernels.c.
 CLEAR, FIRST, WINOGRAD, FEW = range(4)
 
 _Int = ctypes.c_int64
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One way to compile the kernels. ``needs`` are names of `torch.cpu.get_capabilities`."""
-
-    name: str
-    flags: tuple[str, ...]
-    needs: tuple[str, ...] = ()
-
-    @property
-    def file(self) -> str:
-        """The name of its library."""
-        return f"winograd-{self.name}{'.dylib' if sys.platform == 'darwin' else '.so'}"
-
-
-#: By architecture, the best first.
-VARIANTS = {
-    "x86_64": (
-        Variant(
-            "avx512",
-            ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mprefer-vector-width=512"),
-            ("avx512_f", "avx512_bw", "avx512_dq", "avx512_vl", "fma3"),
-        ),
-        Variant("avx2", ("-mavx2", "-mfma"), ("avx2", "fma3")),
-        Variant("sse2", ()),
-    ),
-    "aarch64": (Variant("neon", ()),),
-}
-
-
-def variants() -> tuple[Variant, ...]:
-    """Return the variants of this machine's architecture, the best first; none where we have no kernels for it."""
-    machine = platform.machine().lower()
-    return VARIANTS.get({"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine), ())
-
-
-def digest() -> str:
-    """Return the SHA-256 of the source, which every library carries."""
-    return hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+class NotBuilt(OSError):
+    """There is no library: none was built, or there is none for this architecture."""
 
 
 class Plane(ctypes.Structure):
@@ -133,15 +94,14 @@ def load(folder: Path = FOLDER, *, only: str = "") -> Library:
     """Return the best library of a folder that this processor runs.
 
     :param only: the name of a variant; "" takes the best.
-    :raises OSError: when there is none, with the reason.
+    :raises NotBuilt: there is none.
+    :raises OSError: none of those that are there can be used, with the reasons.
     """
     able = torch.cpu.get_capabilities()
     reasons = []
     for variant in variants():
-        if (only and variant.name != only) or not all(able.get(name) for name in variant.needs):
-            continue
         path = folder / variant.file
-        if not path.exists():
+        if (only and variant.name != only) or not all(able.get(need) for need in variant.needs) or not path.exists():
             continue
         try:
             return _open(variant.name, str(path))
@@ -150,8 +110,8 @@ def load(folder: Path = FOLDER, *, only: str = "") -> Library:
     if reasons:
         raise OSError("; ".join(reasons))
     if not variants():
-        raise OSError(f"there are no winograd kernels for {platform.machine()}")
-    raise OSError("the winograd kernels are not built; `make kernels` builds them")
+        raise NotBuilt(f"there are no winograd kernels for {platform.machine()}")
+    raise NotBuilt("the winograd kernels are not built here; `make kernels` builds them where a C compiler is")
 
 
 @cache

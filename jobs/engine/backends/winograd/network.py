@@ -53,7 +53,7 @@ class WinogradNetwork:
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
         """Compute each window (H, W, C). One that overflows is computed by torch, more slowly, and its note says so."""
         for window in windows:
-            block = self._compute(window)
+            block = self.compute(window)
             if not block.finite:
                 note = "numbers overflowed in Winograd's transform; computed by torch"
                 block = next(iter(self._exact.run([window])))
@@ -87,7 +87,11 @@ class WinogradNetwork:
             added=layer.added, added_outer=layer.outer, scale=layer.scale, outer_scale=layer.scale,
         )  # fmt: skip
 
-    def _compute(self, window: Window) -> Block:
+    def compute(self, window: Window) -> Block:
+        """Compute one window (H, W, C) by the kernels alone, whatever comes of it.
+
+        :raises MemoryError: there is no room for the planes.
+        """
         threads = pool(self._library)
         out = np.empty((window.height, window.width, window.pixels.shape[2]), window.dtype)
         source = _plain(window.pixels)
