@@ -18,6 +18,13 @@ RUN if [ "${REFERENCE}" = 1 ]; then \
       && pip install --no-deps --no-build-isolation --requirement /build/requirements-reference.txt; \
     fi
 
+# The fast kernels for CPUs, for every instruction set: the processor that runs the image may be another than this one.
+FROM python:3.12-slim-bookworm AS kernels
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY jobs jobs
+RUN python -m jobs.engine.backends.winograd.build --to /kernels
+
 FROM python:3.12-slim-bookworm
 RUN groupadd --gid 10001 upscaler \
     && useradd --uid 10001 --gid upscaler --home-dir /data --no-create-home --shell /usr/sbin/nologin upscaler \
@@ -25,6 +32,7 @@ RUN groupadd --gid 10001 upscaler \
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY . .
+COPY --from=kernels /kernels jobs/engine/backends/winograd/built
 RUN /opt/venv/bin/python -m compileall -q .
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

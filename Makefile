@@ -6,26 +6,30 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+KERNELS := jobs/engine/backends/winograd
+BUILD_KERNELS := $(BIN)/python -m jobs.engine.backends.winograd.build
+# make itself gives CC a value; only somebody else's counts.
+CC_ASKED := $(if $(filter default undefined,$(origin CC)),,$(CC))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick setup check format reference clean
+.PHONY: help run test quick setup kernels kernels-sanitize check format reference clean
 
 help:  ## List the commands
-	@awk -F ':.*##' '/^[a-z]+:.*##/ { printf "  make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  Options: PORT=8001 UPSCALER_DATA_DIR=/srv/upscaler make run; more in README.md, Configuration"
 
 run: setup  ## Start the service and print its address; Ctrl-C stops it
 	@exec $(BIN)/python -m upscaler_site.serve
 
 # Two processes for each core: most tests wait for other processes. ARGS="-n 0" runs all in one, as a debugger needs it.
-test: $(VENV)/.dev  ## Run every test; ARGS="-k tiles -x" goes to pytest
+test: $(VENV)/.dev $(KERNELS)/built/.tried  ## Run every test; ARGS="-k tiles -x" goes to pytest
 	$(BIN)/python -m pytest -n auto --dist worksteal --durations=25 $(ARGS)
 
 # What a change breaks first, in two minutes on two cores: tests/README.md says what it holds. One process for each core.
-quick: $(VENV)/.dev  ## Run the tests that neither start other programs nor compute for long; ARGS as above
+quick: $(VENV)/.dev $(KERNELS)/built/.tried  ## Run the tests that neither start other programs nor compute for long; ARGS as above
 	$(BIN)/python -m pytest -n logical --dist worksteal -m "not processes and not slow" $(ARGS)
 
-setup: $(VENV)/.installed $(VENV)/.reference  ## Only install, as `make run` does first
+setup: $(VENV)/.installed $(VENV)/.reference $(KERNELS)/built/.tried  ## Only install, as `make run` does first
 
 check: $(VENV)/.dev  ## Lint, types, import directions, migrations, API document, production settings
 	@BIN=$(BIN) .ci/check
@@ -35,6 +39,14 @@ format: $(VENV)/.dev  ## Format the code
 
 reference: $(VENV)/.installed  ## Try again to install the original realesrgan package
 	@rm -f $(VENV)/.reference && $(MAKE) --no-print-directory $(VENV)/.reference
+
+kernels: $(VENV)/.installed  ## Build the fast kernels for CPUs anew; CC=clang picks a compiler, CC=zig fetches one (438 MB)
+	@if [ "$(CC_ASKED)" = zig ]; then $(PIP) --requirement requirements-zig.txt; fi
+	@$(BUILD_KERNELS) --cc "$(CC_ASKED)"
+	@touch $(KERNELS)/built/.tried
+
+kernels-sanitize: | $(BIN)/python  ## Run the kernels over many shapes under ASan, UBSan and TSan (a minute)
+	@$(BIN)/python -m tests.jobs.engine.backends.winograd.sanitize --cc "$(CC_ASKED)"
 
 clean:  ## Remove the virtual environment; your data stays
 	rm -rf $(VENV)
@@ -66,6 +78,11 @@ $(VENV)/.reference: requirements-reference.txt requirements-build.txt $(VENV)/.i
 		echo "      only ENGINE_BACKEND=reference is missing. Try again with: make reference"; \
 		echo failed > $@; \
 	fi
+
+# Machines without a C compiler compute with OpenVINO. Tried once for each state of the source.
+$(KERNELS)/built/.tried: $(KERNELS)/kernels.c $(KERNELS)/build.py $(KERNELS)/variants.py | $(BIN)/python
+	@$(BUILD_KERNELS) --optional --cc "$(CC_ASKED)"
+	@mkdir -p $(dir $@) && touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.installed $(VENV)/.reference
 	@echo "Installing what the tests need …"
