@@ -228,18 +228,34 @@ struct tail {
     const struct step *step;
 };
 
-INLINE void finish(const struct tail *tail, int64_t y, int64_t x, int64_t c, vf value) {
-    const struct step *step = tail->step;
-    value += load(step->bias + c);
-    if (step->slope) {
-        vi one = (vi)all(1.0f), chosen = ((vi)value >> 31) & *(const vi_any *)(step->slope + c);
-        value *= (vf)(one ^ chosen);
-    }
+/* The bits that a negative value's factor differs from 1 by: zeros where there is no activation. */
+INLINE vi slope_at(const struct tail *tail, int64_t c) {
+    if (!tail->step->slope)
+        return (vi){0};
+    return *(const vi_any *)(tail->step->slope + c);
+}
+
+/* Exact, without a branch, and NaN stays NaN. */
+INLINE vf activated(vf value, vi slope) {
+    return value * (vf)((vi)all(1.0f) ^ (((vi)value >> 31) & slope));
+}
+
+INLINE float *pixel(const struct plane *plane, int64_t y, int64_t x) {
+    return plane->data + y * plane->row + x * plane->stride;
+}
+
+INLINE void finish(const struct tail *tail, int64_t y, int64_t x, int64_t c, vf value, vf bias, vi slope) {
+    value = activated(value + bias, slope);
     if (tail->added)
-        value = value * step->scale + load(tail->added->data + y * tail->added->row + x * tail->added->stride + c);
+        value = value * tail->step->scale + load(pixel(tail->added, y, x) + c);
     if (tail->outer)
-        value = value * step->outer_scale + load(tail->outer->data + y * tail->outer->row + x * tail->outer->stride + c);
-    store(tail->to->data + y * tail->to->row + x * tail->to->stride + step->at + c, value);
+        value = value * tail->step->outer_scale + load(pixel(tail->outer, y, x) + c);
+    store(pixel(tail->to, y, x) + tail->step->at + c, value);
+}
+
+/* A row of a tile, whole, for layers that add nothing: most of them. */
+INLINE void finish_plain(float *to, int64_t stride, const vf *value, vf bias, vi slope) {
+    _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++) store(to + j * stride, activated(value[j] + bias, slope));
 }
 
 /* ---- Winograd ---- */
@@ -287,6 +303,7 @@ static void winograd_part(void *given, int64_t part, int64_t thread) {
     const int64_t v_apart = apart(job->tiles, lda), m_apart = apart(job->tiles, columns);
     float *v = job->scratch + thread * job->scratch_floats, *m = v + 36 * v_apart;
 
+    const int64_t ahead = (step->doubled ? 2 : 4) * from->stride;
     for (int64_t t = 0; t < count; t++) {
         const int64_t y = (first + t) / job->across * 4 - 1, x = (first + t) % job->across * 4 - 1;
         const float *rows[6];
@@ -300,6 +317,9 @@ static void winograd_part(void *given, int64_t part, int64_t thread) {
             float *to_v = v + t * lda + c;
             _Pragma("GCC unroll 6") for (int j = 0; j < 6; j++) {
                 const int64_t at = columns_at[j] + c;
+                if (j > 1) /* new in the tile to the right */
+                    for (int i = 0; i < 6; i++)
+                        __builtin_prefetch(rows[i] + at + ahead);
                 enter_1d(load(rows[0] + at), load(rows[1] + at), load(rows[2] + at), load(rows[3] + at),
                          load(rows[4] + at), load(rows[5] + at), half + j, 6);
             }
@@ -317,9 +337,13 @@ static void winograd_part(void *given, int64_t part, int64_t thread) {
     for (int64_t t = 0; t < count; t++) {
         const int64_t y = (first + t) / job->across * 4, x = (first + t) % job->across * 4;
         const int64_t high = least(4, to->height - y), wide = least(4, to->width - x);
+        const int plain = high == 4 && wide == 4 && !job->tail.added;
         for (int64_t c = 0; c < columns; c += VL) {
             vf half[24], out[4];
             const float *in = m + t * columns + c;
+            const vf bias = load(step->bias + c);
+            const vi slope = slope_at(&job->tail, c);
+            float *to_c = pixel(to, y, x) + step->at + c;
             _Pragma("GCC unroll 6") for (int j = 0; j < 6; j++) {
                 const float *f = in + j * m_apart;
                 leave_1d(load(f), load(f + 6 * m_apart), load(f + 12 * m_apart), load(f + 18 * m_apart),
@@ -328,8 +352,11 @@ static void winograd_part(void *given, int64_t part, int64_t thread) {
             for (int i = 0; i < high; i++) {
                 const vf *h = half + 6 * i;
                 leave_1d(h[0], h[1], h[2], h[3], h[4], h[5], out, 1);
-                for (int j = 0; j < wide; j++)
-                    finish(&job->tail, y + i, x + j, c, out[j]);
+                if (plain)
+                    finish_plain(to_c + i * to->row, to->stride, out, bias, slope);
+                else
+                    for (int j = 0; j < wide; j++)
+                        finish(&job->tail, y + i, x + j, c, out[j], bias, slope);
             }
         }
     }
@@ -347,7 +374,8 @@ static void first_part(void *given, int64_t y, int64_t thread) {
                 step->weights, made, MR, job->columns);
         for (int64_t p = 0; p < MR && x + p < from->width; p++)
             for (int64_t c = 0; c < job->columns; c += VL)
-                finish(&job->tail, y, x + p, c, load(made + p * job->columns + c));
+                finish(&job->tail, y, x + p, c, load(made + p * job->columns + c), load(step->bias + c),
+                       slope_at(&job->tail, c));
     }
 }
 
