@@ -80,7 +80,7 @@ $(VENV)/.reference: requirements-reference.txt requirements-build.txt $(VENV)/.i
 	fi
 
 # Machines without a C compiler compute with OpenVINO. Tried once for each state of the source.
-$(KERNELS)/built/.tried: $(KERNELS)/kernels.c $(KERNELS)/build.py $(KERNELS)/variants.py | $(BIN)/python
+$(KERNELS)/built/.tried: $(wildcard $(KERNELS)/*.[ch]) $(KERNELS)/build.py $(KERNELS)/variants.py | $(BIN)/python
 	@$(BUILD_KERNELS) --optional --cc "$(CC_ASKED)"
 	@mkdir -p $(dir $@) && touch $@
 

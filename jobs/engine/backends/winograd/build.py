@@ -1,6 +1,6 @@
 """The build of the kernels: one library per instruction set of this machine's architecture.
 
-    python -m jobs.engine.backends.winograd.build [--cc CC] [--to FOLDER] [--sanitize] [--optional]
+    python -m jobs.engine.backends.winograd.build [--cc CC] [--to FOLDER] [--optional]
 
 Takes the compiler that is asked for, or else cc, gcc or clang. ``--cc zig`` is the C compiler of the ``ziglang`` wheel,
 for machines without any. Prints one line: what it built, or why it could not.
@@ -25,7 +25,6 @@ _FLAGS = (
     "-std=gnu11", "-O3", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror=implicit-function-declaration",
     "-fPIC", "-shared", "-fvisibility=hidden", "-pthread",
 )  # fmt: skip
-_SANITIZERS = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 #: Seconds for one variant; gcc takes one, zig on its first run ten.
 _DEADLINE = 300
 
@@ -56,12 +55,11 @@ def compiler(wanted: str = "") -> list[str]:
     raise BuildFailed("no C compiler was found (cc, gcc, clang)")
 
 
-def build(folder: Path = FOLDER, *, cc: str = "", sanitize: bool = False) -> str:
+def build(folder: Path = FOLDER, *, cc: str = "") -> str:
     """Write the libraries of all variants into a folder, and return a line that names them.
 
     A library replaces its predecessor at once and whole: a process that computes with the old one keeps it.
 
-    :param sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer, for tests.
     :raises BuildFailed: the compiler is missing, fails, or makes something that is no such library.
     """
     if not variants():
@@ -70,18 +68,18 @@ def build(folder: Path = FOLDER, *, cc: str = "", sanitize: bool = False) -> str
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for variant in variants():
-            _compile(command, variant, folder, _SANITIZERS if sanitize else ())
+            _compile(command, variant, folder)
     except OSError as error:
         raise BuildFailed(f"{error.filename or folder}: {error.strerror or error}") from error
     names = ", ".join(variant.name for variant in variants())
     return f"built the winograd kernels for {names} by {' '.join(Path(part).name for part in command[:4])}"
 
 
-def _compile(command: Sequence[str], variant: Variant, folder: Path, more: Sequence[str]) -> None:
+def _compile(command: Sequence[str], variant: Variant, folder: Path) -> None:
     source = digest()
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         made = Path(scratch) / variant.file
-        flags = (*_FLAGS, *more, *variant.flags, f'-DSOURCE="{source}"')
+        flags = (*_FLAGS, *variant.flags, f'-DSOURCE="{source}"')
         try:
             done = subprocess.run(
                 [*command, *flags, str(SOURCE), "-o", str(made)],
@@ -92,8 +90,7 @@ def _compile(command: Sequence[str], variant: Variant, folder: Path, more: Seque
         if done.returncode:
             said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[-200:])
             raise BuildFailed(f"{command[0]} failed for {variant.name}: {said or f'exit status {done.returncode}'}")
-        if not more:  # a library with sanitizers loads only where their runtime is
-            _check(made, source, command[0])
+        _check(made, source, command[0])
         os.replace(made, folder / variant.file)  # noqa: PTH105 - pathlib's replace does the same
 
 
@@ -114,11 +111,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cc", default="", help="a C compiler, or zig for the one in the ziglang wheel")
     parser.add_argument("--to", type=Path, default=FOLDER, help="the folder for the libraries (%(default)s)")
-    parser.add_argument("--sanitize", action="store_true", help="with ASan and UBSan, for tests")
     parser.add_argument("--optional", action="store_true", help="exit with 0 also where nothing could be built")
     arguments = parser.parse_args()
     try:
-        print(build(arguments.to, cc=arguments.cc, sanitize=arguments.sanitize))  # noqa: T201 - the command's answer
+        print(build(arguments.to, cc=arguments.cc))  # noqa: T201 - the command's answer
     except BuildFailed as error:
         print(f"Note: no winograd kernels: {error}")  # noqa: T201 - as above
         return 0 if arguments.optional else 1

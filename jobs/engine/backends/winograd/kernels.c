@@ -4,185 +4,11 @@
  * 36 products per pair of channels where the direct way takes 144. The points of interpolation are 0, +-sqrt(1/2),
  * +-sqrt(2) and infinity, which lose fewer bits than the usual 0, +-1, +-2.
  *
- * Compiled once per instruction set, with vectors as wide as its registers. Every plane of pixels is
- * [1 + H' + 1][1 + W' + 1][stride], H' and W' being H and W rounded up to 4, with zeros around the H x W pixels: so
- * tiles at the border need no care. jobs/engine/backends/winograd/network.py plans the planes and the layers.
+ * One source, compiled once per instruction set by build.py. plan.py says which layer reads and writes which plane.
  */
-#include <pthread.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* VL: numbers in a vector. MR x NV: the tile of the matrix product, tiles of the picture by vectors of channels. */
-#if defined(__AVX512F__)
-#define VL 16
-#define MR 12
-#define NV 2
-#elif defined(__AVX2__)
-#define VL 8
-#define MR 6
-#define NV 2
-#elif defined(__aarch64__)
-#define VL 4
-#define MR 6
-#define NV 4
-#else
-#define VL 4
-#define MR 6
-#define NV 2
-#endif
-
-#ifndef SOURCE
-#define SOURCE "unknown"
-#endif
-#define PUBLIC __attribute__((visibility("default")))
-#define INLINE static inline __attribute__((always_inline))
-
-typedef float vf __attribute__((vector_size(4 * VL)));
-typedef int32_t vi __attribute__((vector_size(4 * VL)));
-typedef float vf_any __attribute__((vector_size(4 * VL), aligned(4), may_alias)); /* anywhere in memory */
-typedef int32_t vi_any __attribute__((vector_size(4 * VL), aligned(4), may_alias));
-
-INLINE vf load(const float *from) { return *(const vf_any *)from; }
-INLINE void store(float *to, vf value) { *(vf_any *)to = value; }
-INLINE vf all(float value) { return value - (vf){0}; }
-
-static int64_t up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
-static int64_t least(int64_t one, int64_t other) { return one < other ? one : other; }
-
-/* ---- What Python hands over: the same fields, in the same order, as in library.py. ---- */
-
-struct plane {
-    float *data; /* of the pixel (0, 0) */
-    int64_t height, width, stride, row; /* stride, row: floats from pixel to pixel and from row to row */
-};
-
-enum { CLEAR, FIRST, WINOGRAD, FEW };
-
-struct step {
-    int64_t kind;
-    int64_t from, inputs;                /* plane and its channels, from the first on */
-    int64_t to, at, outputs;             /* plane, first channel, channels */
-    int64_t doubled;                     /* the source has half the resolution */
-    const float *weights, *bias;         /* bias: outputs, padded to whole vectors */
-    const int32_t *slope;                /* bits of 1 ^ bits of what negative results are multiplied with, or NULL */
-    int64_t added, added_outer;          /* planes, or -1: (y * scale + added) * outer_scale + added_outer */
-    float scale, outer_scale;
-};
-
-struct pixels {
-    void *data;                            /* pixel (0, 0) of the window, or of the block */
-    int64_t row, channels, first, used;    /* row: numbers; the plane takes "used" channels from "first" on */
-    int64_t bytes;                         /* of a number: 1, 2, or 4 (float) */
-    float full;
-    int64_t top, left, height, width;      /* of the block, in pixels of the result */
-};
-
-/* ---- Threads: they sleep between the parts of a layer and after the last one. ---- */
-
-typedef void part_fn(void *job, int64_t part, int64_t thread);
-
-struct pool {
-    pthread_mutex_t lock;
-    pthread_cond_t begin, end;
-    part_fn *fn;
-    void *job;
-    int64_t parts, next, round, busy, threads, started, stop;
-    pthread_t ids[];
-};
-
-struct seat {
-    struct pool *pool;
-    int64_t thread;
-};
-
-static void take_parts(struct pool *pool, int64_t thread) {
-    for (;;) {
-        int64_t part = __atomic_fetch_add(&pool->next, 1, __ATOMIC_RELAXED);
-        if (part >= pool->parts)
-            return;
-        pool->fn(pool->job, part, thread);
-    }
-}
-
-static void *worker(void *given) {
-    struct seat seat = *(struct seat *)given;
-    struct pool *pool = seat.pool;
-    int64_t seen = 0;
-    free(given);
-    pthread_mutex_lock(&pool->lock);
-    for (;;) {
-        while (pool->round == seen && !pool->stop)
-            pthread_cond_wait(&pool->begin, &pool->lock);
-        if (pool->stop)
-            break;
-        seen = pool->round;
-        pthread_mutex_unlock(&pool->lock);
-        take_parts(pool, seat.thread);
-        pthread_mutex_lock(&pool->lock);
-        if (--pool->busy == 0)
-            pthread_cond_signal(&pool->end);
-    }
-    pthread_mutex_unlock(&pool->lock);
-    return NULL;
-}
-
-/* Compute all parts; the caller takes its share. Not for two callers at once: library.py has a lock. */
-static void run_parts(struct pool *pool, part_fn *fn, void *job, int64_t parts) {
-    if (parts <= 1 || pool->started == 0) {
-        for (int64_t part = 0; part < parts; part++)
-            fn(job, part, 0);
-        return;
-    }
-    pthread_mutex_lock(&pool->lock);
-    pool->fn = fn, pool->job = job, pool->parts = parts, pool->next = 0;
-    pool->busy = pool->started;
-    pool->round++;
-    pthread_cond_broadcast(&pool->begin);
-    pthread_mutex_unlock(&pool->lock);
-    take_parts(pool, 0);
-    pthread_mutex_lock(&pool->lock);
-    while (pool->busy)
-        pthread_cond_wait(&pool->end, &pool->lock);
-    pthread_mutex_unlock(&pool->lock);
-}
-
-PUBLIC void winograd_close(struct pool *pool) {
-    pthread_mutex_lock(&pool->lock);
-    pool->stop = 1;
-    pthread_cond_broadcast(&pool->begin);
-    pthread_mutex_unlock(&pool->lock);
-    for (int64_t i = 0; i < pool->started; i++)
-        pthread_join(pool->ids[i], NULL);
-    pthread_mutex_destroy(&pool->lock);
-    pthread_cond_destroy(&pool->begin);
-    pthread_cond_destroy(&pool->end);
-    free(pool);
-}
-
-/* Start threads - 1 threads, or as many as the system allows. NULL: memory is short. */
-PUBLIC struct pool *winograd_open(int64_t threads) {
-    struct pool *pool = calloc(1, sizeof *pool + (size_t)threads * sizeof(pthread_t));
-    if (!pool)
-        return NULL;
-    pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->begin, NULL);
-    pthread_cond_init(&pool->end, NULL);
-    pool->threads = threads;
-    for (int64_t i = 1; i < threads; i++) {
-        struct seat *seat = malloc(sizeof *seat);
-        if (!seat)
-            break;
-        seat->pool = pool, seat->thread = i;
-        if (pthread_create(&pool->ids[pool->started], NULL, worker, seat)) {
-            free(seat);
-            break;
-        }
-        pool->started++;
-    }
-    return pool;
-}
+#include "abi.h"
+#include "threads.h"
+#include "weights.h"
 
 /* ---- The matrix product of MR rows with M x N vectors. ---- */
 
@@ -258,7 +84,7 @@ INLINE void finish_plain(float *to, int64_t stride, const vf *value, vf bias, vi
     _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++) store(to + j * stride, activated(value[j] + bias, slope));
 }
 
-/* ---- Winograd ---- */
+/* ---- Winograd: a part is some tiles of the picture, whose numbers stay in the second cache. ---- */
 
 #define R12 0.70710678118654752440f /* sqrt(1/2) */
 #define R2 1.41421356237309504880f
@@ -379,13 +205,6 @@ static void first_part(void *given, int64_t y, int64_t thread) {
     }
 }
 
-INLINE float sum_of(vf value) {
-    float total = 0;
-    for (int i = 0; i < VL; i++)
-        total += value[i];
-    return total;
-}
-
 /* Weights are [3][3][outputs][inputs, whole vectors], four pixels are computed at once. */
 INLINE void few_row(const struct layer_job *job, int64_t y, const int outputs) {
     const struct plane *from = job->from, *to = job->tail.to;
@@ -424,44 +243,33 @@ static void few_part(void *given, int64_t y, int64_t thread) {
         few_row(job, y, 3);
 }
 
-/* Zeros around the pixels of a plane, and wherever a tile at its end reaches. */
-static void clear(const struct plane *plane) {
-    const int64_t high = up(plane->height, 4) + 1, wide = up(plane->width, 4) + 1;
-    for (int64_t y = -1; y < high; y++) {
-        float *row = plane->data + y * plane->row;
-        if (y < 0 || y >= plane->height) {
-            memset(row - plane->stride, 0, (size_t)((wide + 1) * plane->stride) * sizeof(float));
-        } else {
-            memset(row - plane->stride, 0, (size_t)plane->stride * sizeof(float));
-            memset(row + plane->width * plane->stride, 0, (size_t)((wide - plane->width) * plane->stride) * sizeof(float));
-        }
-    }
-}
-
 /* ---- The entries ---- */
 
-/* Floats of scratch memory per thread for a layer; tiles: how many 6x6 tiles a part has. */
-static int64_t layer_scratch(const struct step *step, int64_t tiles) {
-    int64_t columns = up(step->outputs, VL);
-    if (step->kind == FIRST)
-        return up(MR * columns, 16);
-    return step->kind == WINOGRAD ? 36 * (apart(tiles, up(step->inputs, VL)) + apart(tiles, columns)) : 0;
-}
-
-/* So many that a part's numbers stay in a cache of so many bytes, a multiple of MR. */
+/* Tiles of a part of a Winograd layer: so many that its numbers fill "cache" bytes, a multiple of MR. */
 static int64_t part_tiles(const struct step *step, int64_t cache) {
     int64_t each = 36 * 4 * (up(step->inputs, VL) + up(step->outputs, VL));
     int64_t tiles = cache / each / MR * MR;
     return tiles < MR ? MR : tiles;
 }
 
+static int64_t layer_scratch(const struct step *step, int64_t cache) {
+    int64_t columns = up(step->outputs, VL);
+    if (step->kind == FIRST)
+        return MR * columns;
+    if (step->kind != WINOGRAD)
+        return 0;
+    int64_t tiles = part_tiles(step, cache);
+    return 36 * (apart(tiles, up(step->inputs, VL)) + apart(tiles, columns));
+}
+
+/* Floats of scratch memory that each thread needs for these layers: whole cache lines. */
 PUBLIC int64_t winograd_scratch(const struct step *steps, int64_t count, int64_t cache) {
     int64_t most = 16;
     for (int64_t i = 0; i < count; i++) {
-        int64_t floats = layer_scratch(steps + i, part_tiles(steps + i, cache));
+        int64_t floats = layer_scratch(steps + i, cache);
         most = floats > most ? floats : most;
     }
-    return most;
+    return up(most, 16);
 }
 
 PUBLIC void winograd_layers(struct pool *pool, const struct plane *planes, const struct step *steps, int64_t count,
@@ -493,145 +301,7 @@ PUBLIC void winograd_layers(struct pool *pool, const struct plane *planes, const
     }
 }
 
-/* Weights (outputs, inputs, 3, 3) as the layers read them. "to" holds winograd_packed floats, zeros at first. */
-PUBLIC int64_t winograd_packed(int64_t kind, int64_t inputs, int64_t outputs) {
-    if (kind == FEW)
-        return 9 * outputs * up(inputs, VL);
-    return (kind == FIRST ? 9 : 36) * inputs * up(outputs, VL);
-}
-
-/* Where the weight of row k and output o is among those of one product with "rows" rows. */
-static int64_t place(int64_t k, int64_t o, int64_t rows, int64_t columns) {
-    int64_t wide = columns / (NV * VL) * (NV * VL), width = o < wide ? NV * VL : VL;
-    int64_t panel = o / width * width;
-    return panel * rows + k * width + o - panel;
-}
-
-PUBLIC void winograd_pack(int64_t kind, int64_t inputs, int64_t outputs, const float *from, float *to) {
-    static const double r12 = 0.70710678118654752440, r2 = 1.41421356237309504880;
-    const double g[6][3] = {{1, 0, 0},
-                            {-2.0 / 3, -2.0 / 3 * r12, -1.0 / 3},
-                            {-2.0 / 3, 2.0 / 3 * r12, -1.0 / 3},
-                            {1.0 / 6, r2 / 6, 1.0 / 3},
-                            {1.0 / 6, -r2 / 6, 1.0 / 3},
-                            {0, 0, 1}};
-    const int64_t columns = up(outputs, VL), padded = up(inputs, VL);
-    for (int64_t o = 0; o < outputs; o++)
-        for (int64_t k = 0; k < inputs; k++) {
-            const float *w = from + (o * inputs + k) * 9;
-            if (kind != WINOGRAD) {
-                for (int tap = 0; tap < 9; tap++)
-                    if (kind == FEW)
-                        to[(tap * outputs + o) * padded + k] = w[tap];
-                    else
-                        to[place(tap * inputs + k, o, 9 * inputs, columns)] = w[tap];
-                continue;
-            }
-            for (int i = 0; i < 6; i++) {
-                double row[3];
-                for (int j = 0; j < 3; j++)
-                    row[j] = g[i][0] * w[j] + g[i][1] * w[3 + j] + g[i][2] * w[6 + j];
-                for (int j = 0; j < 6; j++)
-                    to[(i * 6 + j) * inputs * columns + place(k, o, inputs, columns)] =
-                        (float)(g[j][0] * row[0] + g[j][1] * row[1] + g[j][2] * row[2]);
-            }
-        }
-}
-
-/* ---- Pixels ---- */
-
-struct pixel_job {
-    struct pixels pixels;
-    const struct plane *plane, *base;
-    int64_t step; /* unshuffle or shuffle */
-    int32_t bad;
-};
-
-static void enter_part(void *given, int64_t y, int64_t thread) {
-    struct pixel_job *job = given;
-    const struct pixels *in = &job->pixels;
-    const int64_t by = job->step, used = in->used;
-    (void)thread;
-    for (int64_t x = 0; x < job->plane->width; x++) {
-        float *to = job->plane->data + y * job->plane->row + x * job->plane->stride;
-        for (int64_t c = 0; c < used; c++)
-            for (int64_t dy = 0; dy < by; dy++)
-                for (int64_t dx = 0; dx < by; dx++) {
-                    int64_t at = (y * by + dy) * in->row + (x * by + dx) * in->channels + in->first +
-                                 (in->channels == 1 ? 0 : c);
-                    float value = in->bytes == 1 ? ((uint8_t *)in->data)[at] : ((uint16_t *)in->data)[at];
-                    to[(c * by + dy) * by + dx] = value / in->full;
-                }
-    }
-}
-
-/* Pixels of a window into the first plane, in [0, 1]; unshuffled: the numbers of a square become channels. */
-PUBLIC void winograd_enter(struct pool *pool, const struct plane *planes, const struct pixels *pixels, int64_t unshuffle) {
-    struct pixel_job job = {.pixels = *pixels, .plane = planes, .step = unshuffle};
-    clear(planes);
-    run_parts(pool, enter_part, &job, planes->height);
-}
-
-/* A row of the plane gives "step" rows of the result; its numbers are checked whether they are wanted or not. */
-static void leave_part(void *given, int64_t y, int64_t thread) {
-    struct pixel_job *job = given;
-    const struct pixels *out = &job->pixels;
-    const struct plane *plane = job->plane, *base = job->base;
-    const int64_t by = job->step, used = out->used, gray = out->channels == 1 && used == 3;
-    const float *row = plane->data + y * plane->row;
-    vf check = {0};
-    (void)thread;
-    for (int64_t i = 0; i < plane->width * plane->stride / VL * VL; i += VL)
-        check += load(row + i) * 0.0f;
-    float total = sum_of(check);
-    for (int64_t i = plane->width * plane->stride / VL * VL; i < plane->width * plane->stride; i++)
-        total += row[i] * 0.0f;
-    if (total != 0.0f)
-        __atomic_store_n(&job->bad, 1, __ATOMIC_RELAXED);
-    for (int64_t dy = 0; dy < by; dy++) {
-        const int64_t line = y * by + dy - out->top;
-        if (line < 0 || line >= out->height)
-            continue;
-        for (int64_t x = out->left / by; x < plane->width && x * by < out->left + out->width; x++) {
-            const float *in = row + x * plane->stride + dy * by * used;
-            for (int64_t dx = 0; dx < by; dx++) {
-                const int64_t column = x * by + dx - out->left;
-                if (column < 0 || column >= out->width)
-                    continue;
-                float value[3] = {0};
-                for (int64_t c = 0; c < used; c++) {
-                    float v = in[dx * used + c];
-                    if (base)
-                        v += base->data[y * base->row + x * base->stride + c];
-                    v = v > 0.0f ? v : 0.0f;
-                    value[c] = v < 1.0f ? v : 1.0f;
-                }
-                if (gray) /* ITU-R BT.601, as pixel_module.py */
-                    value[0] = value[0] * 0.299f + value[1] * 0.587f + value[2] * 0.114f;
-                const int64_t at = line * out->row + column * out->channels + out->first;
-                for (int64_t c = 0; c < (gray ? 1 : used); c++) {
-                    /* Adding and taking away 1.5 * 2^23 rounds to whole numbers, halves to even. */
-                    const float whole = value[c] * out->full + 12582912.0f - 12582912.0f;
-                    if (out->bytes == 1)
-                        ((uint8_t *)out->data)[at + c] = (uint8_t)(int32_t)whole;
-                    else if (out->bytes == 2)
-                        ((uint16_t *)out->data)[at + c] = (uint16_t)(int32_t)whole;
-                    else
-                        ((float *)out->data)[at + c] = value[c];
-                }
-            }
-        }
-    }
-}
-
-/* The last plane's numbers, [shuffle][shuffle][channels] for each pixel, plus the base picture, as pixels.
- * Returns 1 when all numbers are finite, else 0. */
-PUBLIC int64_t winograd_leave(struct pool *pool, const struct plane *plane, const struct plane *base,
-                              const struct pixels *pixels, int64_t shuffle) {
-    struct pixel_job job = {.pixels = *pixels, .plane = plane, .base = base, .step = shuffle};
-    run_parts(pool, leave_part, &job, plane->height);
-    return !job.bad;
-}
+#include "pixels.h"
 
 /* For library.py: is this what it expects? */
 PUBLIC const char *winograd_source(void) { return SOURCE; }

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from jobs.engine.backends.winograd.variants import FOLDER, digest, variants
+from jobs.engine.backends.winograd.variants import FOLDER, Variant, digest, variants
 
 #: Kinds of a step, as in kernels.c.
 CLEAR, FIRST, WINOGRAD, FEW = range(4)
@@ -90,6 +90,12 @@ def _pool(name: str, path: str, threads: int, _process: int) -> Pool:
     return Pool(_open(name, path), threads)
 
 
+def runnable() -> tuple[Variant, ...]:
+    """Return the variants that this processor runs, the best first."""
+    able = torch.cpu.get_capabilities()
+    return tuple(variant for variant in variants() if all(able.get(need) for need in variant.needs))
+
+
 def load(folder: Path = FOLDER, *, only: str = "") -> Library:
     """Return the best library of a folder that this processor runs.
 
@@ -97,11 +103,10 @@ def load(folder: Path = FOLDER, *, only: str = "") -> Library:
     :raises NotBuilt: there is none.
     :raises OSError: none of those that are there can be used, with the reasons.
     """
-    able = torch.cpu.get_capabilities()
     reasons = []
-    for variant in variants():
+    for variant in runnable():
         path = folder / variant.file
-        if (only and variant.name != only) or not all(able.get(need) for need in variant.needs) or not path.exists():
+        if (only and variant.name != only) or not path.exists():
             continue
         try:
             return _open(variant.name, str(path))
@@ -119,7 +124,7 @@ def _open(name: str, path: str) -> Library:
     calls = ctypes.CDLL(path)
     try:
         calls.winograd_source.restype = ctypes.c_char_p
-        for function in ("sizes", "vector", "scratch", "packed", "leave"):
+        for function in ("sizes", "vector", "plane", "scratch", "packed", "leave"):
             getattr(calls, f"winograd_{function}").restype = _Int
         calls.winograd_open.restype = ctypes.c_void_p
         stale = calls.winograd_source().decode() != digest() or calls.winograd_sizes() != _SIZES

@@ -19,10 +19,8 @@ from modelstore.networks.spec import NetworkSpec
 
 _FULL = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 #: Of a core's second cache, for the numbers of a part of a layer; its weights pass through the rest.
-_CACHE_SHARE = 0.5
+_CACHE_SHARE = 0.25
 _SMALL_CACHE = 512 * 1024
-#: Floats after the last plane: layers read some pixels beyond its end, and use none of them.
-_SLACK = 16 * 1024
 
 
 class WinogradNetwork:
@@ -138,10 +136,12 @@ class WinogradNetwork:
         """
         sizes = []
         for plane in self._plan.planes:
-            high, wide = (-(-side * plane.times // 4) * 4 + 2 for side in (height, width))
-            sizes.append(-(-high * wide * plane.stride // 16) * 16)
+            floats = self._library.calls.winograd_plane(
+                _int(height * plane.times), _int(width * plane.times), _int(plane.stride)
+            )
+            sizes.append(-(-floats // 16) * 16)
         offsets = _packed(sizes, self._spans)
-        end = max(offset + size for offset, size in zip(offsets, sizes, strict=True)) + _SLACK
+        end = max(offset + size for offset, size in zip(offsets, sizes, strict=True))
         total = end + threads * self._scratch_floats
         if self._arena is None or self._arena.size < total + 16:
             self._arena = None  # first: both would not fit where memory is short

@@ -48,5 +48,6 @@ def variants() -> tuple[Variant, ...]:
 
 
 def digest() -> str:
-    """Return the SHA-256 of the source, in hex; every library carries that of its own."""
-    return hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+    """Return the SHA-256 of the source with its headers, in hex; every library carries that of its own."""
+    files = sorted(SOURCE.parent.glob("*.[ch]"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()

@@ -1,0 +1,1 @@
+"""The winograd backend: its build, its choice, its pixels against torch."""
