@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from jobs.engine.backends import openvino_trial
 from jobs.engine.backends.network_cache import NetworkPool
+from jobs.engine.backends.winograd import library as winograd
 from jobs.engine.types import Frame, Limits, Metadata, Picture, Runtime, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks.rrdbnet import RRDBNet
@@ -76,10 +77,15 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Weights]:
 def upscaler(backend: Any = "torch", **runtime: Any) -> Upscaler:
     """An upscaler with a pool of its own, in fp32 unless asked otherwise: "auto" is bf16 on some processors.
 
-    Skips where OpenVINO is asked for and cannot be used on this processor.
+    Skips where OpenVINO is asked for and cannot be used on this processor, or winograd and it was not built.
     """
     if backend == "openvino" and openvino_trial.trouble():
         pytest.skip(openvino_trial.trouble())
+    if backend == "winograd":
+        try:
+            winograd.load()
+        except winograd.NotBuilt as error:
+            pytest.skip(str(error))
     return Upscaler(NetworkPool(Runtime(device="cpu", backend=backend, **{"precision": "fp32", **runtime})))
 
 

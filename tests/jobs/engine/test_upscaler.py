@@ -24,7 +24,7 @@ from modelstore.networks.checkpoint import load
 from modelstore.networks.srvgg import SRVGGNetCompact
 from tests.jobs.engine.conftest import difference, photo, picture, save_network, seeded, upscaler
 
-BACKENDS: list[Any] = ["torch", pytest.param("openvino", marks=pytest.mark.slow)]
+BACKENDS: list[Any] = ["torch", "winograd", pytest.param("openvino", marks=pytest.mark.slow)]
 
 
 def by_hand(weights: Weights, pixels: np.ndarray) -> np.ndarray:

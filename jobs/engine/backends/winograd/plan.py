@@ -158,7 +158,10 @@ def unsupported(network: nn.Module) -> str:
 
 
 def slope_bits(slope: Tensor, padded: int) -> NDArray[np.int32]:
-    """Return, per channel, the bits that turn a factor of 1 into the slope: (padded,), zeros beyond (outputs,)."""
+    """Return the bits that turn a factor of 1 into each channel's slope.
+
+    :param slope: (N,). :returns: ``padded`` numbers, zeros beyond the first N.
+    """
     factors = np.ones(padded, np.float32)
     factors[: len(slope)] = slope.numpy()
     one = np.float32(1).view(np.int32)

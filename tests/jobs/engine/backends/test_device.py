@@ -23,7 +23,7 @@ def test_auto_takes_what_the_machine_has() -> None:
     assert place.name
     if place.kind == "cpu":
         assert place.precision == ("bf16" if cpu_has_bf16() else "fp32")
-        assert place.backend == ("torch" if openvino_trial.trouble() else "openvino")
+        assert place.backend in ("winograd", "torch" if openvino_trial.trouble() else "openvino")
     assert place.free_bytes() > 0
 
 
@@ -50,10 +50,12 @@ from pathlib import Path
 import sys
 import numpy as np
 from jobs.engine.backends.device import resolve
+from jobs.engine.backends.winograd import library as winograd
 from jobs.engine.errors import DeviceUnavailable
 from jobs.engine.types import Runtime, Weights
 from tests.jobs.engine.conftest import photo, picture, upscaler
 
+winograd.runnable = lambda: ()  # they would come first
 weights = Weights(name="compact", path=Path(sys.argv[1]))
 results = [upscaler(backend).upscale(picture(photo(40, 30)), weights) for backend in ("auto", "torch")]
 place = resolve(Runtime(device="cpu"))

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 
 
 #: Each backend is held against one computation of the reference, which takes the most of the time.
-BACKENDS: tuple[Backend, ...] = ("torch", "openvino")
+BACKENDS: tuple[Backend, ...] = ("torch", "openvino", "winograd")
 
 
 def part(shot: Picture, side: int) -> Picture:

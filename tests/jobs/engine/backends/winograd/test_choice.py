@@ -1,0 +1,141 @@
+"""Who computes by Winograd, who does not, and what is said about it."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from jobs.engine.backends import openvino_trial
+from jobs.engine.backends.device import cpu_has_bf16, resolve
+from jobs.engine.backends.network_cache import NetworkPool
+from jobs.engine.backends.winograd import choice, library, plan
+from jobs.engine.backends.winograd.library import NotBuilt
+from jobs.engine.errors import Cancelled, DeviceUnavailable, PrecisionUnavailable
+from jobs.engine.types import Runtime, UpscaleOptions, Weights
+from jobs.engine.upscaler import Upscaler
+from modelstore.networks.srvgg import SRVGGNetCompact
+from tests.jobs.engine.conftest import difference, photo, picture, save_network, seeded, upscaler
+
+NEXT = "torch" if openvino_trial.trouble() else "openvino"
+
+
+@pytest.fixture
+def there(best: library.Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels, as if they were built beside the package."""
+    monkeypatch.setattr(library, "load", lambda: best)
+    monkeypatch.setattr(choice, "load", lambda: best)
+
+
+def unable(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    def load() -> None:
+        raise error
+
+    monkeypatch.setattr(library, "load", load)
+
+
+@pytest.mark.usefixtures("there")
+def test_auto_takes_winograd_where_it_computes_in_fp32() -> None:
+    assert resolve(Runtime(device="cpu", precision="fp32")).backend == "winograd"
+    assert resolve(Runtime(device="cpu")).backend == (NEXT if cpu_has_bf16() else "winograd")
+    place = resolve(Runtime(device="cpu", backend="winograd"))
+    assert (place.backend, place.precision) == ("winograd", "fp32")
+
+
+@pytest.mark.usefixtures("there")
+def test_a_job_is_upscaled_by_winograd_and_the_report_says_so(compact: Weights) -> None:
+    shot = picture(photo(50, 40))
+    made, report = upscaler("winograd").upscale(shot, compact)
+    wanted, _ = upscaler("torch").upscale(shot, compact)
+    assert (report.backend, report.precision, report.notes) == ("winograd", "fp32", ())
+    assert difference(made.frames[0].color, wanted.frames[0].color) <= 1
+
+
+@pytest.mark.usefixtures("there")
+def test_what_it_cannot_do_is_refused_by_name() -> None:
+    with pytest.raises(PrecisionUnavailable, match="winograd"):
+        resolve(Runtime(device="cpu", backend="winograd", precision="bf16" if cpu_has_bf16() else "fp16"))
+    if torch.cuda.is_available():
+        with pytest.raises(DeviceUnavailable, match="CPU only"):
+            resolve(Runtime(device="cuda", backend="winograd"))
+
+
+def test_auto_says_nothing_where_nothing_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    unable(monkeypatch, NotBuilt("not built"))
+    place = resolve(Runtime(device="cpu", precision="fp32"))
+    assert place.backend == NEXT
+    assert "winograd" not in place.note
+    with pytest.raises(DeviceUnavailable, match="not built"):
+        resolve(Runtime(device="cpu", backend="winograd"))
+
+
+def test_auto_says_that_a_library_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    unable(monkeypatch, OSError("built from another source"))
+    place = resolve(Runtime(device="cpu", precision="fp32"))
+    assert place.backend == NEXT
+    assert "without the winograd kernels: built from another source" in place.note
+    with pytest.raises(DeviceUnavailable, match="another source"):
+        resolve(Runtime(device="cpu", backend="winograd"))
+
+
+def broken(tmp_path: Path, kind: str) -> Weights:
+    """Weights that a trial finds out: beyond fp32 in the transform, or differences of numbers that are much larger."""
+    hidden = 2 if kind == "overflows" else 0
+    network: Any = seeded(partial(SRVGGNetCompact, features=8, convolutions=hidden, scale=2)).requires_grad_(False)
+    first, last = network.body[0], network.body[-1]
+    if kind == "overflows":
+        first.weight *= 2e38
+        network.body[2].weight /= 2e38
+    else:
+        first.bias.fill_(1e5)
+        last.weight.zero_()
+        last.weight[:, :, 1, 1], last.weight[:, :, 1, 2] = 0.5, -0.5
+    return save_network(tmp_path / f"{kind}.pth", network)
+
+
+@pytest.mark.usefixtures("there")
+@pytest.mark.parametrize(("kind", "says"), [("overflows", "overflowed"), ("cancels", "away from torch")])
+def test_a_network_that_loses_its_bits_goes_another_way_and_this_is_said(tmp_path: Path, kind: str, says: str) -> None:
+    weights = broken(tmp_path, kind)
+    shot = picture(photo(30, 30))
+    made, report = upscaler("auto").upscale(shot, weights)
+    assert report.backend == NEXT
+    assert any(f"computes with {NEXT}" in note and says in note for note in report.notes)
+    if kind == "overflows":
+        wanted, _ = upscaler(NEXT).upscale(shot, weights)
+        assert difference(made.frames[0].color, wanted.frames[0].color) == 0
+    with pytest.raises(DeviceUnavailable, match=says):
+        upscaler("winograd").upscale(shot, weights)
+
+
+@pytest.mark.usefixtures("there")
+def test_a_network_of_another_kind_goes_another_way(compact: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "unsupported", lambda network: f"it cannot compute {type(network).__name__}")
+    network = NetworkPool(Runtime(device="cpu", precision="fp32")).get(compact)
+    assert network.place.backend == NEXT
+    assert "it cannot compute SRVGGNetCompact" in network.place.note
+    with pytest.raises(DeviceUnavailable, match="it cannot compute"):
+        NetworkPool(Runtime(device="cpu", backend="winograd")).get(compact)
+
+
+def test_it_knows_two_kinds_of_networks() -> None:
+    assert "Linear" in plan.unsupported(nn.Linear(1, 1))
+
+
+@pytest.mark.usefixtures("there")
+def test_a_job_is_cancelled_between_tiles_and_the_next_one_runs(dense: dict[int, Weights]) -> None:
+    engine: Upscaler = upscaler("winograd")
+    seen = []
+
+    def cancel(done: int, total: int) -> None:
+        seen.append((done, total))
+        raise Cancelled("no")
+
+    shot, options = picture(photo(80, 70)), UpscaleOptions(tile_size=32)
+    with pytest.raises(Cancelled):
+        engine.upscale(shot, dense[4], options, cancel)
+    assert len(seen) == 1
+    _, report = engine.upscale(shot, dense[4], options)
+    assert report.tiles == seen[0][1] == 9
