@@ -140,19 +140,19 @@ static void winograd_part(void *given, int64_t part, int64_t thread) {
         }
         for (int64_t c = 0; c < lda; c += VL) {
             vf half[36], out[6];
-            float *to_v = v + t * lda + c;
-            _Pragma("GCC unroll 6") for (int j = 0; j < 6; j++) {
+            _Pragma("GCC unroll 1") for (int j = 0; j < 6; j++) {
                 const int64_t at = columns_at[j] + c;
-                if (j > 1) /* new in the tile to the right */
-                    for (int i = 0; i < 6; i++)
-                        __builtin_prefetch(rows[i] + at + ahead);
                 enter_1d(load(rows[0] + at), load(rows[1] + at), load(rows[2] + at), load(rows[3] + at),
                          load(rows[4] + at), load(rows[5] + at), half + j, 6);
             }
-            _Pragma("GCC unroll 6") for (int i = 0; i < 6; i++) {
+            float *to_v = v + t * lda + c;
+            _Pragma("GCC unroll 1") for (int i = 0; i < 6; i++, to_v += 6 * v_apart) {
                 const vf *h = half + 6 * i;
                 enter_1d(h[0], h[1], h[2], h[3], h[4], h[5], out, 1);
-                _Pragma("GCC unroll 6") for (int j = 0; j < 6; j++) store(to_v + (6 * i + j) * v_apart, out[j]);
+                _Pragma("GCC unroll 6") for (int j = 0; j < 6; j++) store(to_v + j * v_apart, out[j]);
+                /* Four columns are new in the tile to the right. */
+                _Pragma("GCC unroll 4") for (int j = 2; j < 6; j++)
+                    __builtin_prefetch(rows[i] + columns_at[j] + c + ahead);
             }
         }
     }
