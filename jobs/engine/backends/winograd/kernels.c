@@ -167,19 +167,17 @@ static void winograd_part(void *given, int64_t part, int64_t thread) {
         for (int64_t c = 0; c < columns; c += VL) {
             vf half[24], out[4];
             const float *in = m + t * columns + c;
+            _Pragma("GCC unroll 1") for (int j = 0; j < 6; j++, in += m_apart)
+                leave_1d(load(in), load(in + 6 * m_apart), load(in + 12 * m_apart), load(in + 18 * m_apart),
+                         load(in + 24 * m_apart), load(in + 30 * m_apart), half + j, 6);
             const vf bias = load(step->bias + c);
             const vi slope = slope_at(&job->tail, c);
             float *to_c = pixel(to, y, x) + step->at + c;
-            _Pragma("GCC unroll 6") for (int j = 0; j < 6; j++) {
-                const float *f = in + j * m_apart;
-                leave_1d(load(f), load(f + 6 * m_apart), load(f + 12 * m_apart), load(f + 18 * m_apart),
-                         load(f + 24 * m_apart), load(f + 30 * m_apart), half + j, 6);
-            }
-            for (int i = 0; i < high; i++) {
+            _Pragma("GCC unroll 1") for (int i = 0; i < high; i++, to_c += to->row) {
                 const vf *h = half + 6 * i;
                 leave_1d(h[0], h[1], h[2], h[3], h[4], h[5], out, 1);
                 if (plain)
-                    finish_plain(to_c + i * to->row, to->stride, out, bias, slope);
+                    finish_plain(to_c, to->stride, out, bias, slope);
                 else
                     for (int j = 0; j < wide; j++)
                         finish(&job->tail, y + i, x + j, c, out[j], bias, slope);
