@@ -70,18 +70,31 @@ INLINE float *pixel(const struct plane *plane, int64_t y, int64_t x) {
     return plane->data + y * plane->row + x * plane->stride;
 }
 
-INLINE void finish(const struct tail *tail, int64_t y, int64_t x, int64_t c, vf value, vf bias, vi slope) {
-    value = activated(value + bias, slope);
-    if (tail->added)
-        value = value * tail->step->scale + load(pixel(tail->added, y, x) + c);
-    if (tail->outer)
-        value = value * tail->step->outer_scale + load(pixel(tail->outer, y, x) + c);
-    store(pixel(tail->to, y, x) + tail->step->at + c, value);
-}
-
-/* A row of a tile, whole, for layers that add nothing: most of them. */
-INLINE void finish_plain(float *to, int64_t stride, const vf *value, vf bias, vi slope) {
-    _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++) store(to + j * stride, activated(value[j] + bias, slope));
+/* Up to four results beside each other: pixels (y, x) to (y, x + wide - 1) of a plane. */
+INLINE void finish(const struct tail *tail, int64_t y, int64_t x, int64_t wide, int64_t c, vf *value, vf bias,
+                   vi slope) {
+    const struct plane *to = tail->to, *added = tail->added, *outer = tail->outer;
+    float *at = pixel(to, y, x) + tail->step->at + c;
+    _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++) {
+        value[j] = activated(value[j] + bias, slope);
+        __builtin_prefetch(at + (j + 4) * to->stride, 1); /* the tile to the right is next */
+    }
+    if (added) {
+        const float *more = pixel(added, y, x) + c;
+        _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
+            value[j] = value[j] * tail->step->scale + load(more + (j < wide ? j : 0) * added->stride);
+    }
+    if (outer) {
+        const float *more = pixel(outer, y, x) + c;
+        _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++)
+            value[j] = value[j] * tail->step->outer_scale + load(more + (j < wide ? j : 0) * outer->stride);
+    }
+    if (wide == 4) {
+        _Pragma("GCC unroll 4") for (int j = 0; j < 4; j++) store(at + j * to->stride, value[j]);
+    } else {
+        for (int j = 0; j < wide; j++)
+            store(at + j * to->stride, value[j]);
+    }
 }
 
 /* ---- Winograd: a part is some tiles of the picture, whose numbers stay in the second cache. ---- */
@@ -163,7 +176,6 @@ static void winograd_part(void *given, int64_t part, int64_t thread) {
     for (int64_t t = 0; t < count; t++) {
         const int64_t y = (first + t) / job->across * 4, x = (first + t) % job->across * 4;
         const int64_t high = least(4, to->height - y), wide = least(4, to->width - x);
-        const int plain = high == 4 && wide == 4 && !job->tail.added;
         for (int64_t c = 0; c < columns; c += VL) {
             vf half[24], out[4];
             const float *in = m + t * columns + c;
@@ -172,15 +184,10 @@ static void winograd_part(void *given, int64_t part, int64_t thread) {
                          load(in + 24 * m_apart), load(in + 30 * m_apart), half + j, 6);
             const vf bias = load(step->bias + c);
             const vi slope = slope_at(&job->tail, c);
-            float *to_c = pixel(to, y, x) + step->at + c;
-            _Pragma("GCC unroll 1") for (int i = 0; i < high; i++, to_c += to->row) {
+            _Pragma("GCC unroll 1") for (int i = 0; i < high; i++) {
                 const vf *h = half + 6 * i;
                 leave_1d(h[0], h[1], h[2], h[3], h[4], h[5], out, 1);
-                if (plain)
-                    finish_plain(to_c, to->stride, out, bias, slope);
-                else
-                    for (int j = 0; j < wide; j++)
-                        finish(&job->tail, y + i, x + j, c, out[j], bias, slope);
+                finish(&job->tail, y + i, x, wide, c, out, bias, slope);
             }
         }
     }
@@ -196,10 +203,14 @@ static void first_part(void *given, int64_t y, int64_t thread) {
     for (int64_t x = 0; x < from->width; x += MR) {
         product(from->data + (y - 1) * from->row + (x - 1) * from->stride, from->stride, 3, from->row, 3 * step->inputs,
                 step->weights, made, MR, job->columns);
-        for (int64_t p = 0; p < MR && x + p < from->width; p++)
-            for (int64_t c = 0; c < job->columns; c += VL)
-                finish(&job->tail, y, x + p, c, load(made + p * job->columns + c), load(step->bias + c),
-                       slope_at(&job->tail, c));
+        for (int64_t p = 0; p < MR && x + p < from->width; p += 4)
+            for (int64_t c = 0; c < job->columns; c += VL) {
+                vf out[4];
+                for (int j = 0; j < 4; j++)
+                    out[j] = load(made + (p + j < MR ? p + j : p) * job->columns + c);
+                finish(&job->tail, y, x + p, least(4, least(MR - p, from->width - x - p)), c, out,
+                       load(step->bias + c), slope_at(&job->tail, c));
+            }
     }
 }
 
