@@ -143,14 +143,16 @@ def variants() -> list[Variant]:
         made += [Variant("torch fp16, fused, no graphs", ours("torch", "fp16", graphs=False), None)]
         made += [Variant("torch fp16, fused, graphs", ours("torch", "fp16"), None)]
         return made
+    able: list[Precision]
     precisions: list[Precision] = ["fp32", "bf16"] if cpu_has_bf16() else ["fp32"]
-    for backend in ("torch", "openvino"):
+    for backend in ("torch", "openvino", "winograd"):
         try:
             NetworkPool(Runtime(backend=backend)).place()
         except Exception as error:  # noqa: BLE001 - whatever it is, this column is left out and says why
             print(f"no {backend}: {error}")
             continue
-        made += [Variant(f"{backend} {precision}", ours(backend, precision), None) for precision in precisions]
+        able = ["fp32"] if backend == "winograd" else precisions
+        made += [Variant(f"{backend} {precision}", ours(backend, precision), None) for precision in able]
     return made
 
 

@@ -116,3 +116,28 @@ def test_make_alone_lists_the_commands(clone: Path) -> None:
     assert "make run" in said
     assert "make test" in said
     assert "make quick" in said
+
+
+KERNELS = "jobs/engine/backends/winograd/built"
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
+def test_setup_builds_the_kernels_once(clone: Path, imitation: Path) -> None:
+    first = make(clone, "setup", f"VENV={imitation}")
+    assert first.returncode == 0, first.stderr
+    assert "built the winograd kernels" in first.stdout
+    assert list((clone / KERNELS).glob("winograd-*"))
+    assert "winograd" not in make(clone, "setup", f"VENV={imitation}").stdout
+    status = subprocess.run(["git", "status", "--short"], cwd=clone, capture_output=True, text=True, check=True)
+    assert status.stdout == ""
+
+
+def test_setup_goes_on_without_a_compiler_and_says_so_in_one_line(clone: Path, imitation: Path) -> None:
+    without = (f"VENV={imitation}", "CC=no-such-compiler")
+    first = make(clone, "setup", *without)
+    assert first.returncode == 0, first.stderr
+    said = [line for line in first.stdout.splitlines() if "winograd" in line]
+    assert said == ["Note: no winograd kernels: there is no no-such-compiler"]
+    assert not list((clone / KERNELS).glob("winograd-*"))
+    assert "winograd" not in make(clone, "setup", *without).stdout
+    assert make(clone, "kernels", *without).returncode != 0

@@ -35,11 +35,12 @@ class WinogradNetwork:
         self.spec = spec
         self.place = place
         self._library = library
-        self._plan = Plan(network, spec, library.vector)
-        self._spans = self._plan.lifetimes()
+        plan = Plan(network, spec, library.vector)
+        self._planes, self._spans = plan.planes, plan.lifetimes()
+        self._last, self._shuffle, self._base = plan.last, plan.shuffle, plan.base
         self._exact = TorchNetwork(network, spec, replace(place, backend="torch"))
         self._kept: list[Any] = []  # what the steps point to
-        self._steps = (Step * len(self._plan.layers))(*(self._step(layer) for layer in self._plan.layers))
+        self._steps = (Step * len(plan.layers))(*(self._step(layer) for layer in plan.layers))
         self.weight_bytes = self._exact.weight_bytes + sum(array.nbytes for array in self._kept)
         second = int(torch.cpu.get_capabilities().get("l2_cache_size") or _SMALL_CACHE)
         self._cache = int(second * _CACHE_SHARE)
@@ -101,7 +102,7 @@ class WinogradNetwork:
 
     def _round(self, threads: Pool, source: NDArray[Any], out: NDArray[Any], window: Window, channel: int) -> bool:
         """Compute a window (H, W, C) into its block, or one channel of it. :returns: whether all is finite."""
-        plan, calls, spec = self._plan, self._library.calls, self.spec
+        calls, spec = self._library.calls, self.spec
         planes, scratch = self._place(
             source.shape[0] // spec.unshuffle, source.shape[1] // spec.unshuffle, threads.threads
         )
@@ -122,10 +123,10 @@ class WinogradNetwork:
         return bool(
             calls.winograd_leave(
                 handle,
-                ctypes.byref(planes[plan.last]),
-                ctypes.byref(planes[ENTRY]) if plan.base else None,
+                ctypes.byref(planes[self._last]),
+                ctypes.byref(planes[ENTRY]) if self._base else None,
                 ctypes.byref(leaving),
-                _int(plan.shuffle),
+                _int(self._shuffle),
             )
         )
 
@@ -135,7 +136,7 @@ class WinogradNetwork:
         Planes that are not needed at the same time share memory.
         """
         sizes = []
-        for plane in self._plan.planes:
+        for plane in self._planes:
             floats = self._library.calls.winograd_plane(
                 _int(height * plane.times), _int(width * plane.times), _int(plane.stride)
             )
@@ -148,7 +149,7 @@ class WinogradNetwork:
             self._arena = np.zeros(total + 16, np.float32)
         start = -(-self._arena.ctypes.data // 64) * 64
         planes = (Plane * len(sizes))()
-        for each, plane, offset in zip(planes, self._plan.planes, offsets, strict=True):
+        for each, plane, offset in zip(planes, self._planes, offsets, strict=True):
             each.height, each.width, each.stride = height * plane.times, width * plane.times, plane.stride
             each.row = (-(-each.width // 4) * 4 + 2) * plane.stride
             each.data = start + 4 * (offset + each.row + plane.stride)

@@ -1,6 +1,6 @@
 """The kernels over many shapes under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
 
-    python -m tests.jobs.engine.backends.winograd.sanitize [--cc CC] [--seconds 10] [--seed 1]
+    python -m tests.jobs.engine.backends.winograd.sanitize [--cc CC] [--seconds 5] [--seed 1]
 
 Each variant that this processor runs is compiled with `fuzz.c`, and runs for that long.
 """
@@ -38,7 +38,7 @@ def fuzz(command: list[str], sanitizer: str, flags: tuple[str, ...], seconds: in
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cc", default="")
-    parser.add_argument("--seconds", type=int, default=8, help="for each variant and sanitizer (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=5, help="for each variant and sanitizer (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     command = compiler(arguments.cc)
