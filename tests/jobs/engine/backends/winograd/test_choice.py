@@ -39,9 +39,31 @@ def unable(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
 @pytest.mark.usefixtures("there")
 def test_auto_takes_winograd_where_it_computes_in_fp32() -> None:
     assert resolve(Runtime(device="cpu", precision="fp32")).backend == "winograd"
-    assert resolve(Runtime(device="cpu")).backend == (NEXT if cpu_has_bf16() else "winograd")
     place = resolve(Runtime(device="cpu", backend="winograd"))
     assert (place.backend, place.precision) == ("winograd", "fp32")
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        ((), ("winograd", "fp32")),
+        (("avx512_bf16",), ("winograd", "fp32")),
+        (("amx_bf16", "avx512_bf16"), (NEXT, "bf16")),
+    ],
+    ids=["neither", "AVX512-BF16", "AMX"],
+)
+@pytest.mark.usefixtures("there")
+def test_auto_takes_what_is_faster_and_near_enough(
+    monkeypatch: pytest.MonkeyPatch, units: tuple[str, ...], expected: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(units, True))
+    place = resolve(Runtime(device="cpu"))
+    assert (place.backend, place.precision) == expected
+    if units:
+        assert resolve(Runtime(device="cpu", precision="bf16")).precision == "bf16"  # asked for by name
+    unable(monkeypatch, library.NotBuilt("not built"))
+    without = resolve(Runtime(device="cpu"))
+    assert (without.backend, without.precision) == (NEXT, "bf16" if units else "fp32")
 
 
 @pytest.mark.usefixtures("there")
