@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from jobs.engine.codecs import isobmff
+from jobs.engine.codecs import gif, isobmff
 from jobs.engine.codecs.color import pixels as color
 from jobs.engine.codecs.metadata import read as metadata
 from jobs.engine.codecs.png.chunks import PngFile
@@ -30,6 +30,8 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
 
     :raises ImageRejected: or one of its children; and whatever Pillow raises for a broken file.
     """
+    if name == "gif":
+        return _gif(path, image, header)
     if header.frames > 1 or image.info.get("default_image"):  # a still is hidden behind an animation of one frame
         return _frames(path, name, image, header)
     loaded_meta, notes = metadata.read(name, image, path)
@@ -192,8 +194,6 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
     first = 1 if name == "png" and image.info.get("default_image") else 0
     order = image.pages if isinstance(image, DeepGrayAlphaTiff) else range(first, first + header.frames)
     arrays, durations, icc = [], [], meta.icc
-    turned = orientation in metadata.TURNED
-    wide, high = (header.height, header.width) if turned else (header.width, header.height)
     for index in order:
         image.seek(index)
         image.load()
@@ -201,11 +201,30 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
             raise FormatUnsupported("a TIFF with pages of different sizes; only pages of one size can be upscaled")
         durations.append(None if name == "tiff" else round(float(image.info.get("duration", 100))))
         pixels, alpha, icc = color.to_arrays(image.copy(), meta.icc)
-        # Pillow's canvas grows with a GIF's frames; browsers cut what is beyond the screen, or the first frame.
-        arrays.append((pixels[:high, :wide], None if alpha is None else alpha[:high, :wide]))
+        arrays.append((pixels, alpha))
+    if name == "webp" and all(alpha is not None and alpha.min() == 255 for _, alpha in arrays):
+        arrays = [(pixels, None) for pixels, _ in arrays]  # read with alpha in any case, see `AnimatedWebp`
     return Picture(
         format=name, frames=_alike(arrays, durations, orientation), metadata=_with_icc(meta, icc), notes=notes
     )
+
+
+def _gif(path: Path, image: ImageFile.ImageFile, header: Header) -> Picture:
+    """Decode a GIF as browsers show it, animated or not."""
+    meta, notes = metadata.read("gif", image, path, loop=_plays("gif", image) if header.frames > 1 else None)
+    with path.open("rb") as file:
+        screen = gif.read(file, header.frames)
+        shown = list(gif.composed(file, screen))
+    opaque = all(frame[:, :, 3].min() == 255 for frame in shown)
+    frames = tuple(
+        Frame(
+            color=np.ascontiguousarray(frame[:, :, : 1 if header.gray else 3]),
+            alpha=None if opaque else frame[:, :, 3].copy(),
+            duration_ms=part.duration_ms if header.frames > 1 else None,
+        )
+        for frame, part in zip(shown, screen.parts, strict=True)
+    )
+    return Picture(format="gif", frames=frames, metadata=_with_icc(meta, None), notes=notes)
 
 
 def _alike(

@@ -36,6 +36,19 @@ BROKEN_FILE = (
     Image.DecompressionBombError,
 )
 
+
+class AnimatedWebp(WebPImagePlugin.WebPImageFile):
+    """Pillow's WebP with the alpha of every animation: frames that do not fill the canvas leave it transparent.
+
+    A file need not say so in its header, and Pillow believes the header.
+    """
+
+    def _open(self) -> None:
+        super()._open()
+        if self.is_animated and self.rawmode == "RGBX":
+            self._mode = self.rawmode = "RGBA"
+
+
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 
@@ -108,7 +121,7 @@ def _plugin(name: str) -> type[ImageFile.ImageFile]:
     return {
         "png": PngFile,
         "jpeg": JpegImagePlugin.JpegImageFile,
-        "webp": WebPImagePlugin.WebPImageFile,
+        "webp": AnimatedWebp,
         "tiff": DeepGrayAlphaTiff,
         "bmp": BmpImagePlugin.BmpImageFile,
         "gif": GifImagePlugin.GifImageFile,

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from jobs.engine.codecs import avif
+from jobs.engine.codecs import avif, gif
 from jobs.engine.codecs.metadata.read import orientation
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff, deep_gray_alpha
@@ -75,6 +75,7 @@ def check_output(header: Header, scale: float, limits: Limits) -> None:
 def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
     """Return the header of an image opened by `open_image`; limits are used only to stop counting frames."""
     width, height = image.size
+    alpha = _has_alpha(image)
     bits = 8
     if name == "png":
         bits = _header_byte(image, 24)
@@ -84,6 +85,9 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
         bits = max(avif_depths(image))
     elif name == "heic":
         bits = int(image.info.get("bit_depth", 8))
+    elif name == "gif":
+        screen = gif_screen(image, limits.max_frames + 1)
+        width, height, alpha = screen.width, screen.height, screen.has_alpha
     if orientation(name, image) in _TURNED:
         width, height = height, width
     return Header(
@@ -93,7 +97,7 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
         frames=count_frames(name, image, limits.max_frames),
         bits=16 if bits > 8 else 8,
         gray=_is_gray(name, image),
-        alpha=_has_alpha(image),
+        alpha=alpha,
     )
 
 
@@ -114,22 +118,20 @@ def count_frames(name: str, image: ImageFile.ImageFile, limit: int) -> int:
     if name not in _FRAMED:
         return 1
     if name == "gif":
-        # GIF has no count in its header; Pillow's n_frames would walk a hostile file to its end.
-        count = 1
-        try:
-            while count <= limit:
-                image.seek(count)
-                count += 1
-        except EOFError:
-            pass
-        image.seek(0)
-        return count
+        return len(gif_screen(image, limit + 1).parts)  # no count in its header: the blocks tell, up to the limit
     if isinstance(image, DeepGrayAlphaTiff):
         return min(len(image.pages), limit + 1)
     count = int(getattr(image, "n_frames", 1))
     if name == "png" and image.info.get("default_image"):
         count -= 1  # the still image for viewers that know no animation is not part of the animation
     return max(count, 1)
+
+
+def gif_screen(image: ImageFile.ImageFile, most: int) -> gif.Screen:
+    """Return a GIF's screen in px and its frames, ``most`` of them at most."""
+    if image.fp is None:
+        raise ValueError("the file is closed")
+    return gif.read(image.fp, most)
 
 
 def png_is_gray(image: ImageFile.ImageFile) -> bool:
