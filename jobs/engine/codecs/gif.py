@@ -1,7 +1,7 @@
 """GIF as browsers show it: frames over a transparent screen, what they leave behind, what they hang over cut off.
 
 Graphics Interchange Format 89a. Pillow decodes each frame's pixels; the composing is ours, since Pillow fills what a
-frame leaves with the background colour, which browsers have never shown. A first frame larger than the screen widens it.
+frame leaves with the background colour, which browsers do not show. A first frame larger than the screen widens it.
 """
 
 import io
