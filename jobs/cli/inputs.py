@@ -9,7 +9,7 @@ from pathlib import Path
 PICTURE_SUFFIXES = frozenset(
     [
         *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff"),
-        *(".bmp", ".dib", ".gif", ".avif", ".heic", ".heif", ".hif"),
+        *(".bmp", ".dib", ".gif", ".avif", ".heic", ".heif", ".hif", ".jxl"),
     ]
 )
 

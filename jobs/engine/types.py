@@ -33,7 +33,7 @@ class Limits:
 class Header:
     """The header of an image file. ``width`` and ``height`` are in pixels as displayed: EXIF orientation applied."""
 
-    format: str  # "png", "jpeg", "webp", "tiff", "bmp", "gif", "avif", "heic"
+    format: str  # "png", "jpeg", "webp", "tiff", "bmp", "gif", "avif", "heic", "jxl"
     width: int
     height: int
     frames: int

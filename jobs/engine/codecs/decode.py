@@ -34,6 +34,8 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
         return _gif(path, image, header)
     if header.frames > 1 or image.info.get("default_image"):  # a still is hidden behind an animation of one frame
         return _frames(path, name, image, header)
+    if name == "jxl":
+        image.load()  # its profile is known only then
     loaded_meta, notes = metadata.read(name, image, path)
     orientation = metadata.orientation(name, image)
     if name == "heic" and header.bits == 16:

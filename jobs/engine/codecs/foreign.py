@@ -12,8 +12,6 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"8BPS", "a Photoshop document"),
     (0, b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
-    (0, b"\xff\x0a", "a JPEG XL picture"),
-    (0, b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
     (0, b"\0\0\1\0", "an icon (ICO)"),
     (0, b"\0\0\2\0", "a cursor (CUR)"),
     (0, b"v/1\x01", "an OpenEXR picture"),

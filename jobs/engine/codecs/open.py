@@ -13,12 +13,12 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from jobs.engine.codecs import foreign
+from jobs.engine.codecs import foreign, jxl
 from jobs.engine.codecs.png.chunks import PngFile
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
 from jobs.engine.errors import FormatUnsupported, ImageRejected
 
-READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF and HEIC"
+READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC and JPEG XL"
 
 #: Errors that Pillow and its plugins raise for malformed files; SyntaxError is their "not this format".
 BROKEN_FILE = (
@@ -64,6 +64,8 @@ def sniff(head: bytes) -> str | None:
         return "jpeg"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
+    if head.startswith((jxl.SIGNATURE, jxl.CONTAINER)):
+        return "jxl"
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "tiff"
     if head.startswith(b"BM"):
@@ -123,6 +125,7 @@ def _plugin(name: str) -> type[ImageFile.ImageFile]:
         "jpeg": JpegImagePlugin.JpegImageFile,
         "webp": AnimatedWebp,
         "tiff": DeepGrayAlphaTiff,
+        "jxl": jxl.JxlFile,
         "bmp": BmpImagePlugin.BmpImageFile,
         "gif": GifImagePlugin.GifImageFile,
         "avif": AvifImagePlugin.AvifImageFile,

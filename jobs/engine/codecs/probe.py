@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from jobs.engine.codecs import avif, gif
+from jobs.engine.codecs import avif, gif, jxl
 from jobs.engine.codecs.metadata.read import orientation
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff, deep_gray_alpha
@@ -85,6 +85,13 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
         bits = max(avif_depths(image))
     elif name == "heic":
         bits = int(image.info.get("bit_depth", 8))
+    elif isinstance(image, jxl.JxlFile):
+        bits = image.header.bits
+        if image.header.animated or image.header.is_float or (bits > 8 and not image.header.gray):
+            raise FormatUnsupported(
+                "the JPEG XL file holds an animation, floating-point samples or colour of more than 8 bit; "
+                "stills of 8 bit and gray of 16 bit are read"
+            )
     elif name == "gif":
         screen = gif_screen(image, limits.max_frames + 1)
         width, height, alpha = screen.width, screen.height, screen.has_alpha

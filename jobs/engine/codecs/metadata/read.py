@@ -11,6 +11,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from jobs.engine.codecs import bmp, isobmff
 from jobs.engine.codecs.color.description import SRGB
 from jobs.engine.codecs.jpeg import metadata as jpeg
+from jobs.engine.codecs.jxl import JxlFile
 from jobs.engine.codecs.metadata import exif as exif_block
 from jobs.engine.codecs.metadata.exif import DESCRIPTIVE, as_stored, readable, upright
 from jobs.engine.codecs.metadata.texts import from_xmp
@@ -44,6 +45,8 @@ def read(name: str, image: Image.Image, path: Path, *, loop: int | None = None) 
                 meta, notes = jpeg.read(file, meta)
         elif image.format in ("AVIF", "HEIF"):
             meta = _described(meta, path)
+        elif isinstance(image, JxlFile):
+            notes = tuple(f"not kept: {kind} compressed by Brotli" for kind in image.packed)
         elif image.format == "BMP":
             with path.open("rb") as file:
                 found = bmp.color(file)
@@ -150,15 +153,15 @@ def is_turned(name: str, image: Image.Image) -> bool:
     """
     if isinstance(image, TiffImageFile):
         return image.tag_v2.get(_ORIENTATION) in range(2, 9)
-    return name == "heic" or orientation(name, image) != 1  # HEIC: boxes turn the pixels, and EXIF repeats it
+    return name in ("heic", "jxl") or orientation(name, image) != 1  # HEIC: boxes turn the pixels, and EXIF repeats it
 
 
 def orientation(name: str, image: Image.Image) -> int:
-    """Return how stored pixels must be turned, 1 to 8. Pillow turns TIFF itself, and libheif HEIC."""
+    """Return how stored pixels must be turned, 1 to 8. Pillow turns TIFF itself, libheif HEIC, libjxl JPEG XL."""
     if isinstance(image, PngFile):
         raw = png.oriented_exif(image)
     else:
-        raw = None if name in ("tiff", "heic") else _raw_exif(image)
+        raw = None if name in ("tiff", "heic", "jxl") else _raw_exif(image)
     return exif_block.orientation(raw) if raw else 1
 
 

@@ -18,7 +18,6 @@ FILES = {
     "an SVG drawing": b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>',
     "a Photoshop document": b"8BPS\0\1" + bytes(20),
     "a JPEG 2000 picture": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(20),
-    "a JPEG XL picture": b"\xff\x0a\xe8\x30" + bytes(20),
     "an icon (ICO)": b"\0\0\1\0\1\0" + bytes(20),
     "an MP4 video": b"\0\0\0\x20ftypisom" + bytes(20),
     "a QuickTime video": b"\0\0\0\x14ftypqt  " + bytes(20),
