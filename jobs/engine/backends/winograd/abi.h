@@ -79,7 +79,7 @@ struct pixels {
 /* A plane is [1 + H' + 1][1 + W' + 1][stride], H' and W' being H and W rounded up to 4, with zeros around its H x W
  * pixels: so tiles at the border need no care. The last ones read beyond its end, and use nothing of that. */
 PUBLIC int64_t winograd_plane(int64_t height, int64_t width, int64_t stride) {
-    return ((up(height, 4) + 2) * (up(width, 4) + 2) + MR) * stride + VL;
+    return ((up(height, 4) + 2) * (up(width, 4) + 2) + MR) * stride;
 }
 
 /* Write those zeros. */

@@ -101,6 +101,11 @@ static int layer(struct pool *pool) {
                     wanted = wanted * steps[2].outer_scale + pixel(planes + 3, y, x)[o];
                 bad |= !(fabs(wanted - pixel(planes + 1, y, x)[at_channel + o]) < 1e-3);
             }
+    for (int64_t y = -1; y <= up(planes[1].height, 4); y++) /* the next layer needs zeros around */
+        for (int64_t x = -1; x <= up(planes[1].width, 4); x++)
+            if (y < 0 || x < 0 || y >= planes[1].height || x >= planes[1].width)
+                for (int64_t c = 0; c < planes[1].stride; c++)
+                    bad |= pixel(planes + 1, y, x)[c] != 0.0f;
     if (bad)
         printf("wrong: kind %d, %dx%d, %d to %d channels, doubled %d, residuals %d\n", (int)kind, (int)width,
                (int)height, (int)inputs, (int)outputs, (int)doubled, (int)residuals);

@@ -31,7 +31,12 @@ def fuzz(command: list[str], sanitizer: str, flags: tuple[str, ...], seconds: in
         )  # fmt: skip
         if made.returncode:
             return False, made.stderr
-        ran = subprocess.run([program, str(seconds), str(seed)], capture_output=True, text=True, check=False)
+        try:
+            ran = subprocess.run(
+                [program, str(seconds), str(seed)], capture_output=True, text=True, check=False, timeout=seconds + 120
+            )
+        except subprocess.TimeoutExpired:
+            return False, "threads wait for each other for ever"
         return ran.returncode == 0, ran.stdout + ran.stderr
 
 
