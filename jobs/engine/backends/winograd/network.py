@@ -157,10 +157,13 @@ class WinogradNetwork:
 
 
 def _packed(sizes: list[int], spans: list[tuple[int, int]]) -> list[int]:
-    """Return an offset for each plane so that planes whose spans meet do not overlap: the first gap that fits."""
+    """Return an offset for each plane so that planes whose spans meet do not overlap.
+
+    The largest come first, each into the first gap that fits.
+    """
     offsets = [0] * len(sizes)
     done: list[int] = []
-    for number in sorted(range(len(sizes)), key=lambda one: spans[one][0]):
+    for number in sorted(range(len(sizes)), key=lambda one: -sizes[one]):
         at = 0
         for other in sorted(done, key=lambda one: offsets[one]):
             apart = spans[other][1] < spans[number][0] or spans[number][1] < spans[other][0]

@@ -1,5 +1,6 @@
 /* Threads that share the parts of a layer. They sleep in between. */
 #include <pthread.h>
+#include <signal.h>
 
 typedef void part_fn(void *job, int64_t part, int64_t thread);
 
@@ -90,6 +91,9 @@ PUBLIC struct pool *winograd_open(int64_t threads) {
     pthread_cond_init(&pool->begin, NULL);
     pthread_cond_init(&pool->end, NULL);
     pool->threads = threads;
+    sigset_t every, before; /* signals are for Python's own threads */
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
     for (int64_t i = 1; i < threads; i++) {
         struct seat *seat = malloc(sizeof *seat);
         if (!seat)
@@ -101,5 +105,6 @@ PUBLIC struct pool *winograd_open(int64_t threads) {
         }
         pool->started++;
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return pool;
 }
