@@ -15,6 +15,9 @@ Written = Literal["png", "jpeg", "webp", "avif", "tiff"]
 #: "location" strips GPS alone.
 Strip = Literal[False, True, "location"]
 
+#: What keeps exactly its one colour: nothing, pictures of a single colour, or areas of any picture as well.
+HoldFlat = Literal["never", "whole", "areas"]
+
 #: Called after every finished tile with (tiles done, tiles in all). May raise Cancelled to stop between tiles.
 OnTile = Callable[[int, int], None]
 
@@ -207,7 +210,7 @@ class UpscaleOptions:
     tile_size: int | None = None  # input pixels, 32 to 2048, 0 for no tiling
     tile_pad: int | None = None  # input pixels, 0 to 128
     precision: Precision | None = None  # None is the runtime's
-    hold_flat: bool = True  # areas of one colour keep exactly that colour; the reference backend knows nothing of it
+    hold_flat: HoldFlat = "whole"  # the reference backend knows nothing of it
 
 
 @dataclass(frozen=True)

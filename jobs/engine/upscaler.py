@@ -122,9 +122,11 @@ class Upscaler:
             frame.color if frame.alpha is None else transparency.bleed(frame.color, frame.alpha) for frame in frames
         ]
         colors = self._planes(run, opaque, plans, target)
-        if run.options.hold_flat:
-            for color, source in zip(colors, opaque, strict=True):
+        for color, source in zip(colors, opaque, strict=True):
+            if run.options.hold_flat == "areas":
                 flat.hold(color, source)
+            elif run.options.hold_flat == "whole" and (source == source[0, 0]).all():
+                color[:] = source[0, 0]
         varying = [
             frame.alpha[:, :, np.newaxis] for frame in frames if frame.alpha is not None and _alpha_varies(frame)
         ]

@@ -190,10 +190,14 @@ def _deep_heic(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
 def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
     """Decode every frame as it is shown, composed by Pillow; TIFF pages have no duration."""
     if header.bits == 16:
-        raise FormatUnsupported(f"a {name.upper()} of {header.frames} frames with 16 bit per channel is not supported")
+        raise FormatUnsupported(
+            f"the {name.upper()} file has {header.frames} frames of more than 8 bit per channel; such are not read"
+        )
     meta, notes = metadata.read(name, image, path, loop=None if name == "tiff" else _plays(name, image))
     orientation = metadata.orientation(name, image)
     first = 1 if name == "png" and image.info.get("default_image") else 0
+    if first:
+        notes = (*notes, "not kept: the still picture for viewers that know no animation")
     order = image.pages if isinstance(image, DeepGrayAlphaTiff) else range(first, first + header.frames)
     arrays, durations, icc = [], [], meta.icc
     for index in order:

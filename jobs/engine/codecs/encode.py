@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.engine.codecs import avif_writer
-from jobs.engine.codecs.color.description import equal_profile
+from jobs.engine.codecs.color.description import rgb_profile
 from jobs.engine.codecs.color.pixels import to_image
 from jobs.engine.codecs.jpeg import writer as jpeg
 from jobs.engine.codecs.metadata import exif as exif_block
@@ -83,7 +83,7 @@ def _pillow(
     picture: Picture, path: Path, name: Written, meta: Metadata, provenance: str | None, options: EncodeOptions
 ) -> None:
     first, *others = (to_image(frame) for frame in picture.frames)
-    settings: dict[str, Any] = {"icc_profile": equal_profile(meta, picture.frames[0].color.shape[2])}
+    settings: dict[str, Any] = {"icc_profile": rgb_profile(meta)}  # WebP has no gray: its numbers are RGB's
     if name == "webp":
         settings |= _webp(meta, options)
     elif name == "png":

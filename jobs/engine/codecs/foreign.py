@@ -12,8 +12,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"8BPS", "a Photoshop document"),
     (0, b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
-    (0, b"\0\0\1\0", "an icon (ICO)"),
-    (0, b"\0\0\2\0", "a cursor (CUR)"),
+    (0, b"II\xbc\x01", "a JPEG XR picture"),
     (0, b"v/1\x01", "an OpenEXR picture"),
     (0, b"#?RADIANCE", "a Radiance HDR picture"),
     (0, b"#?RGBE", "a Radiance HDR picture"),
@@ -58,7 +57,7 @@ _COMMON_COMPRESSIONS = (1, 5, 7, 8, 32773, 32946)
 _JPEG_FRAMES = {
     0xC3: "lossless JPEG", 0xC5: "hierarchical JPEG", 0xC6: "hierarchical JPEG", 0xC7: "lossless JPEG",
     0xC9: "JPEG with arithmetic coding", 0xCA: "JPEG with arithmetic coding", 0xCB: "lossless JPEG",
-    0xCD: "hierarchical JPEG", 0xCE: "hierarchical JPEG", 0xCF: "lossless JPEG",
+    0xF7: "JPEG-LS", 0xCD: "hierarchical JPEG", 0xCE: "hierarchical JPEG", 0xCF: "lossless JPEG",
 }  # fmt: skip
 _MOST_SEGMENTS = 1000
 
@@ -73,6 +72,12 @@ def named(head: bytes) -> str | None:
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(b"<?xml") and b"<svg" in head:
         return "an SVG drawing"
+    if head[:4] in (b"\0\0\1\0", b"\0\0\2\0") and head[4:6] != b"\0\0":  # at least one picture
+        return "an icon (ICO)" if head[2] == 1 else "a cursor (CUR)"
+    if len(head) >= 18 and head[1] < 2 and head[2] in (1, 2, 3, 9, 10, 11) and head[16] in (8, 15, 16, 24, 32):
+        return "a Targa picture (TGA)"
+    if head[:1] == b"\x0a" and head[1:3] in (b"\0\1", b"\2\1", b"\3\1", b"\4\1", b"\5\1"):
+        return "a PCX picture"
     for at, sign, name in _SIGNATURES:
         if head[at : at + len(sign)] == sign or (at == 0 and sign[:1] == b"<" and text.startswith(sign)):
             return name
@@ -106,7 +111,7 @@ def _jpeg_frame(file: IO[bytes]) -> str | None:
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
             bits = head[4]
             found = _JPEG_FRAMES.get(marker) or (f"JPEG of {bits} bit per channel" if bits != 8 else None)
             break

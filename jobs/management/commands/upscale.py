@@ -219,7 +219,7 @@ class _Run:
             result, report = self.upscaler.upscale(picture, self.weights, self.asked, _moves(bar))
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        provenance = f"{self.weights.name} x{report.scale:g}, upscaler {settings.UPSCALER_VERSION}"
+        provenance = f"{self.weights.name} {report.scale:g}x, Real-ESRGAN upscaler {settings.UPSCALER_VERSION}"
         try:
             written = encode(result, part, EncodeOptions(**{**self.encoding.__dict__, "provenance": provenance}))
             if self.to_file and written.format != inputs.format_of(target):

@@ -152,6 +152,27 @@ def equal_profile(meta: Metadata, channels: int) -> bytes | None:
     return _profile(f"PNG {name}", xy, curve, channels)
 
 
+def rgb_profile(meta: Metadata) -> bytes | None:
+    """Return the bytes of a profile for RGB numbers, also where the picture is gray; None where sRGB needs none.
+
+    A gray profile is one curve: of equal red, green and blue an RGB profile of that curve makes the same gray.
+    """
+    icc = equal_profile(meta, 3)
+    if icc is None or icc[16:20] != b"GRAY":
+        return icc
+    curve = _tag(icc, b"kTRC")
+    return _profile("gray", SRGB_XY, curve, 3) if curve else None
+
+
+def _tag(icc: bytes, wanted: bytes) -> bytes | None:
+    """Return a tag's bytes (7.3); None without it."""
+    for at in range(132, min(len(icc), 132 + 12 * 100) - 11, 12):
+        name, offset, size = struct.unpack_from(">4sII", icc, at)
+        if name == wanted:
+            return icc[offset : offset + size] if offset + size <= len(icc) else None
+    return None
+
+
 def profile_of_cicp(cicp: Cicp, channels: int) -> bytes | None:
     """Return the bytes of a profile equal to code points, for 1 or 3 channels; None where H.273 reserves them."""
     if cicp.primaries not in _PRIMARIES or cicp.transfer not in _TO_LIGHT:

@@ -1,5 +1,6 @@
 """The metadata of a JPEG file that Pillow does not give whole: comments, XMP, IPTC, pixel aspect. Pure bytes."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO
@@ -9,6 +10,7 @@ from jobs.engine.codecs.jpeg.segments import APP0, APP13, COM, Segment, before_p
 from jobs.engine.codecs.metadata.photoshop import IPTC, resources
 from jobs.engine.types import Metadata, Text
 
+_OURS = re.compile(rb"[^\n]{1,100} (?:[\d.]{1,8}x|x[\d.]{1,8}), (?:Real-ESRGAN )?upscaler \d[\d.]{1,20}")
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _JFIF = b"JFIF\0"
 
@@ -27,10 +29,11 @@ def read(file: IO[bytes], meta: Metadata) -> tuple[Metadata, tuple[str, ...]]:
 
 
 def _comments(segments: Sequence[Segment]) -> tuple[Text, ...]:
+    """Return the comments; the line in which an earlier run of ours told of itself is none of the picture's."""
     return tuple(
         Text("Comment", segment.content.decode("utf-8", "surrogateescape"))
         for segment in segments
-        if segment.marker == COM and segment.content
+        if segment.marker == COM and segment.content and not _OURS.fullmatch(segment.content)
     )
 
 

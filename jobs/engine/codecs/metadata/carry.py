@@ -30,7 +30,7 @@ def carried(meta: Metadata, name: Written) -> tuple[Metadata, tuple[str, ...]]:
         return meta, ()
     meta, lost = _texts(meta, name)
     if meta.light or meta.mastering:
-        lost += (f"not kept: the light levels of HDR, which {SHOWN[name]} cannot hold",)
+        lost += ("not kept: the light levels of HDR, which are written into PNG only",)
     if is_hdr(meta) and name != "avif":
         lost += (
             f"HDR is told to {SHOWN[name]}'s viewers by the profile alone: those that do not know it cut the lights",

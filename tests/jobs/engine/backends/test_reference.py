@@ -62,7 +62,7 @@ def test_real_pictures_through_genuine_weights_equal_the_reference(
     weights = Weights("realesr-animevideov3", real_weights)
     theirs, _ = upscaler("reference").upscale(shot, weights, UpscaleOptions(tile_size=0))
     for backend in BACKENDS:
-        ours, _ = upscaler(backend).upscale(shot, weights, UpscaleOptions(precision="fp32", hold_flat=False))
+        ours, _ = upscaler(backend).upscale(shot, weights, UpscaleOptions(precision="fp32"))
         assert difference(ours.frames[0].color, theirs.frames[0].color) <= 1
         assert np.mean(ours.frames[0].color != theirs.frames[0].color) < 1e-3
 

@@ -18,6 +18,10 @@ FILES = {
     "an SVG drawing": b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>',
     "a Photoshop document": b"8BPS\0\1" + bytes(20),
     "a JPEG 2000 picture": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(20),
+    "a Targa picture (TGA)": bytes((0, 0, 2)) + bytes(9) + bytes((4, 0, 4, 0, 24, 0)) + bytes(48),
+    "a PCX picture": bytes((10, 5, 1, 8)) + bytes(124),
+    "a JPEG XR picture": b"II\xbc\x01" + bytes(20),
+    "a cursor (CUR)": b"\0\0\2\0\1\0" + bytes(20),
     "an icon (ICO)": b"\0\0\1\0\1\0" + bytes(20),
     "an MP4 video": b"\0\0\0\x20ftypisom" + bytes(20),
     "a QuickTime video": b"\0\0\0\x14ftypqt  " + bytes(20),
@@ -90,7 +94,12 @@ def jpeg() -> bytes:
 
 @pytest.mark.parametrize(
     ("marker", "bits", "name"),
-    [(0xC3, 8, "lossless JPEG"), (0xC5, 8, "hierarchical JPEG"), (0xC1, 12, "JPEG of 12 bit per channel")],
+    [
+        (0xF7, 8, "JPEG-LS"),
+        (0xC3, 8, "lossless JPEG"),
+        (0xC5, 8, "hierarchical JPEG"),
+        (0xC1, 12, "JPEG of 12 bit per channel"),
+    ],
 )
 def test_kinds_of_jpeg_that_no_library_here_reads_are_named(tmp_path: Path, marker: int, bits: int, name: str) -> None:
     data = bytearray(jpeg())

@@ -72,7 +72,8 @@ def test_a_flat_picture_comes_back_flat(compact: Weights, color: str, bits: int)
     }[color]  # fmt: skip
     made = picture(np.full((40, 50, 3), rgb, np.uint8 if bits == 8 else np.uint16))
     for outscale in (None, 3.0):
-        out = upscaler().upscale(made, compact, UpscaleOptions(outscale=outscale))[0].frames[0].color
-        assert (out == np.array(rgb)).all()
-    raw = upscaler().upscale(made, compact, UpscaleOptions(hold_flat=False))[0].frames[0].color
+        for options in (UpscaleOptions(outscale=outscale), UpscaleOptions(outscale=outscale, hold_flat="areas")):
+            out = upscaler().upscale(made, compact, options)[0].frames[0].color
+            assert (out == np.array(rgb)).all()
+    raw = upscaler().upscale(made, compact, UpscaleOptions(hold_flat="never"))[0].frames[0].color
     assert (raw != np.array(rgb)).any()  # so the network alone would not have done it

@@ -1,5 +1,6 @@
 """Colour profiles are kept, and CMYK and Lab become sRGB."""
 
+import io
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -75,3 +76,22 @@ def test_lab_becomes_srgb(tmp_path: Path) -> None:
     lab.save(tmp_path / "in.tiff")
     made = decode(tmp_path / "in.tiff", LIMITS)
     assert np.abs(made.frames[0].color.astype(int) - photo(32, 24).astype(int)).mean() < 6
+
+
+def test_webp_gets_a_profile_for_rgb_of_the_same_curve(tmp_path: Path) -> None:
+    """WebP has no gray: a gray profile would not fit its numbers, and viewers would leave it out."""
+    made = replace(picture(photo(40, 30, channels=1)), metadata=Metadata(icc=gray_profile()))
+    encode(made, tmp_path / "out.webp", EncodeOptions(format="webp", lossless=True))
+    with Image.open(tmp_path / "out.webp") as image:
+        profile = image.info["icc_profile"]
+        pixels = image.convert("RGB")
+    assert profile[16:20] == b"RGB "
+    target = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    shown = ImageCms.profileToProfile(pixels, ImageCms.ImageCmsProfile(io.BytesIO(profile)), target)
+    source = Image.fromarray(made.frames[0].color[:, :, 0])
+    wanted = ImageCms.profileToProfile(
+        source, ImageCms.ImageCmsProfile(io.BytesIO(gray_profile())), target, outputMode="RGB"
+    )
+    assert shown is not None
+    assert wanted is not None
+    assert np.abs(np.asarray(shown, np.int64) - np.asarray(wanted, np.int64)).max() <= 2
