@@ -13,6 +13,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from jobs.engine.codecs import gif, isobmff
 from jobs.engine.codecs.color import pixels as color
 from jobs.engine.codecs.metadata import read as metadata
+from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.png.chunks import PngFile
 from jobs.engine.codecs.probe import avif_depths
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
@@ -159,14 +160,29 @@ def _from_avif(
     deep = [depth for depth in depths if depth > 8]
     if len(deep) != 1:
         raise FormatUnsupported("the AVIF file holds pictures of 10 and of 12 bit; one depth is supported")
-    if pixels.shape[2] == 1:
-        with path.open("rb") as file:
-            color = isobmff.describe(file).color
-        if color and not color.full_range:  # OpenCV brings colour to the full range, gray it leaves
-            low, high = 16 << (deep[0] - 8), 235 << (deep[0] - 8)
-            stretched = (np.clip(pixels, low, high).astype(np.float32) - low) / (high - low)
-            return np.rint(stretched * 65535).astype(np.uint16), None if alpha is None else _widened(alpha, deep[0])
-    return _widened(pixels, deep[0]), None if alpha is None else _widened(alpha, deep[0])
+    full = _widened(pixels, deep[0])
+    if pixels.shape[2] == 1:  # OpenCV brings colour to the full range, gray it leaves
+        low, high = 16 << (deep[0] - 8), 235 << (deep[0] - 8)
+        stretched = (np.clip(pixels, low, high).astype(np.float32) - low) / (high - low)
+        limited = np.rint(stretched * 65535).astype(np.uint16)
+        if _is_limited(path, limited, full):
+            full = limited
+    return full, None if alpha is None else _widened(alpha, deep[0])
+
+
+def _is_limited(path: Path, limited: NDArray[Any], full: NDArray[Any]) -> bool:
+    """Return True if a gray AVIF is of limited range: by its box, or, where it has none, by the AV1 data.
+
+    The latter only the decoder reads: Pillow's picture of 8 bit is near to one of the two (H, W, 1) uint16.
+    """
+    with path.open("rb") as file:
+        described = isobmff.describe(file).color
+        if described:
+            return not described.full_range
+        _, image = open_image(file, path)
+        shown = np.asarray(image.convert("L"), np.float32)[:, :, np.newaxis] * 257
+    far = [float(np.abs(shown - one).mean()) for one in (limited, full)]
+    return far[0] < far[1]
 
 
 def _widened(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
@@ -220,7 +236,14 @@ def _gif(path: Path, image: ImageFile.ImageFile, header: Header) -> Picture:
     meta, notes = metadata.read("gif", image, path, loop=_plays("gif", image) if header.frames > 1 else None)
     with path.open("rb") as file:
         screen = gif.read(file, header.frames)
-        shown = list(gif.composed(file, screen))
+        shown = []
+        try:
+            for composed in gif.composed(file, screen):
+                shown.append(composed)  # noqa: PERF402 - those before a damaged one are kept
+        except BROKEN_FILE:
+            if not shown:
+                raise
+            notes = (*notes, f"not kept: frames from number {len(shown) + 1} on, which are damaged")
     opaque = all(frame[:, :, 3].min() == 255 for frame in shown)
     frames = tuple(
         Frame(
@@ -228,7 +251,7 @@ def _gif(path: Path, image: ImageFile.ImageFile, header: Header) -> Picture:
             alpha=None if opaque else frame[:, :, 3].copy(),
             duration_ms=part.duration_ms if header.frames > 1 else None,
         )
-        for frame, part in zip(shown, screen.parts, strict=True)
+        for frame, part in zip(shown, screen.parts, strict=False)  # a damaged frame ends them
     )
     return Picture(format="gif", frames=frames, metadata=_with_icc(meta, None), notes=notes)
 

@@ -143,3 +143,22 @@ def test_metadata_behind_the_pixels_is_kept(tmp_path: Path, depth: int, channels
     assert np.array_equal(made.frames[0].color, plain.frames[0].color)
     assert made.metadata.xmp == b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
     assert made.depth == depth
+
+
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("depth", [10, 12])
+def test_the_range_of_deep_gray_stands_in_the_av1_data_where_no_box_tells(
+    tmp_path: Path, depth: int, *, limited: bool
+) -> None:
+    values = np.full((16, 32), 64 << depth - 10, np.uint16)
+    values[:, 16:] = 940 << depth - 10
+    settings = [cv2.IMWRITE_AVIF_DEPTH, depth, cv2.IMWRITE_AVIF_QUALITY, 100]
+    data = bytearray(cv2.imencode(".avif", values, settings)[1].tobytes().replace(b"colr", b"free"))
+    sequence = data.index(b"\x0a\x05", data.index(b"mdat"))  # the header of AV1's sequence, five bytes
+    if limited:
+        data[sequence + 6] ^= 8 if depth == 10 else 4  # color_range; twelve_bit stands before it
+    (tmp_path / "in.avif").write_bytes(data)
+    color = decode(tmp_path / "in.avif", LIMITS).frames[0].color
+    most = (1 << depth) - 1
+    wanted = [0, 65535] if limited else [round(int(value) * 65535 / most) for value in values[8, [4, 28]]]
+    assert np.abs(color[8, [4, 28], 0].astype(int) - wanted).max() <= 1

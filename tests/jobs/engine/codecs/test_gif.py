@@ -1,0 +1,69 @@
+"""GIF's blocks: what is damaged, cut off or missing."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from jobs.engine.codecs.probe import probe
+from jobs.engine.errors import ImageRejected
+from tests.jobs.engine.codecs.samples import read
+from tests.jobs.engine.conftest import LIMITS, photo
+
+
+def animation(count: int = 4) -> bytes:
+    frames = [Image.fromarray(photo(24, 16, seed=seed)).quantize(16) for seed in range(count)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=70, optimize=False)
+    return file.getvalue()
+
+
+def images(data: bytes) -> list[int]:
+    """Where the frames' descriptors stand, by the specification."""
+    at = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
+    found = []
+    while data[at] != 0x3B:
+        if data[at] == 0x2C:
+            found.append(at)
+            at += 10 + (3 << ((data[at + 9] & 7) + 1) if data[at + 9] & 0x80 else 0) + 1
+        else:
+            at += 2
+        while data[at]:
+            at += 1 + data[at]
+        at += 1
+    return found
+
+
+def test_frames_before_a_damaged_one_are_kept_and_it_is_said(tmp_path: Path) -> None:
+    data = bytearray(animation())
+    third = images(bytes(data))[2]
+    data[third + 5 : third + 7] = b"\0\0"  # no pixel wide
+    made = read(tmp_path, bytes(data))
+    assert len(made.frames) == 2
+    assert made.notes == ("not kept: frames from number 3 on, which are damaged",)
+
+
+def test_a_damaged_first_frame_is_a_broken_file(tmp_path: Path) -> None:
+    data = bytearray(animation())
+    first = images(bytes(data))[0]
+    data[first + 5 : first + 7] = b"\0\0"
+    with pytest.raises(ImageRejected):
+        read(tmp_path, bytes(data))
+
+
+@pytest.mark.parametrize("left", [0.3, 0.6, 0.9, 0.99])
+def test_a_file_that_is_cut_off_has_the_frames_before(tmp_path: Path, left: float) -> None:
+    data = animation()
+    cut = data[: int(len(data) * left)]
+    whole = sum(at < len(cut) for at in images(data)) - 1
+    (tmp_path / "in.gif").write_bytes(cut)
+    assert probe(tmp_path / "in.gif", LIMITS).frames == max(whole, 1)
+
+
+def test_frames_are_counted_no_further_than_the_limit(tmp_path: Path) -> None:
+    data = animation(2)
+    at = images(data)[1]
+    (tmp_path / "in.gif").write_bytes(data[:-1] + data[at:-1] * 5000 + b";")
+    with pytest.raises(ImageRejected, match="more than 200 frames"):
+        probe(tmp_path / "in.gif", LIMITS)
