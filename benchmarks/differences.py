@@ -1,4 +1,4 @@
-"""Reasons for which a picture's pixels differ between our decoder and Pillow's or OpenCV's: by trying each reason on the numbers.
+"""Reasons for which our pixels differ from those of Pillow or OpenCV, found by trying each reason on the numbers.
 
 All are compared as stored, RGBA of 8 bit (H, W, 4), no profile applied: a reason counts only if it makes the other's
 numbers ours, within `_ROUNDING`.
