@@ -8,7 +8,8 @@ from typing import Any
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from jobs.engine.codecs import bmp, isobmff
+from jobs.engine.codecs import isobmff
+from jobs.engine.codecs.bmp import color as bmp
 from jobs.engine.codecs.color.description import SRGB
 from jobs.engine.codecs.jpeg import metadata as jpeg
 from jobs.engine.codecs.jxl import JxlFile

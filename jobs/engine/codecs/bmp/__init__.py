@@ -1,0 +1,1 @@
+"""BMP: pixels of every kind, and colour."""
