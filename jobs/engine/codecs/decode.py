@@ -11,6 +11,7 @@ from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from jobs.engine.codecs import gif, isobmff
+from jobs.engine.codecs.bmp.pixels import BmpFile
 from jobs.engine.codecs.color import pixels as color
 from jobs.engine.codecs.metadata import read as metadata
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
@@ -39,17 +40,11 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
         image.load()  # its profile is known only then
     loaded_meta, notes = metadata.read(name, image, path)
     orientation = metadata.orientation(name, image)
-    if name == "heic" and header.bits == 16:
-        pixels, alpha = _deep_heic(path)
+    if found := _apart(path, name, image, header):
+        pixels, alpha = found
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
-    elif isinstance(image, TiffImageFile) and in_planes(image):
-        pixels, alpha = _joined(read_planes(path, image), image)
-        orientation = int(_tag(image, _ORIENTATION) or 1)  # Pillow, which turns TIFF otherwise, did not decode it
-        icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
-    elif isinstance(image, DeepGrayAlphaTiff) and image.deep_gray is not None:
-        image.load()
-        pixels, alpha = image.samples()
-        icc = metadata.fitting_profile(loaded_meta.icc, 1)
+        if isinstance(image, TiffImageFile) and in_planes(image):
+            orientation = int(_tag(image, _ORIENTATION) or 1)  # Pillow, which turns TIFF otherwise, did not decode it
     elif (name == "png" or (name in ("tiff", "avif") and header.bits == 16)) and _opencv_reads(image):
         pixels, alpha = _by_opencv(path, name, image, header)
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
@@ -69,6 +64,22 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
     return Picture(
         format=name, frames=(frame,), metadata=_with_icc(loaded_meta, icc), depth=_depth(image, header), notes=notes
     )
+
+
+def _apart(
+    path: Path, name: str, image: ImageFile.ImageFile, header: Header
+) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
+    """Return colour (H, W, 1 or 3) and alpha (H, W) or None of kinds with a reader of their own; None for others."""
+    if name == "heic" and header.bits == 16:
+        return _deep_heic(path)
+    if isinstance(image, BmpFile):
+        return image.samples()
+    if isinstance(image, TiffImageFile) and in_planes(image):
+        return _joined(read_planes(path, image), image)
+    if isinstance(image, DeepGrayAlphaTiff) and image.deep_gray is not None:
+        image.load()
+        return image.samples()
+    return None
 
 
 def _depth(image: ImageFile.ImageFile, header: Header) -> int:

@@ -5,7 +5,6 @@ from typing import BinaryIO
 
 from PIL import (
     AvifImagePlugin,
-    BmpImagePlugin,
     GifImagePlugin,
     Image,
     ImageFile,
@@ -14,6 +13,7 @@ from PIL import (
 )
 
 from jobs.engine.codecs import foreign, jxl
+from jobs.engine.codecs.bmp.pixels import BmpFile
 from jobs.engine.codecs.png.chunks import PngFile
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
 from jobs.engine.errors import FormatUnsupported, ImageRejected
@@ -126,7 +126,7 @@ def _plugin(name: str) -> type[ImageFile.ImageFile]:
         "webp": AnimatedWebp,
         "tiff": DeepGrayAlphaTiff,
         "jxl": jxl.JxlFile,
-        "bmp": BmpImagePlugin.BmpImageFile,
+        "bmp": BmpFile,
         "gif": GifImagePlugin.GifImageFile,
         "avif": AvifImagePlugin.AvifImageFile,
     }[name]

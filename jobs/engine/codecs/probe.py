@@ -6,6 +6,7 @@ from PIL import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from jobs.engine.codecs import avif, gif, jxl
+from jobs.engine.codecs.bmp.pixels import BmpFile
 from jobs.engine.codecs.metadata.read import orientation
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff, deep_gray_alpha
@@ -83,6 +84,8 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
         bits = _tiff_bits(image)
     elif name == "avif":
         bits = max(avif_depths(image))
+    elif isinstance(image, BmpFile):
+        bits = image.bits
     elif name == "heic":
         bits = int(image.info.get("bit_depth", 8))
     elif isinstance(image, jxl.JxlFile):
