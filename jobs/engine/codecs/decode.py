@@ -16,7 +16,7 @@ from jobs.engine.codecs.color import pixels as color
 from jobs.engine.codecs.metadata import read as metadata
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.png.chunks import PngFile
-from jobs.engine.codecs.probe import avif_depths
+from jobs.engine.codecs.probe import avif_depths, deep_frames
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
 from jobs.engine.codecs.tiff.planes import Planes, in_planes
 from jobs.engine.codecs.tiff.planes import read as read_planes
@@ -221,6 +221,8 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
             f"the {name.upper()} file has {header.frames} frames of more than 8 bit per channel; such are not read"
         )
     meta, notes = metadata.read(name, image, path, loop=None if name == "tiff" else _plays(name, image))
+    if bits := deep_frames(name, image):
+        notes = (*notes, f"not kept: {bits} bit per channel, of which animations are read as 8 bit")
     orientation = metadata.orientation(name, image)
     first = 1 if name == "png" and image.info.get("default_image") else 0
     if first:
@@ -233,13 +235,20 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
         if name == "tiff" and image.size != (header.width, header.height):
             raise FormatUnsupported("a TIFF with pages of different sizes; only pages of one size can be upscaled")
         durations.append(None if name == "tiff" else round(float(image.info.get("duration", 100))))
-        pixels, alpha, icc = color.to_arrays(image.copy(), meta.icc)
+        pixels, alpha, icc = color.to_arrays(_shallow(image), meta.icc)
         arrays.append((pixels, alpha))
     if name == "webp" and all(alpha is not None and alpha.min() == 255 for _, alpha in arrays):
         arrays = [(pixels, None) for pixels, _ in arrays]  # read with alpha in any case, see `AnimatedWebp`
     return Picture(
         format=name, frames=_alike(arrays, durations, orientation), metadata=_with_icc(meta, icc), notes=notes
     )
+
+
+def _shallow(image: Image.Image) -> Image.Image:
+    """Return a copy of a frame; gray of 16 bit, which only PNG has here, by its upper eight."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.copy()
 
 
 def _gif(path: Path, image: ImageFile.ImageFile, header: Header) -> Picture:
