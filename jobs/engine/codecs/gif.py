@@ -6,6 +6,7 @@ frame leaves with the background colour, which browsers do not show. A first fra
 
 import io
 import os
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from PIL import GifImagePlugin
 #: Disposal, transparency and milliseconds of a frame without a control extension: browsers show it for 100 ms.
 _NO_CONTROL = (0, False, 100)
 _EXTENSION, _IMAGE, _TRAILER, _CONTROL = 0x21, 0x2C, 0x3B, 0xF9
+_INTRODUCERS = re.compile(b"[!,;]")
+_PIECE = 256  # bytes
 _TO_BACKGROUND, _TO_PREVIOUS = 2, (3, 4)  # 4 is what some old programs wrote for 3
 
 
@@ -45,6 +48,11 @@ class Screen:
     height: int
     head: bytes
     parts: tuple[Part, ...]
+
+    @property
+    def stored_pixels(self) -> int:
+        """Pixels of all frames as they stand in the file; those beyond the screen have to be decoded, too."""
+        return sum(part.width * part.height for part in self.parts)
 
     @property
     def has_alpha(self) -> bool:
@@ -115,11 +123,11 @@ def _parts(file: IO[bytes], size: int, most: int) -> Iterator[Part]:
     found = 0
     control, begin = _NO_CONTROL, -1
     while found < most:
-        at = file.tell()
-        introducer = file.read(1)
-        if not introducer or introducer[0] == _TRAILER:
+        introducer = _introducer(file)
+        if introducer in (None, _TRAILER):
             return
-        if introducer[0] == _EXTENSION:
+        at = file.tell() - 1
+        if introducer == _EXTENSION:
             label = file.read(1)
             data = file.read(6) if label and label[0] == _CONTROL else b""
             if len(data) == 6:
@@ -128,7 +136,7 @@ def _parts(file: IO[bytes], size: int, most: int) -> Iterator[Part]:
                 file.seek(at + 2)
             if not _skip(file, size):
                 return
-        elif introducer[0] == _IMAGE:
+        else:
             place = file.read(9)
             if len(place) < 9:
                 return
@@ -140,7 +148,19 @@ def _parts(file: IO[bytes], size: int, most: int) -> Iterator[Part]:
             yield Part(x, y, width, height, *control, at if begin < 0 else begin, at, file.tell())
             found += 1
             control, begin = _NO_CONTROL, -1
-        # Anything else is garbage between blocks, which all readers pass over.
+
+
+def _introducer(file: IO[bytes]) -> int | None:
+    """Return the byte with which the next block begins, None at the file's end.
+
+    Anything else is garbage between blocks, which readers pass over: in pieces, since a file may be full of it.
+    """
+    while piece := file.read(_PIECE):
+        found = _INTRODUCERS.search(piece)
+        if found:
+            file.seek(found.end() - len(piece), os.SEEK_CUR)
+            return piece[found.start()]
+    return None
 
 
 def _skip(file: IO[bytes], size: int) -> bool:

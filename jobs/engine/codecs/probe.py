@@ -74,7 +74,10 @@ def check_output(header: Header, scale: float, limits: Limits) -> None:
 
 
 def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
-    """Return the header of an image opened by `open_image`; limits are used only to stop counting frames."""
+    """Return the header of an image opened by `open_image`; limits stop the counting of frames.
+
+    :raises ImageTooLarge: when a GIF's frames have more pixels than the limit, beyond its screen.
+    """
     width, height = image.size
     alpha = _has_alpha(image)
     bits = 8
@@ -98,6 +101,11 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
     elif name == "gif":
         screen = gif_screen(image, limits.max_frames + 1)
         width, height, alpha = screen.width, screen.height, screen.has_alpha
+        if screen.stored_pixels > limits.max_input_pixels >= width * height * len(screen.parts):
+            raise ImageTooLarge(
+                f"the image is {width}×{height} px, but its frames hang over it and have "
+                f"{screen.stored_pixels} pixels; the limit is {limits.max_input_pixels} pixels"
+            )
     frames = count_frames(name, image, limits.max_frames)
     if name in ("png", "avif") and (frames > 1 or image.info.get("default_image")):
         bits = 8  # of animations Pillow gives no more

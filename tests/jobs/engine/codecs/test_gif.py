@@ -1,13 +1,14 @@
 """GIF's blocks: what is damaged, cut off or missing."""
 
 import io
+import struct
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from jobs.engine.codecs.probe import probe
-from jobs.engine.errors import ImageRejected
+from jobs.engine.errors import ImageRejected, ImageTooLarge
 from tests.jobs.engine.codecs.samples import read
 from tests.jobs.engine.conftest import LIMITS, photo
 
@@ -67,3 +68,27 @@ def test_frames_are_counted_no_further_than_the_limit(tmp_path: Path) -> None:
     (tmp_path / "in.gif").write_bytes(data[:-1] + data[at:-1] * 5000 + b";")
     with pytest.raises(ImageRejected, match="more than 200 frames"):
         probe(tmp_path / "in.gif", LIMITS)
+
+
+FRAME = b",\0\0\0\0\1\0\1\0\0\2\2D\1\0"
+
+
+def by_hand(*blocks: bytes) -> bytes:
+    """A GIF with a screen of one pixel and two colours."""
+    return b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(3) + b"\xff\xff\xff" + b"".join(blocks) + b";"
+
+
+@pytest.mark.parametrize("sizes", [[(65_535, 65_535)], [(7_000, 7_000)] * 2], ids=["one", "together"])
+def test_frames_that_hang_far_over_the_screen_are_refused_unmade(tmp_path: Path, sizes: list[tuple[int, int]]) -> None:
+    """A file of 50 bytes made a frame of 4 GB; one of 740 kB kept a processor busy for ten seconds."""
+    frames = [b"," + struct.pack("<4H", 0, 0, *size) + b"\0\2\2D\1\0" for size in sizes]
+    (tmp_path / "in").write_bytes(by_hand(FRAME, *frames))
+    with pytest.raises(ImageTooLarge, match=r"1×1 px, but its frames hang over it and have \d+ pixels"):
+        probe(tmp_path / "in", LIMITS)
+
+
+@pytest.mark.parametrize("length", [1, 255, 256, 257, 1000])
+def test_garbage_between_blocks_is_passed_over(tmp_path: Path, length: int) -> None:
+    control = b"!\xf9\4\0\7\0\0\0"
+    made = read(tmp_path, by_hand(b"\1" * length, control, FRAME, b"\0" * length, control, FRAME, b"\2" * length))
+    assert [frame.duration_ms for frame in made.frames] == [70, 70]
