@@ -42,6 +42,7 @@ def made() -> dict[str, list[bytes]]:
         "gif": _gif(),
         "avif": _avif(),
         "heic": _heic(),
+        "jxl": _jxl(),
     }
 
 
@@ -198,4 +199,16 @@ def _heic() -> list[bytes]:
         _saved(_image(), "HEIF", quality=80, exif=b"Exif\0\0" + (exif or b""), xmp=_XMP),
         _saved(_image(), "HEIF", quality=80, save_all=True, append_images=[_image(shift=3)]),
         stream.getvalue(),
+    ]
+
+
+def _jxl() -> list[bytes]:
+    import pillow_jxl  # noqa: F401 - it makes Pillow write the format
+
+    exif = _metadata().exif
+    return [
+        *(_saved(_image(mode), "JXL") for mode in ("L", "RGB", "RGBA")),
+        _saved(_image(), "JXL", lossless=True),
+        _saved(Image.fromarray(_deep(1)[:, :, 0]), "JXL", lossless=True),
+        _saved(_image(), "JXL", exif=b"Exif\0\0" + (exif or b""), xmp=_XMP),
     ]
