@@ -101,7 +101,7 @@ def scan(file: IO[bytes]) -> tuple[tuple[Chunk, ...], list[tuple[int, int]]]:
     while at + 12 <= size:
         file.seek(at)
         length, name = struct.unpack(">I4s", file.read(8))
-        end = at + 12 + length
+        end = min(at + 12 + length, size)  # an end mark may claim what is not there, and reading would make room for it
         if name in _PIXELS:
             seen_pixels = seen_pixels or name == b"IDAT"
             start, last = spans[-1]
