@@ -90,7 +90,8 @@ def _depth(image: ImageFile.ImageFile, header: Header) -> int:
         return max(avif_depths(image))
     if header.format == "heic":
         return int(image.info.get("bit_depth", 16))
-    return 12 if _tag(image, _BITS) == (12,) else 16
+    depth = max(_tag(image, _BITS) or (16,))
+    return depth if depth in (10, 12) else 16
 
 
 def _joined(planes: Planes, image: TiffImageFile) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -126,8 +127,8 @@ def _by_opencv(
         pixels, alpha = _from_avif(path, pixels, alpha, avif_depths(image))
     elif pixels.itemsize * 8 != header.bits:
         raise FormatUnsupported(f"the {name.upper()} file's 16 bit per channel would be lost in reading it")
-    if _tag(image, _BITS) == (12,):
-        pixels = _widened(pixels >> 4, 12)  # OpenCV leaves the lowest four bits empty: white would be gray
+    if name == "tiff" and (depth := max(_tag(image, _BITS) or (1,))) in (10, 12, 14):
+        pixels = _widened(pixels >> 16 - depth, depth)  # OpenCV leaves the lowest bits empty: white would be gray
     if name == "tiff" and pixels.shape[2] == 1 and _tag(image, _PHOTOMETRIC) == 0:
         pixels = np.iinfo(pixels.dtype).max - pixels  # OpenCV leaves "white is zero" as it is
     key = image.info.get("transparency")
@@ -197,7 +198,7 @@ def _is_limited(path: Path, limited: NDArray[Any], full: NDArray[Any]) -> bool:
 
 
 def _widened(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
-    """Stretch 10 or 12 bit values over the full range of 16."""
+    """Stretch values of 10, 12 or 14 bit over the full range of 16."""
     full = (1 << depth) - 1
     return ((pixels.astype(np.uint32) * 65535 + full // 2) // full).astype(np.uint16)
 
