@@ -90,6 +90,12 @@ def obstacle(name: str, file: IO[bytes]) -> str | None:
     :param name: our name of the format; ``file`` stands anywhere and is put back there, in bytes.
     """
     if name == "tiff":
+        before = file.tell()
+        file.seek(0)
+        head = file.read(4)
+        file.seek(before)
+        if head == b"MM\0+":
+            return "it is a BigTIFF in big-endian order; in little-endian order they are read"
         compression = directories.read(file).compression
         if compression in _COMMON_COMPRESSIONS:
             return None

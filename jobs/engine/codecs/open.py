@@ -14,6 +14,7 @@ from PIL import (
 
 from jobs.engine.codecs import foreign, jxl
 from jobs.engine.codecs.bmp.pixels import BmpFile
+from jobs.engine.codecs.jpeg.segments import check_count
 from jobs.engine.codecs.png.chunks import PngFile
 from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
 from jobs.engine.errors import FormatUnsupported, ImageRejected
@@ -103,6 +104,8 @@ def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
         told = f"the file is {kind}, not" if kind else "the file is not"
         raise FormatUnsupported(f"{told} an image of a format that we read: {READABLE}")
     file.seek(0)
+    if name == "jpeg":
+        check_count(file)
     try:
         # Pillow maps an uncompressed TIFF by its name into memory, and then takes the rows of a turned one for columns.
         return name, _plugin(name)(file, "" if name == "tiff" else str(path))

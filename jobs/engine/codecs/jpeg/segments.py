@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
+from jobs.engine.errors import ImageRejected
+
 SOI = b"\xff\xd8"
 COM = 0xFE
 APP0, APP1, APP2, APP13 = 0xE0, 0xE1, 0xE2, 0xED
@@ -19,6 +21,7 @@ _ALONE = frozenset([0x01, *range(0xD0, 0xD9)])
 ROOM = 65_533
 #: Bytes read before the pixels: 64 MiB of extended XMP, and as much for the rest.
 _MOST = 128 << 20
+_MOST_SEGMENTS = 10_000
 #: In coded pixels 0xFF is followed by 0 or a restart marker; anything else is the next marker (B.1.1.5).
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
@@ -30,6 +33,28 @@ class Segment:
     marker: int
     content: bytes
     at: int
+
+
+def check_count(file: IO[bytes]) -> None:
+    """Check, without reading them, that no more segments stand before the pixels than any program writes.
+
+    The file's position in bytes is restored. Each costs its readers, Pillow among them, a hundred times its four bytes.
+
+    :raises ImageRejected: when they are more.
+    """
+    before = file.tell()
+    count, at = 0, 2
+    while count <= _MOST_SEGMENTS:
+        file.seek(at)
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF or head[1] in (_SOS, _EOI):
+            break
+        count += 1
+        alone = head[1] in _ALONE or head[1] == 0xFF
+        at += (1 if head[1] == 0xFF else 2) + (0 if alone else int.from_bytes(head[2:], "big"))
+    file.seek(before)
+    if count > _MOST_SEGMENTS:
+        raise ImageRejected(f"the JPEG file has more than {_MOST_SEGMENTS} segments before its pixels")
 
 
 def before_pixels(file: IO[bytes]) -> list[Segment]:

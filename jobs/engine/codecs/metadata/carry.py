@@ -44,10 +44,10 @@ def _texts(meta: Metadata, name: Written) -> tuple[Metadata, tuple[str, ...]]:
     speaking = next((text for key in _USER_COMMENTS for text in meta.texts if text.keyword == key and text.value), None)
     if speaking and (name != "jpeg" or len(speaking.value) < _MOST_IN_JPEG):
         meta = replace(meta, exif=exif_block.with_user_comment(meta.exif, speaking.value))
+    kept = tuple(text for text in meta.texts if name == "jpeg" and _is_comment(text))
     homeless = tuple(text for text in meta.texts if name != "jpeg" or not _is_comment(text))
     if not homeless:
         return meta, ()
-    kept = tuple(text for text in meta.texts if text not in homeless)
     xmp = into_xmp(meta.xmp, homeless)
     if xmp is None:
         names = ", ".join(dict.fromkeys(repr(text.keyword) for text in homeless))

@@ -23,6 +23,8 @@ from jobs.engine.types import Cicp, Metadata, Text
 
 #: Values of H.273 that say nothing; viewers take sRGB.
 _UNSPECIFIED = (0, 2)
+#: A hostile file has 200,000 comments; as many chunks of a PNG nobody reads, we neither.
+_MOST_TEXTS = 1000
 _ORIENTATION = 274
 _IPTC_TAG = 33723  # TIFF
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
@@ -57,6 +59,9 @@ def read(name: str, image: Image.Image, path: Path, *, loop: int | None = None) 
     if meta.xmp:
         xmp, texts = from_xmp(meta.xmp)
         meta = replace(meta, xmp=xmp, texts=(*meta.texts, *texts))
+    if len(meta.texts) > _MOST_TEXTS:
+        notes = (*notes, f"not kept: {len(meta.texts) - _MOST_TEXTS} texts behind the first {_MOST_TEXTS}")
+        meta = replace(meta, texts=meta.texts[:_MOST_TEXTS])
     if meta.exif and not meta.iptc:
         exif, iptc = exif_block.parted_iptc(meta.exif)
         meta = replace(meta, exif=exif, iptc=iptc) if iptc else meta
