@@ -26,6 +26,9 @@ from jobs.states import TERMINAL
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+#: An end rings for all who wait for it, and each opens a connection then: so many at once are soon made, two hundred
+#: were not within the 5 seconds that a connection has.
+READS_AT_ONCE = 8
 _IDLE_SECONDS = 60.0
 
 #: The values of a row that waiters watch: (status, tiles done, tiles in all, cancel requested).
@@ -35,11 +38,17 @@ _Seen = tuple[object, ...]
 class Subscription:
     """One waiter's bell for one job."""
 
-    def __init__(self, job_id: uuid.UUID, *, only_end: bool) -> None:
+    def __init__(self, job_id: uuid.UUID, turns: threading.Semaphore, *, only_end: bool) -> None:
         self.job_id = job_id
         self.only_end = only_end
         self.seen: _Seen | None = None
         self._bell = threading.Event()
+        self._turns = turns
+
+    def read(self) -> Job | None:
+        """Return the job's row, None if it is gone; few waiters of this process read at once."""
+        with self._turns:
+            return Job.objects.filter(pk=self.job_id).first()
 
     def wait(self, timeout: float) -> bool:
         """Wait until the job changed since the last call; False when the time was up. Then look at the row."""
@@ -61,6 +70,7 @@ class Hub:
     def _start_fresh(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._turns = threading.Semaphore(READS_AT_ONCE)
         self._waiters: dict[uuid.UUID, set[Subscription]] = {}
         self._count = 0
         self._thread: threading.Thread | None = None
@@ -75,7 +85,7 @@ class Hub:
         """
         if self._pid != os.getpid():
             self._start_fresh()  # the parent's thread and waiters are not ours
-        waiter = Subscription(job_id, only_end=only_end)
+        waiter = Subscription(job_id, self._turns, only_end=only_end)
         with self._lock:
             if self._count >= settings.MAX_WAITING_REQUESTS:
                 raise WaitersExceeded(f"{self._count} requests wait for jobs already")

@@ -28,7 +28,7 @@ def wait_for(job_id: uuid.UUID, seconds: float, *, has_left: Callable[[], bool] 
     until = time.monotonic() + seconds
     with hub.subscribe(job_id, only_end=True) as waiter:
         while True:
-            job = Job.objects.filter(pk=job_id).first()
+            job = waiter.read()
             if job is None:
                 raise JobNotFound(job_id)
             left = until - time.monotonic()

@@ -83,7 +83,7 @@ class EventStream:
         yield _RETRY
         spoken = time.monotonic()
         while True:
-            job = Job.objects.filter(pk=self.job_id).first()
+            job = self._waiter.read()
             if job is None:
                 yield b"event: deleted\ndata: {}\n\n"
                 return

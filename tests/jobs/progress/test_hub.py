@@ -1,14 +1,17 @@
 """The waiting room: nobody misses the end, nobody holds a connection, nobody leaks a thread."""
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
 from django.db import connection
+from django.db.backends.postgresql.base import DatabaseWrapper
 from pytest_django.fixtures import Settings
 
 from jobs.errors import JobNotFound, WaitersExceeded
@@ -16,7 +19,7 @@ from jobs.models import Job
 from jobs.progress import hub as waiting
 from jobs.progress import wait
 from jobs.progress.disconnect import HAS_LEFT, has_left
-from jobs.progress.hub import Hub, hub
+from jobs.progress.hub import READS_AT_ONCE, Hub, hub
 from jobs.progress.wait import wait_for
 from jobs.states import Status
 from tests.eventually import eventually
@@ -103,19 +106,37 @@ def test_progress_rings_for_those_who_want_it_and_not_for_those_who_wait_for_the
         assert end.wait(30)
 
 
-def test_two_hundred_waiters_hold_one_connection_and_all_hear(submit: Submit, settings: Settings) -> None:
+def test_two_hundred_waiters_hold_one_connection_and_all_hear(
+    submit: Submit, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.MAX_WAITING_REQUESTS = 200
     job = submit()
     ended: list[str] = []
+    opening, most = set[int](), 0
+    connect = DatabaseWrapper.get_new_connection
+
+    def slow(self: DatabaseWrapper, *arguments: Any) -> Any:
+        nonlocal most
+        opening.add(threading.get_ident())
+        most = max(most, len(opening))
+        time.sleep(0.01)
+        try:
+            return connect(self, *arguments)
+        finally:
+            opening.discard(threading.get_ident())
 
     def wait() -> None:
-        ended.append(wait_for(job.pk, 120).status)
+        try:
+            ended.append(wait_for(job.pk, 120).status)
+        except Exception as error:  # noqa: BLE001 - told by the assertion below
+            ended.append(repr(error))
         connection.close()
 
     threads = [threading.Thread(target=wait) for _ in range(200)]
     for thread in threads:
         thread.start()
     eventually(lambda: hub.count == 200, seconds=60)
+    monkeypatch.setattr(DatabaseWrapper, "get_new_connection", slow)
     with psycopg.connect(database_url(), autocommit=True) as other:
 
         def connections() -> int:
@@ -131,6 +152,7 @@ def test_two_hundred_waiters_hold_one_connection_and_all_hear(submit: Submit, se
     for thread in threads:
         thread.join(120)
     assert ended == ["cancelled"] * 200
+    assert 1 < most <= READS_AT_ONCE + 1  # and the hub's own
     assert hub.count == 0
 
 
