@@ -5,6 +5,7 @@ is a hint that may be lost, so the room looks at every awaited row once a second
 hold no database connection. The thread is started by the first waiter, which is after the web server forked.
 """
 
+import copy
 import logging
 import os
 import threading
@@ -26,8 +27,8 @@ from jobs.states import TERMINAL
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-#: An end rings for all who wait for it, and each opens a connection then: so many at once are soon made, two hundred
-#: were not within the 5 seconds that a connection has.
+#: Waiters who read a row themselves open a connection each: so many at once are soon made, two hundred were not within
+#: the 5 seconds that a connection has.
 READS_AT_ONCE = 8
 _IDLE_SECONDS = 60.0
 
@@ -44,11 +45,24 @@ class Subscription:
         self.seen: _Seen | None = None
         self._bell = threading.Event()
         self._turns = turns
+        self._over = False
+        self._ended: Job | None = None
 
     def read(self) -> Job | None:
-        """Return the job's row, None if it is gone; few waiters of this process read at once."""
+        """Return the job's row, None if it is gone: the room's own once it is over, else read by this waiter.
+
+        Few waiters of this process read at once; who is told the end needs no connection.
+        """
+        if self._over:
+            return self._ended
         with self._turns:
             return Job.objects.filter(pk=self.job_id).first()
+
+    def tell_end(self, job: Job | None) -> None:
+        """Take the row of a job that is over, None for one that is gone, and wake the waiter."""
+        self._ended = copy.copy(job)
+        self._over = True
+        self.ring()
 
     def wait(self, timeout: float) -> bool:
         """Wait until the job changed since the last call; False when the time was up. Then look at the row."""
@@ -143,7 +157,7 @@ class Hub:
             connection.close()
 
     def _look(self, job_ids: set[uuid.UUID]) -> None:
-        """Ring for every job among ``job_ids`` whose row changed, or is gone."""
+        """Ring for every job among ``job_ids`` whose row changed, or is gone. An end is told with its row."""
         if not job_ids:
             return
         try:
@@ -153,16 +167,19 @@ class Hub:
                     "pk", "status", "tiles_done", "tiles_total", "cancel_requested"
                 )
             }
+            ended = Job.objects.in_bulk([job_id for job_id, seen in rows.items() if seen[0] in TERMINAL])
         except (DatabaseError, InterfaceError) as error:
             logger.warning("cannot poll awaited jobs error=%s", one_line(error))
             connection.close()
             return
         with self._lock:
             for job_id in job_ids:
-                seen = rows.get(job_id)
-                over = seen is None or seen[0] in TERMINAL
+                seen, job = rows.get(job_id), ended.get(job_id)
+                over = seen is None or (job is not None and job.status in TERMINAL)
                 for waiter in self._waiters.get(job_id, ()):
-                    if over or (seen != waiter.seen and not waiter.only_end):
+                    if over:
+                        waiter.tell_end(job)
+                    elif seen != waiter.seen and not waiter.only_end:
                         waiter.seen = seen
                         waiter.ring()
 
