@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +41,10 @@ class WinogradNetwork:
         self._last, self._shuffle, self._base = plan.last, plan.shuffle, plan.base
         self._exact = TorchNetwork(network, spec, replace(place, backend="torch"))
         self._kept: list[Any] = []  # what the steps point to
-        self._steps = (Step * len(plan.layers))(*(self._step(layer) for layer in plan.layers))
+        # On all cores: for RealESRGAN_x4plus it is a third of a second, half of its loading.
+        with ThreadPoolExecutor(pool(library).threads) as threads:
+            weights = list(threads.map(self._transformed, plan.layers))
+        self._steps = (Step * len(plan.layers))(*map(self._step, plan.layers, weights))
         self.weight_bytes = self._exact.weight_bytes + sum(array.nbytes for array in self._kept)
         second = int(torch.cpu.get_capabilities().get("l2_cache_size") or _SMALL_CACHE)
         self._cache = int(second * _CACHE_SHARE)
@@ -65,16 +69,22 @@ class WinogradNetwork:
             held, self._arena = self._arena is not None, None
         return held
 
-    def _step(self, layer: Layer) -> Step:
+    def _transformed(self, layer: Layer) -> NDArray[np.float32] | None:
+        """Return a layer's weights as the kernels read them, float32 in one piece; None for one without weights."""
         if layer.kind == CLEAR:
+            return None
+        outputs, inputs = layer.weight.shape[:2]
+        shape = (_int(layer.kind), _int(inputs), _int(outputs))
+        weights = np.zeros(self._library.calls.winograd_packed(*shape), np.float32)
+        given = np.ascontiguousarray(layer.weight.numpy(), np.float32)
+        self._library.calls.winograd_pack(*shape, _address(given), _address(weights))
+        return weights
+
+    def _step(self, layer: Layer, weights: NDArray[np.float32] | None) -> Step:
+        if weights is None:
             return Step(kind=CLEAR, target=layer.target)
-        calls = self._library.calls
         outputs, inputs = layer.weight.shape[:2]
         padded = -(-outputs // self._library.vector) * self._library.vector
-        shape = (_int(layer.kind), _int(inputs), _int(outputs))
-        weights = np.zeros(calls.winograd_packed(*shape), np.float32)
-        given = np.ascontiguousarray(layer.weight.numpy(), np.float32)
-        calls.winograd_pack(*shape, _address(given), _address(weights))
         bias = np.zeros(padded, np.float32)
         bias[:outputs] = layer.bias.numpy()
         slope = None if layer.slope is None else slope_bits(layer.slope, padded)
