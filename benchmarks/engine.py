@@ -3,12 +3,15 @@
     python benchmarks/engine.py [--models x4plus,anime_6B,animevideov3,general] [--repeats 3] [--threads N]
                                 [--sizes 640x480,...] [--quick]
 
-Needs torch, numpy, Pillow and OpenCV; the columns of OpenVINO and of the reference appear where those are installed.
+Needs torch, numpy, Pillow and OpenCV; the rows of OpenVINO, of the reference, of ncnn and of onnxruntime (with onnx)
+appear where those are installed.
 Genuine weights are used where they are found (--weights DIR), seeded ones of the same shape elsewhere: arithmetic takes
 the same time whatever the numbers, so speed is comparable; PSNR on seeded weights says less and is marked so.
 
-Every figure is the best of the repeats, variants taking turns, so that a busy machine disturbs all alike. Ratios are to
-the reference's better tile setting. Decoding and encoding are in benchmarks/codecs.py.
+Every figure is the best of the repeats, variants taking turns, so that a busy machine disturbs all alike; processor
+seconds of the whole call stand beside the wall time. No share of the peak is told where it was measured on a busy
+machine. All have the same number of threads. Ratios are to the reference's better tile setting. Decoding and encoding
+are in benchmarks/codecs.py.
 
 On CUDA the reference runs in half precision, `RealESRGANer(half=True)`, and every model goes through several sizes.
 Time counts from pixels in host memory to pixels in host memory, copies included: that is "end to end" for the engine.
@@ -32,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import torch
 
+from benchmarks.peers import Peer, installed
 from jobs.engine.backends import reference_imports
 from jobs.engine.backends.device import cpu_has_bf16, cpu_name
 from jobs.engine.backends.network_cache import NetworkPool
@@ -82,6 +86,8 @@ MODELS = {
 
 #: On CUDA, a variant that takes longer is seen twice and not twelve times: its best is no better for that.
 _LONG = 0.5
+#: Of the threads' time that they must have had while the peak was measured.
+_UNDISTURBED = 0.95
 
 
 @dataclass
@@ -89,9 +95,10 @@ class Variant:
     """One way to compute, and what was seen of it."""
 
     name: str
-    upscaler: Upscaler
+    upscaler: Upscaler | Peer
     tile: int | None
     seconds: float = inf
+    cpu: float = inf
     result: Any = None
     says: str = ""
 
@@ -153,22 +160,28 @@ def variants() -> list[Variant]:
             continue
         able = ["fp32"] if backend == "winograd" else precisions
         made += [Variant(f"{backend} {precision}", ours(backend, precision), None) for precision in able]
+    made += [Variant(f"{name} fp32", Peer(name), None) for name in installed()]
     return made
 
 
-def peak_gflops(precision: torch.dtype) -> float:
-    """Measure the matrix peak of this machine as torch reaches it, in GFLOP/s: the yardstick for "share of peak"."""
+def peak_gflops(precision: torch.dtype) -> float | None:
+    """Measure the matrix peak of this machine as torch reaches it, in GFLOP/s: the yardstick for "share of peak".
+
+    None where other programs had a part of the processor meanwhile: a share of that figure would flatter.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     side = 8192 if device == "cuda" else 1536
     one = torch.randn(side, side, device=device).to(precision)
     best = inf
-    for _ in range(5):
+    begun, busy = time.perf_counter(), time.process_time()
+    for _ in range(5 if device == "cuda" else 40):
         synchronize()
         start = time.perf_counter()
         one @ one
         synchronize()
         best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best / 1e9
+    share = (time.process_time() - busy) / (time.perf_counter() - begun) / torch.get_num_threads()
+    return None if device == "cpu" and share < _UNDISTURBED else 2 * side**3 / best / 1e9
 
 
 def synchronize() -> None:
@@ -184,7 +197,7 @@ def psnr(one: Any, other: Any) -> tuple[float, int]:
 
 
 def measure(
-    model: Model, size: tuple[int, int], arguments: argparse.Namespace, scratch: Path, peaks: dict[str, float]
+    model: Model, size: tuple[int, int], arguments: argparse.Namespace, scratch: Path, peaks: dict[str, float | None]
 ) -> list[str]:
     """Return the rows of the table for one model and size."""
     weights, genuine = weights_of(model, arguments.weights, scratch)
@@ -196,6 +209,7 @@ def measure(
         for variant in list(table):
             if turn > 2 and torch.cuda.is_available() and variant.seconds > _LONG:
                 continue
+            busy = time.process_time()
             try:
                 made, report = variant.upscaler.upscale(shot, weights, UpscaleOptions(tile_size=variant.tile))
             except (OutOfMemory, torch.OutOfMemoryError) as error:  # the reference does not help itself
@@ -208,6 +222,7 @@ def measure(
             for note in report.notes:
                 variant.says += f", {note}"
             if turn:
+                variant.cpu = min(variant.cpu, report.seconds.get("cpu", time.process_time() - busy))
                 variant.seconds = min(variant.seconds, report.seconds["infer"])
     reference = min((v.seconds for v in table if v.name.startswith("reference")), default=inf)
     # On CUDA the reference has half precision, so parity is to ours in fp32, which the tests hold against it.
@@ -220,8 +235,8 @@ def measure(
         peak = peaks.get(variant.says.partition(",")[0], peaks["fp32"])
         rows.append(
             f"| {model.name}{'' if genuine else ' (seeded)'} | {size[0]}×{size[1]} | {variant.name} ({variant.says}) "
-            f"| {variant.seconds:.3f} | {pixels / 1e6 / variant.seconds:.3f} | {tflops:.3f} "
-            f"| {100 * tflops * 1e3 / peak:.0f} % | "
+            f"| {variant.seconds:.3f} | {variant.cpu:.2f} | {pixels / 1e6 / variant.seconds:.3f} | {tflops:.3f} "
+            f"| {f'{100 * tflops * 1e3 / peak:.0f} %' if peak else '-'} | "
             + (f"{reference / variant.seconds:.2f}" if reference < inf else "-")
             + f" | {'identical' if decibels == inf else f'{decibels:.1f}'} | {worst} |"
         )
@@ -251,15 +266,20 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
-    peaks = {"fp32": peak_gflops(torch.float32)}
+    peaks: dict[str, float | None] = {"fp32": peak_gflops(torch.float32)}
     if torch.cuda.is_available() or cpu_has_bf16():
         peaks["bf16"] = peak_gflops(torch.bfloat16)
     if torch.cuda.is_available():
         peaks["fp16"] = peak_gflops(torch.float16)
     print(f"{device}, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}")
-    print("matrix peak, GFLOP/s: " + ", ".join(f"{name} {value:.0f}" for name, value in peaks.items()))
-    print("\n| model | input | variant | s | Mpx/s | TFLOP/s | of peak | ratio | PSNR dB | max diff |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(
+        "matrix peak, GFLOP/s: "
+        + ", ".join(
+            f"{name} {f'{value:.0f}' if value else 'unknown, the machine is busy'}" for name, value in peaks.items()
+        )
+    )
+    print("\n| model | input | variant | s | CPU s | Mpx/s | TFLOP/s | of peak | ratio | PSNR dB | max diff |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
         for name in arguments.models.split(","):
             for size in sizes(MODELS[name], quick=arguments.quick, only=arguments.sizes):
