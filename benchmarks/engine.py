@@ -1,7 +1,7 @@
 """Speed with parity: this engine against the original `realesrgan` package, interleaved in one process.
 
     python benchmarks/engine.py [--models x4plus,anime_6B,animevideov3,general] [--repeats 3] [--threads N]
-                                [--sizes 640x480,...] [--quick]
+                                [--sizes 640x480,...] [--avx2] [--quick]
 
 Needs torch, numpy, Pillow and OpenCV; the rows of OpenVINO, of the reference, of ncnn and of onnxruntime (with onnx)
 appear where those are installed.
@@ -19,6 +19,7 @@ Calls are recorded as graphs once they have come eight times, so there are at le
 """
 
 import argparse
+import os
 import platform
 import resource
 import sys
@@ -31,6 +32,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+if "--avx2" in sys.argv:  # read when the libraries are loaded
+    os.environ |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 import numpy as np
 import torch
@@ -160,7 +164,8 @@ def variants() -> list[Variant]:
             continue
         able = ["fp32"] if backend == "winograd" else precisions
         made += [Variant(f"{backend} {precision}", ours(backend, precision), None) for precision in able]
-    made += [Variant(f"{name} fp32", Peer(name), None) for name in installed()]
+    if "ONEDNN_MAX_CPU_ISA" not in os.environ:  # the others take what there is
+        made += [Variant(f"{name} fp32", Peer(name), None) for name in installed()]
     return made
 
 
@@ -261,8 +266,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--sizes", default="", help="as 640x480,1920x1080, in place of each model's own")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--avx2", action="store_true", help="use nothing beyond AVX2, as most processors have it")
     parser.add_argument("--quick", action="store_true", help="96×64 pictures: a smoke test, not a measurement")
     arguments = parser.parse_args()
+    if arguments.avx2:
+        able = {
+            name: has for name, has in torch.cpu.get_capabilities().items() if not name.startswith(("avx512", "amx"))
+        }
+        torch.cpu.get_capabilities = lambda: able
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
