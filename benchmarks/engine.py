@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from math import inf, log10
 from pathlib import Path
 from typing import Any
@@ -270,10 +271,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="96×64 pictures: a smoke test, not a measurement")
     arguments = parser.parse_args()
     if arguments.avx2:
-        able = {
-            name: has for name, has in torch.cpu.get_capabilities().items() if not name.startswith(("avx512", "amx"))
-        }
-        torch.cpu.get_capabilities = lambda: able
+        beyond = ("avx512", "amx")
+        able = {name: has for name, has in torch.cpu.get_capabilities().items() if not name.startswith(beyond)}
+        torch.cpu.get_capabilities = cache(lambda: able)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
