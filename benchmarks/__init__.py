@@ -1,1 +1,1 @@
-"""Benchmarks and the fuzzer: run by hand as `python -m benchmarks.NAME`; figures are noted in RESULTS.md and results/."""
+"""Benchmarks and the fuzzer: run by hand as `python -m benchmarks.NAME`; figures are noted in RESULTS.md."""

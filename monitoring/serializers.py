@@ -50,6 +50,10 @@ class WorkerSerializer(serializers.Serializer[None]):
     )
     busy = serializers.BooleanField(help_text="Holds a job")
     loaded_models = serializers.ListField(child=serializers.CharField())
+    choices = serializers.DictField(
+        child=serializers.CharField(),
+        help_text="By loaded model: the backend and precision that were chosen on this CPU, and why",
+    )
     started_at = serializers.DateTimeField()
     seen_at = serializers.DateTimeField(help_text="Last heartbeat")
     version = serializers.CharField()

@@ -33,6 +33,7 @@ MEDIA_ROOT = env.directory(
 )
 FILE_UPLOAD_TEMP_DIR = str(MEDIA_ROOT / "uploads")
 STATIC_ROOT = DATA_DIR / "static"
+MEASUREMENTS_DIR = DATA_DIR / "measured"  # which backend is the fastest on which processor; deleting it costs a second
 
 # --- Web --------------------------------------------------------------------------------------------------------------
 DEBUG = env.flag("DEBUG", False, help="Django's debug pages; never in production")

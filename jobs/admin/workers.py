@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
@@ -22,7 +22,7 @@ class WorkerAdmin(LookedAt, admin.ModelAdmin[Worker]):
     list_per_page = 50
     fields = (
         "id", "cluster", "host", "pid", "device", "device_name", "device_uuid", "device_note", "precisions", "memory",
-        "job", "models", "jobs_done", "version", "started_at", "seen_at",
+        "job", "models", "choices_in_words", "jobs_done", "version", "started_at", "seen_at",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -42,6 +42,12 @@ class WorkerAdmin(LookedAt, admin.ModelAdmin[Worker]):
     @admin.display(description=_("loaded models"))
     def models(self, worker: Worker) -> str:
         return ", ".join(worker.loaded_models) or "–"
+
+    @admin.display(description=_("backends"))
+    def choices_in_words(self, worker: Worker) -> SafeString | str:
+        """Return a line for each loaded model of a CPU: what computes it, and why."""
+        lines = sorted((worker.choices or {}).items())
+        return format_html_join(mark_safe("<br>"), "{}: {}", lines) or "–"
 
     @admin.display(description=_("heartbeat"), ordering="seen_at")
     def heartbeat(self, worker: Worker) -> SafeString | str:

@@ -133,7 +133,7 @@ class Run:
         self.notes.append(
             f"{self.network.place.precision} overflowed in each of the first {self.redone} tiles; fp32 from there on"
         )
-        self.pool.give_up(self.weights, self.network.place)
+        self.pool.give_up(self.weights)
         self.network, self.precise = self.pool.get(self.weights, "fp32"), True
 
 

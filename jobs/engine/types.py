@@ -200,6 +200,7 @@ class Runtime:
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1"
     precision: Precision = "auto"
     backend: Backend = "auto"
+    measurements: Path | None = None  # a folder for what "auto" measured on CPUs; None: each process measures anew
 
 
 @dataclass(frozen=True)
@@ -249,4 +250,5 @@ class Report:
     fp32_redone_tiles: int = 0
     out_of_memory_shrinks: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)  # "decode", "load", "infer", "encode"
+    choice: str = ""  # on a CPU, where "auto" chose: backend and precision in words, and why these
     notes: tuple[str, ...] = ()

@@ -63,9 +63,8 @@ class Upscaler:
         network = self.pool.get(weights, options.precision)
         loaded = time.perf_counter()
         run = Run(pool=self.pool, network=network, weights=weights, options=options, on_tile=on_tile)
-        asked = self.pool.place(options.precision).precision
-        if network.place.precision != asked:
-            run.notes.append(f"{asked} overflowed for this network before; computed in {network.place.precision}")
+        if self.pool.gave_up(weights):
+            run.notes.append("bf16 or fp16 overflowed for this network before; computed in fp32")
         passes = plan_passes(picture.width, picture.height, network.spec.scale, options.outscale)
         plans = [self._plan(run, width, height) for width, height in passes.inputs]
         run.tile, run.pad = plans[-1].tile, plans[-1].pad
@@ -96,6 +95,7 @@ class Upscaler:
             fp32_redone_tiles=run.redone,
             out_of_memory_shrinks=run.shrinks,
             seconds={"load": loaded - started, "infer": time.perf_counter() - loaded},
+            choice=place.choice,
             notes=(*([place.note] if place.note else []), *picture.notes, *dict.fromkeys(run.notes)),
         )
         return _with_gain_map(picture, replace(picture, frames=frames)), report

@@ -48,6 +48,9 @@ class Worker(models.Model):
     memory_free = models.BigIntegerField(null=True, blank=True)  # what the engine would plan with now
     current_job = models.UUIDField(null=True, blank=True)
     loaded_models = models.JSONField(default=list, blank=True)  # names, the most recently used last
+    choices = models.JSONField(
+        null=True, blank=True
+    )  # by loaded model: backend and precision on this CPU, and why; NULL: an older worker, which is silent
     jobs_done = models.PositiveIntegerField(default=0)
     version = models.CharField(max_length=50, blank=True)
     started_at = models.DateTimeField()

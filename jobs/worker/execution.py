@@ -133,7 +133,7 @@ def _compute(job: Job, heartbeat: Heartbeat) -> tuple[Finished, Picture]:
 
     asked = UpscaleOptions(options.outscale, options.tile_size, options.tile_pad, _known(options.precision))
     result, report = runtime.upscale(picture, local, asked, heartbeat.on_tile)
-    registration.mine().used(local.name, len(runtime.upscaler().pool))
+    registration.mine().used(local.name, len(runtime.upscaler().pool), report.choice)
     del picture
     heartbeat.check()
 

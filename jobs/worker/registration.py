@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 #: Longest interval in seconds; with a short lease a third of it, or live workers would seem lost now and then.
 SAY_SECONDS = 5.0
 _MEMORABLE = 20  # names of models kept per worker
+_LONGEST = 500  # characters of a choice of a backend, in words
 
 
 class Registration:
@@ -40,6 +41,7 @@ class Registration:
         self.precisions: tuple[str, ...] = ()
         self.current_job: uuid.UUID | None = None
         self.loaded_models: list[str] = []
+        self.choices: dict[str, str] = {}
         self.jobs_done = 0
         self._end = threading.Event()
         self._known = False
@@ -49,10 +51,17 @@ class Registration:
         self.say()
         threading.Thread(target=self._run, name="registration", daemon=True).start()
 
-    def used(self, model: str, room: int) -> None:
-        """Note that the model's network is loaded and was used last; at most ``room`` are held."""
+    def used(self, model: str, room: int, choice: str) -> None:
+        """Note that the model's network is loaded and was used last; at most ``room`` are held.
+
+        :param choice: the report's: the backend and precision in words, and why these; "" where there was none.
+        """
         names = [name for name in self.loaded_models if name != model]
         self.loaded_models = [*names, model][-max(1, min(room, _MEMORABLE)) :]
+        if choice and self.choices.get(model) != choice[:_LONGEST]:
+            logger.info("backend chosen model=%s worker=%s choice=%s", model, self.id, choice)
+        known = {**self.choices, model: choice[:_LONGEST]}
+        self.choices = {name: known[name] for name in self.loaded_models if known.get(name)}
 
     def say(self) -> None:
         """Write the row; what the database refuses is said again soon."""
@@ -74,6 +83,7 @@ class Registration:
             "memory_free": free,
             "current_job": self.current_job,
             "loaded_models": self.loaded_models,
+            "choices": self.choices,
             "jobs_done": self.jobs_done,
             "version": settings.UPSCALER_VERSION,
             "seen_at": Now(),

@@ -59,7 +59,7 @@ def upscaler() -> Upscaler:
     if _upscaler is None or _owner != os.getpid():  # CUDA does not survive a fork
         os.environ.setdefault("TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT", str(_CUDNN_PLANS))  # read once, by torch's C++
         precision, backend = cast("Precision", settings.PRECISION), cast("Backend", settings.ENGINE_BACKEND)
-        runtime = Runtime(settings.DEVICE, precision, backend)
+        runtime = Runtime(settings.DEVICE, precision, backend, settings.MEASUREMENTS_DIR)
         _upscaler = Upscaler(NetworkPool(runtime, settings.MODEL_MEMORY_MB * 1_000_000))
         _owner = os.getpid()
     return _upscaler
@@ -119,8 +119,8 @@ def settle_in() -> None:
     tiny = Picture("png", (Frame(np.zeros((64, 64, 3), np.uint8)),))
     for name in settings.WARM_MODELS:
         try:
-            upscale(tiny, weights_for(name))
-            me.used(name, len(machine.pool))
+            _, report = upscale(tiny, weights_for(name))
+            me.used(name, len(machine.pool), report.choice)
             logger.info("model warm model=%s worker=%s", name, me.id)
         except DeviceLost:
             logger.exception("worker's device is lost worker=%s again_in=%.0fs", me.id, _LOOK_AGAIN_SECONDS)

@@ -25,11 +25,13 @@ NOW = datetime(2026, 3, 10, 15, 40, tzinfo=UTC)
 def test_it_shows_workers_queue_and_readiness(staff: Staff) -> None:
     Model.objects.all().delete()
     job = made.queued()
-    made.worker(host="gpu-host", current_job=job.pk, device_name="L4", loaded_models=["tiny-x2"], memory_total=100)
+    made.worker(host="gpu-host", current_job=job.pk, device_name="L4", loaded_models=["tiny-x2"], memory_total=100,
+                choices={"tiny-x2": "winograd fp32; openvino fp32 takes 3.0 times as long"})  # fmt: skip
     made.worker("io", host="io-host")
     made.worker(host="dead-host", silent_seconds=3600)
     page = staff("Viewers").get(PAGE).content.decode()
-    for fact in ("gpu-host", "io-host", "dead-host", "L4", "tiny-x2", "at work", "idle", "silent", str(job.pk)[:8]):
+    facts = ("gpu-host", "io-host", "dead-host", "L4", "tiny-x2", "3.0 times as long", "at work", "idle", "silent")
+    for fact in (*facts, str(job.pk)[:8]):
         assert fact in page
     assert "1 inference worker alive" in page
     assert "no usable model" in page

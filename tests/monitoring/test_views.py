@@ -111,7 +111,7 @@ def test_system_tells_of_live_workers_of_every_host_and_forgets_silent_ones(
     }
     made.worker(host="a", **gpu)
     made.worker(host="a", pid=2, **gpu)
-    made.worker(host="b", **gpu)
+    made.worker(host="b", choices={"tiny-x2": "winograd fp32"}, **gpu)
     made.worker("io", host="a")
     made.worker(host="gone", silent_seconds=3600, device="cuda:7")
     for _ in range(3):
@@ -125,6 +125,8 @@ def test_system_tells_of_live_workers_of_every_host_and_forgets_silent_ones(
     assert body["execution_providers"] == ["cuda"]
     assert (body["gpu_available"], body["gpu_memory_mb"], body["gpu_memory_used_mb"]) == (True, 16384, 4096)
     assert len(body["workers"]) == 4
+    assert [worker["choices"] for worker in body["workers"] if worker["host"] == "b"] == [{"tiny-x2": "winograd fp32"}]
+    assert [worker["choices"] for worker in body["workers"] if worker["host"] == "a"] == [{}, {}, {}]
     assert [(device["host"], device["device"]) for device in body["devices"]] == [("a", "cuda:0"), ("b", "cuda:0")]
     assert body["jobs_queue_length"] == 3
     assert body["models_dir_size_mb"] == 1.5

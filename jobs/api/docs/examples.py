@@ -82,6 +82,7 @@ REPORT = {
     "tiles": 48,
     "passes": 1,
     "seconds": {"decode": 0.05, "infer": 44.1, "encode": 0.4},
+    "choice": "",
     "notes": [],
 }
 

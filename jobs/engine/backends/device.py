@@ -25,6 +25,7 @@ class ComputeDevice:
     precision: Literal["fp32", "bf16", "fp16"]
     uuid: str = ""  # the card's, as nvidia-smi writes it; two processes may both call theirs cuda:0
     note: str = ""  # what "auto" passed over, and why; for the report and the log
+    choice: str = ""  # of a network on the CPU: its backend and precision in words, and why these
 
     @property
     def kind(self) -> str:
@@ -39,11 +40,12 @@ class ComputeDevice:
         return free_host_bytes()
 
 
-def resolve(runtime: Runtime, precision: Precision | None = None, *, without: str = "") -> ComputeDevice:
-    """Return what "auto" means on this machine, at this moment.
+def resolve(runtime: Runtime, precision: Precision | None = None) -> ComputeDevice:
+    """Return what "auto" means on this machine, at this moment, before a network is known.
+
+    On a CPU that is fp32; for a network `jobs.engine.backends.selection` measures what is faster and near enough.
 
     :param precision: the job's own choice; it wins over the runtime's.
-    :param without: a backend that "auto" must not choose: it cannot compute the network in question.
     :raises DeviceUnavailable: for a device, backend or precision that this machine does not have.
     """
     wanted = precision or runtime.precision
@@ -61,9 +63,7 @@ def resolve(runtime: Runtime, precision: Precision | None = None, *, without: st
     if runtime.backend == "winograd" and wanted == "bf16":
         raise PrecisionUnavailable("the winograd backend computes in fp32")
     chosen: Literal["fp32", "bf16"] = "bf16" if wanted == "bf16" else "fp32"
-    if wanted == "auto" and _bf16_is_faster(runtime.backend, without):
-        chosen = "bf16"
-    backend, passed_over = _cpu_backend(runtime.backend, chosen, without)
+    backend, passed_over = _cpu_backend(runtime.backend, chosen)
     note = "; ".join(filter(None, (note, passed_over)))
     return ComputeDevice(device="cpu", name=cpu_name(), backend=backend, precision=chosen, note=note)
 
@@ -134,28 +134,6 @@ def cpu_has_bf16() -> bool:
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
-def cpu_has_amx() -> bool:
-    """Return True if the processor multiplies matrices of bf16 in units of their own: AMX-BF16."""
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
-
-
-def _bf16_is_faster(backend: Backend, without: str) -> bool:
-    """Return True where a CPU computes faster in bf16 than in fp32.
-
-    On AVX512-BF16 (AMD's fourth generation) the winograd kernels in fp32 take 0.69 of OpenVINO's time in bf16 for
-    RealESRGAN_x4plus and 0.65 for realesr-animevideov3, and come out at 88 and 93 dB instead of 50 and 54.
-    """
-    if backend == "winograd" or not cpu_has_bf16():
-        return False
-    if backend != "auto" or without == "winograd" or cpu_has_amx():
-        return True
-    try:
-        winograd.load()
-    except OSError:
-        return True
-    return False
-
-
 def cpu_name() -> str:
     """Return the processor's name, as the system tells it."""
     try:
@@ -206,12 +184,12 @@ def _passed_over(reasons: list[str]) -> str:
     return f"computes on the CPU, though there is a graphics card: {'; '.join(reasons)}" if reasons else ""
 
 
-def _cpu_backend(wanted: Backend, precision: str, without: str) -> tuple[Literal["torch", "openvino", "winograd"], str]:
+def _cpu_backend(wanted: Backend, precision: str) -> tuple[Literal["torch", "openvino", "winograd"], str]:
     """Return the backend, and why "auto" passed over one that is there."""
     if wanted == "torch":
         return "torch", ""
     notes = []
-    if wanted == "winograd" or (wanted == "auto" and precision == "fp32" and without != "winograd"):
+    if wanted == "winograd" or (wanted == "auto" and precision == "fp32"):
         try:
             winograd.load()
             return "winograd", ""

@@ -3,14 +3,15 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
 from jobs.engine.backends.base import Network
-from jobs.engine.backends.device import ComputeDevice, give_back_cached_memory, resolve
-from jobs.engine.errors import DeviceUnavailable, OutOfMemory, WeightsDamaged, WeightsRejected
+from jobs.engine.backends.device import ComputeDevice, cpu_has_bf16, give_back_cached_memory, resolve
+from jobs.engine.backends.selection.kept import Kept
+from jobs.engine.errors import OutOfMemory, WeightsDamaged, WeightsRejected
 from jobs.engine.types import Precision, Runtime, Weights
 from modelstore.networks.checkpoint import load, load_blend
 from modelstore.networks.errors import CheckpointChanged, NetworkError
@@ -24,6 +25,7 @@ class _Key:
     files: tuple[tuple[str, str, int, int], ...]
     blend: float
     place: ComputeDevice
+    free: bool  # to be in another precision
 
 
 class NetworkPool:
@@ -45,7 +47,8 @@ class NetworkPool:
         self.graphs = graphs
         self.fused = fused
         self._networks: OrderedDict[_Key, Network] = OrderedDict()
-        self._given_up: set[_Key] = set()
+        self._given_up: set[tuple[object, ...]] = set()
+        self._kept = Kept(runtime.measurements)
 
     def place(self, precision: Precision | None = None) -> ComputeDevice:
         """Return what "auto" means now. :raises DeviceUnavailable: when this machine does not have the runtime."""
@@ -59,23 +62,27 @@ class NetworkPool:
         :raises DeviceUnavailable: when this machine does not have the runtime.
         :raises OutOfMemory: when the device has no room for the weights even after all other networks were dropped.
         """
+        if self.gave_up(weights):
+            precision = "fp32"
         place = self.place(precision)
-        key = _key(weights, place)
-        if key in self._given_up:
-            place = self.place("fp32")
-            key = _key(weights, place)
+        free = (precision or self.runtime.precision) == "auto" and place.kind == "cpu"
+        key = _key(weights, place, free=free)
         network = self._networks.get(key)
         if network is None:
-            network = self._load(weights, place)
+            network = self._load(weights, place, bf16=free and cpu_has_bf16())
             self._networks[key] = network
         self._networks.move_to_end(key)
         while len(self._networks) > 1 and self.weight_bytes > self.max_bytes:
             self._forget_oldest()
         return network
 
-    def give_up(self, weights: Weights, place: ComputeDevice) -> None:
+    def give_up(self, weights: Weights) -> None:
         """Give up reduced precision for a network that always overflows: from now on `get` returns it in fp32."""
-        self._given_up.add(_key(weights, place))
+        self._given_up.add(_identity(weights))
+
+    def gave_up(self, weights: Weights) -> bool:
+        """Return True if reduced precision was given up for a network."""
+        return _identity(weights) in self._given_up
 
     def release(self) -> bool:
         """Make every network give back memory that it can do without. Return True if any held some."""
@@ -95,31 +102,31 @@ class NetworkPool:
         while self._networks:
             self._forget_oldest()
 
-    def _load(self, weights: Weights, place: ComputeDevice) -> Network:
+    def _load(self, weights: Weights, place: ComputeDevice, *, bf16: bool) -> Network:
         try:
-            return self._read(weights, place)
+            return self._read(weights, place, bf16=bf16)
         except OutOfMemory:
             if not self._networks:
                 raise
         # Outside of the handler: the error's traceback holds on to what was loaded of the network.
         self.clear()
-        return self._read(weights, place)
+        return self._read(weights, place, bf16=bf16)
 
-    def _read(self, weights: Weights, place: ComputeDevice) -> Network:
-        """:raises OutOfMemory: the device has no room for the weights beside what it holds."""
+    def _read(self, weights: Weights, place: ComputeDevice, *, bf16: bool) -> Network:
+        """:param bf16: whether it is there and may be chosen.
+
+        :raises OutOfMemory: the device has no room for the weights beside what it holds.
+        """
         network, spec = _checked(weights)
-        if place.backend == "winograd":
-            from jobs.engine.backends.winograd.choice import accelerate  # noqa: PLC0415 - CPUs only
+        choice = bf16 or self.runtime.backend in ("auto", "winograd")
+        if place.kind == "cpu" and place.precision == "fp32" and choice:
+            from jobs.engine.backends.selection.select import select  # noqa: PLC0415 - CPUs only
 
-            made, reason = accelerate(network, spec, place)
-            if made is not None:
-                return made
-            if self.runtime.backend == "winograd":
-                raise DeviceUnavailable(reason)
-            place = resolve(self.runtime, place.precision, without="winograd")
-            place = replace(
-                place, note="; ".join(filter(None, (place.note, f"computes with {place.backend}: {reason}")))
-            )
+            digest = "+".join(sha256 for _, sha256 in weights.files) + f"@{weights.blend:g}"
+            return select(
+                network, spec, place, self.runtime.backend, bf16=bf16, kept=self._kept,
+                digest=digest if all(sha256 for _, sha256 in weights.files) else "",
+            )  # fmt: skip
         if place.backend == "openvino":
             from jobs.engine.backends.openvino_backend import OpenVinoNetwork  # noqa: PLC0415 - may be absent
 
@@ -138,8 +145,12 @@ class NetworkPool:
             give_back_cached_memory()
 
 
-def _key(weights: Weights, place: ComputeDevice) -> _Key:
-    return _Key(files=tuple(_stamp(*file) for file in weights.files), blend=weights.blend, place=place)
+def _key(weights: Weights, place: ComputeDevice, *, free: bool) -> _Key:
+    return _Key(*_identity(weights), place=place, free=free)
+
+
+def _identity(weights: Weights) -> tuple[tuple[tuple[str, str, int, int], ...], float]:
+    return tuple(_stamp(*file) for file in weights.files), weights.blend
 
 
 def _stamp(path: Path, sha256: str) -> tuple[str, str, int, int]:

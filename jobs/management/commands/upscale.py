@@ -22,7 +22,7 @@ from jobs.engine.codec import decode, encode
 from jobs.engine.codecs import output_format, probe
 from jobs.engine.errors import DeviceUnavailable, EngineError, FormatUnsupported, WeightsRejected
 from jobs.engine.tiling.passes import LARGEST_SCALE, SMALLEST_SCALE, plan_passes
-from jobs.engine.types import EncodeOptions, Frame, Header, Picture, Runtime, UpscaleOptions
+from jobs.engine.types import EncodeOptions, Frame, Header, Picture, Report, Runtime, UpscaleOptions
 from jobs.options import STRIP, engine_limits
 from modelstore.errors import ModelStoreError
 
@@ -185,9 +185,10 @@ class _Run:
             self.scale = chosen.scale or inspect(chosen.weights.path).scale
         except NetworkError as error:
             raise CommandError(str(error)) from None
-        runtime = Runtime(options["device"], options["precision"], options["backend"])
+        runtime = Runtime(options["device"], options["precision"], options["backend"], settings.MEASUREMENTS_DIR)
         self.upscaler = Upscaler(NetworkPool(runtime, settings.MODEL_MEMORY_MB * 1_000_000))
         self.limits = engine_limits()
+        self.verbosity: int = options["verbosity"]
         self.output: Path = options["output"]
         self.to_file = to_file
         self.template: str = options["name"]
@@ -230,10 +231,20 @@ class _Run:
                 part.unlink()
         told = (*report.notes, *written.notes)
         notes = f" ({'; '.join(told)})" if told else ""
+        if self.verbosity >= 2:
+            notes += _in_detail(report)
         return (
             f"{header.width}×{header.height} → {result.width}×{result.height} px, "
             f"{time.perf_counter() - started:.1f} s, {report.device} {report.precision}{notes}"
         )
+
+
+def _in_detail(report: Report) -> str:
+    """Return the engine's account in lines of their own, as ``-v 2`` prints it."""
+    seconds = ", ".join(f"{span} {value:.2f} s" for span, value in report.seconds.items())
+    tiles = f"{report.tiles} of {report.tile_size} px" if report.tile_size else "none, the picture is computed whole"
+    backend = report.choice or f"{report.backend} {report.precision}"
+    return f"\n  device: {report.device_name}\n  backend: {backend}\n  tiles: {tiles}\n  time: {seconds}"
 
 
 def _moves(bar: "tqdm[Any]") -> Callable[[int, int], None]:

@@ -1,6 +1,7 @@
 """``manage.py upscale``: pictures and trees, without the service and without a database."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,20 @@ def test_one_picture_to_one_file(tmp_path: Path, tiny_weights: Path) -> None:
     assert "20×12 → 40×24 px" in said
     with Image.open(tmp_path / "out.webp") as image:
         assert (image.format, image.size) == ("WEBP", (40, 24))
+
+
+def test_verbosity_two_tells_what_computed_it_and_why(tmp_path: Path, tiny_weights: Path) -> None:
+    source = picture(tmp_path / "in.png")
+    _, said, _ = upscale(source, "-o", tmp_path / "a.png", "-m", tiny_weights, "--verbosity", "2")
+    assert "\n  backend: torch fp32\n  tiles: none, the picture is computed whole\n  time: load " in said
+    out = StringIO()
+    call_command(
+        "upscale", str(source), "-o", str(tmp_path / "b.png"), "-m", str(tiny_weights), "--device", "cpu", "-v", "2",
+        stdout=out,
+    )  # fmt: skip
+    assert re.search(r"\n  backend: (winograd|openvino|torch) (fp32|bf16); .+\n", out.getvalue()), out.getvalue()
+    _, said, _ = upscale(source, "-o", tmp_path / "c.png", "-m", tiny_weights)
+    assert "backend" not in said
 
 
 def test_a_result_says_in_its_name_how_it_was_made(tmp_path: Path, tiny_weights: Path) -> None:

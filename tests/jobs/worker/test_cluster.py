@@ -57,6 +57,8 @@ def test_a_submitted_picture_comes_back_twice_as_large(
     assert worker.id == job.worker
     assert worker.device == "cpu"
     eventually(lambda: Worker.objects.get().loaded_models == ["tiny-x2"], seconds=30)
+    choices = Worker.objects.get().choices or {}
+    assert choices.get("tiny-x2", "") == job.report["choice"], "why this backend, as far as there was a choice"
     cluster.terminate()
     assert cluster.wait() == 0
     assert cluster.members() == []

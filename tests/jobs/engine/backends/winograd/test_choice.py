@@ -11,6 +11,7 @@ from torch import nn
 from jobs.engine.backends import openvino_trial
 from jobs.engine.backends.device import cpu_has_bf16, resolve
 from jobs.engine.backends.network_cache import NetworkPool
+from jobs.engine.backends.selection import candidate
 from jobs.engine.backends.winograd import choice, library, plan
 from jobs.engine.backends.winograd.library import NotBuilt
 from jobs.engine.errors import Cancelled, DeviceUnavailable, PrecisionUnavailable
@@ -43,27 +44,17 @@ def test_auto_takes_winograd_where_it_computes_in_fp32() -> None:
     assert (place.backend, place.precision) == ("winograd", "fp32")
 
 
-@pytest.mark.parametrize(
-    ("units", "expected"),
-    [
-        ((), ("winograd", "fp32")),
-        (("avx512_bf16",), ("winograd", "fp32")),
-        (("amx_bf16", "avx512_bf16"), (NEXT, "bf16")),
-    ],
-    ids=["neither", "AVX512-BF16", "AMX"],
-)
+@pytest.mark.parametrize("units", [(), ("avx512_bf16",), ("amx_bf16", "avx512_bf16")])
 @pytest.mark.usefixtures("there")
-def test_auto_takes_what_is_faster_and_near_enough(
-    monkeypatch: pytest.MonkeyPatch, units: tuple[str, ...], expected: tuple[str, str]
-) -> None:
+def test_before_a_network_is_known_auto_is_in_fp32(monkeypatch: pytest.MonkeyPatch, units: tuple[str, ...]) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(units, True))
     place = resolve(Runtime(device="cpu"))
-    assert (place.backend, place.precision) == expected
+    assert (place.backend, place.precision) == ("winograd", "fp32")
     if units:
         assert resolve(Runtime(device="cpu", precision="bf16")).precision == "bf16"  # asked for by name
     unable(monkeypatch, library.NotBuilt("not built"))
     without = resolve(Runtime(device="cpu"))
-    assert (without.backend, without.precision) == (NEXT, "bf16" if units else "fp32")
+    assert (without.backend, without.precision) == (NEXT, "fp32")
 
 
 @pytest.mark.usefixtures("there")
@@ -122,9 +113,10 @@ def broken(tmp_path: Path, kind: str) -> Weights:
 def test_a_network_that_loses_its_bits_goes_another_way_and_this_is_said(tmp_path: Path, kind: str, says: str) -> None:
     weights = broken(tmp_path, kind)
     shot = picture(photo(30, 30))
-    made, report = upscaler("auto").upscale(shot, weights)
+    made, report = Upscaler(NetworkPool(Runtime(device="cpu", precision="fp32"))).upscale(shot, weights)
     assert report.backend == NEXT
-    assert any(f"computes with {NEXT}" in note and says in note for note in report.notes)
+    assert report.choice.startswith(NEXT)
+    assert says in report.choice
     if kind == "overflows":
         wanted, _ = upscaler(NEXT).upscale(shot, weights)
         assert difference(made.frames[0].color, wanted.frames[0].color) == 0
@@ -134,10 +126,11 @@ def test_a_network_that_loses_its_bits_goes_another_way_and_this_is_said(tmp_pat
 
 @pytest.mark.usefixtures("there")
 def test_a_network_of_another_kind_goes_another_way(compact: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "unsupported", lambda network: f"it cannot compute {type(network).__name__}")
+    for module in (choice, candidate):
+        monkeypatch.setattr(module, "unsupported", lambda network: f"it cannot compute {type(network).__name__}")
     network = NetworkPool(Runtime(device="cpu", precision="fp32")).get(compact)
     assert network.place.backend == NEXT
-    assert "it cannot compute SRVGGNetCompact" in network.place.note
+    assert network.place.choice == f"{NEXT} fp32; it cannot compute SRVGGNetCompact"
     with pytest.raises(DeviceUnavailable, match="it cannot compute"):
         NetworkPool(Runtime(device="cpu", backend="winograd")).get(compact)
 

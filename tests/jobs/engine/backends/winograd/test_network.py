@@ -107,8 +107,9 @@ def test_every_network_gives_torchs_pixels(make: Callable[[], nn.Module], librar
         assert width == 1 or wanted.pixels.std() > 0.02, "nothing to be seen"
         decibels, _ = apart(made.pixels, wanted.pixels)
         assert decibels >= 100  # of rounding; a wrong border, slope or channel gives less than 60
-        decibels, worst = apart(*(one(each, whole(pixels, spec)).pixels for each in (ours, theirs)))
-        assert decibels >= 80 or width < 8  # a single pixel rounded the other way in few is less
+        rounded = [one(each, whole(pixels, spec)).pixels for each in (ours, theirs)]
+        decibels, worst = apart(*rounded)
+        assert decibels >= 80 or (rounded[0] != rounded[1]).sum() <= 2  # of few pixels one that is rounded up is much
         assert worst <= 1
 
 

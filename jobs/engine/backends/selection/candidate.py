@@ -1,0 +1,55 @@
+"""The ways in which a CPU can compute, and which of them this one has for a network."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from torch import nn
+
+from jobs.engine.backends import openvino_trial
+from jobs.engine.backends.winograd import library as winograd
+from jobs.engine.backends.winograd.plan import unsupported
+from jobs.engine.types import Backend
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backend with a precision."""
+
+    backend: Literal["winograd", "openvino", "torch"]
+    precision: Literal["fp32", "bf16"]
+
+    def __str__(self) -> str:
+        return f"{self.backend} {self.precision}"
+
+
+def candidates(network: nn.Module, wanted: Backend, *, bf16: bool) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
+    """Return the candidates for a network, the preferred of equally fast ones first; and what is not there, and why.
+
+    :param wanted: "auto", or the backend that somebody named; its candidates differ in precision then.
+    :param bf16: whether the processor computes it, and the caller accepts it.
+    """
+    found: list[Candidate] = []
+    missing = []
+    if wanted in ("auto", "winograd"):
+        reason = unsupported(network)
+        try:
+            winograd.load()
+        except OSError as error:
+            reason = str(error)
+        if reason:
+            missing.append(reason)
+        else:
+            found.append(Candidate("winograd", "fp32"))
+    openvino = wanted == "openvino" or (wanted == "auto" and not _without_openvino())
+    if openvino:
+        found.append(Candidate("openvino", "fp32"))
+    elif wanted in ("auto", "torch"):
+        found.append(Candidate("torch", "fp32"))
+    if bf16 and wanted != "winograd":
+        found.append(Candidate("openvino" if openvino else "torch", "bf16"))
+    return tuple(found), tuple(missing)
+
+
+def _without_openvino() -> bool:
+    return find_spec("openvino") is None or bool(openvino_trial.trouble())

@@ -1,0 +1,65 @@
+"""Measurements, kept in a file for the next process: numbers by the name of what they belong to.
+
+A file that cannot be read or written costs the measurement again, and no more. Processes that write at the same time
+may lose each other's numbers, never spoil the file.
+"""
+
+import json
+import logging
+import tempfile
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_NAME = "backends.json"
+#: More than any host's networks; a file beyond it is not ours.
+_MOST_BYTES = 1_000_000
+
+
+class Kept:
+    """Numbers in memory, and in a folder's file where there is one."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = folder / _NAME if folder else None
+        self._values: dict[str, dict[str, float]] = {}
+
+    def get(self, name: str) -> dict[str, float] | None:
+        """Return the numbers kept under a name, None where there are none."""
+        if name not in self._values:
+            self._values = {**self._read(), **self._values}
+        return self._values.get(name)
+
+    def put(self, name: str, numbers: dict[str, float]) -> None:
+        """Keep numbers under a name."""
+        self._values = {**self._read(), **self._values, name: numbers}
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, prefix=f".{_NAME}-", delete=False) as part:
+                json.dump(self._values, part, indent=1, sort_keys=True)
+            Path(part.name).replace(self._path)
+        except OSError as error:
+            logger.warning("measurements not kept path=%s error=%s", self._path, error)
+
+    def _read(self) -> dict[str, dict[str, float]]:
+        if self._path is None or not self._path.exists():
+            return {}
+        try:
+            if self._path.stat().st_size > _MOST_BYTES:
+                raise ValueError("too large")
+            content = json.loads(self._path.read_text())
+            return {str(name): _numbers(values) for name, values in content.items()}
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            logger.warning("measurements not read path=%s error=%s", self._path, error)
+            return {}
+
+
+def _numbers(values: dict[str, object]) -> dict[str, float]:
+    """:raises TypeError: for anything but numbers by name."""
+    made = {}
+    for name, value in values.items():
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise TypeError(f"{name} is no number")
+        made[str(name)] = float(value)
+    return made

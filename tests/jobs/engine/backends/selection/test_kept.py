@@ -1,0 +1,71 @@
+"""The file of measurements: what is read back, and what costs nothing but the measurement."""
+
+import json
+import logging
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from jobs.engine.backends.selection.kept import Kept
+
+
+def test_numbers_come_back_in_the_next_process_and_beside_others(tmp_path: Path) -> None:
+    Kept(tmp_path / "new").put("one", {"a": 1.5})
+    Kept(tmp_path / "new").put("two", {"b": 2.0})
+    later = Kept(tmp_path / "new")
+    assert (later.get("one"), later.get("two"), later.get("three")) == ({"a": 1.5}, {"b": 2.0}, None)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["backends.json"]
+
+
+def test_without_a_folder_they_are_kept_by_the_process() -> None:
+    kept = Kept(None)
+    kept.put("one", {"a": 1.0})
+    assert kept.get("one") == {"a": 1.0}
+    assert Kept(None).get("one") is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1]", b'{"one": 3}', b'{"one": {"a": "b"}}', b'{"one": {"a": true}}', b"\xff\xfe", b" " * 1_000_001],
+    ids=["empty", "cut off", "a list", "a number", "a text", "a truth", "no text", "huge"],
+)
+def test_a_file_that_is_not_ours_is_told_and_replaced(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "backends.json").write_bytes(content)
+    kept = Kept(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        assert kept.get("one") is None
+    assert "measurements not read" in caplog.text
+    kept.put("one", {"a": 1.0})
+    assert json.loads((tmp_path / "backends.json").read_text()) == {"one": {"a": 1.0}}
+
+
+def test_a_folder_that_cannot_be_made_is_told_and_the_process_remembers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    kept = Kept(tmp_path / "file")
+    with caplog.at_level(logging.WARNING):
+        kept.put("one", {"a": 1.0})
+    assert "measurements not kept" in caplog.text
+    assert kept.get("one") == {"a": 1.0}
+
+
+def _write(folder: Path, number: int) -> None:
+    for count in range(50):
+        Kept(folder).put(f"{number}", {"a": float(count)})
+
+
+def test_processes_that_write_at_once_leave_a_whole_file(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=_write, args=(tmp_path, number)) for number in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert os.listdir(tmp_path) == ["backends.json"]  # noqa: PTH208 - no part is left behind
+    assert set(json.loads((tmp_path / "backends.json").read_text())) <= {"0", "1", "2"}
