@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from jobs.engine.codecs import gif, isobmff
 from jobs.engine.codecs.bmp.pixels import BmpFile
@@ -17,14 +16,9 @@ from jobs.engine.codecs.metadata import read as metadata
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.png.chunks import PngFile
 from jobs.engine.codecs.probe import avif_depths, deep_frames
-from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
-from jobs.engine.codecs.tiff.planes import Planes, in_planes
-from jobs.engine.codecs.tiff.planes import read as read_planes
+from jobs.engine.codecs.tiff.file import TiffFile
 from jobs.engine.errors import FormatUnsupported, ImageRejected
 from jobs.engine.types import Frame, Header, Metadata, Picture
-
-_BITS, _PHOTOMETRIC, _ORIENTATION, _EXTRA_SAMPLES = 258, 262, 274, 338
-_PREMULTIPLIED = 1
 
 
 def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
@@ -34,6 +28,8 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
     """
     if name == "gif":
         return _gif(path, image, header)
+    if isinstance(image, TiffFile):
+        return _tiff(path, image, header)
     if header.frames > 1 or image.info.get("default_image"):  # a still is hidden behind an animation of one frame
         return _frames(path, name, image, header)
     if name == "jxl":
@@ -43,9 +39,7 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
     if found := _apart(path, name, image, header):
         pixels, alpha = found
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
-        if isinstance(image, TiffImageFile) and in_planes(image):
-            orientation = int(_tag(image, _ORIENTATION) or 1)  # Pillow, which turns TIFF otherwise, did not decode it
-    elif (name == "png" or (name in ("tiff", "avif") and header.bits == 16)) and _opencv_reads(image):
+    elif (name == "png" or (name == "avif" and header.bits == 16)) and _opencv_reads(image):
         pixels, alpha = _by_opencv(path, name, image, header)
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
     else:
@@ -56,8 +50,6 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
                 *notes,
                 f"{image.mode} of 16 bit became sRGB of 8 bit",
             )
-    if alpha is not None and pixels.dtype == np.uint16 and _tag(image, _EXTRA_SAMPLES) == (_PREMULTIPLIED,):
-        pixels = color.straight(pixels, alpha)  # Pillow does so with 8 bit
     frame = Frame(
         color=color.turn(pixels, orientation), alpha=None if alpha is None else color.turn(alpha, orientation)
     )
@@ -74,11 +66,6 @@ def _apart(
         return _deep_heic(path)
     if isinstance(image, BmpFile):
         return image.samples()
-    if isinstance(image, TiffImageFile) and in_planes(image):
-        return _joined(read_planes(path, image), image)
-    if isinstance(image, DeepGrayAlphaTiff) and image.deep_gray is not None:
-        image.load()
-        return image.samples()
     return None
 
 
@@ -90,23 +77,7 @@ def _depth(image: ImageFile.ImageFile, header: Header) -> int:
         return max(avif_depths(image))
     if header.format == "heic":
         return int(image.info.get("bit_depth", 16))
-    depth = max(_tag(image, _BITS) or (16,))
-    return depth if depth in (10, 12) else 16
-
-
-def _joined(planes: Planes, image: TiffImageFile) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return colour (H, W, 1 or 3) and alpha (H, W) or None of a TIFF's planes; white is 65535."""
-    colors = 3 if image.tag_v2[_PHOTOMETRIC] == 2 else 1
-    pixels = np.stack(planes[:colors], axis=2)
-    if image.tag_v2[_PHOTOMETRIC] == 0:
-        pixels = np.uint16(65535) - pixels
-    extra = image.tag_v2.get(_EXTRA_SAMPLES, ())
-    return pixels, planes[colors] if len(planes) > colors and extra[:1] in ((1,), (2,)) else None
-
-
-def _tag(image: Image.Image, tag: int) -> Any:
-    """Return a TIFF's entry; None for other formats."""
-    return image.tag_v2.get(tag) if isinstance(image, TiffImageFile) else None
+    return 16
 
 
 def _with_icc(meta: Metadata, icc: bytes | None) -> Metadata:
@@ -114,7 +85,7 @@ def _with_icc(meta: Metadata, icc: bytes | None) -> Metadata:
 
 
 def _opencv_reads(image: ImageFile.ImageFile) -> bool:
-    """Return True where OpenCV decodes: PNG at twice Pillow's speed, and 16-bit colour; palettes stay with Pillow."""
+    """Return True where OpenCV decodes: PNG at twice Pillow's speed, and deep AVIF; palettes stay with Pillow."""
     return image.mode in ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L")
 
 
@@ -127,10 +98,6 @@ def _by_opencv(
         pixels, alpha = _from_avif(path, pixels, alpha, avif_depths(image))
     elif pixels.itemsize * 8 != header.bits:
         raise FormatUnsupported(f"the {name.upper()} file's 16 bit per channel would be lost in reading it")
-    if name == "tiff" and (depth := max(_tag(image, _BITS) or (1,))) in (10, 12, 14):
-        pixels = _widened(pixels >> 16 - depth, depth)  # OpenCV leaves the lowest bits empty: white would be gray
-    if name == "tiff" and pixels.shape[2] == 1 and _tag(image, _PHOTOMETRIC) == 0:
-        pixels = np.iinfo(pixels.dtype).max - pixels  # OpenCV leaves "white is zero" as it is
     key = image.info.get("transparency")
     if alpha is None and isinstance(key, int):  # OpenCV heeds a transparent colour in RGB files only
         alpha = np.where(pixels[:, :, 0] == key, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
@@ -155,7 +122,6 @@ def _opencv(path: Path, image: Image.Image, header: Header) -> tuple[NDArray[Any
         raise FormatUnsupported(f"the {header.format.upper()} file holds pixels of type {pixels.dtype}")
     if pixels.ndim == 2:
         return pixels[:, :, np.newaxis], None
-    # A fourth sample of unspecified meaning is none: so Pillow reads 8-bit TIFF, too.
     alpha = pixels[:, :, 3].copy() if pixels.shape[2] == 4 and header.alpha else None
     if header.gray:  # gray with alpha comes as four channels, three of them equal
         return pixels[:, :, :1].copy(), alpha
@@ -198,7 +164,7 @@ def _is_limited(path: Path, limited: NDArray[Any], full: NDArray[Any]) -> bool:
 
 
 def _widened(pixels: NDArray[Any], depth: int) -> NDArray[Any]:
-    """Stretch values of 10, 12 or 14 bit over the full range of 16."""
+    """Stretch values of 10 or 12 bit over the full range of 16."""
     full = (1 << depth) - 1
     return ((pixels.astype(np.uint32) * 65535 + full // 2) // full).astype(np.uint16)
 
@@ -216,26 +182,20 @@ def _deep_heic(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
 
 
 def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
-    """Decode every frame as it is shown, composed by Pillow; TIFF pages have no duration."""
-    if header.bits == 16:
-        raise FormatUnsupported(
-            f"the {name.upper()} file has {header.frames} frames of more than 8 bit per channel; such are not read"
-        )
-    meta, notes = metadata.read(name, image, path, loop=None if name == "tiff" else _plays(name, image))
+    """Decode every frame as it is shown, composed by Pillow."""
+    meta, notes = metadata.read(name, image, path, loop=_plays(name, image))
     if bits := deep_frames(name, image):
         notes = (*notes, f"not kept: {bits} bit per channel, of which animations are read as 8 bit")
     orientation = metadata.orientation(name, image)
     first = 1 if name == "png" and image.info.get("default_image") else 0
     if first:
         notes = (*notes, "not kept: the still picture for viewers that know no animation")
-    order = image.pages if isinstance(image, DeepGrayAlphaTiff) else range(first, first + header.frames)
-    arrays, durations, icc = [], [], meta.icc
-    for index in order:
+    durations: list[int | None] = []
+    arrays, icc = [], meta.icc
+    for index in range(first, first + header.frames):
         image.seek(index)
         image.load()
-        if name == "tiff" and image.size != (header.width, header.height):
-            raise FormatUnsupported("a TIFF with pages of different sizes; only pages of one size can be upscaled")
-        durations.append(None if name == "tiff" else round(float(image.info.get("duration", 100))))
+        durations.append(round(float(image.info.get("duration", 100))))
         pixels, alpha, icc = color.to_arrays(_shallow(image), meta.icc)
         arrays.append((pixels, alpha))
     if name == "webp" and all(alpha is not None and alpha.min() == 255 for _, alpha in arrays):
@@ -243,6 +203,29 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
     return Picture(
         format=name, frames=_alike(arrays, durations, orientation), metadata=_with_icc(meta, icc), notes=notes
     )
+
+
+def _tiff(path: Path, image: TiffFile, header: Header) -> Picture:
+    """Decode a TIFF's pages, each as it is shown; they have no duration, and the depth of the deepest."""
+    meta, notes = metadata.read("tiff", image, path)
+    durations: list[int | None] = [None] * header.frames
+    arrays, icc = [], meta.icc
+    for page in image.pages[: header.frames]:
+        image.seek(page.number)
+        pixels, alpha, icc = image.arrays(meta.icc)
+        notes = (*notes, *(note for note in image.notes() if note not in notes))
+        arrays.append((pixels, alpha))
+    if any(pixels.dtype == np.uint16 for pixels, _ in arrays):
+        arrays = [(_deep(pixels), None if alpha is None else _deep(alpha)) for pixels, alpha in arrays]
+    frames = _alike(arrays, durations, 1)
+    bits = 8 if frames[0].color.dtype == np.uint8 else image.layout.bits if image.layout.bits in (10, 12) else 16
+    depth = bits if len(frames) == 1 else 0
+    return Picture(format="tiff", frames=frames, metadata=_with_icc(meta, icc), depth=depth, notes=notes)
+
+
+def _deep(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return uint8 or uint16 as uint16, over the full range."""
+    return pixels if pixels.dtype == np.uint16 else pixels.astype(np.uint16) * np.uint16(257)
 
 
 def _shallow(image: Image.Image) -> Image.Image:

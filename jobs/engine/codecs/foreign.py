@@ -90,17 +90,16 @@ def obstacle(name: str, file: IO[bytes]) -> str | None:
     :param name: our name of the format; ``file`` stands anywhere and is put back there, in bytes.
     """
     if name == "tiff":
-        before = file.tell()
-        file.seek(0)
-        head = file.read(4)
-        file.seek(before)
-        if head == b"MM\0+":
-            return "it is a BigTIFF in big-endian order; in little-endian order they are read"
         compression = directories.read(file).compression
         if compression in _COMMON_COMPRESSIONS:
             return None
-        return f"its pixels are packed by {_COMPRESSIONS.get(compression, f'compression {compression}')}"
+        return f"its pixels are packed by {packing(compression)}"
     return _jpeg_frame(file) if name == "jpeg" else None
+
+
+def packing(compression: int) -> str:
+    """Return the name of a TIFF's compression that is not read, from the number in its tag."""
+    return _COMPRESSIONS.get(compression, f"compression {compression}")
 
 
 def _jpeg_frame(file: IO[bytes]) -> str | None:

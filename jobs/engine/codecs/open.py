@@ -16,7 +16,7 @@ from jobs.engine.codecs import foreign, jxl
 from jobs.engine.codecs.bmp.pixels import BmpFile
 from jobs.engine.codecs.jpeg.segments import check_count
 from jobs.engine.codecs.png.chunks import PngFile
-from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff
+from jobs.engine.codecs.tiff.file import TiffFile
 from jobs.engine.errors import FormatUnsupported, ImageRejected
 
 READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC and JPEG XL"
@@ -127,7 +127,7 @@ def _plugin(name: str) -> type[ImageFile.ImageFile]:
         "png": PngFile,
         "jpeg": JpegImagePlugin.JpegImageFile,
         "webp": AnimatedWebp,
-        "tiff": DeepGrayAlphaTiff,
+        "tiff": TiffFile,
         "jxl": jxl.JxlFile,
         "bmp": BmpFile,
         "gif": GifImagePlugin.GifImageFile,

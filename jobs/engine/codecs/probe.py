@@ -3,20 +3,17 @@
 from pathlib import Path
 
 from PIL import ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from jobs.engine.codecs import avif, gif, jxl
 from jobs.engine.codecs.bmp.pixels import BmpFile
 from jobs.engine.codecs.metadata.read import orientation
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
-from jobs.engine.codecs.tiff.gray_alpha import DeepGrayAlphaTiff, deep_gray_alpha
+from jobs.engine.codecs.tiff.file import TiffFile
 from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
 from jobs.engine.types import Header, Limits
 
 #: EXIF orientations that swap width and height.
 _TURNED = (5, 6, 7, 8)
-_BITS_PER_SAMPLE = 258
-_SAMPLE_FORMAT = 339
 
 #: Formats whose frames are shown one after another (or, TIFF, are pages). HEIC holds a primary image and extras.
 _FRAMED = ("png", "gif", "webp", "avif", "tiff")
@@ -83,8 +80,8 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
     bits = 8
     if name == "png":
         bits = _header_byte(image, 24)
-    elif isinstance(image, TiffImageFile):
-        bits = _tiff_bits(image)
+    elif isinstance(image, TiffFile):
+        bits = _tiff_bits(image, limits.max_frames)
     elif name == "avif":
         bits = max(avif_depths(image))
     elif isinstance(image, BmpFile):
@@ -125,12 +122,10 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
 def _is_gray(name: str, image: ImageFile.ImageFile) -> bool:
     if name == "png":
         return png_is_gray(image)
-    return image.mode in ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L") or deep_gray_alpha(image)
+    return image.mode in ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L")
 
 
 def _has_alpha(image: ImageFile.ImageFile) -> bool:
-    if isinstance(image, DeepGrayAlphaTiff) and image.deep_gray is not None:
-        return image.deep_gray != 0
     return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
 
 
@@ -140,7 +135,7 @@ def count_frames(name: str, image: ImageFile.ImageFile, limit: int) -> int:
         return 1
     if name == "gif":
         return len(gif_screen(image, limit + 1).parts)  # no count in its header: the blocks tell, up to the limit
-    if isinstance(image, DeepGrayAlphaTiff):
+    if isinstance(image, TiffFile):
         return min(len(image.pages), limit + 1)
     count = int(getattr(image, "n_frames", 1))
     if name == "png" and image.info.get("default_image"):
@@ -185,12 +180,17 @@ def avif_depths(image: ImageFile.ImageFile) -> frozenset[int]:
     return avif.depths(image.fp)
 
 
-def _tiff_bits(image: TiffImageFile) -> int:
-    tags = image.tag_v2
-    bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
-    kind = tags.get(_SAMPLE_FORMAT, (1,))
-    if bits > 16 or any(value not in (1, 4) for value in kind):
+def _tiff_bits(image: TiffFile, most: int) -> int:
+    """Return the bits per channel of the deepest of the first pages.
+
+    :raises FormatUnsupported: when they differ in size.
+    """
+    pages = image.pages[:most]
+    sizes = dict.fromkeys(page.size for page in pages)
+    if len(sizes) > 1:
+        (width, height), (other_width, other_height), *_ = sizes
         raise FormatUnsupported(
-            f"the TIFF holds {bits}-bit, signed or floating-point samples; whole numbers from 0 of 1 to 16 bit are read"
+            f"a TIFF with pages of different sizes ({width}×{height} px and {other_width}×{other_height} px); "
+            "only pages of one size can be upscaled together: send each as a file of its own"
         )
-    return int(bits)
+    return max(page.bits for page in pages)

@@ -88,10 +88,11 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes]
 
 
 def straight(pixels: Array, alpha: Array) -> Array:
-    """Divide premultiplied colour (H, W, C) uint16 by its alpha (H, W) uint16: 0 to 65535, 0 where alpha is 0."""
+    """Divide premultiplied colour (H, W, C) by its alpha (H, W), both uint8 or both uint16; 0 where alpha is 0."""
+    most = np.iinfo(pixels.dtype).max
     cover = alpha[:, :, np.newaxis].astype(np.uint32)
-    color = (pixels.astype(np.uint32) * 65535 + cover // 2) // np.maximum(cover, 1)
-    return np.where(cover > 0, np.minimum(color, 65535), 0).astype(np.uint16)
+    color = (pixels.astype(np.uint32) * most + cover // 2) // np.maximum(cover, 1)
+    return np.where(cover > 0, np.minimum(color, most), 0).astype(pixels.dtype)
 
 
 def turn(pixels: Array, orientation: int) -> Array:

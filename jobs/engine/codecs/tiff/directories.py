@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from typing import IO
 
 _SUBFILE, _OLD_SUBFILE, _COMPRESSION, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION = 254, 255, 259, 262, 330, 50706
-_TAGS = (_SUBFILE, _OLD_SUBFILE, _COMPRESSION, _PHOTOMETRIC, _SUB_DIRECTORIES, _DNG_VERSION)
+_WIDTH, _HEIGHT, _BITS, _ORIENTATION = 256, 257, 258, 274
+_TAGS = (
+    _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SUB_DIRECTORIES,
+    _DNG_VERSION,
+)  # fmt: skip
+_TURNED = (5, 6, 7, 8)
 #: Bits of NewSubfileType: a smaller copy of another page, a transparency mask.
 _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
@@ -25,10 +30,19 @@ _TYPE_LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 
 @dataclass(frozen=True)
-class Directories:
-    """A file's directories. ``pages`` are the numbers, from 0, of those that are pictures by themselves."""
+class Page:
+    """A directory that is a picture by itself: its number in the chain, from 0, and its size in px as shown."""
 
-    pages: tuple[int, ...]
+    number: int
+    size: tuple[int, int]
+    bits: int  # of its widest sample
+
+
+@dataclass(frozen=True)
+class Directories:
+    """A file's directories: its pages, and what their pixels are."""
+
+    pages: tuple[Page, ...]
     is_raw: bool
     compression: int  # of the first page; 1 is none
 
@@ -52,9 +66,12 @@ def read(file: IO[bytes]) -> Directories:
     """Return which directories are pages, of a file whose bytes begin as a TIFF's. The position is restored."""
     before = file.tell()
     size = file.seek(0, os.SEEK_END)
-    pages, raw, compression = [], False, 1
+    pages: list[Page] = []
+    raw, compression = False, 1
+    first: Page | None = None
     room = _Room(size)
     for number, tags in enumerate(_chain(file, size, room)):
+        first = first or _page(number, tags)
         raw = (
             raw
             or _is_raw(tags)
@@ -63,11 +80,17 @@ def read(file: IO[bytes]) -> Directories:
         kind = tags.get(_SUBFILE, (0,))[0]
         copy = kind & (_REDUCED | _MASK) or tags.get(_OLD_SUBFILE, (0,))[0] == _OLD_REDUCED
         if not copy and tags.get(_PHOTOMETRIC, (1,))[0] != _MASK_PHOTOMETRIC:
-            pages.append(number)
-        if number in (0, *pages[:1]):
+            pages.append(_page(number, tags))
+        if number == 0 or [page.number for page in pages] == [number]:
             compression = tags.get(_COMPRESSION, (1,))[0]
     file.seek(before)
-    return Directories(tuple(pages) or (0,), raw, compression)
+    return Directories(tuple(pages) or (first or Page(0, (0, 0), 1),), raw, compression)
+
+
+def _page(number: int, tags: dict[int, tuple[int, ...]]) -> Page:
+    width, height = tags.get(_WIDTH, (0,))[0], tags.get(_HEIGHT, (0,))[0]
+    turned = tags.get(_ORIENTATION, (1,))[0] in _TURNED
+    return Page(number, (height, width) if turned else (width, height), max(tags.get(_BITS, (1,))))
 
 
 def _is_raw(tags: dict[int, tuple[int, ...]]) -> bool:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from jobs.engine.codec import decode, encode
 from jobs.engine.codecs.probe import probe
-from jobs.engine.errors import FormatUnsupported
 from tests.jobs.engine.conftest import LIMITS
 
 
@@ -78,10 +77,3 @@ def test_they_are_turned_upright(tmp_path: Path, turn: int) -> None:
         (tmp_path / "in").write_bytes(data)
         frames.append(decode(tmp_path / "in", LIMITS).frames[0].color.astype(int))
     assert np.abs(frames[0] - frames[1]).max() <= 1
-
-
-@pytest.mark.parametrize("bits", [3, 5, 7, 9, 11, 13, 15])
-def test_other_depths_are_refused_by_name(tmp_path: Path, bits: int) -> None:
-    (tmp_path / "in").write_bytes(tiff(np.ones((2, 3, 1), np.uint16), bits, 1, order="<", packing=1))
-    with pytest.raises(FormatUnsupported, match="pixels of a kind that we do not read"):
-        probe(tmp_path / "in", LIMITS)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from jobs.engine.codec import decode
 from jobs.engine.codecs.color.pixels import turn
 from jobs.engine.codecs.probe import probe
-from jobs.engine.errors import EngineError, FormatUnsupported
+from jobs.engine.errors import EngineError
 from tests.jobs.engine.conftest import LIMITS, photo
 
 WIDTH, HEIGHT = 23, 17
@@ -110,13 +110,6 @@ def test_planes_are_turned(tmp_path: Path, orientation: int) -> None:
     pixels = samples(3)
     (tmp_path / "in.tif").write_bytes(planar(pixels, orientation=orientation))
     assert np.array_equal(decode(tmp_path / "in.tif", LIMITS).frames[0].color, turn(pixels, orientation))
-
-
-@pytest.mark.parametrize("photometric", [0, 1])
-def test_gray_with_alpha_in_planes_is_refused_by_name(tmp_path: Path, photometric: int) -> None:
-    (tmp_path / "in.tif").write_bytes(planar(samples(2), photometric=photometric, extra=2))
-    with pytest.raises(FormatUnsupported, match="pixels of a kind"):
-        decode(tmp_path / "in.tif", LIMITS)
 
 
 def test_mutated_planes_are_an_error_of_ours_or_a_picture(tmp_path: Path) -> None:
