@@ -148,7 +148,10 @@ def _directory(file: IO[bytes], size: int, at: int, room: _Room) -> tuple[dict[i
 def _values(file: IO[bytes], field: bytes, order: str, kind: int, count: int) -> tuple[int, ...]:
     length = count * _TYPE_BYTES[kind]
     if length > len(field):
-        file.seek(int(struct.unpack(f"{order}{'Q' if len(field) == 8 else 'I'}", field)[0]))
+        place = int(struct.unpack(f"{order}{'Q' if len(field) == 8 else 'I'}", field)[0])
+        if place >= 1 << 63:  # no file reaches there, and seeking raises what nobody expects
+            return ()
+        file.seek(place)
         field = file.read(length)
     if len(field) < length:
         return ()

@@ -158,6 +158,8 @@ def of(tags: Any) -> Layout:
     )
     if not found.places and compression != _OLD_JPEG:
         raise ImageRejected("the TIFF file holds no pixels: its directory names neither strips nor tiles")
+    if compression != _OLD_JPEG and len(found.places) < found.across * found.down * (samples if planar else 1):
+        raise SyntaxError("strips or tiles are missing")  # Pillow would leave their places black
     _check(found, colors, _number(tags, _INK_SET, 1))
     return found
 

@@ -40,8 +40,6 @@ def read(file: IO[bytes], layout: Layout) -> Array:
     whole = layout.row_bytes * layout.block_height * count * planes
     if whole > _PADDING * (layout.width * layout.height * layout.samples * layout.bits // 8) + _ROOM:
         raise ImageRejected("the TIFF's tiles are far larger than its picture")
-    if len(layout.places) < count * planes:
-        raise OSError("blocks are missing")
     out = np.zeros((layout.height, layout.width, layout.samples), np.uint8 if layout.bits <= 8 else np.uint16)
     bands = max(1, _BAND // (layout.row_bytes * layout.block_height * layout.across))  # rows of blocks at once
     for plane in range(planes):

@@ -106,7 +106,7 @@ def _blocks(page: Page, order: str) -> list[bytes]:
         else:
             parts = [plane[top : top + page.rows] for top in range(0, height, page.rows)]
         for part in parts:
-            block = _packed(_rows(part, page, order), page.compression)
+            block = packed(_rows(part, page, order), page.compression)
             blocks.append(bytes(_turned(np.frombuffer(block, np.uint8))) if page.reversed_bits else block)
     return blocks
 
@@ -143,7 +143,8 @@ def _rows(part: NDArray[Any], page: Page, order: str) -> NDArray[np.uint8]:
     return np.packbits(bits.reshape(height, -1), axis=1)
 
 
-def _packed(rows: NDArray[np.uint8], compression: int) -> bytes:
+def packed(rows: NDArray[np.uint8], compression: int) -> bytes:
+    """Return rows of bytes, (n, length), as one block."""
     if compression == DEFLATE:
         return zlib.compress(rows.tobytes(), 1)
     if compression == LZW:
