@@ -83,6 +83,23 @@ def test_bytes_whose_bits_stand_the_other_way_round(tmp_path: Path, samples: int
         assert np.array_equal(read(tmp_path, tiff(turned, order=order)).frames[0].color, usual)
 
 
+@pytest.mark.parametrize("compression", ["lzma", "zstd", "tiff_lzw"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_what_libtiff_itself_packed(tmp_path: Path, bits: int, compression: str) -> None:
+    """Long runs of bytes come again, so that LZW's codes become longer than those of `made`."""
+    pixels = np.tile(photo(90, 7, channels=1, bits=bits)[:, :, 0], (20, 2))
+    Image.fromarray(pixels).save(tmp_path / "in.tif", compression=compression)
+    assert np.array_equal(decode(tmp_path / "in.tif", LIMITS).frames[0].color[:, :, 0], pixels)
+
+
+@pytest.mark.parametrize(("bits", "depth"), [(2, 8), (8, 8), (10, 10), (12, 12), (14, 16), (16, 16), (32, 16)])
+def test_the_depth_is_told_and_every_value_comes_back(tmp_path: Path, bits: int, depth: int) -> None:
+    made = read(tmp_path, tiff(Page(values(bits, 3), RGB, bits)))
+    assert made.depth == depth
+    encode(made, tmp_path / "out.tif")
+    assert np.array_equal(decode(tmp_path / "out.tif", LIMITS).frames[0].color, made.frames[0].color)
+
+
 @pytest.mark.parametrize("bits", [4, 10, 12, 24])
 def test_the_horizontal_predictor_of_odd_depths(tmp_path: Path, bits: int) -> None:
     plain = Page(values(bits, 3), RGB, bits, compression=DEFLATE)
