@@ -55,12 +55,13 @@ class Frame:
     """One picture's pixels.
 
     ``color`` is (H, W, 3) RGB or (H, W, 1) gray, C-contiguous, uint8 or uint16, full range. ``alpha`` is (H, W) of the
-    same dtype, not premultiplied, or None where every pixel is opaque by format. ``duration_ms`` is for animations.
+    same dtype, not premultiplied, or None where every pixel is opaque by format. ``duration_ms`` is for animations;
+    PNG's fractions of a second are not rounded.
     """
 
     color: NDArray[np.uint8] | NDArray[np.uint16]
     alpha: NDArray[np.uint8] | NDArray[np.uint16] | None = None
-    duration_ms: int | None = None
+    duration_ms: float | None = None
 
 
 @dataclass(frozen=True)

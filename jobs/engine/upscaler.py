@@ -64,7 +64,9 @@ class Upscaler:
         loaded = time.perf_counter()
         run = Run(pool=self.pool, network=network, weights=weights, options=options, on_tile=on_tile)
         if self.pool.gave_up(weights):
-            run.notes.append("bf16 or fp16 overflowed for this network before; computed in fp32")
+            asked = self.pool.place(options.precision).precision
+            reduced = "bf16" if asked == "fp32" else asked  # "auto" begins in fp32 on a CPU
+            run.notes.append(f"{reduced} overflowed for this network before; computed in fp32")
         passes = plan_passes(picture.width, picture.height, network.spec.scale, options.outscale)
         plans = [self._plan(run, width, height) for width, height in passes.inputs]
         run.tile, run.pad = plans[-1].tile, plans[-1].pad

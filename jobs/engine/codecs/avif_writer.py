@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.engine.codecs import isobmff
+from jobs.engine.codecs import frame_times, isobmff
 from jobs.engine.codecs.color.description import equal_profile
 from jobs.engine.codecs.color.pixels import to_image
 from jobs.engine.codecs.metadata import exif as exif_block
@@ -19,6 +19,8 @@ _QUALITY = 80
 _SPEED = 8
 #: OpenCV stores RGB as it is at this quality; Pillow's YCbCr loses the last bits.
 _LOSSLESS = 100
+#: Milliseconds of one frame: a number of 32 bit.
+_LONGEST = (1 << 32) - 1
 
 
 def write(picture: Picture, path: Path, meta: Metadata, options: EncodeOptions) -> tuple[str, ...]:
@@ -36,22 +38,23 @@ def write(picture: Picture, path: Path, meta: Metadata, options: EncodeOptions) 
     icc = None if meta.cicp else equal_profile(meta, picture.frames[0].color.shape[2])
     exif = exif_block.without_orientation(meta.exif) if meta.exif else None
     depth = avif_depth(picture)
+    notes: tuple[str, ...] = ()
     if options.lossless or depth > 8:
         path.write_bytes(_by_opencv(picture.frames[0], depth, icc, exif, meta.xmp, options))
     else:
-        _by_pillow(picture, path, icc, exif, meta.xmp, options)
+        notes = _by_pillow(picture, path, icc, exif, meta.xmp, options)
     if meta.cicp:
         with path.open("r+b") as file:
             if not isobmff.write_code_points(file, meta.cicp):
                 raise EngineError("the AVIF encoder wrote no colour description")
     if picture.depth != depth and depth > 8:
-        return (f"{depth} of the picture's 16 bits per channel were written: AVIF holds no more",)
-    return ()
+        notes += (f"{depth} of the picture's 16 bits per channel were written: AVIF holds no more",)
+    return notes
 
 
 def _by_pillow(
     picture: Picture, path: Path, icc: bytes | None, exif: bytes | None, xmp: bytes | None, options: EncodeOptions
-) -> None:
+) -> tuple[str, ...]:
     first, *others = (to_image(frame) for frame in picture.frames)
     settings: dict[str, Any] = {"icc_profile": icc, "quality": options.quality or _QUALITY, "speed": _SPEED}
     if settings["quality"] >= 90:
@@ -60,14 +63,13 @@ def _by_pillow(
         settings["exif"] = b"Exif\0\0" + exif
     if xmp:
         settings["xmp"] = xmp
+    notes: tuple[str, ...] = ()
     if others:  # there is no setting for the number of runs; AVIF sequences repeat as the viewer likes
-        settings |= {
-            "save_all": True,
-            "append_images": others,
-            "duration": [frame.duration_ms or 0 for frame in picture.frames],
-        }
+        times, notes = frame_times.whole_milliseconds(picture.frames, _LONGEST)
+        settings |= {"save_all": True, "append_images": others, "duration": times}
     with path.open("wb") as file:
         first.save(file, format="AVIF", **settings)
+    return notes
 
 
 def _by_opencv(

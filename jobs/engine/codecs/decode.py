@@ -190,12 +190,12 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
     first = 1 if name == "png" and image.info.get("default_image") else 0
     if first:
         notes = (*notes, "not kept: the still picture for viewers that know no animation")
-    durations: list[int | None] = []
+    durations: list[float | None] = []
     arrays, icc = [], meta.icc
     for index in range(first, first + header.frames):
         image.seek(index)
         image.load()
-        durations.append(round(float(image.info.get("duration", 100))))
+        durations.append(float(image.info.get("duration", 100)))
         pixels, alpha, icc = color.to_arrays(_shallow(image), meta.icc)
         arrays.append((pixels, alpha))
     if name == "webp" and all(alpha is not None and alpha.min() == 255 for _, alpha in arrays):
@@ -208,7 +208,7 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
 def _tiff(path: Path, image: TiffFile, header: Header) -> Picture:
     """Decode a TIFF's pages, each as it is shown; they have no duration, and the depth of the deepest."""
     meta, notes = metadata.read("tiff", image, path)
-    durations: list[int | None] = [None] * header.frames
+    durations: list[float | None] = [None] * header.frames
     arrays, icc = [], meta.icc
     for page in image.pages[: header.frames]:
         image.seek(page.number)
@@ -261,7 +261,7 @@ def _gif(path: Path, image: ImageFile.ImageFile, header: Header) -> Picture:
 
 
 def _alike(
-    arrays: list[tuple[NDArray[Any], NDArray[Any] | None]], durations: list[int | None], orientation: int
+    arrays: list[tuple[NDArray[Any], NDArray[Any] | None]], durations: list[float | None], orientation: int
 ) -> tuple[Frame, ...]:
     """Give all frames colour or alpha if one has it: frames of one animation may come in different modes."""
     colored = any(pixels.shape[2] == 3 for pixels, _ in arrays)

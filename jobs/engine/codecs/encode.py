@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from jobs.engine.codecs import avif_writer
+import numpy as np
+
+from jobs.engine.codecs import avif_writer, frame_times
 from jobs.engine.codecs.color.description import rgb_profile
 from jobs.engine.codecs.color.pixels import to_image
 from jobs.engine.codecs.jpeg import writer as jpeg
@@ -13,11 +16,14 @@ from jobs.engine.codecs.metadata import exif as exif_block
 from jobs.engine.codecs.metadata.carry import SHOWN, carried
 from jobs.engine.codecs.metadata.xmp import resized_xmp, without_location
 from jobs.engine.codecs.output_format import choose
+from jobs.engine.codecs.png import animation
 from jobs.engine.codecs.png import writer as png
 from jobs.engine.codecs.tiff import writer as tiff
-from jobs.engine.types import Encoded, EncodeOptions, Metadata, Picture, Written
+from jobs.engine.types import Encoded, EncodeOptions, Frame, Metadata, Picture
 
-_QUALITY = {"webp": 90}
+_WEBP_QUALITY = 90
+#: Milliseconds of one frame: a number of 24 bit.
+_WEBP_LONGEST = (1 << 24) - 1
 
 
 def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
@@ -35,12 +41,16 @@ def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
             tiff.write(file, picture.frames, meta, provenance)
     elif name == "png" and len(picture.frames) == 1:
         _write(path, png.still(picture.frames[0], meta, provenance))
+    elif name == "png":
+        times, changes = frame_times.fractions(picture.frames)
+        notes += changes
+        _write(path, animation.write(picture.frames, times, meta, provenance))
     elif name == "jpeg":
         notes += jpeg.write(picture, path, meta, provenance, options)
     elif name == "avif":
         notes += avif_writer.write(picture, path, meta, options)
     else:
-        _pillow(picture, path, name, meta, provenance, options)
+        notes += _webp(picture, path, meta, options)
     if picture.gain_map and name != "jpeg":
         notes += (f"not kept: the gain map (HDR), which {SHOWN[name]} cannot hold",)
     return Encoded(name, notes)
@@ -73,42 +83,36 @@ def _kept(picture: Picture, options: EncodeOptions) -> Metadata:
     )
 
 
+def _equal(one: Frame, other: Frame) -> bool:
+    """Return True if two frames (H, W, 1 or 3) look alike."""
+    if one.alpha is not None and not np.array_equal(one.alpha, other.alpha):  # type: ignore[arg-type]  # both have one
+        return False
+    return np.array_equal(one.color, other.color)
+
+
 def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     with path.open("wb") as file:
         for piece in pieces:
             file.write(piece)
 
 
-def _pillow(
-    picture: Picture, path: Path, name: Written, meta: Metadata, provenance: str | None, options: EncodeOptions
-) -> None:
+def _webp(picture: Picture, path: Path, meta: Metadata, options: EncodeOptions) -> tuple[str, ...]:
+    """Write a WebP by Pillow; return what was not kept. It has no gray: its numbers are RGB's."""
     first, *others = (to_image(frame) for frame in picture.frames)
-    settings: dict[str, Any] = {"icc_profile": rgb_profile(meta)}  # WebP has no gray: its numbers are RGB's
-    if name == "webp":
-        settings |= _webp(meta, options)
-    elif name == "png":
-        settings = {"compress_level": 3, "disposal": 0, "blend": 0}
-    if others:
-        settings |= {
-            "save_all": True,
-            "append_images": others,
-            "duration": [frame.duration_ms or 0 for frame in picture.frames],
-            "loop": meta.loop or 0,
-        }
-    with path.open("wb") as file:
-        target: Any = file
-        if name == "png":
-            target = png.Inserting(file, png.chunks(meta, provenance, picture.frames[0].color.shape[2]))
-        first.save(target, format={"webp": "WEBP", "png": "PNG"}[name], **settings)
-
-
-def _webp(meta: Metadata, options: EncodeOptions) -> dict[str, Any]:
-    settings: dict[str, Any] = {"lossless": options.lossless, "quality": options.quality or _QUALITY["webp"]}
-    settings |= {"exact": True, "method": 2}
+    settings: dict[str, Any] = {"icc_profile": rgb_profile(meta), "exact": True, "method": 2}
+    settings |= {"lossless": options.lossless, "quality": options.quality or _WEBP_QUALITY}
     if options.lossless:
         settings["quality"] = 50  # here quality is effort; higher takes minutes for percents
     if meta.exif:
         settings["exif"] = b"Exif\0\0" + meta.exif
     if meta.xmp:
         settings["xmp"] = meta.xmp
-    return settings
+    notes: tuple[str, ...] = ()
+    if others:
+        times, notes = frame_times.whole_milliseconds(picture.frames, _WEBP_LONGEST)
+        if any(_equal(*pair) for pair in pairwise(picture.frames)):
+            notes += ("equal frames in a row became one, with their time",)
+        settings |= {"save_all": True, "append_images": others, "duration": times, "loop": meta.loop or 0}
+    with path.open("wb") as file:
+        first.save(file, format="WEBP", **settings)
+    return notes

@@ -114,7 +114,7 @@ def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
             raise FormatUnsupported(f"the {name.upper()} file holds pixels of a kind that we do not read") from error
         if reason := foreign.obstacle(name, file):
             raise FormatUnsupported(f"the {name.upper()} file cannot be read: {reason}") from error
-        raise ImageRejected(f"the file looks like {name.upper()} but its header is broken") from error
+        raise ImageRejected(f"the {name.upper()} file is broken or truncated") from error
 
 
 def _plugin(name: str) -> type[ImageFile.ImageFile]:

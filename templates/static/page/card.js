@@ -6,6 +6,8 @@ import { bytes, percent, pixels, seconds } from "./format.js";
 import { forget, remember } from "./history.js";
 
 const SHOWN_BY_BROWSERS = /^image\/(png|jpeg|webp|gif|avif|bmp)$/;
+/** Codes of errors of the file itself: another attempt, with the same choices, ends alike. */
+const HOPELESS = new Set(["image_invalid", "image_rejected", "image_too_large", "format_unsupported"]);
 const PARTS = ["name", "facts", "stage", "bar", "notes", "error", "thumb", "compare", "download", "cancel", "retry", "remove"];
 const BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==";
 const FULL_QUEUE_WAIT_SECONDS = 5;
@@ -93,6 +95,7 @@ export class Card {
 
   fail(error) {
     this.problem = error.message;
+    this.code = error.code;
     this.set("failed");
     this.announce(`${this.name}: ${error.message}`);
   }
@@ -184,7 +187,8 @@ export class Card {
     this.parts.compare.hidden = !this.done;
     this.parts.download.hidden = !this.done;
     this.parts.cancel.hidden = !live;
-    this.parts.retry.hidden = !(this.state === "failed" || this.state === "cancelled") || (!this.id && !this.file);
+    const again = this.state === "cancelled" || (this.state === "failed" && !HOPELESS.has(this.code ?? job.error_code));
+    this.parts.retry.hidden = !again || (!this.id && !this.file);
     this.parts.remove.hidden = live;
     if (this.done && !this.ready) {
       this.ready = true;

@@ -1,5 +1,6 @@
 """Animations and pages: every frame, in order, with its time."""
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from PIL import Image
 from jobs.engine.codec import decode, encode
 from jobs.engine.codecs.probe import probe
 from jobs.engine.errors import FormatUnsupported
-from jobs.engine.types import EncodeOptions, Frame, Metadata, Picture
+from jobs.engine.types import EncodeOptions, Frame, Metadata, Picture, Written
+from tests.jobs.engine.codecs.samples import chunks_of
 from tests.jobs.engine.conftest import LIMITS, difference, photo
 
 
@@ -76,10 +78,87 @@ def test_equal_frames_keep_their_number_or_their_time(tmp_path: Path) -> None:
         format="webp", frames=(still, still, replace(still, color=photo(20, 10, seed=4))), metadata=Metadata(loop=3)
     )
     for name in ("webp", "png"):
-        encode(made, tmp_path / "out", EncodeOptions(format=name, lossless=True))
+        notes = encode(made, tmp_path / "out", EncodeOptions(format=name, lossless=True)).notes
+        assert notes == (("equal frames in a row became one, with their time",) if name == "webp" else ())
         back = decode(tmp_path / "out", LIMITS)
+        assert len(back.frames) == (2 if name == "webp" else 3)
         assert sum(frame.duration_ms or 0 for frame in back.frames) == 210
         assert back.metadata.loop == 3
+
+
+EXACT = (1000 / 30, 1000 / 30, 1 / 3, 1000 / 65_535, 0.0, 12_345.0, 1001 / 30, 65_535_000.0)
+
+
+def timed(times: tuple[float, ...] = EXACT) -> Picture:
+    return Picture("png", tuple(Frame(photo(20, 10, seed=at), duration_ms=time) for at, time in enumerate(times)))
+
+
+def controls_of(path: Path) -> list[bytes]:
+    """What an APNG says of its frames."""
+    return [content for name, content in chunks_of(path.read_bytes()) if name == b"fcTL"]
+
+
+def test_png_keeps_fractions_of_a_second_exactly(tmp_path: Path) -> None:
+    assert encode(timed(), tmp_path / "out", EncodeOptions(format="png")).notes == ()
+    controls = controls_of(tmp_path / "out")
+    times = [struct.unpack(">HH", content[20:24]) for content in controls]
+    assert times == [(1, 30), (1, 30), (1, 3000), (1, 65_535), (0, 1), (2469, 200), (1001, 30_000), (65_535, 1)]
+    made = decode(tmp_path / "out", LIMITS)
+    assert [frame.duration_ms for frame in made.frames] == pytest.approx(EXACT)
+    encode(made, tmp_path / "again", EncodeOptions(format="png"))
+    assert controls_of(tmp_path / "again") == controls
+
+
+@pytest.mark.parametrize("name", ["webp", "avif"])
+def test_whole_milliseconds_do_not_drift_and_are_told(tmp_path: Path, name: Written) -> None:
+    notes = encode(timed((1000 / 30,) * 30), tmp_path / "out", EncodeOptions(format=name)).notes
+    assert notes == ("not kept: parts of milliseconds in the frames' times",)
+    made = decode(tmp_path / "out", LIMITS)
+    assert sum(frame.duration_ms or 0 for frame in made.frames) == 1000
+    assert {frame.duration_ms for frame in made.frames} == {33.0, 34.0}
+    assert encode(timed((40.0, 70.0)), tmp_path / "out", EncodeOptions(format=name)).notes == ()
+
+
+def test_times_beyond_a_format_are_told(tmp_path: Path) -> None:
+    long = timed((1.0, 70_000_000.0))
+    assert encode(long, tmp_path / "out", EncodeOptions(format="png")).notes == (
+        "not kept: the time of 1 frame beyond 65,535 s, the longest that the format holds",
+    )
+    assert [frame.duration_ms for frame in decode(tmp_path / "out", LIMITS).frames] == [1.0, 65_535_000.0]
+    assert encode(long, tmp_path / "out", EncodeOptions(format="webp")).notes == (
+        "not kept: the time of 1 frame beyond 16,777 s, the longest that the format holds",
+    )
+    assert [frame.duration_ms for frame in decode(tmp_path / "out", LIMITS).frames] == [1.0, 16_777_215.0]
+
+
+@pytest.mark.parametrize("kind", ["RGB", "RGBA", "gray", "gray and alpha", "16 bit"])
+def test_png_keeps_every_frame_and_writes_what_changed(tmp_path: Path, kind: str) -> None:
+    color = photo(60, 40)
+    alpha = np.full((40, 60), 255, np.uint8) if "A" in kind or "alpha" in kind else None
+    if "gray" in kind:
+        color = color[:, :, :1].copy()
+    if kind == "16 bit":
+        color = color.astype(np.uint16) * 257
+    first = Frame(color, alpha, 70)
+    second = replace(first, color=color.copy())
+    second.color[5:9, 7:20] = color.max() - second.color[5:9, 7:20]
+    third = second if alpha is None else replace(second, alpha=alpha.copy())
+    if third.alpha is not None:
+        third.alpha[30:, 50:] = 9
+    frames = (first, first, second, third)
+    encode(Picture("png", frames), tmp_path / "out", EncodeOptions(format="png"))
+    boxes = [struct.unpack(">4xIIII", content[:20]) for content in controls_of(tmp_path / "out")]
+    last = (10, 10, 50, 30) if alpha is not None else (1, 1, 0, 0)
+    assert boxes == [(60, 40, 0, 0), (1, 1, 0, 0), (13, 4, 7, 5), last]
+    with Image.open(tmp_path / "out") as image:
+        assert image.n_frames == 4  # type: ignore[attr-defined]
+        image.verify()
+    made = decode(tmp_path / "out", LIMITS)
+    for frame, before in zip(made.frames, frames, strict=True):
+        wanted = before.color if kind != "16 bit" else before.color >> 8
+        assert np.array_equal(frame.color, wanted)
+        if before.alpha is not None:
+            assert np.array_equal(frame.alpha, before.alpha)  # type: ignore[arg-type]
 
 
 def test_formats_without_animation_refuse_by_name(tmp_path: Path) -> None:
