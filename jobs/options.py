@@ -24,7 +24,7 @@ class JobOptions:
     outscale: float | None = None  # 1.0 to 16.0, output side / input side
     tile_size: int | None = None  # input pixels; 0 means no tiling
     tile_pad: int | None = None  # input pixels around each tile
-    format: str | None = None  # "png", "jpeg", "webp", "avif", "tiff"; None: as the input
+    format: str | None = None  # "png", "jpeg", "webp", "avif", "tiff", "jxl"; None: as the input
     quality: int | None = None  # 1 to 100
     lossless: bool | None = None
     strip_metadata: Strip | None = None  # "location": GPS alone

@@ -20,6 +20,7 @@ SUFFIXES = {
     "webp": (".webp",),
     "avif": (".avif",),
     "tiff": (".tif", ".tiff"),
+    "jxl": (".jxl",),
 }
 
 

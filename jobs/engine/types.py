@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Backend = Literal["auto", "torch", "openvino", "winograd", "reference"]
-OutputFormat = Literal["auto", "png", "jpeg", "webp", "avif", "tiff"]
-Written = Literal["png", "jpeg", "webp", "avif", "tiff"]
+OutputFormat = Literal["auto", "png", "jpeg", "webp", "avif", "tiff", "jxl"]
+Written = Literal["png", "jpeg", "webp", "avif", "tiff", "jxl"]
 #: "location" strips GPS alone.
 Strip = Literal[False, True, "location"]
 
@@ -220,8 +220,8 @@ class EncodeOptions:
     """The options for writing the result."""
 
     format: OutputFormat = "auto"
-    quality: int | None = None  # 1 to 100, for jpeg, webp, avif
-    lossless: bool = False  # for webp, avif
+    quality: int | None = None  # 1 to 100, for jpeg, webp, avif, jxl
+    lossless: bool = False  # for webp, avif, jxl
     strip_metadata: Strip = False
     provenance: str | None = None  # one line such as "RealESRGAN_x4plus x4, upscaler 1.0.0"
 

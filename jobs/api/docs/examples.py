@@ -78,7 +78,7 @@ REPORT = {
     "precision": "fp16",
     "scale": 4.0,
     "tile_size": 512,
-    "tile_pad": 24,
+    "tile_pad": 32,
     "tiles": 48,
     "passes": 1,
     "seconds": {"decode": 0.05, "infer": 44.1, "encode": 0.4},

@@ -12,7 +12,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 #: Media types of results.
-PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/avif", "image/tiff")
+PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/avif", "image/tiff", "image/jxl")
 
 JOB_ID = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The job_id of a submission.")
 BATCH_ID = OpenApiParameter(

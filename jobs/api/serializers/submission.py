@@ -11,7 +11,16 @@ from jobs.api.serializers.fields import FiniteNumber, StripSwitch, Switch, Whole
 from jobs.options import STRIP, JobOptions
 from jobs.webhooks.payloads import WebhookEvent
 
-FORMATS = {"png": "png", "jpeg": "jpeg", "jpg": "jpeg", "webp": "webp", "avif": "avif", "tiff": "tiff", "tif": "tiff"}
+FORMATS = {
+    "png": "png",
+    "jpeg": "jpeg",
+    "jpg": "jpeg",
+    "webp": "webp",
+    "avif": "avif",
+    "tiff": "tiff",
+    "tif": "tiff",
+    "jxl": "jxl",
+}
 MIN_TILE, MAX_TILE = 32, 2048
 
 
@@ -70,8 +79,8 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
         required=False,
         help_text="File format of the result. Default: as the input.",
     )
-    quality = WholeNumber(min_value=1, max_value=100, required=False, help_text="For jpeg, webp, avif.")
-    lossless = Switch(required=False, help_text="For webp and avif.")
+    quality = WholeNumber(min_value=1, max_value=100, required=False, help_text="For jpeg, webp, avif, jxl.")
+    lossless = Switch(required=False, help_text="For webp, avif and jxl.")
     strip_metadata = StripSwitch(
         required=False,
         help_text="true leaves EXIF, XMP, IPTC and texts out, location GPS alone. Default: the operator's.",

@@ -13,6 +13,7 @@ from jobs.api.views.ranges import parse_range
 CHUNK_BYTES = 64 * 1024
 CONTENT_TYPES = {
     "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif", "tiff": "image/tiff",
+    "jxl": "image/jxl",
     "jpg": "image/jpeg", "tif": "image/tiff", "gif": "image/gif", "bmp": "image/bmp", "heic": "image/heic",
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.engine.codecs import avif_writer, frame_times
+from jobs.engine.codecs import avif_writer, frame_times, jxl_writer
 from jobs.engine.codecs.color.description import rgb_profile
 from jobs.engine.codecs.color.pixels import to_image
 from jobs.engine.codecs.jpeg import writer as jpeg
@@ -34,7 +34,7 @@ def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
     name = choose(picture, options)
     meta, notes = carried(_kept(picture, options), name)
     provenance = None if options.strip_metadata is True else options.provenance
-    if name in ("webp", "avif") and provenance:  # no place for a comment, so the line becomes an EXIF entry
+    if name in ("webp", "avif", "jxl") and provenance:  # no place for a comment, so the line becomes an EXIF entry
         meta = replace(meta, exif=exif_block.with_software(meta.exif, provenance))
     if name == "tiff":
         with path.open("wb") as file:
@@ -47,6 +47,8 @@ def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
         _write(path, animation.write(picture.frames, times, meta, provenance))
     elif name == "jpeg":
         notes += jpeg.write(picture, path, meta, provenance, options)
+    elif name == "jxl":
+        jxl_writer.write(picture.frames[0], path, meta, options)
     elif name == "avif":
         notes += avif_writer.write(picture, path, meta, options)
     else:

@@ -1,7 +1,7 @@
 """JPEG XL, read by the package pillow-jxl-plugin; the header by us, since the package decodes what it opens.
 
 ISO/IEC 18181-1, annex D (image header: size, orientation, depth, channels) and 18181-2 (the container's boxes). It is
-not written: the package takes no colour profile, and colour must not be lost.
+written by another package (`jobs.engine.codecs.jxl_writer`): this one's encoder takes no colour profile.
 """
 
 import io
@@ -112,6 +112,23 @@ def _codestream(file: IO[bytes]) -> bytes:
             if len(found) >= 512 or name == b"jxlc":
                 break
     return found
+
+
+def whole_codestream(data: bytes) -> bytes:
+    """Return the bytes of the codestream of a file: itself where it is bare, else from its boxes jxlc or jxlp.
+
+    :raises ValueError: there is none.
+    """
+    if data.startswith(SIGNATURE):
+        return data
+    parts = [
+        data[at + (4 if name == b"jxlp" else 0) : at + size]
+        for name, at, size in _spans(io.BytesIO(data))
+        if name in (b"jxlc", b"jxlp")
+    ]
+    if not parts:
+        raise ValueError("no codestream")
+    return b"".join(parts)
 
 
 def _boxes(file: IO[bytes]) -> list[tuple[bytes, bytes]]:

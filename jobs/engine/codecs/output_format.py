@@ -1,11 +1,12 @@
 """The choice of the result's format. Pure decisions over names; nothing is written here."""
 
+from jobs.engine.codecs import jxl_writer
 from jobs.engine.errors import FormatUnsupported
 from jobs.engine.types import EncodeOptions, Picture, Written
 
 #: Largest side that a format can store, in pixels.
-_SIDES = {"jpeg": 65_535, "webp": 16_383, "avif": 65_535, "png": 2**31 - 1, "tiff": 2**31 - 1}
-_WRITABLE: tuple[Written, ...] = ("png", "jpeg", "webp", "avif", "tiff")
+_SIDES = {"jpeg": 65_535, "webp": 16_383, "avif": 65_535, "png": 2**31 - 1, "tiff": 2**31 - 1, "jxl": 262_144}
+_WRITABLE: tuple[Written, ...] = ("png", "jpeg", "webp", "avif", "tiff", "jxl")
 
 
 def choose(picture: Picture, options: EncodeOptions) -> Written:
@@ -35,11 +36,13 @@ def obstacle(picture: Picture, name: str, *, lossless: bool = False) -> str | No
     side = max(picture.width, picture.height)
     if side > _SIDES.get(name, 0):
         return f"it ends at {_SIDES.get(name, 0)} px per side, the result is {picture.width}×{picture.height} px"
-    if name == "jpeg" and len(picture.frames) > 1:
+    if name == "jxl" and not jxl_writer.installed():
+        return "it is written where the package pylibjxl is installed"
+    if name in ("jpeg", "jxl") and len(picture.frames) > 1:
         return f"it has no animation, the result has {len(picture.frames)} frames"
     if name == "jpeg" and any(frame.alpha is not None for frame in picture.frames):
         return "it has no transparency"
-    if name in ("jpeg", "webp") and picture.bits == 16:
+    if name in ("jpeg", "webp", "jxl") and picture.bits == 16:
         return "it has 8 bit per channel here, the result has 16"
     if name == "png" and picture.bits == 16 and len(picture.frames) > 1 and picture.frames[0].duration_ms is None:
         return "it has 8 bit per channel for several pages here, the result has 16"

@@ -72,9 +72,9 @@ class Command(BaseCommand):
             "-f", "--format", choices=list(inputs.SUFFIXES), help="default: as the input, if it can hold the result"
         )
         parser.add_argument(
-            "--quality", type=_within(int, 1, 100), metavar="N", help="of jpeg, webp and avif, 1 to 100"
+            "--quality", type=_within(int, 1, 100), metavar="N", help="of jpeg, webp, avif and jxl, 1 to 100"
         )
-        parser.add_argument("--lossless", action="store_true", help="for webp and avif")
+        parser.add_argument("--lossless", action="store_true", help="for webp, avif and jxl")
         parser.add_argument(
             "--strip-metadata",
             nargs="?",
@@ -140,7 +140,7 @@ class Command(BaseCommand):
         asked = inputs.format_of(target)
         if asked is None:
             raise CommandError(
-                f"{target.suffix} cannot be written: choose one of .png, .jpg, .webp, .avif, .tif, or a directory"
+                f"{target.suffix} cannot be written: choose one of .png, .jpg, .webp, .avif, .tif, .jxl, or a directory"
             )
         if options["format"] not in (None, asked):
             raise CommandError(f"{target} is a name for {asked}, but --format says {options['format']}")

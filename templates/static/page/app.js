@@ -37,8 +37,8 @@ function chosenFields() {
 
 function fitOptions() {
   const format = form.elements.format.value;
-  byId("quality-field").hidden = !["jpeg", "webp", "avif"].includes(format);
-  byId("lossless-field").hidden = !["webp", "avif"].includes(format);
+  byId("quality-field").hidden = !["jpeg", "webp", "avif", "jxl"].includes(format);
+  byId("lossless-field").hidden = !["webp", "avif", "jxl"].includes(format);
   byId("quality-value").textContent = form.elements.quality.value;
   byId("denoise-value").textContent = form.elements.denoise_strength.value;
 }

@@ -63,6 +63,13 @@ def test_verbosity_two_tells_what_computed_it_and_why(tmp_path: Path, tiny_weigh
     assert "backend" not in said
 
 
+def test_jpeg_xl_is_written_where_its_package_is(tmp_path: Path, tiny_weights: Path) -> None:
+    pytest.importorskip("pylibjxl", reason="pylibjxl has no wheel for this machine")
+    code, said, _ = upscale(picture(tmp_path / "in.png"), "-o", tmp_path / "out.jxl", "-m", tiny_weights, "--lossless")
+    assert (code, "20×12 → 40×24 px" in said) == (0, True)
+    assert (tmp_path / "out.jxl").read_bytes()[4:8] == b"JXL "
+
+
 def test_a_result_says_in_its_name_how_it_was_made(tmp_path: Path, tiny_weights: Path) -> None:
     upscale(picture(tmp_path / "in.jpeg"), "-o", tmp_path / "out", "-m", tiny_weights, "-s", "1.5")
     assert size_of(tmp_path / "out" / "in_tiny-x2_x1.5.jpeg") == (30, 18)

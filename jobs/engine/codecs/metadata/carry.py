@@ -1,6 +1,6 @@
 """Metadata for which a format has no place of its own, carried where readers of that format look: in EXIF and XMP.
 
-| what | PNG | JPEG | TIFF | WebP, AVIF |
+| what | PNG | JPEG | TIFF | WebP, AVIF, JPEG XL |
 | --- | --- | --- | --- | --- |
 | texts | chunks | comments; others in XMP | XMP | XMP |
 | density, aspect | pHYs | JFIF | XResolution | EXIF XResolution |
@@ -17,7 +17,14 @@ from jobs.engine.codecs.metadata.texts import into_xmp
 from jobs.engine.types import Metadata, Text, Written
 
 #: Names of formats in messages.
-SHOWN: dict[Written, str] = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "tiff": "TIFF"}
+SHOWN: dict[Written, str] = {
+    "png": "PNG",
+    "jpeg": "JPEG",
+    "webp": "WebP",
+    "avif": "AVIF",
+    "tiff": "TIFF",
+    "jxl": "JPEG XL",
+}
 #: Keywords whose text programs look for in EXIF's UserComment, the first found: Stable Diffusion's prompt, a comment.
 _USER_COMMENTS = ("parameters", "Comment")
 #: Characters of a UserComment in a JPEG, which has room for 64 kB of EXIF and loses all of a larger block.
@@ -35,7 +42,7 @@ def carried(meta: Metadata, name: Written) -> tuple[Metadata, tuple[str, ...]]:
         lost += (
             f"HDR is told to {SHOWN[name]}'s viewers by the profile alone: those that do not know it cut the lights",
         )
-    if name in ("webp", "avif"):
+    if name in ("webp", "avif", "jxl"):
         meta = _into_exif(meta)
     return meta, lost
 

@@ -7,13 +7,15 @@ from pathlib import Path
 from PIL import ImageCms
 
 from jobs.engine.codec import decode, encode
+from jobs.engine.codecs import jxl_writer
 from jobs.engine.types import EncodeOptions, Picture
 from tests.jobs.engine.conftest import LIMITS
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-WRITABLE = ["png", "jpeg", "webp", "avif", "tiff"]
+#: JPEG XL is written where its package has a wheel.
+WRITABLE = ["png", "jpeg", "webp", "avif", "tiff", *(["jxl"] if jxl_writer.installed() else [])]
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
