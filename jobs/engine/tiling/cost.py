@@ -14,7 +14,7 @@ ITEM_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 BORDER = 10
 
 #: Padding of RRDBNet tiles, input pixels; its receptive radius (349) would be many times the tile. With
-#: RealESRGAN_x4plus on texture 24 leave differences of 45 of 255 at seams, 32 of 11, 48 of 1 (benchmarks/results/cpu.md).
+#: RealESRGAN_x4plus on texture 24 leave differences of 45 of 255 at seams, 32 of 11 (benchmarks/results/cpu.md).
 RRDB_PAD = 32
 #: And so far do such tiles fade into each other, at most half the padding: what is left of a seam becomes a slope.
 RRDB_OVERLAP = 8
