@@ -49,16 +49,25 @@ class JxlFile(ImageFile.ImageFile):
         self._mode = ("L" if self.header.gray else "RGB") + ("A" if self.header.alpha else "")
         self.tile = []
         self._decoded = False
-        #: Kinds of metadata that stand there compressed by Brotli, which is not read.
+        #: Kinds of metadata whose compression, Brotli, could not be undone.
         self.packed: list[str] = []
-        for name, content in _boxes(self.fp):
+        for name, content in map(self._plain, _boxes(self.fp)):
             if name == b"Exif" and len(content) > 4:  # four bytes say where it begins (18181-2)
                 plain = content[:4] in (b"II*\0", b"MM\0*")  # as some encoders write it, without those four bytes
                 self.info["exif"] = content if plain else content[4 + int.from_bytes(content[:4], "big") :]
             elif name == b"xml ":
                 self.info["xmp"] = content
-            elif name == b"brob":
-                self.packed.append(content[:4].decode("latin-1").strip())
+
+    def _plain(self, box: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+        """Return a box's name and content, those inside where it is a compressed one (18181-2, brob)."""
+        name, content = box
+        if name != b"brob":
+            return box
+        inside = _decompressed(content[4:])
+        if inside is None:
+            self.packed.append(content[:4].decode("latin-1").strip())
+            return name, b""
+        return content[:4], inside
 
     def load(self) -> Any:
         """Decode; the profile is in ``info`` afterwards.
@@ -73,8 +82,13 @@ class JxlFile(ImageFile.ImageFile):
             raise FormatUnsupported("JPEG XL is read where pillow-jxl-plugin is installed") from error
         assert self.fp is not None
         self.fp.seek(0)
-        picture = JXLImageFile(io.BytesIO(self.fp.read()))
-        picture.load()  # type: ignore[no-untyped-call]
+        data = self.fp.read()
+        try:
+            picture = JXLImageFile(io.BytesIO(data))
+            picture.load()  # type: ignore[no-untyped-call]
+        except RuntimeError:  # also where only metadata is damaged: the pixels may be whole
+            picture = JXLImageFile(io.BytesIO(whole_codestream(data)))
+            picture.load()  # type: ignore[no-untyped-call]
         if picture.size != self._size and picture.size[::-1] != self._size:
             raise ValueError("the pixels have another size than the header says")
         self._mode, self.im = picture.mode, picture.im
@@ -82,6 +96,20 @@ class JxlFile(ImageFile.ImageFile):
         self.info["icc_profile"] = picture.info.get("icc_profile")
         self._decoded = True
         return self.im.pixel_access(self.readonly)
+
+
+def _decompressed(data: bytes) -> bytes | None:
+    """Undo Brotli (RFC 7932); None for what is damaged or larger than 64 MiB, or where the package is not there."""
+    try:
+        import brotli  # noqa: PLC0415 - may be absent
+    except ImportError:
+        return None
+    decompressor = brotli.Decompressor()
+    try:
+        made: bytes = decompressor.process(data, output_buffer_limit=_MOST_METADATA)
+    except brotli.error:
+        return None
+    return made if decompressor.is_finished() else None
 
 
 def read_header(file: IO[bytes]) -> Header:

@@ -74,10 +74,38 @@ def test_metadata_is_kept_and_the_picture_is_turned_once(tmp_path: Path) -> None
     assert encode(made, tmp_path / "out").format == ("jxl" if jxl_writer.installed() else "png")
 
 
-def test_metadata_that_is_not_read_is_named(tmp_path: Path) -> None:
-    made = read(tmp_path, written(photo(40, 30), exif=EXIF, compress_metadata=True))
-    if made.metadata.exif is None:
-        assert made.notes == ("not kept: Exif compressed by Brotli",)
+def compressed(kind: bytes, data: bytes) -> bytes:
+    """A file with a box of metadata that is compressed by Brotli."""
+    box = (12 + len(data)).to_bytes(4, "big") + b"brob" + kind + data
+    plain = written(photo(40, 30), use_container=True)
+    return plain[:32] + box + plain[32:]
+
+
+def test_compressed_metadata_is_read(tmp_path: Path) -> None:
+    brotli = pytest.importorskip("brotli")
+    made = read(tmp_path, compressed(b"Exif", brotli.compress(bytes(4) + EXIF)))
+    assert made.metadata.exif is not None
+    assert piexif.load(made.metadata.exif)["0th"][piexif.ImageIFD.Make] == b"Camera"
+    assert made.notes == ()
+    packet = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+    assert read(tmp_path, compressed(b"xml ", brotli.compress(packet))).metadata.xmp == packet
+
+
+@pytest.mark.parametrize("kind", ["damaged", "cut short", "a bomb", "not installed"])
+def test_compressed_metadata_that_is_not_read_is_named(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brotli = pytest.importorskip("brotli")
+    data = brotli.compress(bytes(80 << 20) if kind == "a bomb" else bytes(4) + EXIF * 50)
+    if kind == "damaged":
+        data = b"\xff" * 40
+    elif kind == "cut short":
+        data = data[:-9]
+    elif kind == "not installed":
+        monkeypatch.setitem(sys.modules, "brotli", None)
+    made = read(tmp_path, compressed(b"Exif", data))
+    assert made.metadata.exif is None
+    assert made.notes == ("not kept: Exif compressed by Brotli",)
 
 
 def test_a_jpeg_inside_is_the_jpeg(tmp_path: Path) -> None:
