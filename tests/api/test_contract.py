@@ -54,9 +54,16 @@ def generated(service: Service, directory: Path, *options: str) -> None:
 
 @pytest.mark.timeout(900)
 def test_generated_calls_meet_the_description(alone: Service, tmp_path: Path) -> None:
-    generated(alone, tmp_path, "--checks", ANSWERS, "--max-time", "80")
     with alone.client() as client:
+
+        def completed() -> int:
+            return int(client.get("/api/v1/jobs", params={"status": "completed"}).json()["total"])
+
+        for _ in range(4):  # a busy machine does not come to a good submission within the time
+            generated(alone, tmp_path, "--checks", ANSWERS, "--max-time", "80")
+            if completed():
+                break
         deleted = [client.get(f"/api/v1/models/{name}").status_code for name in SPARE]
         assert deleted == [404, 404], "the good calls of models_delete found nothing to delete"
-        assert client.get("/api/v1/jobs", params={"status": "completed"}).json()["total"] > 0, "no good submission"
+        assert completed() > 0, "no good submission"
     generated(alone, tmp_path, "--checks", "negative_data_rejection", "--max-time", "60")

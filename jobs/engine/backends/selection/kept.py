@@ -14,6 +14,8 @@ logger = logging.getLogger(__name__)
 _NAME = "backends.json"
 #: More than any host's networks; a file beyond it is not ours.
 _MOST_BYTES = 1_000_000
+#: Seconds for some pixels, and dB, lie well between these.
+_LEAST, _MOST = 1e-6, 1e4
 
 
 class Kept:
@@ -22,25 +24,33 @@ class Kept:
     def __init__(self, folder: Path | None) -> None:
         self._path = folder / _NAME if folder else None
         self._values: dict[str, dict[str, float]] = {}
+        self._passing: dict[str, dict[str, float]] = {}
 
     def get(self, name: str) -> dict[str, float] | None:
         """Return the numbers kept under a name, None where there are none."""
+        if name in self._passing:
+            return self._passing[name]
         if name not in self._values:
             self._values = {**self._read(), **self._values}
         return self._values.get(name)
 
-    def put(self, name: str, numbers: dict[str, float]) -> None:
-        """Keep numbers under a name."""
-        self._values = {**self._read(), **self._values, name: numbers}
-        if self._path is None:
+    def put(self, name: str, numbers: dict[str, float], *, lasting: bool = True) -> None:
+        """Keep numbers under a name; those that are not lasting for this process alone."""
+        if not lasting or self._path is None:
+            self._passing[name] = numbers
             return
+        self._values = {**self._read(), **self._values, name: numbers}
+        part: Path | None = None
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, prefix=f".{_NAME}-", delete=False) as part:
-                json.dump(self._values, part, indent=1, sort_keys=True)
-            Path(part.name).replace(self._path)
+            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, prefix=f".{_NAME}-", delete=False) as file:
+                part = Path(file.name)
+                json.dump(self._values, file, indent=1, sort_keys=True)
+            part.replace(self._path)
         except OSError as error:
             logger.warning("measurements not kept path=%s error=%s", self._path, error)
+            if part is not None:
+                part.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, dict[str, float]]:
         if self._path is None or not self._path.exists():
@@ -50,16 +60,18 @@ class Kept:
                 raise ValueError("too large")
             content = json.loads(self._path.read_text())
             return {str(name): _numbers(values) for name, values in content.items()}
-        except (OSError, ValueError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
             logger.warning("measurements not read path=%s error=%s", self._path, error)
             return {}
 
 
 def _numbers(values: dict[str, object]) -> dict[str, float]:
-    """:raises TypeError: for anything but numbers by name."""
+    """:raises TypeError: for anything but numbers by name. :raises ValueError: for one that nothing can have."""
     made = {}
     for name, value in values.items():
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             raise TypeError(f"{name} is no number")
+        if not _LEAST < float(value) < _MOST:
+            raise ValueError(f"{name} is {value}")
         made[str(name)] = float(value)
     return made

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,29 +26,44 @@ from modelstore.networks.srvgg import SRVGGNetCompact
 #: Layers of the short network: blocks of an RRDBNet, hidden convolutions of an SRVGGNetCompact.
 _BLOCKS = {"rrdbnet": 3, "srvggnet": 8}
 _ROUNDS = 4
+#: Share of the time for which the computing thread had to wait for a core, from which on it counts as disturbed.
+_DISTURBED = 0.1
 #: Sides of the windows, in pixels behind the unshuffling: for the time, and for the nearness.
 _TIMED, _COMPARED = 40, 64
 
 Build = Callable[[Candidate, nn.Module, NetworkSpec], Network]
 
 
-def seconds(spec: NetworkSpec, candidates: Iterable[Candidate], build: Build) -> dict[Candidate, float]:
+def seconds(spec: NetworkSpec, candidates: Iterable[Candidate], build: Build) -> tuple[dict[Candidate, float], bool]:
     """Return each candidate's seconds for one window through a short network of the kind, the best of some turns.
 
     They take turns, so that a busy machine disturbs all alike.
+
+    :returns: the seconds, and whether the processor was this process's own meanwhile: only then are they to be kept.
     """
     network, short = _short(spec)
     made = {candidate: build(candidate, copy.deepcopy(network), short) for candidate in candidates}
     window = _window(spec, _TIMED, np.dtype(np.uint8))
     best = dict.fromkeys(made, math.inf)
-    for turn in range(_ROUNDS + 1):  # the first compiles and warms up
+    spent = begun = 0.0
+    for turn in range(_ROUNDS + 1):
+        if turn == 1:  # the first compiles and warms up
+            spent, begun = _waiting(), time.perf_counter()
         for candidate, one in made.items():
-            begun = time.perf_counter()
+            start = time.perf_counter()
             for _ in one.run([window]):
                 pass
             if turn:
-                best[candidate] = min(best[candidate], time.perf_counter() - begun)
-    return best
+                best[candidate] = min(best[candidate], time.perf_counter() - start)
+    return best, _waiting() - spent < _DISTURBED * (time.perf_counter() - begun)
+
+
+def _waiting() -> float:
+    """Return the seconds that this thread was ready to run and was not let, as Linux counts them; 0.0 elsewhere."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def decibels(network: Network, exact: Network) -> float:

@@ -72,11 +72,14 @@ def _times(
             return made
 
         try:
-            known = {str(candidate): value for candidate, value in measure.seconds(spec, found, build).items()}
+            times, undisturbed = measure.seconds(spec, found, build)
         except DeviceUnavailable as error:
             logger.warning("not measured kind=%s error=%s", name, error)
             return dict.fromkeys(found, 1.0)
-        kept.put(name, known)
+        known = {str(candidate): value for candidate, value in times.items()}
+        kept.put(name, known, lasting=undisturbed)
+        if not undisturbed:
+            logger.warning("backends measured on a busy machine; the next process measures again kind=%s", name)
     return {candidate: known[str(candidate)] for candidate in found}
 
 
@@ -89,7 +92,7 @@ def _decibels(
     known = (kept.get(name) or {}).get("dB") if name else None
     if known is None:
         exact = TorchNetwork(copy.deepcopy(network), spec, replace(place, backend="torch", precision="fp32"))
-        known = min(measure.decibels(made, exact), 1000.0)  # JSON has no infinity
+        known = max(0.001, min(measure.decibels(made, exact), 1000.0))  # JSON has no infinity
         if name:
             kept.put(name, {"dB": known})
     return known

@@ -127,7 +127,7 @@ def of(tags: Any) -> Layout:
     alpha = next(
         (at for at, kind in meanings.items() if at >= colors and kind in (ASSOCIATED, _UNASSOCIATED, _COREL)), None
     )
-    planar = _number(tags, _PLANAR, 1) == 2 and samples > 1
+    planar = _number(tags, _PLANAR, 1) == 2  # also of one sample, where it changes nothing, but Pillow misreads it
     tiled = _TILES in tags
     block_width = _number(tags, _TILE_WIDTH) if tiled else width
     block_height = _number(tags, _TILE_HEIGHT) if tiled else min(_number(tags, _ROWS, height) or height, height)

@@ -19,6 +19,15 @@ def test_numbers_come_back_in_the_next_process_and_beside_others(tmp_path: Path)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["backends.json"]
 
 
+def test_what_does_not_last_is_known_to_this_process_alone(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.put("one", {"a": 1.0}, lasting=False)
+    assert kept.get("one") == {"a": 1.0}
+    assert Kept(tmp_path).get("one") is None
+    kept.put("two", {"a": 2.0})
+    assert (kept.get("one"), Kept(tmp_path).get("one")) == ({"a": 1.0}, None)
+
+
 def test_without_a_folder_they_are_kept_by_the_process() -> None:
     kept = Kept(None)
     kept.put("one", {"a": 1.0})
@@ -28,8 +37,38 @@ def test_without_a_folder_they_are_kept_by_the_process() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[1]", b'{"one": 3}', b'{"one": {"a": "b"}}', b'{"one": {"a": true}}', b"\xff\xfe", b" " * 1_000_001],
-    ids=["empty", "cut off", "a list", "a number", "a text", "a truth", "no text", "huge"],
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b'{"one": 3}',
+        b'{"one": {"a": "b"}}',
+        b'{"one": {"a": true}}',
+        b"\xff\xfe",
+        b" " * 1_000_001,
+        b'{"one": {"a": 0}}',
+        b'{"one": {"a": -1}}',
+        b'{"one": {"a": NaN}}',
+        b'{"one": {"a": 1e9}}',
+        b'{"one": {"a": 1' + b"0" * 400 + b"}}",
+        b"[" * 100_000,
+    ],
+    ids=[
+        "empty",
+        "cut off",
+        "a list",
+        "a number",
+        "a text",
+        "a truth",
+        "no text",
+        "huge",
+        "zero",
+        "negative",
+        "no number",
+        "a million seconds",
+        "400 digits",
+        "deep",
+    ],
 )
 def test_a_file_that_is_not_ours_is_told_and_replaced(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
@@ -40,7 +79,19 @@ def test_a_file_that_is_not_ours_is_told_and_replaced(
         assert kept.get("one") is None
     assert "measurements not read" in caplog.text
     kept.put("one", {"a": 1.0})
+    assert [path.name for path in tmp_path.iterdir()] == ["backends.json"]
     assert json.loads((tmp_path / "backends.json").read_text()) == {"one": {"a": 1.0}}
+
+
+def test_a_folder_of_that_name_is_told_and_nothing_is_left_beside_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "backends.json" / "full").mkdir(parents=True)
+    kept = Kept(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        kept.put("one", {"a": 1.0})
+    assert "measurements not kept" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["backends.json"]
 
 
 def test_a_folder_that_cannot_be_made_is_told_and_the_process_remembers(

@@ -37,11 +37,10 @@ def times(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> list[list[str]]:
     """Give candidates these times instead of measuring; return what is asked for."""
     asked: list[list[str]] = []
 
-    def given(_: NetworkSpec, found: Iterable[Candidate], __: object) -> dict[Candidate, float]:
+    def given(_: NetworkSpec, found: Iterable[Candidate], __: object) -> tuple[dict[Candidate, float], bool]:
         asked.append([str(one) for one in found])
-        return {
-            one: seconds[f"{'winograd' if one.backend == 'winograd' else 'second'}_{one.precision}"] for one in found
-        }
+        names = {one: "winograd" if one.backend == "winograd" else "second" for one in found}
+        return {one: seconds[f"{name}_{one.precision}"] for one, name in names.items()}, True
 
     monkeypatch.setattr(measure, "seconds", given)
     return asked
