@@ -14,6 +14,7 @@ from jobs.engine.codecs.bmp.pixels import BmpFile
 from jobs.engine.codecs.color import pixels as color
 from jobs.engine.codecs.metadata import read as metadata
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
+from jobs.engine.codecs.png import frames as png_frames
 from jobs.engine.codecs.png.chunks import PngFile
 from jobs.engine.codecs.probe import avif_depths, deep_frames
 from jobs.engine.codecs.tiff.file import TiffFile
@@ -30,7 +31,10 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
         return _gif(path, image, header)
     if isinstance(image, TiffFile):
         return _tiff(path, image, header)
-    if header.frames > 1 or image.info.get("default_image"):  # a still is hidden behind an animation of one frame
+    animated = header.frames > 1 or image.info.get("default_image")  # a still may be behind an animation of one frame
+    if animated and isinstance(image, PngFile):
+        return _apng(path, image, header)
+    if animated:
         return _frames(path, name, image, header)
     if name == "jxl":
         image.load()  # its profile is known only then
@@ -187,21 +191,45 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
     if bits := deep_frames(name, image):
         notes = (*notes, f"not kept: {bits} bit per channel, of which animations are read as 8 bit")
     orientation = metadata.orientation(name, image)
-    first = 1 if name == "png" and image.info.get("default_image") else 0
-    if first:
-        notes = (*notes, "not kept: the still picture for viewers that know no animation")
     durations: list[float | None] = []
     arrays, icc = [], meta.icc
-    for index in range(first, first + header.frames):
+    for index in range(header.frames):
         image.seek(index)
         image.load()
         durations.append(float(image.info.get("duration", 100)))
-        pixels, alpha, icc = color.to_arrays(_shallow(image), meta.icc)
+        pixels, alpha, icc = color.to_arrays(image.copy(), meta.icc)
         arrays.append((pixels, alpha))
     if name == "webp" and all(alpha is not None and alpha.min() == 255 for _, alpha in arrays):
         arrays = [(pixels, None) for pixels, _ in arrays]  # read with alpha in any case, see `AnimatedWebp`
     return Picture(
         format=name, frames=_alike(arrays, durations, orientation), metadata=_with_icc(meta, icc), notes=notes
+    )
+
+
+def _apng(path: Path, image: PngFile, header: Header) -> Picture:
+    """Decode an animated PNG as browsers show it."""
+    meta, notes = metadata.read("png", image, path, loop=_plays("png", image))
+    if bits := deep_frames("png", image):
+        notes = (*notes, f"not kept: {bits} bit per channel, of which animations are read as 8 bit")
+    if image.info.get("default_image"):
+        notes = (*notes, "not kept: the still picture for viewers that know no animation")
+    shown = list(png_frames.composed(image.whole, header.frames))
+    opaque = all(pixels[:, :, 3].min() == 255 for pixels, _ in shown)
+    channels = 1 if header.gray else 3
+    frames = tuple(
+        Frame(
+            color=np.ascontiguousarray(pixels[:, :, :channels]),
+            alpha=None if opaque and not header.alpha else pixels[:, :, 3].copy(),
+            duration_ms=time,
+        )
+        for pixels, time in shown
+    )
+    orientation = metadata.orientation("png", image)
+    return Picture(
+        format="png",
+        frames=_alike([(one.color, one.alpha) for one in frames], [one.duration_ms for one in frames], orientation),
+        metadata=_with_icc(meta, metadata.fitting_profile(meta.icc, channels)),
+        notes=notes,
     )
 
 
@@ -226,13 +254,6 @@ def _tiff(path: Path, image: TiffFile, header: Header) -> Picture:
 def _deep(pixels: NDArray[Any]) -> NDArray[Any]:
     """Return uint8 or uint16 as uint16, over the full range."""
     return pixels if pixels.dtype == np.uint16 else pixels.astype(np.uint16) * np.uint16(257)
-
-
-def _shallow(image: Image.Image) -> Image.Image:
-    """Return a copy of a frame; gray of 16 bit, which only PNG has here, by its upper eight."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.copy()
 
 
 def _gif(path: Path, image: ImageFile.ImageFile, header: Header) -> Picture:
