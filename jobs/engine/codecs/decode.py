@@ -58,7 +58,11 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
         color=color.turn(pixels, orientation), alpha=None if alpha is None else color.turn(alpha, orientation)
     )
     return Picture(
-        format=name, frames=(frame,), metadata=_with_icc(loaded_meta, icc), depth=_depth(image, header), notes=notes
+        format=name,
+        frames=(frame,),
+        metadata=_with_icc(loaded_meta, icc),
+        depth=_depth(image, header),
+        notes=(*notes, *_unfitting(loaded_meta, icc)),
     )
 
 
@@ -86,6 +90,15 @@ def _depth(image: ImageFile.ImageFile, header: Header) -> int:
 
 def _with_icc(meta: Metadata, icc: bytes | None) -> Metadata:
     return replace(meta, icc=icc)
+
+
+def _unfitting(meta: Metadata, icc: bytes | None) -> tuple[str, ...]:
+    """Return a note where a profile stands in the file, and none is left for the pixels."""
+    return (
+        ("not kept: the colour profile, which is damaged or for pixels of another kind",)
+        if meta.icc and not icc
+        else ()
+    )
 
 
 def _opencv_reads(image: ImageFile.ImageFile) -> bool:
@@ -202,7 +215,10 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
     if name == "webp" and all(alpha is not None and alpha.min() == 255 for _, alpha in arrays):
         arrays = [(pixels, None) for pixels, _ in arrays]  # read with alpha in any case, see `AnimatedWebp`
     return Picture(
-        format=name, frames=_alike(arrays, durations, orientation), metadata=_with_icc(meta, icc), notes=notes
+        format=name,
+        frames=_alike(arrays, durations, orientation),
+        metadata=_with_icc(meta, icc),
+        notes=(*notes, *_unfitting(meta, icc)),
     )
 
 
@@ -225,11 +241,12 @@ def _apng(path: Path, image: PngFile, header: Header) -> Picture:
         for pixels, time in shown
     )
     orientation = metadata.orientation("png", image)
+    icc = metadata.fitting_profile(meta.icc, channels)
     return Picture(
         format="png",
         frames=_alike([(one.color, one.alpha) for one in frames], [one.duration_ms for one in frames], orientation),
-        metadata=_with_icc(meta, metadata.fitting_profile(meta.icc, channels)),
-        notes=notes,
+        metadata=_with_icc(meta, icc),
+        notes=(*notes, *_unfitting(meta, icc)),
     )
 
 
@@ -238,16 +255,23 @@ def _tiff(path: Path, image: TiffFile, header: Header) -> Picture:
     meta, notes = metadata.read("tiff", image, path)
     durations: list[float | None] = [None] * header.frames
     arrays, icc = [], meta.icc
+    profiles = set[bytes | None]()
     for page in image.pages[: header.frames]:
         image.seek(page.number)
         pixels, alpha, icc = image.arrays(meta.icc)
         notes = (*notes, *(note for note in image.notes() if note not in notes))
+        profiles.add(image.info.get("icc_profile"))
         arrays.append((pixels, alpha))
     if any(pixels.dtype == np.uint16 for pixels, _ in arrays):
         arrays = [(_deep(pixels), None if alpha is None else _deep(alpha)) for pixels, alpha in arrays]
     frames = _alike(arrays, durations, 1)
     bits = 8 if frames[0].color.dtype == np.uint8 else image.layout.bits if image.layout.bits in (10, 12) else 16
     depth = bits if len(frames) == 1 else 0
+    notes = (*notes, *_unfitting(meta, icc))
+    if len(profiles) > 1:
+        notes = (*notes, "not kept: colour profiles of pages that differ from the first one's")
+    if image.is_cut:
+        notes = (*notes, "not kept: further pages, before which the file ends")
     return Picture(format="tiff", frames=frames, metadata=_with_icc(meta, icc), depth=depth, notes=notes)
 
 
@@ -260,7 +284,7 @@ def _gif(path: Path, image: ImageFile.ImageFile, header: Header) -> Picture:
     """Decode a GIF as browsers show it, animated or not."""
     meta, notes = metadata.read("gif", image, path, loop=_plays("gif", image) if header.frames > 1 else None)
     with path.open("rb") as file:
-        screen = gif.read(file, header.frames)
+        screen = gif.read(file, header.frames + 1)  # one more, to see whether the file ends in it
         shown = []
         try:
             for composed in gif.composed(file, screen):
@@ -269,6 +293,8 @@ def _gif(path: Path, image: ImageFile.ImageFile, header: Header) -> Picture:
             if not shown:
                 raise
             notes = (*notes, f"not kept: frames from number {len(shown) + 1} on, which are damaged")
+    if screen.cut:
+        notes = (*notes, "not kept: a last frame, in which the file ends")
     opaque = all(frame[:, :, 3].min() == 255 for frame in shown)
     frames = tuple(
         Frame(

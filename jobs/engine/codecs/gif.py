@@ -48,6 +48,7 @@ class Screen:
     height: int
     head: bytes
     parts: tuple[Part, ...]
+    cut: bool = False  # the file ends in a further frame
 
     @property
     def stored_pixels(self) -> int:
@@ -78,11 +79,14 @@ def read(file: IO[bytes], most: int) -> Screen:
     width, height, flags = struct.unpack_from("<HHB", head, 6)
     if flags & 0x80:
         head += file.read(3 << ((flags & 7) + 1))
-    parts = tuple(_parts(file, size, most))
+    cut: list[bool] = []
+    parts = tuple(_parts(file, size, most, cut))
     file.seek(before)
     if not parts:
         raise EOFError("the GIF has no frame")
-    return Screen(max(width, parts[0].x + parts[0].width), max(height, parts[0].y + parts[0].height), head, parts)
+    return Screen(
+        max(width, parts[0].x + parts[0].width), max(height, parts[0].y + parts[0].height), head, parts, bool(cut)
+    )
 
 
 def composed(file: IO[bytes], screen: Screen) -> Iterator[NDArray[np.uint8]]:
@@ -119,7 +123,8 @@ def _pixels(file: IO[bytes], screen: Screen, part: Part) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGBA"))
 
 
-def _parts(file: IO[bytes], size: int, most: int) -> Iterator[Part]:
+def _parts(file: IO[bytes], size: int, most: int, cut: list[bool]) -> Iterator[Part]:
+    """Yield the frames; ``cut`` gets an entry where the file ends in a further one."""
     found = 0
     control, begin = _NO_CONTROL, -1
     while found < most:
@@ -135,16 +140,19 @@ def _parts(file: IO[bytes], size: int, most: int) -> Iterator[Part]:
                 control, begin = (flags >> 2 & 7, bool(flags & 1), delay * 10), at
                 file.seek(at + 2)
             if not _skip(file, size):
+                cut.append(True)
                 return
         else:
             place = file.read(9)
             if len(place) < 9:
+                cut.append(True)
                 return
             x, y, width, height, flags = struct.unpack("<4HB", place)
             file.seek((3 << ((flags & 7) + 1) if flags & 0x80 else 0) + 1, os.SEEK_CUR)
             whole = _skip(file, size)
             if not whole and found:
-                return  # a last frame that is cut off
+                cut.append(True)
+                return
             yield Part(x, y, width, height, *control, at if begin < 0 else begin, at, file.tell())
             found += 1
             control, begin = _NO_CONTROL, -1

@@ -6,21 +6,31 @@ from dataclasses import replace
 from typing import IO
 
 from jobs.engine.codecs.jpeg import xmp
-from jobs.engine.codecs.jpeg.segments import APP0, APP13, COM, Segment, before_pixels
+from jobs.engine.codecs.jpeg.segments import APP0, APP2, APP13, COM, Segment, before_pixels
+from jobs.engine.codecs.metadata.credentials import CREDENTIALS
 from jobs.engine.codecs.metadata.photoshop import IPTC, resources
 from jobs.engine.types import Metadata, Text
 
 _OURS = re.compile(rb"[^\n]{1,100} (?:[\d.]{1,8}x|x[\d.]{1,8}), (?:Real-ESRGAN )?upscaler \d[\d.]{1,20}")
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _JFIF = b"JFIF\0"
+_ICC = b"ICC_PROFILE\0"
+_APP11 = 0xEB
+#: Bytes of a segment within which a JUMBF box tells its kind.
+_C2PA_WITHIN = 200
 
 
 def read(file: IO[bytes], meta: Metadata) -> tuple[Metadata, tuple[str, ...]]:
     """Return what Pillow read with the rest, and what is not kept. The file's position in bytes is restored."""
     segments = before_pixels(file)
     packet, notes = xmp.read(segments)
+    if any(one.marker == _APP11 and b"c2pa" in one.content[:_C2PA_WITHIN] for one in segments):
+        notes += (f"not kept: {CREDENTIALS}",)
+    if not meta.icc and any(one.marker == APP2 and one.content.startswith(_ICC) for one in segments):
+        notes += ("not kept: the colour profile, of which a part is missing",)
     return replace(
         meta,
+        dpi=meta.dpi if _has_unit(segments) else None,
         texts=_comments(segments),
         xmp=packet or None,
         iptc=_iptc(segments),
@@ -49,6 +59,12 @@ def _iptc(segments: Sequence[Segment]) -> bytes | None:
         if part.startswith(b"8BIM") and not records:
             records = dict.fromkeys(resources(part, IPTC))
     return b"".join(records) or None
+
+
+def _has_unit(segments: Sequence[Segment]) -> bool:
+    """Return True if JFIF's densities are per inch or centimetre; without it Pillow makes up 72 per inch."""
+    head = next((one.content for one in segments if one.marker == APP0 and one.content.startswith(_JFIF)), b"")
+    return len(head) >= 12 and head[7] in (1, 2)
 
 
 def _aspect(segments: Sequence[Segment]) -> tuple[int, int] | None:

@@ -8,13 +8,15 @@ from typing import Any
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from jobs.engine.codecs import isobmff
+from jobs.engine.codecs import isobmff, webp
 from jobs.engine.codecs.bmp import color as bmp
 from jobs.engine.codecs.color.description import SRGB
 from jobs.engine.codecs.jpeg import metadata as jpeg
 from jobs.engine.codecs.jxl import JxlFile
 from jobs.engine.codecs.metadata import exif as exif_block
+from jobs.engine.codecs.metadata.credentials import CREDENTIALS
 from jobs.engine.codecs.metadata.exif import DESCRIPTIVE, as_stored, readable, upright
+from jobs.engine.codecs.metadata.photoshop import IPTC, resources
 from jobs.engine.codecs.metadata.texts import from_xmp
 from jobs.engine.codecs.metadata.xmp import upright_xmp
 from jobs.engine.codecs.png import metadata as png
@@ -27,6 +29,8 @@ _UNSPECIFIED = (0, 2)
 _MOST_TEXTS = 1000
 _ORIENTATION = 274
 _IPTC_TAG = 33723  # TIFF
+_PHOTOSHOP_TAG = 34377
+_C2PA_TAG = 52545
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _WHITE_POINT, _PRIMARIES = 318, 319
 #: EXIF orientations that swap width and height.
@@ -39,23 +43,7 @@ def read(name: str, image: Image.Image, path: Path, *, loop: int | None = None) 
 
     The profile is not yet checked.
     """
-    if isinstance(image, PngFile):
-        meta, notes = png.read(image)
-    else:
-        meta, notes = _by_pillow(image), ()
-        if image.format == "JPEG":
-            with path.open("rb") as file:
-                meta, notes = jpeg.read(file, meta)
-        elif image.format in ("AVIF", "HEIF"):
-            meta = _described(meta, path)
-        elif isinstance(image, JxlFile):
-            notes = tuple(f"not kept: {kind} compressed by Brotli" for kind in image.packed)
-        elif image.format == "BMP":
-            with path.open("rb") as file:
-                found = bmp.color(file)
-            meta = replace(meta, icc=found.icc, gamma=found.gamma, chromaticities=found.chromaticities)
-        elif image.format == "TIFF" and not meta.icc:
-            meta = replace(meta, chromaticities=_tiff_chromaticities(image))
+    meta, notes = _of_format(image, path)
     if meta.xmp:
         xmp, texts = from_xmp(meta.xmp)
         meta = replace(meta, xmp=xmp, texts=(*meta.texts, *texts))
@@ -71,6 +59,30 @@ def read(name: str, image: Image.Image, path: Path, *, loop: int | None = None) 
     if orientation(name, image) in TURNED:
         meta = replace(meta, dpi=meta.dpi and meta.dpi[::-1], aspect=meta.aspect and meta.aspect[::-1])
     return replace(meta, loop=loop), notes
+
+
+def _of_format(image: Image.Image, path: Path) -> tuple[Metadata, tuple[str, ...]]:
+    """Return what Pillow and our readers of the format find, and what of it is not kept."""
+    if isinstance(image, PngFile):
+        return png.read(image)
+    meta, notes = _by_pillow(image), tuple[str, ...]()
+    if image.format in ("AVIF", "HEIF"):
+        return _described(meta, path), notes
+    if isinstance(image, JxlFile):
+        return meta, tuple(f"not kept: {kind} compressed by Brotli" for kind in image.packed)
+    if isinstance(image, TiffImageFile):
+        if not meta.icc:
+            meta = replace(meta, chromaticities=_tiff_chromaticities(image))
+        return meta, (f"not kept: {CREDENTIALS}",) if _C2PA_TAG in image.tag_v2 else notes
+    with path.open("rb") as file:
+        if image.format == "JPEG":
+            return jpeg.read(file, meta)
+        if image.format == "WEBP":
+            return meta, tuple(f"not kept: {thing}" for thing in webp.further(file))
+        if image.format == "BMP":
+            found = bmp.color(file)
+            return replace(meta, icc=found.icc, gamma=found.gamma, chromaticities=found.chromaticities), notes
+    return meta, notes
 
 
 def _with_density(meta: Metadata) -> Metadata:
@@ -205,7 +217,11 @@ def _iptc(image: Image.Image) -> bytes | None:
         value = image.tag_v2.get(_IPTC_TAG)
         if isinstance(value, tuple):  # written as LONGs by some programs
             value = struct.pack(f"<{len(value)}I", *value)
-        return value if isinstance(value, bytes) and value else None
+        if isinstance(value, bytes) and value:
+            return value
+        block = image.tag_v2.get(_PHOTOSHOP_TAG)
+        block = block[0] if isinstance(block, tuple) and block else block
+        return next(iter(resources(block, IPTC)), None) if isinstance(block, bytes) else None
     return None
 
 

@@ -42,6 +42,7 @@ class PngFile(PngImageFile):
     def __init__(self, file: IO[bytes], filename: str = "") -> None:
         self.whole = file
         self.chunks, self.spans = scan(file)
+        self.damaged: set[bytes] = set()  # names of chunks whose CRC was seen to be wrong
         super().__init__(io.BufferedReader(_Spans(file, self.spans)), filename)
         self._fit_the_key()
 
@@ -72,6 +73,8 @@ class PngFile(PngImageFile):
             data = self.whole.read(chunk.length + 4)
             if zlib.crc32(chunk.name + data[:-4]) == int.from_bytes(data[-4:], "big"):
                 yield chunk, data[:-4]
+            else:
+                self.damaged.add(chunk.name)
         self.whole.seek(before)
 
     def pixel_bytes(self) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.engine.codecs.metadata import exif as exif_block
+from jobs.engine.codecs.metadata.credentials import CREDENTIALS
 from jobs.engine.codecs.metadata.photoshop import IPTC, resource
 from jobs.engine.codecs.png.chunks import Chunk, PngFile
 from jobs.engine.types import Cicp, LightLevel, MasteringDisplay, Metadata, Text
@@ -70,7 +71,8 @@ def read(image: PngFile) -> tuple[Metadata, tuple[str, ...]]:
         texts=tuple(found.texts),
         **values,
     )
-    return meta, tuple(f"not kept: {thing}" for thing in found.lost)
+    damaged = [f"the PNG chunk {name.decode('latin-1')!r}, which is damaged" for name in sorted(image.damaged)]
+    return meta, tuple(f"not kept: {thing}" for thing in (*found.lost, *damaged))
 
 
 def oriented_exif(image: PngFile) -> bytes | None:
@@ -94,7 +96,7 @@ def _found(image: PngFile, *, only: set[bytes] | None = None) -> _Found:
             if reader:
                 reader(found, chunk, data)
             elif chunk.name == b"caBX":
-                found.lost.append("Content Credentials (C2PA), which are signed for the old pixels")
+                found.lost.append(CREDENTIALS)
             elif chunk.name not in _OF_OLD_PIXELS:
                 found.lost.append(f"the PNG chunk {chunk.name.decode('latin-1')!r}")
         except (struct.error, ValueError, IndexError):

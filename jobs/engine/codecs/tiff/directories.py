@@ -45,6 +45,7 @@ class Directories:
     pages: tuple[Page, ...]
     is_raw: bool
     compression: int  # of the first page; 1 is none
+    is_cut: bool = False  # the last one names a next one, which lies behind the file's end
 
 
 @dataclass
@@ -70,7 +71,8 @@ def read(file: IO[bytes]) -> Directories:
     raw, compression = False, 1
     first: Page | None = None
     room = _Room(size)
-    for number, tags in enumerate(_chain(file, size, room)):
+    cut: list[bool] = []
+    for number, tags in enumerate(_chain(file, size, room, cut)):
         first = first or _page(number, tags)
         raw = (
             raw
@@ -84,7 +86,7 @@ def read(file: IO[bytes]) -> Directories:
         if number == 0 or [page.number for page in pages] == [number]:
             compression = tags.get(_COMPRESSION, (1,))[0]
     file.seek(before)
-    return Directories(tuple(pages) or (first or Page(0, (0, 0), 1),), raw, compression)
+    return Directories(tuple(pages) or (first or Page(0, (0, 0), 1),), raw, compression, bool(cut))
 
 
 def _page(number: int, tags: dict[int, tuple[int, ...]]) -> Page:
@@ -97,15 +99,22 @@ def _is_raw(tags: dict[int, tuple[int, ...]]) -> bool:
     return _DNG_VERSION in tags or tags.get(_PHOTOMETRIC, (1,))[0] in _RAW_PHOTOMETRICS
 
 
-def _chain(file: IO[bytes], size: int, room: _Room) -> Iterator[dict[int, tuple[int, ...]]]:
-    """Yield the entries of each directory of the chain; it ends with the file or the room, at a loop, or at 10,000."""
+def _chain(file: IO[bytes], size: int, room: _Room, cut: list[bool]) -> Iterator[dict[int, tuple[int, ...]]]:
+    """Yield the entries of each directory of the chain; it ends with the file or the room, at a loop, or at 10,000.
+
+    ``cut`` gets an entry where a further directory is not there, or is empty.
+    """
     order, big = _form(file)
     at = _number(file, 8 if big else 4, order, 8 if big else 4)
     seen: set[int] = set()
-    while at and at not in seen and at < size and len(seen) < _MOST_DIRECTORIES:
+    while at and at not in seen and len(seen) < _MOST_DIRECTORIES:
         seen.add(at)
-        tags, at = _directory(file, size, at, room)
+        tags, following = _directory(file, size, at, room) if at < size else ({}, 0)
+        if not tags and len(seen) > 1:  # the file ends before it does
+            cut.append(True)
+            return
         yield tags
+        at = following
 
 
 def _form(file: IO[bytes]) -> tuple[str, bool]:
@@ -134,6 +143,8 @@ def _directory(file: IO[bytes], size: int, at: int, room: _Room) -> tuple[dict[i
         return {}, 0
     file.seek(at + head)
     data = file.read(count * entry)
+    if len(data) < count * entry:
+        return {}, 0
     tags = {}
     for place in range(0, len(data) - entry + 1, entry):
         tag, kind = struct.unpack_from(f"{order}HH", data, place)

@@ -23,6 +23,7 @@ _MODES = {(False, False): "RGB", (False, True): "RGBA", (True, False): "L", (Tru
 class TiffFile(TiffImageFile):
     """A TIFF whose pixels `arrays` returns. ``pages`` are the directories that are pictures; it stands at the first.
 
+    ``is_cut`` tells that the file ends before a further one.
     JPEG, CCITT and the usual kinds of up to 8 bit are Pillow's; for all others it is told of gray or RGB of 8 bit, so
     that it reads what stands beside the pixels, and `samples` reads the pixels.
     """
@@ -32,6 +33,7 @@ class TiffFile(TiffImageFile):
         if found.is_raw:
             raise FormatUnsupported(RAW)
         self.pages = found.pages
+        self.is_cut = found.is_cut
         if big_endian.is_big_endian_big_tiff(file):
             file = io.BytesIO(big_endian.as_classic(file))
         super().__init__(file, filename)

@@ -15,7 +15,7 @@ from jobs.engine.codecs.metadata.exif import DESCRIPTIVE, as_stored
 from jobs.engine.types import Frame, Metadata
 
 _STRIP_OFFSETS = 273
-_SHORT, _LONG, _BYTE, _UNDEFINED = 3, 4, 1, 7
+_SHORT, _LONG, _BYTE, _ASCII, _UNDEFINED = 3, 4, 1, 2, 7
 
 
 def write(file: BinaryIO, frames: tuple[Frame, ...], meta: Metadata, provenance: str | None) -> None:
@@ -121,8 +121,10 @@ def _directory(
         directory[282], directory[283] = density
         kinds[296] = _SHORT
         directory[296] = 2 if meta.dpi else 1  # inch, or no unit
-    if provenance:
-        directory[305] = provenance
+    if provenance:  # a camera's Software stays; ours is then ProcessingSoftware
+        tag = 11 if 305 in directory else 305
+        kinds[tag] = _ASCII
+        directory[tag] = provenance
     return directory
 
 
