@@ -21,6 +21,8 @@ _SPEED = 8
 _LOSSLESS = 100
 #: Milliseconds of one frame: a number of 32 bit.
 _LONGEST = (1 << 32) - 1
+#: libavif makes 1 of 0.
+_SHORTEST = 1
 
 
 def write(picture: Picture, path: Path, meta: Metadata, options: EncodeOptions) -> tuple[str, ...]:
@@ -65,7 +67,7 @@ def _by_pillow(
         settings["xmp"] = xmp
     notes: tuple[str, ...] = ()
     if others:  # there is no setting for the number of runs; AVIF sequences repeat as the viewer likes
-        times, notes = frame_times.whole_milliseconds(picture.frames, _LONGEST)
+        times, notes = frame_times.whole_milliseconds(picture.frames, _LONGEST, _SHORTEST)
         settings |= {"save_all": True, "append_images": others, "duration": times}
     with path.open("wb") as file:
         first.save(file, format="AVIF", **settings)

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from PIL.WebPImagePlugin import WebPImageFile
 
 from jobs.engine.codecs import avif_writer, frame_times, jxl_writer
 from jobs.engine.codecs.color.description import rgb_profile
@@ -19,11 +18,12 @@ from jobs.engine.codecs.output_format import choose
 from jobs.engine.codecs.png import animation
 from jobs.engine.codecs.png import writer as png
 from jobs.engine.codecs.tiff import writer as tiff
-from jobs.engine.types import Encoded, EncodeOptions, Frame, Metadata, Picture
+from jobs.engine.types import Encoded, EncodeOptions, Metadata, Picture
 
 _WEBP_QUALITY = 90
 #: Milliseconds of one frame: a number of 24 bit.
 _WEBP_LONGEST = (1 << 24) - 1
+_WEBP_LONGEST_SUM = (1 << 31) - 1
 
 
 def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
@@ -53,6 +53,8 @@ def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
         notes += avif_writer.write(picture, path, meta, options)
     else:
         notes += _webp(picture, path, meta, options)
+    if len(picture.frames) > 1 and picture.frames[0].duration_ms is None and name != "tiff":
+        notes += (f"not kept: the pages, which became the frames of an animation in {SHOWN[name]}",)
     if picture.gain_map and name != "jpeg":
         notes += (f"not kept: the gain map (HDR), which {SHOWN[name]} cannot hold",)
     return Encoded(name, notes)
@@ -85,13 +87,6 @@ def _kept(picture: Picture, options: EncodeOptions) -> Metadata:
     )
 
 
-def _equal(one: Frame, other: Frame) -> bool:
-    """Return True if two frames (H, W, 1 or 3) look alike."""
-    if one.alpha is not None and not np.array_equal(one.alpha, other.alpha):  # type: ignore[arg-type]  # both have one
-        return False
-    return np.array_equal(one.color, other.color)
-
-
 def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     with path.open("wb") as file:
         for piece in pieces:
@@ -111,10 +106,18 @@ def _webp(picture: Picture, path: Path, meta: Metadata, options: EncodeOptions) 
         settings["xmp"] = meta.xmp
     notes: tuple[str, ...] = ()
     if others:
-        times, notes = frame_times.whole_milliseconds(picture.frames, _WEBP_LONGEST)
-        if any(_equal(*pair) for pair in pairwise(picture.frames)):
-            notes += ("equal frames in a row became one, with their time",)
+        longest = min(_WEBP_LONGEST, _WEBP_LONGEST_SUM // len(picture.frames))
+        times, notes = frame_times.whole_milliseconds(picture.frames, longest)
         settings |= {"save_all": True, "append_images": others, "duration": times, "loop": meta.loop or 0}
     with path.open("wb") as file:
         first.save(file, format="WEBP", **settings)
-    return notes
+    return notes + (_joined(path, len(picture.frames)) if others else ())
+
+
+def _joined(path: Path, count: int) -> tuple[str, ...]:
+    """Say which of ``count`` frames libwebp left out: those that equal the one before; unless lossless, nearly."""
+    with WebPImageFile(path) as image:
+        left = image.n_frames
+    if left == 1:
+        return (f"not kept: the animation: its {count} frames look alike, and WebP's encoder made them a still",)
+    return ("frames that look like the one before were joined with it, with their time",) if left < count else ()

@@ -9,22 +9,26 @@ from jobs.engine.types import Frame
 _MOST = 65_535
 
 
-def whole_milliseconds(frames: Sequence[Frame], longest: int) -> tuple[list[int], tuple[str, ...]]:
+def whole_milliseconds(frames: Sequence[Frame], longest: int, shortest: int = 0) -> tuple[list[int], tuple[str, ...]]:
     """Return the times of frames (H, W, 1 or 3) in whole ms, rounded so that no sum drifts, and what was not kept.
 
     :param longest: milliseconds that the format holds for one frame.
+    :param shortest: the fewest; what a frame gets too many is taken off those behind it.
     """
     exact = [_exact(frame) * 1000 for frame in frames]
     held = [min(time, Fraction(longest)) for time in exact]
     made, shown, passed = [], 0, Fraction(0)
     for time in held:
         passed += time
-        made.append(round(passed) - shown)
-        shown = round(passed)
+        made.append(min(max(round(passed) - shown, shortest), longest))
+        shown += made[-1]
     notes = _too_long(exact, Fraction(longest), 1000)
-    if any(time != whole for time, whole in zip(held, made, strict=True)):
+    if any(time.denominator != 1 for time in held):
         notes += ("not kept: parts of milliseconds in the frames' times",)
-    return [min(time, longest) for time in made], notes
+    # Pages of a TIFF have no time.
+    if any(time.denominator == 1 and time < shortest for time in held) and frames[0].duration_ms is not None:
+        notes += (f"not kept: times below {shortest} ms, the shortest that the format holds",)
+    return made, notes
 
 
 def fractions(frames: Sequence[Frame]) -> tuple[list[tuple[int, int]], tuple[str, ...]]:

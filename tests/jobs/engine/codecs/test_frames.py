@@ -71,6 +71,9 @@ def test_every_frame_of_an_animation_comes_with_its_time(tmp_path: Path, name: s
             )
 
 
+JOINED = "frames that look like the one before were joined with it, with their time"
+
+
 def test_equal_frames_keep_their_number_or_their_time(tmp_path: Path) -> None:
     """Encoders merge equal neighbours; the time on screen must stay."""
     still = Frame(color=photo(20, 10), duration_ms=70)
@@ -79,7 +82,7 @@ def test_equal_frames_keep_their_number_or_their_time(tmp_path: Path) -> None:
     )
     for name in ("webp", "png"):
         notes = encode(made, tmp_path / "out", EncodeOptions(format=name, lossless=True)).notes
-        assert notes == (("equal frames in a row became one, with their time",) if name == "webp" else ())
+        assert notes == ((JOINED,) if name == "webp" else ())
         back = decode(tmp_path / "out", LIMITS)
         assert len(back.frames) == (2 if name == "webp" else 3)
         assert sum(frame.duration_ms or 0 for frame in back.frames) == 210
@@ -117,6 +120,58 @@ def test_whole_milliseconds_do_not_drift_and_are_told(tmp_path: Path, name: Writ
     assert sum(frame.duration_ms or 0 for frame in made.frames) == 1000
     assert {frame.duration_ms for frame in made.frames} == {33.0, 34.0}
     assert encode(timed((40.0, 70.0)), tmp_path / "out", EncodeOptions(format=name)).notes == ()
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_webp_says_when_frames_that_nearly_equal_are_joined(tmp_path: Path, *, lossless: bool) -> None:
+    """Its encoder takes them for equal, unless it is to be lossless."""
+    color = photo(40, 30)
+    other = color.copy()
+    other[5, 5, 1] ^= 1
+    made = Picture("gif", tuple(Frame(pixels, duration_ms=70) for pixels in (color, other, photo(40, 30, seed=4))))
+    notes = encode(made, tmp_path / "out", EncodeOptions(format="webp", lossless=lossless)).notes
+    times = [frame.duration_ms for frame in decode(tmp_path / "out", LIMITS).frames]
+    assert (times, notes) == (([70, 70, 70], ()) if lossless else ([140, 70], (JOINED,)))
+
+
+def test_a_webp_whose_frames_all_look_alike_is_said_to_be_a_still(tmp_path: Path) -> None:
+    made = Picture("gif", (Frame(photo(40, 30), duration_ms=70),) * 3)
+    notes = encode(made, tmp_path / "out", EncodeOptions(format="webp")).notes
+    assert len(decode(tmp_path / "out", LIMITS).frames) == 1
+    assert notes == ("not kept: the animation: its 3 frames look alike, and WebP's encoder made them a still",)
+
+
+@pytest.mark.parametrize(
+    ("times", "held", "note"),
+    [
+        (
+            (0.0, 0.0, 0.0, 40.0, 40.0),
+            [1, 1, 1, 37, 40],
+            "not kept: times below 1 ms, the shortest that the format holds",
+        ),
+        ((1 / 3, 1 / 3, 1 / 3, 10.0), [1, 1, 1, 8], "not kept: parts of milliseconds in the frames' times"),
+    ],
+)
+def test_avif_gives_back_what_the_shortest_time_took(
+    tmp_path: Path, times: tuple[float, ...], held: list[int], note: str
+) -> None:
+    assert encode(timed(times), tmp_path / "out", EncodeOptions(format="avif")).notes == (note,)
+    assert [frame.duration_ms for frame in decode(tmp_path / "out", LIMITS).frames] == held
+
+
+@pytest.mark.parametrize("name", ["png", "webp", "avif"])
+def test_pages_that_become_an_animation_are_told(tmp_path: Path, name: Written) -> None:
+    made = Picture("tiff", tuple(Frame(photo(20, 10, seed=seed)) for seed in range(3)))
+    (note,) = encode(made, tmp_path / "out", EncodeOptions(format=name)).notes
+    assert note.startswith("not kept: the pages, which became the frames of an animation in ")
+    assert encode(made, tmp_path / "out", EncodeOptions(format="tiff")).notes == ()
+
+
+def test_many_long_frames_are_held_by_webp_as_long_as_it_can(tmp_path: Path) -> None:
+    made = timed((16_777_000.0,) * 150)
+    (note,) = encode(made, tmp_path / "out", EncodeOptions(format="webp")).notes
+    assert note == "not kept: the time of 150 frames beyond 14,316 s, the longest that the format holds"
+    assert {frame.duration_ms for frame in decode(tmp_path / "out", LIMITS).frames} == {((1 << 31) - 1) // 150}
 
 
 def test_times_beyond_a_format_are_told(tmp_path: Path) -> None:
