@@ -37,7 +37,7 @@ def write(
         box = (0, 0, width, height) if before is None else _changed(before, frame)
         yield chunk(b"fcTL", _control(number, time, box))
         number += 1
-        for content in pixels.strips(_cut(frame, box)):
+        for content in pixels.strips(_cut(frame, box), repeats=True):
             if before is None:
                 yield chunk(b"IDAT", content)
             else:
@@ -55,10 +55,13 @@ def _control(number: int, time: tuple[int, int], box: Box) -> bytes:
 
 def _changed(before: Frame, frame: Frame) -> Box:
     """Return the rectangle in which a frame differs from the one before; a pixel where they are equal."""
-    differs = (before.color != frame.color).any(axis=2)  # (H, W)
-    if frame.alpha is not None:
-        differs |= before.alpha != frame.alpha
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    differs = before.color != frame.color  # (H, W, 1 or 3)
+    # Bytes of whole rows first: numpy is ten times as slow along an axis of three.
+    in_row, in_column = differs.reshape(len(differs), -1).any(axis=1), differs.any(axis=0).any(axis=1)
+    if before.alpha is not None and frame.alpha is not None:
+        masked = before.alpha != frame.alpha  # (H, W)
+        in_row, in_column = in_row | masked.any(axis=1), in_column | masked.any(axis=0)
+    rows, columns = np.flatnonzero(in_row), np.flatnonzero(in_column)
     if not rows.size:
         return 0, 0, 1, 1
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

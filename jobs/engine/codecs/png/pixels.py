@@ -22,18 +22,20 @@ _SAMPLE = 16
 _ADLER_BASE = 65521
 
 
-def strips(frame: Frame) -> Iterator[bytes]:
+def strips(frame: Frame, *, repeats: bool = False) -> Iterator[bytes]:
     """Yield the bytes of one frame's IDAT chunks, in order; at most a few strips are held at once.
 
     The frame is (H, W, 1 or 3), uint8 or uint16. Colour types 0, 2, 4 and 6 by its channels and alpha, 8 or 16 bit by
     its dtype, no interlacing.
+
+    :param repeats: as for `deflate.deflate`.
     """
     height, width = frame.color.shape[:2]
     row_bytes = width * channels(frame) * frame.color.itemsize
     step = max(1, deflate.STRIP_BYTES // (row_bytes + 1))
     check = 1
     yield b"\x78\x01"
-    work = [partial(_strip, frame, top, min(top + step, height)) for top in range(0, height, step)]
+    work = [partial(_strip, frame, top, min(top + step, height), repeats=repeats) for top in range(0, height, step)]
     for stream, adler, length in deflate.in_order(work):
         check = combine(check, adler, length)
         yield stream
@@ -45,7 +47,7 @@ def channels(frame: Frame) -> int:
     return int(frame.color.shape[2]) + (frame.alpha is not None)
 
 
-def _strip(frame: Frame, top: int, bottom: int) -> tuple[bytes, int, int]:
+def _strip(frame: Frame, top: int, bottom: int, *, repeats: bool) -> tuple[bytes, int, int]:
     """Compress rows ``top`` to ``bottom``.
 
     :returns: (deflate stream, Adler-32 of the filtered bytes, their number).
@@ -55,7 +57,7 @@ def _strip(frame: Frame, top: int, bottom: int) -> tuple[bytes, int, int]:
         rows = np.concatenate((np.zeros_like(rows[:1]), rows))
     pixel = channels(frame) * frame.color.itemsize
     data = _filtered(rows, pixel, _best_filter(rows, pixel))
-    stream = deflate.deflate(data.data, raw=True, last=bottom == frame.color.shape[0])
+    stream = deflate.deflate(data.data, raw=True, last=bottom == frame.color.shape[0], repeats=repeats)
     return stream, deflate.deflater.adler32(data.data), data.size
 
 
