@@ -6,7 +6,9 @@ may lose each other's numbers, never spoil the file.
 
 import json
 import logging
+import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ class Kept:
         self._path = folder / _NAME if folder else None
         self._values: dict[str, dict[str, float]] = {}
         self._passing: dict[str, dict[str, float]] = {}
+        self._complained = False
 
     def get(self, name: str) -> dict[str, float] | None:
         """Return the numbers kept under a name, None where there are none."""
@@ -35,34 +38,56 @@ class Kept:
         return self._values.get(name)
 
     def put(self, name: str, numbers: dict[str, float], *, lasting: bool = True) -> None:
-        """Keep numbers under a name; those that are not lasting for this process alone."""
-        if not lasting or self._path is None:
+        """Keep finite numbers under a name; those that are not lasting for this process alone."""
+        if not lasting:
             self._passing[name] = numbers
             return
         self._values = {**self._read(), **self._values, name: numbers}
-        part: Path | None = None
+        if self._path is None:
+            return
+        text = json.dumps(self._values, indent=1, sort_keys=True)
+        if len(text) > _MOST_BYTES:  # of versions and weights long gone; whoever still needs some measures again
+            self._values = {name: numbers}
+            text = json.dumps(self._values)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, prefix=f".{_NAME}-", delete=False) as file:
-                part = Path(file.name)
-                json.dump(self._values, file, indent=1, sort_keys=True)
-            part.replace(self._path)
+            _write(self._path, text)
         except OSError as error:
             logger.warning("measurements not kept path=%s error=%s", self._path, error)
-            if part is not None:
-                part.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, dict[str, float]]:
-        if self._path is None or not self._path.exists():
+        """Return what the file holds; nothing, and one line in the log, where it is not ours."""
+        if self._path is None:
             return {}
         try:
-            if self._path.stat().st_size > _MOST_BYTES:
+            found = self._path.stat()
+            if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
+                raise ValueError("not a file")
+            if found.st_size > _MOST_BYTES:
                 raise ValueError("too large")
             content = json.loads(self._path.read_text())
             return {str(name): _numbers(values) for name, values in content.items()}
-        except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
-            logger.warning("measurements not read path=%s error=%s", self._path, error)
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
+            if not self._complained:
+                logger.warning("measurements not read path=%s error=%s", self._path, error)
+            self._complained = True
+            return {}
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file as a whole; whoever reads meanwhile sees the old one. :raises OSError: and leaves nothing."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{_NAME}-", delete=False) as file:
+        part = Path(file.name)
+    try:
+        part.write_text(text)
+        part.chmod(0o644)  # other users' processes read it too
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
 
 
 def _numbers(values: dict[str, object]) -> dict[str, float]:

@@ -35,41 +35,27 @@ def test_without_a_folder_they_are_kept_by_the_process() -> None:
     assert Kept(None).get("one") is None
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"[1]",
-        b'{"one": 3}',
-        b'{"one": {"a": "b"}}',
-        b'{"one": {"a": true}}',
-        b"\xff\xfe",
-        b" " * 1_000_001,
-        b'{"one": {"a": 0}}',
-        b'{"one": {"a": -1}}',
-        b'{"one": {"a": NaN}}',
-        b'{"one": {"a": 1e9}}',
-        b'{"one": {"a": 1' + b"0" * 400 + b"}}",
-        b"[" * 100_000,
-    ],
-    ids=[
-        "empty",
-        "cut off",
-        "a list",
-        "a number",
-        "a text",
-        "a truth",
-        "no text",
-        "huge",
-        "zero",
-        "negative",
-        "no number",
-        "a million seconds",
-        "400 digits",
-        "deep",
-    ],
-)
+NOT_OURS = {
+    "empty": b"",
+    "cut off": b"{",
+    "a list": b"[1]",
+    "a number": b'{"one": 3}',
+    "a text": b'{"one": {"a": "b"}}',
+    "a truth": b'{"one": {"a": true}}',
+    "not a number": b'{"one": {"a": NaN}}',
+    "zero": b'{"one": {"a": 0}}',
+    "negative": b'{"one": {"a": -1}}',
+    "a million seconds": b'{"one": {"a": 1e9}}',
+    "infinite": b'{"one": {"a": -Infinity}}',
+    "beyond floats": b'{"one": {"a": 1' + b"0" * 400 + b"}}",
+    "beyond what Python converts": b'{"one": {"a": 1' + b"0" * 5000 + b"}}",
+    "deep": b"[" * 200_000,
+    "no text": b"\xff\xfe",
+    "huge": b" " * 1_000_001,
+}
+
+
+@pytest.mark.parametrize("content", NOT_OURS.values(), ids=list(NOT_OURS))
 def test_a_file_that_is_not_ours_is_told_and_replaced(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -77,21 +63,37 @@ def test_a_file_that_is_not_ours_is_told_and_replaced(
     kept = Kept(tmp_path)
     with caplog.at_level(logging.WARNING):
         assert kept.get("one") is None
-    assert "measurements not read" in caplog.text
-    kept.put("one", {"a": 1.0})
-    assert [path.name for path in tmp_path.iterdir()] == ["backends.json"]
+        assert kept.get("two") is None
+        kept.put("one", {"a": 1.0})
+    assert [record.getMessage().partition(" path")[0] for record in caplog.records] == ["measurements not read"]
     assert json.loads((tmp_path / "backends.json").read_text()) == {"one": {"a": 1.0}}
 
 
-def test_a_folder_of_that_name_is_told_and_nothing_is_left_beside_it(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to itself"])
+def test_what_is_no_file_is_told_and_not_waited_for(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "backends.json" / "full").mkdir(parents=True)
+    path = tmp_path / "backends.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path)
     kept = Kept(tmp_path)
     with caplog.at_level(logging.WARNING):
+        assert kept.get("one") is None
         kept.put("one", {"a": 1.0})
-    assert "measurements not kept" in caplog.text
-    assert [path.name for path in tmp_path.iterdir()] == ["backends.json"]
+    assert caplog.text.count("measurements not read") == 1
+    assert kept.get("one") == {"a": 1.0}
+    assert os.listdir(tmp_path) == ["backends.json"]  # noqa: PTH208 - no part is left behind
+
+
+def test_a_file_that_would_grow_too_large_begins_anew(tmp_path: Path) -> None:
+    Kept(tmp_path).put("old", {str(number): 1.0 for number in range(60_000)})
+    Kept(tmp_path).put("new", {str(number): 1.0 for number in range(10_000)})
+    assert Kept(tmp_path).get("old") is None
+    assert len(Kept(tmp_path).get("new") or {}) == 10_000
 
 
 def test_a_folder_that_cannot_be_made_is_told_and_the_process_remembers(
@@ -102,6 +104,21 @@ def test_a_folder_that_cannot_be_made_is_told_and_the_process_remembers(
     with caplog.at_level(logging.WARNING):
         kept.put("one", {"a": 1.0})
     assert "measurements not kept" in caplog.text
+    assert kept.get("one") == {"a": 1.0}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+@pytest.mark.parametrize("mode", [0o000, 0o500], ids=["nothing", "reading"])
+def test_a_folder_that_allows_little_is_told_and_the_process_remembers(
+    tmp_path: Path, mode: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=mode)
+    kept = Kept(folder)
+    with caplog.at_level(logging.WARNING):
+        assert kept.get("one") is None
+        kept.put("one", {"a": 1.0})
+    assert caplog.text.count("measurements not kept") == 1
     assert kept.get("one") == {"a": 1.0}
 
 
