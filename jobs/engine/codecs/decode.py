@@ -16,7 +16,7 @@ from jobs.engine.codecs.metadata import read as metadata
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.png import frames as png_frames
 from jobs.engine.codecs.png.chunks import PngFile
-from jobs.engine.codecs.probe import avif_depths, deep_frames
+from jobs.engine.codecs.probe import avif_depths
 from jobs.engine.codecs.tiff.file import TiffFile
 from jobs.engine.errors import FormatUnsupported, ImageRejected
 from jobs.engine.types import Frame, Header, Metadata, Picture
@@ -201,7 +201,7 @@ def _deep_heic(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
 def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
     """Decode every frame as it is shown, composed by Pillow."""
     meta, notes = metadata.read(name, image, path, loop=_plays(name, image))
-    if bits := deep_frames(name, image):
+    if name == "avif" and (bits := max(avif_depths(image))) > 8:
         notes = (*notes, f"not kept: {bits} bit per channel, of which animations are read as 8 bit")
     orientation = metadata.orientation(name, image)
     durations: list[float | None] = []
@@ -225,12 +225,10 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
 def _apng(path: Path, image: PngFile, header: Header) -> Picture:
     """Decode an animated PNG as browsers show it."""
     meta, notes = metadata.read("png", image, path, loop=_plays("png", image))
-    if bits := deep_frames("png", image):
-        notes = (*notes, f"not kept: {bits} bit per channel, of which animations are read as 8 bit")
     if image.info.get("default_image"):
         notes = (*notes, "not kept: the still picture for viewers that know no animation")
     shown = list(png_frames.composed(image.whole, header.frames))
-    opaque = all(pixels[:, :, 3].min() == 255 for pixels, _ in shown)
+    opaque = all(pixels[:, :, 3].min() == np.iinfo(pixels.dtype).max for pixels, _ in shown)
     channels = 1 if header.gray else 3
     frames = tuple(
         Frame(

@@ -19,7 +19,8 @@ def choose(picture: Picture, options: EncodeOptions) -> Written:
         return own if own and not obstacle(picture, own, lossless=options.lossless) else "png"
     problem = obstacle(picture, options.format, lossless=options.lossless)
     if problem:
-        other = next(name for name in ("png", "tiff") if not obstacle(picture, name))
+        pages = len(picture.frames) > 1 and picture.frames[0].duration_ms is None
+        other = "tiff" if pages else "png"  # pages in a PNG would be an animation
         raise FormatUnsupported(f"{options.format.upper()} cannot hold the result: {problem}; {other} can")
     return options.format
 
@@ -44,8 +45,6 @@ def obstacle(picture: Picture, name: str, *, lossless: bool = False) -> str | No
         return "it has no transparency"
     if name in ("jpeg", "webp", "jxl") and picture.bits == 16:
         return "it has 8 bit per channel here, the result has 16"
-    if name == "png" and picture.bits == 16 and len(picture.frames) > 1 and picture.frames[0].duration_ms is None:
-        return "it has 8 bit per channel for several pages here, the result has 16"
     if name == "avif" and picture.bits == 16 and len(picture.frames) > 1:
         return "it has 8 bit per channel in animations here, the result has 16"
     if name == "avif" and picture.bits == 16 and lossless and avif_depth(picture) != picture.depth:

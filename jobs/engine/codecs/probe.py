@@ -104,7 +104,7 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
                 f"{screen.stored_pixels} pixels; the limit is {limits.max_input_pixels} pixels"
             )
     frames = count_frames(name, image, limits.max_frames)
-    if name in ("png", "avif") and (frames > 1 or image.info.get("default_image")):
+    if name == "avif" and frames > 1:
         bits = 8  # of animations Pillow gives no more
     if orientation(name, image) in _TURNED:
         width, height = height, width
@@ -148,12 +148,6 @@ def gif_screen(image: ImageFile.ImageFile, most: int) -> gif.Screen:
     if image.fp is None:
         raise ValueError("the file is closed")
     return gif.read(image.fp, most)
-
-
-def deep_frames(name: str, image: ImageFile.ImageFile) -> int:
-    """Return the bits per channel, 10 to 16, of an animation's file; 0 where 8 bit hold all of it."""
-    bits = _header_byte(image, 24) if name == "png" else max(avif_depths(image)) if name == "avif" else 8
-    return bits if bits > 8 else 0
 
 
 def png_is_gray(image: ImageFile.ImageFile) -> bool:

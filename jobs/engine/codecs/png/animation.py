@@ -56,7 +56,7 @@ def _control(number: int, time: tuple[int, int], box: Box) -> bytes:
 def _changed(before: Frame, frame: Frame) -> Box:
     """Return the rectangle in which a frame differs from the one before; a pixel where they are equal."""
     differs = before.color != frame.color  # (H, W, 1 or 3)
-    # Bytes of whole rows first: numpy is ten times as slow along an axis of three.
+    # Bytes of whole rows first: numpy is a hundred times as slow along an axis of three.
     in_row, in_column = differs.reshape(len(differs), -1).any(axis=1), differs.any(axis=0).any(axis=1)
     if before.alpha is not None and frame.alpha is not None:
         masked = before.alpha != frame.alpha  # (H, W)

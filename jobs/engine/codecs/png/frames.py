@@ -1,8 +1,8 @@
 """Frames of an animated PNG as browsers show them.
 
-PNG specification (W3C, third edition), section 11.3.6. Pillow decodes the pixels of each rectangle; the composing is
-ours: where a half transparent frame lies over what is transparent, Pillow halves it again, and what a frame disposed of
-comes back.
+PNG specification (W3C, third edition), section 11.3.6. Pillow decodes the pixels of each rectangle, OpenCV those of 16
+bit; the composing is ours: where a half transparent frame lies over what is transparent, Pillow halves it again, and
+what a frame disposed of comes back.
 """
 
 import io
@@ -10,11 +10,11 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from jobs.engine.codecs.png.chunks import SIGNATURE, PngFile
 from jobs.engine.codecs.png.writer import chunk
@@ -38,14 +38,16 @@ class Part:
     data: list[bytes] = field(default_factory=list)
 
 
-def composed(file: IO[bytes], count: int) -> Iterator[tuple[NDArray[np.uint8], float]]:
-    """Yield the first ``count`` frames as shown, (H, W, 4) RGBA uint8 of its own, each with its time in ms.
+def composed(file: IO[bytes], count: int) -> Iterator[tuple[NDArray[Any], float]]:
+    """Yield the first ``count`` frames as shown, (H, W, 4) RGBA of their own, each with its time in ms.
+
+    They are uint16 where the file has 16 bit per channel, else uint8.
 
     :raises ImageRejected: for a file that is damaged.
     """
     header, palette, parts = _parts(file, count)
     width, height = struct.unpack(">II", header[:8])
-    canvas = np.zeros((height, width, 4), np.uint8)
+    canvas: NDArray[Any] = np.zeros((height, width, 4), np.uint16 if header[8] == 16 else np.uint8)
     for number, part in enumerate(parts):
         if part.x + part.width > width or part.y + part.height > height:
             raise ImageRejected("the PNG file is broken: a frame of its animation hangs over the picture")
@@ -60,29 +62,42 @@ def composed(file: IO[bytes], count: int) -> Iterator[tuple[NDArray[np.uint8], f
             place[:] = before
 
 
-def _over(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lay one (H, W, 4) rectangle over another, neither premultiplied."""
-    top, bottom = above[:, :, 3:].astype(np.float32) / 255, below[:, :, 3:].astype(np.float32) / 255
+def _over(above: NDArray[Any], below: NDArray[Any]) -> NDArray[Any]:
+    """Lay one (H, W, 4) rectangle, uint8 or uint16, over another, neither premultiplied."""
+    full = np.iinfo(above.dtype).max
+    top, bottom = above[:, :, 3:].astype(np.float32) / full, below[:, :, 3:].astype(np.float32) / full
     alpha = top + bottom * (1 - top)
     color = above[:, :, :3] * top + below[:, :, :3] * (bottom * (1 - top))
     mixed = np.divide(color, alpha, out=np.zeros_like(color), where=alpha > 0)
-    both: NDArray[np.uint8] = np.rint(np.concatenate((mixed, alpha * 255), axis=2)).astype(np.uint8)
+    both: NDArray[Any] = np.rint(np.concatenate((mixed, alpha * full), axis=2)).astype(above.dtype)
     return both
 
 
-def _pixels(header: bytes, palette: bytes, part: Part) -> NDArray[np.uint8]:
-    """Decode a frame's rectangle, (H, W, 4) RGBA: it is a still picture of the file's kind."""
+def _pixels(header: bytes, palette: bytes, part: Part) -> NDArray[Any]:
+    """Decode a frame's rectangle, (H, W, 4) RGBA, uint8 or uint16: it is a still picture of the file's kind."""
     size = struct.pack(">II", part.width, part.height)
     still = SIGNATURE + chunk(b"IHDR", size + header[8:]) + palette
     still += b"".join(chunk(b"IDAT", data) for data in part.data) + chunk(b"IEND", b"")
-    image: Image.Image = PngFile(io.BytesIO(still))
+    image = PngFile(io.BytesIO(still))
+    if header[8] == 16:
+        return _deep(still, image.info.get("transparency"))
     image.load()
-    if image.mode.startswith("I"):  # gray of 16 bit, by its upper eight
-        gray = np.asarray(image)
-        key = image.info.get("transparency")
-        alpha = np.where(gray == key, 0, 255) if isinstance(key, int) else np.full(gray.shape, 255)
-        return np.dstack([(gray >> 8).astype(np.uint8)] * 3 + [alpha.astype(np.uint8)])
     return np.asarray(image.convert("RGBA"))
+
+
+def _deep(still: bytes, key: object) -> NDArray[Any]:
+    """Decode a PNG file of 16 bit per channel to (H, W, 4) RGBA uint16.
+
+    :param key: the number of a gray that is transparent, which OpenCV heeds in colour files only.
+    """
+    found: NDArray[Any] | None = cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.dtype != np.uint16:
+        raise ImageRejected("the PNG file is broken or truncated")
+    if found.ndim == 3:
+        colored: NDArray[Any] = cv2.cvtColor(found, cv2.COLOR_BGRA2RGBA if found.shape[2] == 4 else cv2.COLOR_BGR2RGBA)
+        return colored
+    alpha = np.where(found == key, 0, 65535).astype(np.uint16) if isinstance(key, int) else np.full_like(found, 65535)
+    return np.dstack((found, found, found, alpha))
 
 
 def _parts(file: IO[bytes], count: int) -> tuple[bytes, bytes, list[Part]]:
