@@ -85,10 +85,10 @@ class JxlFile(ImageFile.ImageFile):
         data = self.fp.read()
         try:
             picture = JXLImageFile(io.BytesIO(data))
-            picture.load()  # type: ignore[no-untyped-call]
+            picture.load()  # type: ignore[no-untyped-call]  # the plug-in has no types
         except RuntimeError:  # also where only metadata is damaged: the pixels may be whole
             picture = JXLImageFile(io.BytesIO(whole_codestream(data)))
-            picture.load()  # type: ignore[no-untyped-call]
+            picture.load()  # type: ignore[no-untyped-call]  # the plug-in has no types
         if picture.size != self._size and picture.size[::-1] != self._size:
             raise ValueError("the pixels have another size than the header says")
         self._mode, self.im = picture.mode, picture.im
