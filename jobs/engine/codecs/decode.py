@@ -205,11 +205,15 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
         notes = (*notes, f"not kept: {bits} bit per channel, of which animations are read as 8 bit")
     orientation = metadata.orientation(name, image)
     durations: list[float | None] = []
+    exact: tuple[float, ...] = ()
+    if name == "avif":  # whose times Pillow rounds to milliseconds
+        with path.open("rb") as file:
+            exact = isobmff.frame_times(file, header.frames)
     arrays, icc = [], meta.icc
     for index in range(header.frames):
         image.seek(index)
         image.load()
-        durations.append(float(image.info.get("duration", 100)))
+        durations.append(exact[index] if index < len(exact) else float(image.info.get("duration", 100)))
         pixels, alpha, icc = color.to_arrays(image.copy(), meta.icc)
         arrays.append((pixels, alpha))
     if name == "webp" and all(alpha is not None and alpha.min() == 255 for _, alpha in arrays):

@@ -1,7 +1,10 @@
 """Animations and pages: every frame, in order, with its time."""
 
+import io
+import re
 import struct
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from PIL import Image
 
 from jobs.engine.codec import decode, encode
+from jobs.engine.codecs import isobmff
 from jobs.engine.codecs.probe import probe
 from jobs.engine.errors import FormatUnsupported
 from jobs.engine.types import EncodeOptions, Frame, Metadata, Picture, Written
@@ -157,6 +161,28 @@ def test_avif_gives_back_what_the_shortest_time_took(
 ) -> None:
     assert encode(timed(times), tmp_path / "out", EncodeOptions(format="avif")).notes == (note,)
     assert [frame.duration_ms for frame in decode(tmp_path / "out", LIMITS).frames] == held
+
+
+@pytest.mark.parametrize("scale", [1, 30, 24_000, 90_000])
+def test_times_of_an_avif_are_read_as_exact_as_the_file_has_them(tmp_path: Path, scale: int) -> None:
+    """Pillow's file with another scale: what were milliseconds are then parts of 1/scale seconds."""
+    encode(timed((40.0, 40.0, 1.0, 33.0)), tmp_path / "in", EncodeOptions(format="avif"))
+    data = bytearray((tmp_path / "in").read_bytes())
+    for at in [found.start() + 4 for found in re.finditer(b"mdhd", bytes(data))]:
+        place = at + (20 if data[at] else 12)
+        assert data[place : place + 4] == struct.pack(">I", 1000)
+        data[place : place + 4] = struct.pack(">I", scale)
+    (tmp_path / "in").write_bytes(data)
+    made = decode(tmp_path / "in", LIMITS)
+    assert [frame.duration_ms for frame in made.frames] == [1000 * part / scale for part in (40, 40, 1, 33)]
+    encode(made, tmp_path / "out", EncodeOptions(format="png"))
+    wanted = [Fraction(part, scale) for part in (40, 40, 1, 33)]
+    found = [Fraction(*struct.unpack(">HH", content[20:24])) for content in controls_of(tmp_path / "out")]
+    assert found == [one.limit_denominator(65_535) for one in wanted]
+
+
+def test_an_avif_without_times_in_its_boxes_keeps_those_of_the_decoder() -> None:
+    assert isobmff.frame_times(io.BytesIO(b"\0\0\0\x10ftypavif\0\0\0\0"), 5) == ()
 
 
 @pytest.mark.parametrize("name", ["png", "webp", "avif"])
