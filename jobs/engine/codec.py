@@ -11,6 +11,7 @@ from jobs.engine.codecs.gain_map.read import attach
 from jobs.engine.codecs.metadata.read import orientation
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.probe import check, describe
+from jobs.engine.codecs.truncation import damaged
 from jobs.engine.errors import EngineError, FormatUnsupported, ImageRejected
 from jobs.engine.types import Encoded, EncodeOptions, Limits, Picture
 
@@ -34,7 +35,7 @@ def decode(path: Path, limits: Limits) -> Picture:
                     raise
                 if reason := obstacle(name, file):
                     raise FormatUnsupported(f"the {name.upper()} file cannot be read: {reason}") from error
-                raise ImageRejected(f"the {name.upper()} file is broken or truncated") from error
+                raise damaged(name, file) from error
             except MemoryError as error:
                 raise ImageRejected(
                     f"there is too little memory to decode {header.width}×{header.height} px"

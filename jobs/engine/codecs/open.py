@@ -17,6 +17,7 @@ from jobs.engine.codecs.bmp.pixels import BmpFile
 from jobs.engine.codecs.jpeg.segments import check_count
 from jobs.engine.codecs.png.chunks import PngFile
 from jobs.engine.codecs.tiff.file import TiffFile
+from jobs.engine.codecs.truncation import damaged
 from jobs.engine.errors import FormatUnsupported, ImageRejected
 
 READABLE = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC and JPEG XL"
@@ -114,7 +115,7 @@ def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
             raise FormatUnsupported(f"the {name.upper()} file holds pixels of a kind that we do not read") from error
         if reason := foreign.obstacle(name, file):
             raise FormatUnsupported(f"the {name.upper()} file cannot be read: {reason}") from error
-        raise ImageRejected(f"the {name.upper()} file is broken or truncated") from error
+        raise damaged(name, file) from error
 
 
 def _plugin(name: str) -> type[ImageFile.ImageFile]:

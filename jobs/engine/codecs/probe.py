@@ -9,6 +9,7 @@ from jobs.engine.codecs.bmp.pixels import BmpFile
 from jobs.engine.codecs.metadata.read import orientation
 from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.tiff.file import TiffFile
+from jobs.engine.codecs.truncation import damaged
 from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
 from jobs.engine.types import Header, Limits
 
@@ -30,7 +31,7 @@ def probe(path: Path, limits: Limits) -> Header:
             try:
                 header = describe(name, image, limits)
             except BROKEN_FILE as error:
-                raise ImageRejected(f"the {name.upper()} file is broken or truncated") from error
+                raise damaged(name, file) from error
     except OSError as error:
         raise ImageRejected(f"the image file cannot be read: {error.strerror}") from error
     check(header, limits)

@@ -120,7 +120,7 @@ def scan(file: IO[bytes]) -> tuple[tuple[Chunk, ...], list[tuple[int, int]]]:
             file.seek(before)
             return tuple(chunks), spans
         at = end
-    raise ImageRejected("the PNG file is broken or truncated")
+    raise ImageRejected("the PNG file is truncated: it ends too early")
 
 
 class _Spans(io.RawIOBase):
