@@ -17,6 +17,9 @@ RUN if [ "${REFERENCE}" = 1 ]; then \
       pip install --requirement /build/requirements-build.txt \
       && pip install --no-deps --no-build-isolation --requirement /build/requirements-reference.txt; \
     fi
+# Networks of other families (docs/models.md), without the torchvision that spandrel asks for.
+COPY requirements-families.txt /build/
+RUN pip install --no-deps --requirement /build/requirements-families.txt
 
 # The fast kernels for CPUs, for every instruction set: the processor that runs the image may be another than this one.
 FROM python:3.12-slim-bookworm AS kernels

@@ -12,7 +12,7 @@ BUILD_KERNELS := $(BIN)/python -m jobs.engine.backends.winograd.build
 CC_ASKED := $(if $(filter default undefined,$(origin CC)),,$(CC))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick setup kernels kernels-sanitize check format reference clean
+.PHONY: help run test quick setup kernels kernels-sanitize check format reference families clean
 
 help:  ## List the commands
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ test: $(VENV)/.dev $(KERNELS)/built/.tried  ## Run every test; ARGS="-k tiles -x
 quick: $(VENV)/.dev $(KERNELS)/built/.tried  ## Run the tests that neither start other programs nor compute for long; ARGS as above
 	$(BIN)/python -m pytest -n logical --dist worksteal -m "not processes and not slow" $(ARGS)
 
-setup: $(VENV)/.installed $(VENV)/.reference $(KERNELS)/built/.tried  ## Only install, as `make run` does first
+setup: $(VENV)/.installed $(VENV)/.reference $(VENV)/.families $(KERNELS)/built/.tried  ## Only install, as `make run` does first
 
 check: $(VENV)/.dev  ## Lint, types, import directions, migrations, API document, production settings
 	@BIN=$(BIN) .ci/check
@@ -39,6 +39,9 @@ format: $(VENV)/.dev  ## Format the code
 
 reference: $(VENV)/.installed  ## Try again to install the original realesrgan package
 	@rm -f $(VENV)/.reference && $(MAKE) --no-print-directory $(VENV)/.reference
+
+families: $(VENV)/.installed  ## Try again to install spandrel, which knows networks of other families
+	@rm -f $(VENV)/.families && $(MAKE) --no-print-directory $(VENV)/.families
 
 kernels: $(VENV)/.installed  ## Build the fast kernels for CPUs anew; CC=clang picks a compiler, CC=zig fetches one (438 MB)
 	@if [ "$(CC_ASKED)" = zig ]; then $(PIP) --requirement requirements-zig.txt; fi
@@ -79,12 +82,22 @@ $(VENV)/.reference: requirements-reference.txt requirements-build.txt $(VENV)/.i
 		echo failed > $@; \
 	fi
 
+# An option, too: without it the service knows RRDBNet and SRVGGNetCompact only.
+$(VENV)/.families: requirements-families.txt $(VENV)/.installed
+	@if $(PIP) --no-deps --requirement requirements-families.txt; then \
+		echo installed > $@; \
+	else \
+		echo "Note: spandrel could not be installed (see above). The service works without it; only models of other families"; \
+		echo "      than RRDBNet and SRVGGNetCompact are refused. Try again with: make families"; \
+		echo failed > $@; \
+	fi
+
 # Machines without a C compiler compute with OpenVINO. Tried once for each state of the source.
 $(KERNELS)/built/.tried: $(wildcard $(KERNELS)/*.[ch]) $(KERNELS)/build.py $(KERNELS)/variants.py | $(BIN)/python
 	@$(BUILD_KERNELS) --optional --cc "$(CC_ASKED)"
 	@mkdir -p $(dir $@) && touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.installed $(VENV)/.reference
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.installed $(VENV)/.reference $(VENV)/.families
 	@echo "Installing what the tests need …"
 	@$(PIP) --requirement requirements-dev.txt
 	@touch $@

@@ -13,7 +13,9 @@ from modelstore.names import NAME_PATTERN
 class ImportForm(forms.Form):
     """A weights file, and what to call it."""
 
-    file = forms.FileField(help_text="RRDBNet or SRVGGNetCompact as .pth or .safetensors, or an official file")
+    file = forms.FileField(
+        help_text="A network of any family that the service knows, as .pth or .safetensors, or an official file"
+    )
     name = forms.CharField(
         max_length=100,
         required=False,

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from modelstore.claims import UNCLAIMED, ClaimQuerySet, lease
 from modelstore.names import NAME_PATTERN
+from modelstore.networks.spec import NetworkSpec
 from modelstore.states import PENDING, REQUESTABLE, Origin, State
 
 #: Attempts of a download whose worker dies; then the row fails, instead of killing workers for ever.
@@ -256,6 +257,11 @@ class Model(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def spec(self) -> NetworkSpec | None:
+        """The model's network; None when its file was never examined."""
+        return NetworkSpec.from_table(self.network) if "receptive_radius" in self.network else None
 
     @property
     def percent(self) -> int | None:

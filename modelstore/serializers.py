@@ -50,7 +50,12 @@ class ModelSerializer(serializers.Serializer[Any]):
     size_bytes = serializers.SerializerMethodField(help_text="of the file on the disk, or of the one to be downloaded")
     status = serializers.ChoiceField(source="state", choices=State.choices)
     origin = serializers.ChoiceField(choices=Origin.choices)
-    architecture = serializers.CharField(help_text="rrdbnet or srvggnet")
+    architecture = serializers.CharField(help_text="rrdbnet, srvggnet, or a family such as SPAN, DAT or SwinIR")
+    purpose = serializers.SerializerMethodField(help_text="upscale, or restore where the size stays (scale 1)")
+    tiles = serializers.SerializerMethodField(
+        help_text="how tiles join: seam-free; blended, with how near they come to the whole picture; whole picture only"
+    )
+    precisions = serializers.SerializerMethodField(help_text="in which it may be computed, where the device can")
     licence = serializers.CharField()
     homepage = serializers.CharField()
     sha256 = serializers.CharField()
@@ -74,6 +79,18 @@ class ModelSerializer(serializers.Serializer[Any]):
         """Return the size in bytes, from the disk where there is a file."""
         on_disk = size_on_disk(model) if model.state == State.READY else None
         return model.size_bytes if on_disk is None else on_disk
+
+    def get_purpose(self, model: Model) -> str:
+        """Return what the model is for."""
+        return "restore" if model.scale == 1 else "upscale"
+
+    def get_tiles(self, model: Model) -> str:
+        """Return how tiles of its network join; empty where its file was never examined."""
+        return model.spec.joins if model.spec else ""
+
+    def get_precisions(self, model: Model) -> list[str]:
+        """Return the precisions that its network bears."""
+        return [name for name in ("fp32", "bf16", "fp16") if model.spec is None or model.spec.bears(name)]
 
     def get_supports_denoise_strength(self, model: Model) -> bool:
         """Return True if the model has a partner to be mixed with."""
@@ -133,6 +150,22 @@ class DownloadRequestSerializer(serializers.Serializer[Any]):
     def validate_models(self, value: list[str]) -> list[str]:
         """Merge names given twice."""
         return list(dict.fromkeys(value))
+
+
+class ImportRequestSerializer(serializers.Serializer[Any]):
+    """A weights file, and what to call it."""
+
+    file = serializers.FileField(help_text=".pth or .safetensors, up to MAX_MODEL_UPLOAD_MB")
+    name = serializers.RegexField(
+        NAME_PATTERN,
+        required=False,
+        error_messages={"invalid": "not the name of a model: letters, digits, dots, hyphens, underscores"},
+        help_text="default: the official name of an official file, else the file's name without its ending",
+    )
+    description = serializers.CharField(required=False, default="", max_length=300, help_text="one line for the list")
+    licence = serializers.CharField(
+        required=False, default="", max_length=100, help_text="of the weights, such as CC-BY-4.0"
+    )
 
 
 class DownloadOutcomeSerializer(serializers.Serializer[Any]):

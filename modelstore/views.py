@@ -1,5 +1,6 @@
 """The model endpoints of the API guide."""
 
+from pathlib import PurePath
 from typing import Any
 
 from django.conf import settings
@@ -10,12 +11,14 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from modelstore.downloads import requests
-from modelstore.errors import ModelUnknown
+from modelstore.errors import ImportRefused, ModelUnknown
+from modelstore.imports import importing
 from modelstore.models import Model
 from modelstore.prefer_header import preference
 from modelstore.serializers import (
     DownloadOutcomeSerializer,
     DownloadRequestSerializer,
+    ImportRequestSerializer,
     ModelListSerializer,
     ModelSerializer,
     ModelsInfoSerializer,
@@ -62,6 +65,9 @@ _MODEL = {
     "status": "ready",
     "origin": "official",
     "architecture": "rrdbnet",
+    "purpose": "upscale",
+    "tiles": "blended",
+    "precisions": ["fp32", "bf16", "fp16"],
     "licence": "BSD-3-Clause",
     "homepage": "https://github.com/xinntao/Real-ESRGAN",
     "sha256": "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
@@ -100,12 +106,16 @@ class ModelViewSet(ViewSet):
     @property
     def required_scope(self) -> str:
         """The scope that an API key needs: changing what everybody uses is management."""
-        return "manage" if self.action in ("download", "destroy") else "upscale"
+        return "manage" if self.action in ("create", "download", "destroy") else "upscale"
 
     @property
     def staff_permission(self) -> str:
         """The permission that a staff member's session needs where keys are required, as in the admin."""
-        permissions = {"download": "modelstore.operate_model", "destroy": "modelstore.manage_model"}
+        permissions = {
+            "create": "modelstore.manage_model",
+            "download": "modelstore.operate_model",
+            "destroy": "modelstore.manage_model",
+        }
         return permissions.get(self.action or "", "modelstore.view_model")
 
     @extend_schema(operation_id="models_list", tags=["Models"], responses=ModelListSerializer, examples=_example(_LIST))
@@ -116,6 +126,41 @@ class ModelViewSet(ViewSet):
         return Response({"available_models": shapes, "total_models": len(shapes), "local_models": local})
 
     @extend_schema(
+        operation_id="models_import",
+        tags=["Models"],
+        parameters=[_PREFER],
+        request={"multipart/form-data": ImportRequestSerializer},
+        responses={201: ModelSerializer, 202: ModelSerializer},
+        examples=[OpenApiExample("A model", _MODEL, response_only=True, status_codes=["201"])],
+    )
+    def create(self, request: Request) -> Response:
+        """Import a weights file: an official one, or a network of any family that this service knows.
+
+        It is examined in a process of its own, without executing anything in it, and measured: seconds for most
+        networks, a minute for the largest. 202 while that lasts: look at the model's address. A file that is refused
+        (400) leaves nothing behind.
+        """
+        wish = ImportRequestSerializer(data=request.data)
+        wish.is_valid(raise_exception=True)
+        values = wish.validated_data
+        prefer = preference(request.headers.get("Prefer", ""), settings.MODEL_DOWNLOAD_WAIT_SECONDS)
+        model = importing.bring(
+            values["file"].chunks(),
+            values.get("name", ""),
+            default_name=PurePath(values["file"].name or "").stem,
+            description=values["description"],
+            licence=values["licence"],
+        )
+        result = requests.wait_for([model.name], prefer.wait_seconds)
+        if result.errors:
+            refusal = result.errors[model.name]
+            importing.forget_refused(model)
+            raise ImportRefused(refusal)
+        headers = _headers(result, prefer.applied) | {"Location": reverse("model", args=[model.name])}
+        model.refresh_from_db()
+        return Response(ModelSerializer(model).data, status=202 if result.downloading else 201, headers=headers)
+
+    @extend_schema(
         operation_id="models_retrieve",
         tags=["Models"],
         parameters=[_NAME],
@@ -123,8 +168,8 @@ class ModelViewSet(ViewSet):
         examples=_example(_MODEL),
     )
     def retrieve(self, _request: Request, name: str) -> Response:
-        """Return one model, with the progress of its download."""
-        model = Model.objects.listed().filter(name=name).first()
+        """Return one model, with the progress of its download; also one that was imported and is examined still."""
+        model = Model.objects.filter(name=name).first()
         if model is None:
             raise ModelUnknown(name)
         return Response(ModelSerializer(model).data)

@@ -90,4 +90,4 @@ def _imported(model: str, denoise_strength: float | None) -> Chosen:
     except DatabaseError as error:
         raise UnknownHere(model) from error
     digests = (local.sha256, local.second_sha256)
-    return Chosen(Weights(local.name, local.path, local.second, local.blend, *digests), local.scale)
+    return Chosen(Weights(local.name, local.path, local.second, local.blend, *digests, local.spec), local.scale)

@@ -80,7 +80,7 @@ class Run:
         self.pad = padding(spec, self.options.tile_pad)
         self.tile = max(max(piece.width, piece.height) for row in self._split(tile, 1 << 30, 1 << 30) for piece in row)
         self.total = self.done + sum(
-            pieces(each, self.limit, align=spec.unshuffle) if self.too_large(each) else 1 for each in self.ahead
+            pieces(each, self.limit, align=spec.align) if self.too_large(each) else 1 for each in self.ahead
         )
 
     def halve(self, tile: Tile, padded: Array) -> tuple[tuple[Tile, ...], ...]:
@@ -102,7 +102,7 @@ class Run:
             full_width=full_width,
             full_height=full_height,
             pad=pad,
-            align=spec.unshuffle,
+            align=spec.align,
             overlap=overlap_of(spec, pad),
         )
 
@@ -142,8 +142,7 @@ def fill(run: Run, planes: Sequence[Array], step: TilePlan, canvases: Sequence[C
 
     One stream keeps a device busy from plane to plane, and lets it take tiles of several at once.
     """
-    unshuffle = run.network.spec.unshuffle
-    padded = [with_border(plane, unshuffle) for plane in planes]
+    padded = [with_border(plane, run.network.spec.align) for plane in planes]
     work = [(plane, tile) for plane in padded for row in step.rows for tile in row]
     blocks = _blocks(run, work, canvases[0].block_dtype)
     for canvas in canvases:

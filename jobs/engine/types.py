@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from modelstore.networks.spec import NetworkSpec
+
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Backend = Literal["auto", "torch", "openvino", "winograd", "reference"]
 OutputFormat = Literal["auto", "png", "jpeg", "webp", "avif", "tiff", "jxl"]
@@ -171,7 +173,8 @@ class Weights:
     """Verified weights on the local disk.
 
     ``second`` and ``blend`` mix two files: blend * path + (1 - blend) * second. The digests, SHA-256 in hex, are
-    checked at the moment in which the files are loaded; "" where none is known.
+    checked at the moment in which the files are loaded; "" where none is known. ``spec`` is what was found when the
+    file was examined; without it a network of another family than our two is measured each time that it is loaded.
     """
 
     name: str
@@ -180,6 +183,7 @@ class Weights:
     blend: float = 1.0  # 0.0 to 1.0
     sha256: str = ""
     second_sha256: str = ""
+    spec: NetworkSpec | None = None
 
     @property
     def files(self) -> tuple[tuple[Path, str], ...]:

@@ -15,7 +15,7 @@ from jobs.engine.tile_runner import Run, fill
 from jobs.engine.tiling import alpha as transparency
 from jobs.engine.tiling import flat, gain_map
 from jobs.engine.tiling.canvas import Canvas
-from jobs.engine.tiling.cost import ITEM_BYTES, plan_plane
+from jobs.engine.tiling.cost import ITEM_BYTES, plan_plane, wants_whole
 from jobs.engine.tiling.passes import plan_passes
 from jobs.engine.tiling.tiles import TilePlan
 from jobs.engine.types import Frame, OnTile, Picture, Report, UpscaleOptions, Weights
@@ -117,6 +117,8 @@ class Upscaler:
         )
         if asked is not None and plan.tile and (asked == 0 or plan.tile < asked):
             run.notes.append(f"tiles of {plan.tile} px: one call of a CUDA device takes no more than 2³¹ numbers")
+        elif plan.tile and wants_whole(run.network.spec):
+            run.notes.append(f"tiles of {plan.tile} px, though this network wants the whole picture: memory is short")
         return plan
 
     def _frames(self, run: Run, frames: Sequence[Frame], plans: list[TilePlan], target: tuple[int, int]) -> list[Frame]:

@@ -1,6 +1,6 @@
 """Dry runs: the cost of a submission, told before anything is created. Pure arithmetic and one query."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from jobs.engine.tiling.cost import ITEM_BYTES, estimate
 from jobs.engine.tiling.passes import plan_passes
@@ -11,7 +11,6 @@ from jobs.options import JobOptions
 from jobs.progress import throughput
 from jobs.states import Status
 from modelstore.models import Model
-from modelstore.networks.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class DryRunReport:
 def report_of(header: Header, model: Model, options: JobOptions) -> DryRunReport:
     """Return the dry run's report for one picture."""
     passes = plan_passes(header.width, header.height, model.scale, options.outscale)
-    spec = spec_of(model)
+    spec = model.spec
     worker = Worker.objects.computing().first() or Worker(device="cpu", precision="fp32")
     cost = spec and estimate(
         spec,
@@ -67,11 +66,3 @@ def report_of(header: Header, model: Model, options: JobOptions) -> DryRunReport
         seconds=round(speed.seconds(header.pixels), 2) if speed else None,
         jobs_ahead=Job.objects.filter(status=Status.QUEUED).count(),
     )
-
-
-def spec_of(model: Model) -> NetworkSpec | None:
-    """Return the model's network; None when its file was never inspected."""
-    if "receptive_radius" not in model.network:
-        return None
-    known = {field.name for field in fields(NetworkSpec)}
-    return NetworkSpec(**{name: value for name, value in model.network.items() if name in known})

@@ -67,7 +67,7 @@ def upscaler() -> Upscaler:
 
 def engine_weights(local: LocalWeights) -> Weights:
     """Return the store's files and their digests as the engine's type."""
-    return Weights(local.name, local.path, local.second, local.blend, local.sha256, local.second_sha256)
+    return Weights(local.name, local.path, local.second, local.blend, local.sha256, local.second_sha256, local.spec)
 
 
 def upscale(

@@ -87,7 +87,7 @@ def accept_upload(claim: Model, still_mine: Callable[[], bool]) -> None:
         sha256=claim.network["upload_sha256"],
         architecture=network["architecture"],
         scale=network["scale"],
-        description=claim.description or f"{network['scale']}x upscaling (imported)",
+        description=claim.description or _described(network["scale"]),
         network=network,
         received_bytes=claim.size_bytes,
     )
@@ -97,6 +97,11 @@ def accept_upload(claim: Model, still_mine: Callable[[], bool]) -> None:
     logger.info(
         "model imported model=%s architecture=%s scale=%d", claim.name, network["architecture"], network["scale"]
     )
+
+
+def forget_refused(model: Model) -> None:
+    """Delete the row of an upload that was refused; its file is gone already."""
+    Model.objects.filter(pk=model.pk, origin=Origin.IMPORTED, state=State.FAILED, sha256="").delete()
 
 
 def _already_settled(claim: Model) -> Path:
@@ -114,6 +119,10 @@ def _already_settled(claim: Model) -> Path:
 
 def _destination(claim: Model, suffix: str) -> Path:
     return stored_file(Model(origin=Origin.IMPORTED, file_name=f"imported-{claim.pk}{suffix}"))
+
+
+def _described(scale: int) -> str:
+    return f"{scale}x upscaling (imported)" if scale > 1 else "restoration at the same size (imported)"
 
 
 def examine(path: Path) -> dict[str, Any]:

@@ -21,15 +21,20 @@ from modelstore.networks.errors import (
     CheckpointChanged,
     CheckpointUnreadable,
     CheckpointUnsafe,
+    FamilyUnknown,
     WeightsNotFinite,
 )
+from modelstore.networks.families.foreign import build as build_foreign
+from modelstore.networks.families.foreign import recognise
+from modelstore.networks.families.measurement import measure
+from modelstore.networks.families.registry import HOW_TO_INSTALL, available
 from modelstore.networks.legacy import translate
 from modelstore.networks.spec import NetworkSpec
 
 __all__ = ["NetworkSpec", "content", "inspect", "load", "load_blend"]
 
-#: Where Real-ESRGAN and others keep the tensors inside a checkpoint; the exponential average comes first.
-_WRAPPERS = ("params_ema", "params", "state_dict")
+#: Where Real-ESRGAN and other trainers keep the tensors inside a checkpoint; the exponential average comes first.
+_WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
 _ZIP_MAGIC = b"PK\x03\x04"
 _PICKLE_MAGIC = b"\x80"
 
@@ -39,18 +44,26 @@ def inspect(path: Path) -> NetworkSpec:
 
     :raises NetworkError: one of its children, with a message that names the fault.
     """
-    return _read(path)[1]
+    return load(path)[1]
 
 
-def load(path: Path, *, sha256: str = "") -> tuple[nn.Module, NetworkSpec]:
+def load(path: Path, *, sha256: str = "", spec: NetworkSpec | None = None) -> tuple[nn.Module, NetworkSpec]:
     """Return the network of a file, in fp32, on the CPU, in evaluation mode, without gradients.
 
     :param sha256: the digest that the file's bytes must have, in hex; "" where none is known.
+    :param spec: what an earlier call returned for these bytes: a network of a family that is not ours is then not
+        measured again, which takes seconds.
     :raises CheckpointChanged: when they have another.
     :raises NetworkError: one of its children, with a message that names the fault.
     """
-    state, spec = _read(path, sha256)
-    return _fill(spec, state), spec
+    state = _tensors(path, content(path, sha256=sha256))
+    if spec is not None and spec.traits is not None:
+        return build_foreign(spec.architecture, state), spec
+    try:
+        ours, found = _ours(path, state)
+    except ArchitectureUnknown as error:
+        return _foreign(path, state, error)
+    return _fill(found, ours), found
 
 
 def load_blend(
@@ -64,8 +77,8 @@ def load_blend(
     :raises CheckpointChanged: when one of them has another digest.
     :raises BlendMismatch: when the two files hold different networks.
     """
-    state, spec = _read(first, sha256[0])
-    other, other_spec = _read(second, sha256[1])
+    state, spec = _ours(first, _tensors(first, content(first, sha256=sha256[0])))
+    other, other_spec = _ours(second, _tensors(second, content(second, sha256=sha256[1])))
     if other_spec != spec:
         raise BlendMismatch(f"{first.name} and {second.name} hold different networks and cannot be mixed")
     return _fill(spec, {key: blend * value + (1 - blend) * other[key] for key, value in state.items()}), spec
@@ -94,14 +107,45 @@ def _fill(spec: NetworkSpec, state: Mapping[str, Tensor]) -> nn.Module:
     return network.requires_grad_(False)
 
 
-def _read(path: Path, sha256: str = "") -> tuple[dict[str, Tensor], NetworkSpec]:
-    state = translate(_tensors(path, content(path, sha256=sha256)))
+def _ours(path: Path, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], NetworkSpec]:
+    """Return the tensors, in fp32 and under today's names, and the spec of a network of our own two kinds.
+
+    :raises ArchitectureUnknown: it is neither.
+    """
+    state = translate(state)
     spec = deduce(state)
+    if any(not value.is_floating_point() for value in state.values()):
+        raise ArchitectureUnknown(f"{path.name} holds tensors that are no plain floating-point numbers")
     check_tensors(spec, state)
+    _require_finite(path, state)
+    return {key: tensor.detach().to(torch.float32).contiguous() for key, tensor in state.items()}, spec
+
+
+def _foreign(
+    path: Path, state: Mapping[str, Tensor], why_not_ours: ArchitectureUnknown
+) -> tuple[nn.Module, NetworkSpec]:
+    """Return a network of another family, and measure it.
+
+    :raises ArchitectureUnknown: nobody knows it; the message says why, and what to install where that may help.
+    """
+    nearly_ours = not isinstance(why_not_ours, FamilyUnknown)
+    if not available():
+        help_text = "" if nearly_ours else f". For networks of other families: {HOW_TO_INSTALL}"
+        raise ArchitectureUnknown(f"{why_not_ours}{help_text}")
+    _require_finite(path, state)
+    try:
+        network, facts = recognise(state)
+    except FamilyUnknown as error:
+        raise ArchitectureUnknown(f"{why_not_ours}; {error}") from error
+    except ArchitectureUnknown as error:
+        raise (why_not_ours if nearly_ours else error) from error
+    return network, measure(network, facts)
+
+
+def _require_finite(path: Path, state: Mapping[str, Tensor]) -> None:
     for key, tensor in state.items():
         if not bool(torch.isfinite(tensor).all()):
             raise WeightsNotFinite(f"the tensor {key} of {path.name} holds NaN or infinity")
-    return {key: tensor.detach().to(torch.float32).contiguous() for key, tensor in state.items()}, spec
 
 
 def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
@@ -123,8 +167,8 @@ def _tensors(path: Path, data: bytes) -> dict[str, Tensor]:
     # A tensor of stride 0 can claim any shape over one stored number; copying it would then take that memory.
     if sum(value.numel() * value.element_size() for value in state.values()) > len(data):
         raise CheckpointUnsafe(f"{path.name} claims more numbers than the file holds")
-    if any(not value.is_floating_point() or value.layout != torch.strided for value in state.values()):
-        raise ArchitectureUnknown(f"{path.name} holds tensors that are no plain floating-point numbers")
+    if any(value.layout != torch.strided or value.is_complex() for value in state.values()):
+        raise ArchitectureUnknown(f"{path.name} holds tensors that are no plain numbers")
     return state
 
 

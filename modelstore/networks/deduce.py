@@ -7,7 +7,7 @@ from math import ceil, isqrt
 import torch
 from torch import Tensor, nn
 
-from modelstore.networks.errors import ArchitectureUnknown
+from modelstore.networks.errors import ArchitectureUnknown, FamilyUnknown
 from modelstore.networks.rrdbnet import RRDBNet
 from modelstore.networks.spec import NetworkSpec
 from modelstore.networks.srvgg import SRVGGNetCompact
@@ -22,14 +22,15 @@ def deduce(state: Mapping[str, Tensor]) -> NetworkSpec:
     """Return the spec of the network that these tensors belong to.
 
     :param state: tensors under today's key names; convolution weights are (out, in, kernel H, kernel W).
-    :raises ArchitectureUnknown: when they are no network of ours.
+    :raises FamilyUnknown: when they are no network of ours, not even nearly.
+    :raises ArchitectureUnknown: when they are a network of ours that is beyond our bounds, or not whole.
     """
     if "conv_first.weight" in state and "body.0.rdb1.conv1.weight" in state:
         return _rrdbnet(state)
     if "body.0.weight" in state and "body.1.weight" in state:
         return _srvggnet(state)
     sample = ", ".join(sorted(state)[:3]) or "no tensors at all"
-    raise ArchitectureUnknown(f"the file is neither an RRDBNet nor an SRVGGNetCompact with PReLU; it holds {sample}")
+    raise FamilyUnknown(f"the file is neither an RRDBNet nor an SRVGGNetCompact with PReLU; it holds {sample}")
 
 
 def build(spec: NetworkSpec) -> nn.Module:

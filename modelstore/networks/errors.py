@@ -21,6 +21,10 @@ class ArchitectureUnknown(NetworkError):
     """The tensors are not those of a network that we can build: the message says what is missing or left over."""
 
 
+class FamilyUnknown(ArchitectureUnknown):
+    """No family that is known here takes the tensors, not even nearly."""
+
+
 class WeightsNotFinite(NetworkError):
     """A tensor holds NaN or infinity: the file is damaged or its training diverged."""
 

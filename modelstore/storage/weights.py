@@ -15,6 +15,7 @@ from django.db import transaction
 from modelstore import catalog, dispatch
 from modelstore.errors import OFFLINE_ADVICE, DenoiseUnsupported, ModelNotReady, ModelUnknown
 from modelstore.models import Model
+from modelstore.networks.spec import NetworkSpec
 from modelstore.states import PENDING, Origin, State
 from modelstore.storage import checksums
 from modelstore.storage.partial_file import Part
@@ -41,6 +42,7 @@ class LocalWeights:
     scale: int
     sha256: str  # of the file at ``path``
     second_sha256: str = ""  # of the file at ``second``
+    spec: NetworkSpec | None = None  # what the model's examination found; None: nothing
 
 
 def require_usable(name: str, denoise_strength: float | None = None) -> Model:
@@ -84,10 +86,10 @@ def weights_for(name: str, denoise_strength: float | None = None) -> LocalWeight
     model = require_usable(name, denoise_strength)
     path = _verified_copy(model)
     if denoise_strength is None or denoise_strength >= 1:
-        return LocalWeights(name, path, None, 1.0, model.scale, model.sha256)
+        return LocalWeights(name, path, None, 1.0, model.scale, model.sha256, spec=model.spec)
     partner = _find(model.denoise_partner)
     second = _verified_copy(partner)
-    return LocalWeights(name, path, second, denoise_strength, model.scale, model.sha256, partner.sha256)
+    return LocalWeights(name, path, second, denoise_strength, model.scale, model.sha256, partner.sha256, model.spec)
 
 
 def reread(local: LocalWeights) -> None:

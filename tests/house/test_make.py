@@ -88,6 +88,7 @@ def test_nothing_is_installed_twice(clone: Path, imitation: Path, tmp_path: Path
     assert "--requirement requirements.txt" in asked
     if sys.version_info < (3, 13):
         assert "--no-deps --no-build-isolation --requirement requirements-reference.txt" in asked
+    assert "--no-deps --requirement requirements-families.txt" in asked
     assert make(clone, "setup", f"VENV={imitation}").returncode == 0
     assert (tmp_path / "pip.log").read_text() == asked
 
@@ -103,6 +104,18 @@ def test_a_reference_package_that_fails_is_said_and_the_rest_goes_on(
     (tmp_path / "fails").unlink()
     assert make(clone, "reference", f"VENV={imitation}").returncode == 0
     assert (imitation / ".reference").read_text() == "installed\n"
+
+
+def test_families_that_cannot_be_installed_are_said_and_the_rest_goes_on(
+    clone: Path, imitation: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "fails").write_text("families")
+    done = make(clone, "setup", f"VENV={imitation}")
+    assert done.returncode == 0
+    assert "spandrel could not be installed (see above). The service works without it" in done.stdout
+    (tmp_path / "fails").unlink()
+    assert make(clone, "families", f"VENV={imitation}").returncode == 0
+    assert (imitation / ".families").read_text() == "installed\n"
 
 
 def test_a_missing_python_is_said(clone: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ MAX_ADDRESS_BYTES = 8190
 _STREAMED = ("multipart/", "image/")  # written to the disk piece by piece, under their own limits
 _BODYLESS = ("GET", "HEAD", "OPTIONS", "TRACE")
 _BATCH = "/api/v1/upscale-batch"
+_MODELS = "/api/v1/models"
 
 
 def check_header(raw_address: bytes, headers: list[tuple[bytes, bytes]]) -> None:
@@ -60,14 +61,20 @@ def size_check(method: str, path: str, headers: dict[bytes, bytes]) -> Callable[
 def _limit(method: str, path: str, headers: dict[bytes, bytes]) -> tuple[int, Exception]:
     """Return the most bytes that such a request may have, and what to raise beyond."""
     streamed = headers.get(b"content-type", b"").decode("latin-1").lower().startswith(_STREAMED)
+    if path == _MODELS and streamed and method not in _BODYLESS:  # a model is imported
+        return _model_limit()
     if path.startswith("/api/") and streamed and method not in _BODYLESS:
         pictures = settings.MAX_BATCH_IMAGES + 1 if path == _BATCH else 1  # one more: our own message names the limit
         return pictures * settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD_BYTES, too_large()
     if path.startswith("/admin/") and streamed and _has_session(headers):  # staff imports a model
-        limit = settings.MAX_MODEL_UPLOAD_MB * 1_000_000 + FORM_OVERHEAD_BYTES
-    else:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or FORM_OVERHEAD_BYTES  # held in memory as a whole
+        return _model_limit()
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or FORM_OVERHEAD_BYTES  # held in memory as a whole
     return limit, BodyTooLarge(f"A body of this type may have at most {limit} bytes")
+
+
+def _model_limit() -> tuple[int, Exception]:
+    limit = settings.MAX_MODEL_UPLOAD_MB
+    return limit * 1_000_000 + FORM_OVERHEAD_BYTES, BodyTooLarge(f"The file is larger than {limit} MB")
 
 
 def _has_credentials(headers: dict[bytes, bytes]) -> bool:

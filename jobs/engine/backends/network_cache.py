@@ -69,7 +69,8 @@ class NetworkPool:
         key = _key(weights, place, free=free)
         network = self._networks.get(key)
         if network is None:
-            network = self._load(weights, place, bf16=free and cpu_has_bf16())
+            named = precision not in (None, "auto") and not self.gave_up(weights)
+            network = self._load(weights, place, bf16=free and cpu_has_bf16(), named=named)
             self._networks[key] = network
         self._networks.move_to_end(key)
         while len(self._networks) > 1 and self.weight_bytes > self.max_bytes:
@@ -102,22 +103,26 @@ class NetworkPool:
         while self._networks:
             self._forget_oldest()
 
-    def _load(self, weights: Weights, place: ComputeDevice, *, bf16: bool) -> Network:
+    def _load(self, weights: Weights, place: ComputeDevice, *, bf16: bool, named: bool) -> Network:
         try:
-            return self._read(weights, place, bf16=bf16)
+            return self._read(weights, place, bf16=bf16, named=named)
         except OutOfMemory:
             if not self._networks:
                 raise
         # Outside of the handler: the error's traceback holds on to what was loaded of the network.
         self.clear()
-        return self._read(weights, place, bf16=bf16)
+        return self._read(weights, place, bf16=bf16, named=named)
 
-    def _read(self, weights: Weights, place: ComputeDevice, *, bf16: bool) -> Network:
-        """:param bf16: whether it is there and may be chosen.
+    def _read(self, weights: Weights, place: ComputeDevice, *, bf16: bool, named: bool) -> Network:
+        """:param bf16: whether it is there and may be chosen. :param named: whether the job asked for the precision.
 
         :raises OutOfMemory: the device has no room for the weights beside what it holds.
         """
         network, spec = _checked(weights)
+        if spec.traits is not None:
+            from jobs.engine.backends.foreign import foreign  # noqa: PLC0415 - as the others below
+
+            return foreign(network, spec, place, wanted=self.runtime.backend, named=named)
         choice = bf16 or self.runtime.backend in ("auto", "winograd")
         if place.kind == "cpu" and place.precision == "fp32" and choice:
             from jobs.engine.backends.selection.select import select  # noqa: PLC0415 - CPUs only
@@ -178,4 +183,4 @@ def _checked(weights: Weights) -> tuple[nn.Module, NetworkSpec]:
     with weights_errors():
         if second:
             return load_blend(path, second[0][0], weights.blend, sha256=(sha256, second[0][1]))
-        return load(path, sha256=sha256)
+        return load(path, sha256=sha256, spec=weights.spec)

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from jobs.engine.backends import reference_imports
+from jobs.engine.backends.foreign import require_ours
 from jobs.engine.backends.network_cache import NetworkPool, weights_errors
 from jobs.engine.errors import ImageRejected, OutOfMemory, WeightsRejected
 from jobs.engine.tiling.cost import BORDER, choose_tile
@@ -97,6 +98,7 @@ def _engine(weights: Weights, device: str, *, half: bool) -> tuple[NetworkSpec, 
             paths.append(Path(folder, f"{index}-{path.name}"))
             paths[-1].write_bytes(content(path, sha256=sha256))
         spec = inspect(paths[0])
+        require_ours(spec, "reference")
         return spec, _load(realesrganer, _network(spec, rrdbnet, srvgg), spec, paths, weights, device, half=half)
 
 

@@ -26,6 +26,11 @@ PREFERRED_TILE = {
     ("cuda", "rrdbnet"): 512,
     ("cuda", "srvggnet"): 1024,
 }
+#: The same for networks of other families, by whether they take fewer than so many MFLOP for a pixel.
+LIGHT_MFLOP = 4.0
+FOREIGN_TILE = {("cpu", True): 384, ("cpu", False): 192, ("cuda", True): 1024, ("cuda", False): 512}
+#: torch's own buffers beside the tensors that were counted: RRDBNet takes 13 kB per pixel where 8.6 are counted.
+_BESIDE = 1.5
 #: Activations that a CPU worker may hold at once; more gains nothing, and several workers share the memory.
 CPU_WORKING_SET = 1_200_000_000
 SMALLEST_TILE = 32
@@ -48,10 +53,14 @@ class Estimate:
 
 
 def default_pad(spec: NetworkSpec) -> int:
-    """Return the input pixels around a tile: exact for SRVGGNetCompact, practically seamless for RRDBNet."""
-    if spec.architecture == "srvggnet":
-        return spec.exact_padding
-    return min(spec.exact_padding, RRDB_PAD * spec.unshuffle)
+    """Return the input pixels around a tile: exact for SRVGGNetCompact, practically seamless for RRDBNet.
+
+    For another family, what was found best when it was measured.
+    """
+    if spec.traits is not None:
+        return spec.traits.padding
+    exact = spec.exact_padding or 0
+    return exact if spec.architecture == "srvggnet" else min(exact, RRDB_PAD * spec.unshuffle)
 
 
 def padding(spec: NetworkSpec, tile_pad: int | None) -> int:
@@ -61,15 +70,38 @@ def padding(spec: NetworkSpec, tile_pad: int | None) -> int:
 
 def overlap_of(spec: NetworkSpec, pad: int) -> int:
     """Return the input pixels over which tiles with that padding fade into each other: 0 where they are exact."""
-    return RRDB_OVERLAP * spec.unshuffle if spec.architecture == "rrdbnet" and pad < spec.exact_padding else 0
+    exact = spec.exact_padding
+    if exact is not None and pad >= exact:
+        return 0
+    if spec.traits is not None:
+        return pad // 2
+    return RRDB_OVERLAP * spec.unshuffle if spec.architecture == "rrdbnet" else 0
+
+
+def wants_whole(spec: NetworkSpec) -> bool:
+    """Return True for a network whose tiles are told from the whole picture: it is cut only where memory is short."""
+    return spec.traits is not None and spec.traits.tiling == "whole"
+
+
+def preferred_tile(spec: NetworkSpec, kind: str) -> int:
+    """Return the side of a tile without its padding, in input pixels, that gives the best throughput.
+
+    :param kind: "cpu" or "cuda".
+    """
+    if spec.traits is None:
+        return PREFERRED_TILE[(kind, spec.architecture)] * spec.unshuffle
+    side = FOREIGN_TILE[(kind, spec.mflop_per_pixel < LIGHT_MFLOP)]
+    return max(spec.align, side // spec.align * spec.align)
 
 
 def network_bytes(spec: NetworkSpec, window_pixels: int, *, item_bytes: int = 4) -> int:
     """Return the bytes of activations of one call of the network.
 
     Peaks measured with torch in fp32: RRDBNet 13 kB per input pixel, held by three tensors of the last, largest size;
-    SRVGGNetCompact 1.3 kB.
+    SRVGGNetCompact 1.3 kB. Those of other families are counted when they are imported.
     """
+    if spec.traits is not None:
+        return int(_BESIDE * spec.traits.bytes_per_pixel * item_bytes / 4 * window_pixels)
     if spec.architecture == "rrdbnet":
         numbers = 3.2 * spec.features * max(spec.scale, 1) ** 2
     else:
@@ -82,6 +114,8 @@ def largest_window(spec: NetworkSpec) -> int:
 
     RRDBNet's largest tensor has 64 features for each pixel of the result, so 2.09 megapixels go in at ×4.
     """
+    if spec.traits is not None:
+        return int(MOST_NUMBERS / max(1.0, spec.traits.widest))
     numbers = max(
         spec.features * spec.scale**2,
         (spec.features + 4 * spec.growth) // spec.unshuffle**2,
@@ -100,12 +134,12 @@ def choose_tile(
     :param item_bytes: bytes of one activation: 4 in fp32, 2 in bf16 and fp16.
     """
     budget = free_bytes // 2 if free_bytes else CPU_WORKING_SET // 2
-    if kind == "cpu":
+    if kind == "cpu" and not wants_whole(spec):
         budget = min(budget, CPU_WORKING_SET)
-    preferred = PREFERRED_TILE[(kind, spec.architecture)] * spec.unshuffle
+    preferred = preferred_tile(spec, kind)
     whole = (width + BORDER) * (height + BORDER)
     if network_bytes(spec, whole, item_bytes=item_bytes) <= budget and (
-        kind == "cpu" or max(width, height) <= 2 * preferred
+        kind == "cpu" or wants_whole(spec) or max(width, height) <= 2 * preferred
     ):
         return 0
     per_pixel = network_bytes(spec, 1_000_000, item_bytes=item_bytes) / 1e6
@@ -125,7 +159,7 @@ def batch_size(spec: NetworkSpec, window_pixels: int, *, kind: str, free_bytes: 
     """
     if kind != "cuda":
         return 1
-    side = PREFERRED_TILE[(kind, spec.architecture)] * spec.unshuffle
+    side = preferred_tile(spec, kind)
     count = min(MOST_WINDOWS, side * side // window_pixels)
     if free_bytes:
         count = min(count, free_bytes // 2 // max(1, network_bytes(spec, window_pixels, item_bytes=item_bytes)))
@@ -201,7 +235,7 @@ def plan_plane(
     if kind == "cuda":
         most = largest_window(spec)
         side = isqrt(most) // WINDOW_STEP * WINDOW_STEP - WINDOW_STEP - 2 * pad
-        whole = (width + BORDER + spec.unshuffle) * (height + BORDER + spec.unshuffle)
+        whole = (width + BORDER + spec.align) * (height + BORDER + spec.align)
         if tile_size > side or (tile_size == 0 and whole > most):
             tile_size = side
     return plan(
@@ -209,11 +243,11 @@ def plan_plane(
         height,
         tile=tile_size,
         pad=pad,
-        align=spec.unshuffle,
+        align=spec.align,
         overlap=overlap_of(spec, pad),
         step=WINDOW_STEP if kind == "cuda" else 1,
-        full_width=-(-(width + BORDER) // spec.unshuffle) * spec.unshuffle,
-        full_height=-(-(height + BORDER) // spec.unshuffle) * spec.unshuffle,
+        full_width=-(-(width + BORDER) // spec.align) * spec.align,
+        full_height=-(-(height + BORDER) // spec.align) * spec.align,
     )
 
 

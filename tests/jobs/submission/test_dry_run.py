@@ -13,7 +13,7 @@ from jobs.engine.types import Header
 from jobs.models import Job, Worker
 from jobs.options import JobOptions
 from jobs.submission import submit
-from jobs.submission.dry_run import report_of, spec_of
+from jobs.submission.dry_run import report_of
 from modelstore.networks.deduce import deduce
 from modelstore.networks.rrdbnet import RRDBNet
 from tests.jobs.conftest import picture, stored_files
@@ -32,7 +32,7 @@ def test_a_plan_for_a_card_counts_with_its_memory_and_its_precision(model: Any) 
         id="gpu@a", cluster="gpu", host="a", pid=1, device="cuda:0", memory_free=139 * GIBIBYTE, precision="fp16",
         started_at=Now(), seen_at=Now(),
     )  # fmt: skip
-    spec = spec_of(model)
+    spec = model.spec
     assert spec is not None
 
     def tiles(free: int, item: int) -> int:

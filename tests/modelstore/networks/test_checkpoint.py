@@ -52,7 +52,9 @@ def test_an_rrdbnet_is_deduced_from_its_tensors(
     assert spec.unshuffle == arguments.get("unshuffle", 1)
     assert spec.blocks == arguments.get("blocks", 23)
     assert spec.mflop_per_pixel == pytest.approx(mflop, rel=0.2 if "doublings" in arguments else 0.01)
+    assert spec.receptive_radius is not None
     assert radius <= spec.receptive_radius <= radius + 1
+    assert spec.exact_padding is not None
     assert spec.exact_padding % spec.unshuffle == 0
     assert not loaded.training
     assert same(network, loaded)
@@ -77,6 +79,7 @@ def test_the_receptive_radius_is_true(tmp_path: Path) -> None:
         network = seeded(partial(RRDBNet, features=4, growth=4, blocks=1, unshuffle=unshuffle))
         torch.save(network.state_dict(), tmp_path / "n.pth")
         spec = checkpoint.inspect(tmp_path / "n.pth")
+        assert spec.receptive_radius is not None
         side = 4 * ((2 * spec.receptive_radius + 40) // 4)
         reached = 0
         with torch.inference_mode():

@@ -70,7 +70,8 @@ def test_a_model_on_its_way_is_coming(official: TestOfficial) -> None:
 def test_a_ready_model_is_usable_where_it_lies(ready: TestOfficial, models_dir: Path) -> None:
     assert store.require_usable(ready.name).scale == 2
     weights = store.weights_for(ready.name)
-    assert weights == store.LocalWeights(ready.name, models_dir / f"{ready.name}.pth", None, 1.0, 2, ready.row.sha256)
+    path, row = models_dir / f"{ready.name}.pth", ready.row
+    assert weights == store.LocalWeights(ready.name, path, None, 1.0, 2, row.sha256, spec=row.spec)
 
 
 def test_a_host_with_a_cache_gets_its_own_verified_copy(ready: TestOfficial, models_dir: Path, cache: Path) -> None:

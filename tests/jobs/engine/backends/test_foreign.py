@@ -1,0 +1,94 @@
+"""Networks of other families in the engine: by torch, in what they bear, and by no backend that does not know them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.family_seeds import seeded
+from jobs.engine.backends.network_cache import NetworkPool
+from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
+from jobs.engine.tiling import cost
+from jobs.engine.types import Frame, Picture, Runtime, UpscaleOptions, Weights
+from jobs.engine.upscaler import Upscaler
+from modelstore.networks import checkpoint
+from modelstore.networks.families import registry
+from tests.jobs.engine.conftest import photo, picture, upscaler
+
+pytestmark = pytest.mark.skipif(not registry.available(), reason="spandrel is not installed; `make families` does it")
+
+
+def weights_of(folder: Path, family: str) -> Weights:
+    path = folder / f"{family}.pth"
+    torch.save(seeded(family), path)
+    return Weights(family, path, spec=checkpoint.inspect(path))
+
+
+@pytest.fixture(scope="module")
+def span(tmp_path_factory: pytest.TempPathFactory) -> Weights:
+    return weights_of(tmp_path_factory.mktemp("families"), "SPAN")
+
+
+@pytest.mark.parametrize("backend", ["winograd", "openvino", "reference"])
+def test_a_backend_that_computes_our_own_two_says_so(span: Weights, backend: Any) -> None:
+    machine = upscaler(backend)  # skips where the backend is not there
+    with pytest.raises(DeviceUnavailable, match=f"{backend} backend computes RRDBNet and SRVGGNetCompact only.*SPAN"):
+        machine.upscale(picture(photo(20, 20)), span)
+
+
+def test_auto_computes_it_with_torch_and_says_why(span: Weights) -> None:
+    made, report = Upscaler(NetworkPool(Runtime(device="cpu"))).upscale(picture(photo(40, 30)), span)
+    assert (made.width, made.height) == (80, 60)
+    assert report.backend == "torch"
+    assert report.choice == f"torch {report.precision}; the only backend for SPAN"
+
+
+def test_a_precision_that_the_network_does_not_bear_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = weights_of(tmp_path, "SwinIR")
+    assert weights.spec is not None
+    assert not weights.spec.bears("bf16")
+    monkeypatch.setattr("jobs.engine.backends.device.cpu_has_bf16", lambda: True)
+    machine = Upscaler(NetworkPool(Runtime(device="cpu", precision="auto", backend="torch")))
+    with pytest.raises(PrecisionUnavailable, match="SwinIR with these weights does not come to 50 dB of fp32 in bf16"):
+        machine.upscale(picture(photo(20, 20)), weights, UpscaleOptions(precision="bf16"))
+    lower = Upscaler(NetworkPool(Runtime(device="cpu", precision="bf16", backend="torch")))
+    _, report = lower.upscale(picture(photo(20, 20)), weights)
+    assert report.precision == "fp32"  # the operator's wish is for what can bear it
+    assert "does not come to 50 dB of fp32 in bf16" in report.choice
+
+
+def test_one_that_wants_the_whole_picture_is_cut_only_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = weights_of(tmp_path, "RCAN")
+    shot = picture(photo(120, 90))
+    _, report = upscaler().upscale(shot, weights)
+    assert (report.tiles, report.notes) == (1, ())
+    monkeypatch.setattr("jobs.engine.backends.device.free_host_bytes", lambda: 30_000_000)
+    _, report = upscaler().upscale(shot, weights)
+    assert report.tiles > 1
+    assert [note for note in report.notes if "wants the whole picture: memory is short" in note]
+
+
+def test_alpha_and_a_single_pixel_pass_through(span: Weights) -> None:
+    alpha = np.tile(np.linspace(0, 255, 30).astype(np.uint8), (20, 1))
+    made, _ = upscaler().upscale(Picture("png", (Frame(photo(30, 20), alpha),)), span)
+    assert made.frames[0].alpha is not None
+    assert made.frames[0].alpha.shape == (40, 60)
+    dot, _ = upscaler().upscale(picture(photo(1, 1)), span)
+    assert (dot.width, dot.height) == (2, 2)
+
+
+def test_the_plan_counts_with_what_was_measured(span: Weights) -> None:
+    spec = span.spec
+    assert spec is not None
+    assert spec.traits is not None
+    assert cost.default_pad(spec) == spec.traits.padding
+    assert cost.network_bytes(spec, 1000) == int(1.5 * spec.traits.bytes_per_pixel * 1000)
+    assert cost.largest_window(spec) == int((2**31 - 1) / spec.traits.widest)
+    estimate = cost.estimate(spec, width=500, height=400)
+    assert estimate.gflop >= 500 * 400 * spec.mflop_per_pixel / 1e3
