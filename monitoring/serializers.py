@@ -44,7 +44,9 @@ class WorkerSerializer(serializers.Serializer[None]):
     device = serializers.CharField(help_text='"cpu", "cuda:0" …; empty: it does not compute')
     device_name = serializers.CharField()
     device_uuid = serializers.CharField(help_text="Of a graphics card, as its driver names it")
-    device_note = serializers.CharField(help_text="What DEVICE=auto could not take, and why")
+    device_note = serializers.CharField(
+        help_text="What DEVICE=auto could not take, or what a CPU computes without, and why"
+    )
     precisions = serializers.ListField(
         child=serializers.CharField(), allow_null=True, help_text="That jobs may ask for; null: not known"
     )

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import NoReturn, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ import psutil
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from jobs.engine.backends.device import precisions
+from jobs.engine.backends.device import lacks_kernels, precisions
 from jobs.engine.backends.memory import trim_host_memory
 from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.errors import DeviceLost, EngineError, WeightsDamaged
@@ -108,9 +109,10 @@ def settle_in() -> None:
     machine = upscaler()
     try:
         place = machine.pool.place()
-        me.place, me.precisions = place, precisions(machine.pool.runtime)
-        if place.note:
-            logger.warning("worker %s worker=%s", place.note, me.id)
+        said = "; ".join(filter(None, (place.note, lacks_kernels(machine.pool.runtime, place))))
+        me.place, me.precisions = replace(place, note=said), precisions(machine.pool.runtime)
+        if said:
+            logger.warning("worker %s worker=%s", said, me.id)
         logger.info("worker computes worker=%s device=%s name=%s backend=%s precision=%s", me.id, place.device,
                     place.name, place.backend, place.precision)  # fmt: skip
     except (EngineError, RuntimeError):  # torch's own, where the driver answers with an error

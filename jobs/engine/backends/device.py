@@ -68,6 +68,19 @@ def resolve(runtime: Runtime, precision: Precision | None = None) -> ComputeDevi
     return ComputeDevice(device="cpu", name=cpu_name(), backend=backend, precision=chosen, note=note)
 
 
+def lacks_kernels(runtime: Runtime, place: ComputeDevice) -> str:
+    """Return that no kernels were built for a CPU which "auto" would let compute with them, and what to do; else ""."""
+    if place.kind != "cpu" or place.precision != "fp32" or runtime.backend != "auto":
+        return ""
+    try:
+        winograd.load()
+    except winograd.NotBuilt as error:
+        return f"computes more slowly than it could: {error}"
+    except OSError:  # as the place's note says
+        return ""
+    return ""
+
+
 def precisions(runtime: Runtime) -> tuple[str, ...]:
     """Return the precisions that a job may ask of this runtime on this machine."""
     found = []

@@ -42,13 +42,17 @@ class _Graph(nn.Module):
 class OpenVinoNetwork:
     """One network on the CPU. Graphs, one per type and number of channels, are compiled on first use (a second)."""
 
-    def __init__(self, network: nn.Module, spec: NetworkSpec, place: ComputeDevice) -> None:
+    def __init__(
+        self, network: nn.Module, spec: NetworkSpec, place: ComputeDevice, converted: dict[Any, Any] | None = None
+    ) -> None:
+        """:param converted: keeps the graphs before their compilation, most of its time, for the other precision."""
         self.spec = spec
         self.place = place
         self.weight_bytes = spec.parameters * 4
         self._module = PixelModule(network, channels=spec.channels, compute=torch.float32).eval()
         self._core = openvino.Core()
         self._compiled: dict[tuple[int, str, str], Any] = {}
+        self._converted = converted
 
     def run(self, windows: Iterable[Window]) -> Iterator[Block]:
         """Compute each window (H, W, C), one call each. See `jobs.engine.backends.base.Network`."""
@@ -82,6 +86,19 @@ class OpenVinoNetwork:
         return self._compiled[key]
 
     def _compile(self, channels: int, source: str, output: str) -> Any:
+        key = (channels, source, output)
+        model = None if self._converted is None else self._converted.get(key)
+        if model is None:
+            model = self._convert(*key)
+        if self._converted is not None:
+            self._converted[key] = model
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if self.place.precision == "bf16" else "f32",
+        }
+        return self._core.compile_model(model, "CPU", settings).create_infer_request()
+
+    def _convert(self, channels: int, source: str, output: str) -> Any:
         graph = _Graph(self._module, gray=channels == 1, full=_FULL[source], output=output).eval()
         kind = torch.uint8 if source == "uint8" else torch.float32
         side = 8 * self.spec.unshuffle
@@ -89,13 +106,8 @@ class OpenVinoNetwork:
         with torch.inference_mode(), warnings.catch_warnings():
             # Tracing warns three times that it is old and that it fixes our branches, which is what we want of it.
             warnings.simplefilter("ignore")
-            model = openvino.convert_model(
+            return openvino.convert_model(
                 graph,
                 example_input=example,
                 input=[openvino.PartialShape([1, -1, -1, channels])],
             )
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "bf16" if self.place.precision == "bf16" else "f32",
-        }
-        return self._core.compile_model(model, "CPU", settings).create_infer_request()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db.models.functions import Now
@@ -62,6 +63,27 @@ def test_a_job_is_left_to_the_worker_that_has_its_precision(start_cluster: Start
     eventually(lambda: Job.objects.get(pk=job.pk).finished_at, seconds=120)
     job.refresh_from_db()
     assert (job.status, job.error_code, job.attempts) == (Status.FAILED, "precision_unavailable", 1)
+
+
+def test_a_worker_without_kernels_says_so_once_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    from jobs.engine.backends.winograd import library
+    from jobs.worker import registration, runtime
+
+    def load() -> None:
+        raise library.NotBuilt("not built here; `make kernels` builds them")
+
+    monkeypatch.setattr(library, "load", load)
+    monkeypatch.setattr(runtime, "_upscaler", None)
+    monkeypatch.setattr(registration, "_registration", None)
+    settings.DEVICE, settings.ENGINE_BACKEND, settings.PRECISION, settings.WARM_MODELS = "cpu", "auto", "fp32", []
+    with caplog.at_level("WARNING"):
+        runtime.settle_in()
+    place = registration.mine().place
+    assert place is not None
+    assert "computes more slowly than it could: not built here; `make kernels` builds them" in place.note
+    assert caplog.text.count("`make kernels` builds them") == 1
 
 
 def test_a_worker_bounds_the_plans_that_cudnn_keeps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 _NAME = "backends.json"
 #: More than any host's networks; a file beyond it is not ours.
 _MOST_BYTES = 1_000_000
-#: Seconds for some pixels, and dB, lie well between these.
-_LEAST, _MOST = 1e-6, 1e4
+#: Seconds for some pixels, dB, and days since 1970 lie well between these.
+_LEAST, _MOST = 1e-6, 1e5
 
 
 class Kept:
@@ -26,22 +26,16 @@ class Kept:
     def __init__(self, folder: Path | None) -> None:
         self._path = folder / _NAME if folder else None
         self._values: dict[str, dict[str, float]] = {}
-        self._passing: dict[str, dict[str, float]] = {}
         self._complained = False
 
     def get(self, name: str) -> dict[str, float] | None:
         """Return the numbers kept under a name, None where there are none."""
-        if name in self._passing:
-            return self._passing[name]
         if name not in self._values:
             self._values = {**self._read(), **self._values}
         return self._values.get(name)
 
-    def put(self, name: str, numbers: dict[str, float], *, lasting: bool = True) -> None:
-        """Keep finite numbers under a name; those that are not lasting for this process alone."""
-        if not lasting:
-            self._passing[name] = numbers
-            return
+    def put(self, name: str, numbers: dict[str, float]) -> None:
+        """Keep positive, finite numbers under a name."""
         self._values = {**self._read(), **self._values, name: numbers}
         if self._path is None:
             return

@@ -1,16 +1,15 @@
 """Measurement of candidates: their time on a network of the same kind, their nearness to fp32 on the very network.
 
 The time is that of a network with the same layers and fewer of them, whatever its weights: the others are as the first
-ones, and OpenVINO compiles RealESRGAN_x4plus for a second. Measured on an AMD EPYC with AVX512-BF16, it took 0.2 to 0.7
-seconds for a kind, and its ratios were those of whole pictures within a sixth.
+ones, and OpenVINO compiles RealESRGAN_x4plus for a second. Most of what it costs is OpenVINO's conversion. Figures, and
+how its ratios agree with those of whole pictures: docs/decisions/0012-backends-by-measurement.md.
 """
 
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,52 +17,60 @@ import torch
 from torch import nn
 
 from jobs.engine.backends.base import Network, Window
+from jobs.engine.backends.device_errors import first_line
 from jobs.engine.backends.selection.candidate import Candidate
+from jobs.engine.backends.selection.pick import OVERFLOWED, Turn
+from jobs.engine.errors import DeviceUnavailable
 from modelstore.networks.rrdbnet import RRDBNet
 from modelstore.networks.spec import NetworkSpec
 from modelstore.networks.srvgg import SRVGGNetCompact
 
 #: Layers of the short network: blocks of an RRDBNet, hidden convolutions of an SRVGGNetCompact.
-_BLOCKS = {"rrdbnet": 3, "srvggnet": 8}
-_ROUNDS = 4
-#: Share of the time for which the computing thread had to wait for a core, from which on it counts as disturbed.
-_DISTURBED = 0.1
-#: Sides of the windows, in pixels behind the unshuffling: for the time, and for the nearness.
-_TIMED, _COMPARED = 40, 64
+_BLOCKS = {"rrdbnet": 1, "srvggnet": 8}
+#: Turns of each candidate; only the fewest where they take longer than so many seconds together.
+_MOST_TURNS, _FEWEST_TURNS, _ENOUGH_SECONDS = 8, 3, 0.6
+#: Sides of the windows, in pixels behind the unshuffling: for the time, and for the nearness, which in fp32 is rounding
+#: or a fault, and shows anywhere.
+_TIMED, _COMPARED = 40, {"bf16": 64, "fp32": 24}
 
 Build = Callable[[Candidate, nn.Module, NetworkSpec], Network]
 
 
-def seconds(spec: NetworkSpec, candidates: Iterable[Candidate], build: Build) -> tuple[dict[Candidate, float], bool]:
-    """Return each candidate's seconds for one window through a short network of the kind, the best of some turns.
+def turns(
+    spec: NetworkSpec, candidates: Iterable[Candidate], build: Build
+) -> tuple[Mapping[Candidate, list[Turn]], Mapping[Candidate, str]]:
+    """Return what each candidate took for one window through a short network of the kind; and who cannot, and why.
 
     They take turns, so that a busy machine disturbs all alike.
 
-    :returns: the seconds, and whether the processor was this process's own meanwhile: only then are they to be kept.
+    :param build: raises DeviceUnavailable for a candidate that cannot compute the network.
     """
     network, short = _short(spec)
-    made = {candidate: build(candidate, copy.deepcopy(network), short) for candidate in candidates}
     window = _window(spec, _TIMED, np.dtype(np.uint8))
-    best = dict.fromkeys(made, math.inf)
-    spent = begun = 0.0
-    for turn in range(_ROUNDS + 1):
-        if turn == 1:  # the first compiles and warms up
-            spent, begun = _waiting(), time.perf_counter()
+    made: dict[Candidate, Network] = {}
+    failed: dict[Candidate, str] = {}
+    for candidate in candidates:
+        try:
+            one = build(candidate, copy.deepcopy(network), short)
+            _turn(one, window)  # compiles and warms up
+            made[candidate] = one
+        except (DeviceUnavailable, RuntimeError) as error:  # OpenVINO's own are RuntimeErrors
+            failed[candidate] = first_line(error)
+    took: dict[Candidate, list[Turn]] = {candidate: [] for candidate in made}
+    begun = time.perf_counter()
+    for number in range(_MOST_TURNS):
+        if number >= _FEWEST_TURNS and time.perf_counter() - begun > _ENOUGH_SECONDS:
+            break
         for candidate, one in made.items():
-            start = time.perf_counter()
-            for _ in one.run([window]):
-                pass
-            if turn:
-                best[candidate] = min(best[candidate], time.perf_counter() - start)
-    return best, _waiting() - spent < _DISTURBED * (time.perf_counter() - begun)
+            took[candidate].append(_turn(one, window))
+    return took, failed
 
 
-def _waiting() -> float:
-    """Return the seconds that this thread was ready to run and was not let, as Linux counts them; 0.0 elsewhere."""
-    try:
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
+def _turn(network: Network, window: Window) -> Turn:
+    wall, processor = time.perf_counter(), time.process_time()
+    for _ in network.run([window]):
+        pass
+    return Turn(time.perf_counter() - wall, time.process_time() - processor)
 
 
 def decibels(network: Network, exact: Network) -> float:
@@ -72,12 +79,12 @@ def decibels(network: Network, exact: Network) -> float:
     Texture is what bf16 does worst among what pictures hold: sharp edges between flat colours come out worse still,
     but are no picture that anybody upscales.
     """
-    window = _window(network.spec, _COMPARED, np.dtype(np.uint8))
+    window = _window(network.spec, _COMPARED[network.place.precision], np.dtype(np.uint8))
     one, other = (next(iter(each.run([window]))) for each in (network, exact))
     if not one.finite:
-        return -math.inf if other.finite else math.inf  # weights beyond fp32 end alike in every way
+        return OVERFLOWED if other.finite else math.inf  # weights beyond fp32 end alike in every way
     error = float(np.mean((one.pixels.astype(np.float64) - other.pixels) ** 2))
-    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+    return math.inf if error == 0 else max(0.01, 10 * math.log10(255**2 / error))
 
 
 def _short(spec: NetworkSpec) -> tuple[nn.Module, NetworkSpec]:

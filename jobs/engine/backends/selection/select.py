@@ -2,10 +2,10 @@
 
 import copy
 import hashlib
-import logging
-from collections.abc import Mapping
+import time
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +22,9 @@ from jobs.engine.errors import DeviceUnavailable
 from jobs.engine.types import Backend
 from modelstore.networks.spec import NetworkSpec
 
-logger = logging.getLogger(__name__)
+#: Under these names the day of a measurement is kept beside its times, in days since 1970: of a steady machine, which
+#: may have been slowed down evenly, and of a busy one. With them, the days for which it counts.
+_STEADY, _BUSY = ("measured", 30.0), ("measured busy", 1.0)
 
 
 def select(
@@ -40,11 +42,12 @@ def select(
     found, missing = candidates(network, wanted, bf16=bf16)
     if not found:
         raise DeviceUnavailable("; ".join(missing))
-    times = _times(spec, found, place, kept) if len(found) > 1 else {}
-    passed_over: dict[Candidate, str] = {}
-    for candidate in pick.ranked(times) or found:
+    times, passed_over = _times(spec, found, place, kept) if len(found) > 1 else (pick.Times({}), {})
+    for candidate in pick.ranked(times.seconds) or found:
+        if candidate in passed_over:
+            continue
         made, reason = _built(candidate, network, spec, place)
-        if made is not None and candidate.precision == "bf16":
+        if made is not None and _is_to_be_compared(candidate, wanted):
             reason = pick.too_far(_decibels(made, candidate, network, spec, place, digest, kept))
         if made is not None and not reason:
             why = "; ".join((pick.words(candidate, times, passed_over), *missing))
@@ -57,30 +60,38 @@ def select(
     return TorchNetwork(network, spec, replace(place, backend="torch", precision="fp32", choice=why))
 
 
+def _is_to_be_compared(candidate: Candidate, wanted: Backend) -> bool:
+    """Return True for what may come out far from torch's fp32: the kernels have a trial of their own."""
+    return candidate.precision == "bf16" or (candidate.backend == "openvino" and wanted == "auto")
+
+
 def _times(
     spec: NetworkSpec, found: tuple[Candidate, ...], place: ComputeDevice, kept: Kept
-) -> Mapping[Candidate, float]:
-    """Return the candidates' seconds for the same work on this processor, from memory where they are known."""
+) -> tuple[pick.Times, dict[Candidate, str]]:
+    """Return the candidates' times on this processor, from memory where they are known; and who cannot, and why.
+
+    They are measured again after a month, on a busy machine after a day; what failed, by the next process.
+    """
     name = _kind(spec)
     known = kept.get(name) or {}
-    if any(str(candidate) not in known for candidate in found):
+    today = time.time() / 86400
+    stamp, days = _BUSY if _BUSY[0] in known else _STEADY
+    if 0 <= today - known.get(stamp, 0) < days and all(str(candidate) in known for candidate in found):
+        return pick.Times({one: known[str(one)] for one in found}, busy=stamp == _BUSY[0]), {}
+    converted: dict[Any, Any] = {}
 
-        def build(candidate: Candidate, network: nn.Module, short: NetworkSpec) -> Network:
-            made, reason = _built(candidate, network, short, place)
-            if made is None:  # a seeded network that the kernels refuse: they are at fault, and are not taken
-                raise DeviceUnavailable(reason)
-            return made
+    def build(candidate: Candidate, network: nn.Module, short: NetworkSpec) -> Network:
+        made, reason = _built(candidate, network, short, place, converted)
+        if made is None:  # a seeded network that the kernels refuse: they are at fault, and are not taken
+            raise DeviceUnavailable(reason)
+        return made
 
-        try:
-            times, undisturbed = measure.seconds(spec, found, build)
-        except DeviceUnavailable as error:
-            logger.warning("not measured kind=%s error=%s", name, error)
-            return dict.fromkeys(found, 1.0)
-        known = {str(candidate): value for candidate, value in times.items()}
-        kept.put(name, known, lasting=undisturbed)
-        if not undisturbed:
-            logger.warning("backends measured on a busy machine; the next process measures again kind=%s", name)
-    return {candidate: known[str(candidate)] for candidate in found}
+    took, failed = measure.turns(spec, found, build)
+    times = pick.judged(took)
+    if not failed:
+        numbers = {str(candidate): value for candidate, value in times.seconds.items()}
+        kept.put(name, {**numbers, (_BUSY if times.busy else _STEADY)[0]: today})
+    return times, dict(failed)
 
 
 def _decibels(
@@ -92,23 +103,30 @@ def _decibels(
     known = (kept.get(name) or {}).get("dB") if name else None
     if known is None:
         exact = TorchNetwork(copy.deepcopy(network), spec, replace(place, backend="torch", precision="fp32"))
-        known = max(0.001, min(measure.decibels(made, exact), 1000.0))  # JSON has no infinity
+        known = min(measure.decibels(made, exact), 1000.0)  # JSON has no infinity
         if name:
             kept.put(name, {"dB": known})
     return known
 
 
 def _built(
-    candidate: Candidate, network: nn.Module, spec: NetworkSpec, place: ComputeDevice
+    candidate: Candidate,
+    network: nn.Module,
+    spec: NetworkSpec,
+    place: ComputeDevice,
+    converted: dict[Any, Any] | None = None,
 ) -> tuple[Network | None, str]:
-    """Return the network in a candidate's backend and precision; or None, and why not."""
+    """Return the network in a candidate's backend and precision; or None, and why not.
+
+    :param converted: what networks in OpenVINO's two precisions share; their memory as long as one of them lives.
+    """
     here = replace(place, backend=candidate.backend, precision=candidate.precision)
     if candidate.backend == "winograd":
         return winograd_choice.accelerate(network, spec, here)
     if candidate.backend == "openvino":
         from jobs.engine.backends.openvino_backend import OpenVinoNetwork  # noqa: PLC0415 - may be absent
 
-        return OpenVinoNetwork(network, spec, here), ""
+        return OpenVinoNetwork(network, spec, here, converted), ""
     # The conversion of weights happens in place, and the next candidate wants them as they are.
     return TorchNetwork(copy.deepcopy(network) if candidate.precision == "bf16" else network, spec, here), ""
 

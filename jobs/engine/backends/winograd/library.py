@@ -116,7 +116,10 @@ def load(folder: Path = FOLDER, *, only: str = "") -> Library:
         raise OSError("; ".join(reasons))
     if not variants():
         raise NotBuilt(f"there are no winograd kernels for {platform.machine()}")
-    raise NotBuilt("the winograd kernels are not built here; `make kernels` builds them where a C compiler is")
+    raise NotBuilt(
+        "the winograd kernels are not built here; `make kernels` builds them where a C compiler is, "
+        "`make kernels CC=zig` elsewhere"
+    )
 
 
 @cache

@@ -19,15 +19,6 @@ def test_numbers_come_back_in_the_next_process_and_beside_others(tmp_path: Path)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["backends.json"]
 
 
-def test_what_does_not_last_is_known_to_this_process_alone(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
-    kept.put("one", {"a": 1.0}, lasting=False)
-    assert kept.get("one") == {"a": 1.0}
-    assert Kept(tmp_path).get("one") is None
-    kept.put("two", {"a": 2.0})
-    assert (kept.get("one"), Kept(tmp_path).get("one")) == ({"a": 1.0}, None)
-
-
 def test_without_a_folder_they_are_kept_by_the_process() -> None:
     kept = Kept(None)
     kept.put("one", {"a": 1.0})

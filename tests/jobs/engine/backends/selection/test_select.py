@@ -1,8 +1,11 @@
 """The choice for real networks: by measurements that are given, and once by those of this machine."""
 
+import json
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +15,11 @@ from torch import nn
 from jobs.engine.backends import network_cache, openvino_trial
 from jobs.engine.backends.device import cpu_has_bf16
 from jobs.engine.backends.network_cache import NetworkPool
-from jobs.engine.backends.selection import measure
+from jobs.engine.backends.selection import measure, select
 from jobs.engine.backends.selection.candidate import Candidate
+from jobs.engine.backends.selection.pick import Turn
 from jobs.engine.backends.winograd import choice, library
+from jobs.engine.errors import DeviceUnavailable
 from jobs.engine.types import Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks.rrdbnet import RRDBNet
@@ -33,16 +38,23 @@ def kernels(best: library.Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network_cache, "cpu_has_bf16", lambda: True)
 
 
-def times(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> list[list[str]]:
-    """Give candidates these times instead of measuring; return what is asked for."""
+def times(monkeypatch: pytest.MonkeyPatch, *, wall: float = 1.0, **seconds: float) -> list[list[str]]:
+    """Give candidates these times instead of measuring, every second turn ``wall`` times as long by the clock.
+
+    :returns: what is asked for.
+    """
     asked: list[list[str]] = []
 
-    def given(_: NetworkSpec, found: Iterable[Candidate], __: object) -> tuple[dict[Candidate, float], bool]:
+    def given(
+        _: NetworkSpec, found: Iterable[Candidate], __: object
+    ) -> tuple[dict[Candidate, list[Turn]], dict[Candidate, str]]:
         asked.append([str(one) for one in found])
-        names = {one: "winograd" if one.backend == "winograd" else "second" for one in found}
-        return {one: seconds[f"{name}_{one.precision}"] for one, name in names.items()}, True
+        took = {
+            one: seconds[f"{'winograd' if one.backend == 'winograd' else 'second'}_{one.precision}"] for one in found
+        }
+        return {one: [Turn(value, value), Turn(value * wall, value)] for one, value in took.items()}, {}
 
-    monkeypatch.setattr(measure, "seconds", given)
+    monkeypatch.setattr(measure, "turns", given)
     return asked
 
 
@@ -110,8 +122,78 @@ def test_what_is_not_built_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPat
         raise library.NotBuilt("the winograd kernels are not built here; `make kernels` builds them")
 
     monkeypatch.setattr(library, "load", load)
+    asked = times(monkeypatch, second_fp32=1.0)
     place = NetworkPool(Runtime(device="cpu", precision="fp32")).get(compact).place
-    assert place.choice == f"{SECOND} fp32; the winograd kernels are not built here; `make kernels` builds them"
+    assert place.choice.startswith(f"{SECOND} fp32; ")
+    assert place.choice.endswith("; the winograd kernels are not built here; `make kernels` builds them")
+    assert asked == ([["openvino fp32", "torch fp32"]] if SECOND == "openvino" else [])
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize(("wall", "days"), [(1.0, 30), (5.0, 1)], ids=["steady", "busy"])
+def test_it_is_measured_again_after_a_month_and_on_a_busy_machine_after_a_day(
+    monkeypatch: pytest.MonkeyPatch, compact: Weights, tmp_path: Path, wall: float, days: int
+) -> None:
+    asked = times(monkeypatch, wall=wall, winograd_fp32=1.0, second_fp32=3.0, second_bf16=1.5)
+    over = days * 86_400
+    for now, measured in ((0, 1), (over - 1, 1), (over + 1, 2), (over, 3)):  # the last clock was put back
+        monkeypatch.setattr(time, "time", lambda now=now: 1_000_000.0 + now)
+        place = NetworkPool(Runtime(device="cpu", measurements=tmp_path)).get(compact).place
+        assert place.choice.endswith("by processor time, for the machine was busy") == (wall > 1)
+        assert len(asked) == measured
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("number", [0.0, -1.0, 1e308])
+def test_kept_numbers_that_no_clock_gave_make_no_job_fail(
+    monkeypatch: pytest.MonkeyPatch, compact: Weights, tmp_path: Path, number: float
+) -> None:
+    times(monkeypatch, winograd_fp32=1.0, second_fp32=3.0, second_bf16=1.5)
+    pool = NetworkPool(Runtime(device="cpu", measurements=tmp_path))
+    pool.get(compact)
+    path = tmp_path / "backends.json"
+    changed = {name: dict.fromkeys(values, number) for name, values in json.loads(path.read_text()).items()}
+    path.write_text(json.dumps(changed))
+    assert NetworkPool(Runtime(device="cpu", measurements=tmp_path)).get(compact).place.choice.startswith("winograd")
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no such operation\nat line 3"), DeviceUnavailable("no such operation")]
+)
+def test_who_cannot_be_measured_is_passed_over_by_name(
+    monkeypatch: pytest.MonkeyPatch, compact: Weights, tmp_path: Path, error: Exception
+) -> None:
+    """And tried again by the next process: what failed may have been short of something."""
+    built = select._built
+
+    def build(candidate: Candidate, *rest: Any) -> Any:
+        if candidate.backend == "winograd":
+            raise error
+        return built(candidate, *rest)
+
+    monkeypatch.setattr(select, "_built", build)
+    for _ in range(2):
+        place = NetworkPool(Runtime(device="cpu", precision="fp32", measurements=tmp_path)).get(compact).place
+        assert place.choice == f"{SECOND} fp32; winograd fp32 no such operation"
+    monkeypatch.setattr(select, "_built", built)
+    assert (
+        "no such operation"
+        not in NetworkPool(Runtime(device="cpu", precision="fp32", measurements=tmp_path)).get(compact).place.choice
+    )
+
+
+@pytest.mark.skipif(SECOND != "openvino", reason="OpenVINO is passed over here")
+def test_openvino_that_computes_wrong_numbers_is_passed_over(monkeypatch: pytest.MonkeyPatch, compact: Weights) -> None:
+    def load() -> None:
+        raise library.NotBuilt("not built")
+
+    monkeypatch.setattr(library, "load", load)
+    near(monkeypatch, 11.0)
+    times(monkeypatch, second_fp32=1.0)
+    place = NetworkPool(Runtime(device="cpu", precision="fp32")).get(compact).place
+    assert (place.backend, place.precision) == ("torch", "fp32")
+    assert "openvino fp32 would take 1.00 of its time, but comes to 11.0 dB" in place.choice
 
 
 @pytest.mark.usefixtures("kernels")

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from jobs.engine.backends import openvino_trial
-from jobs.engine.backends.device import cpu_has_bf16, resolve
+from jobs.engine.backends.device import cpu_has_bf16, lacks_kernels, resolve
 from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.backends.selection import candidate
 from jobs.engine.backends.winograd import choice, library, plan
 from jobs.engine.backends.winograd.library import NotBuilt
+from jobs.engine.backends.winograd.variants import variants
 from jobs.engine.errors import Cancelled, DeviceUnavailable, PrecisionUnavailable
 from jobs.engine.types import Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
@@ -84,6 +85,33 @@ def test_auto_says_nothing_where_nothing_was_built(monkeypatch: pytest.MonkeyPat
         resolve(Runtime(device="cpu", backend="winograd"))
 
 
+@pytest.mark.parametrize(
+    ("runtime", "told"),
+    [
+        (Runtime(device="cpu"), "computes more slowly than it could: not built; do this"),
+        (Runtime(device="cpu", backend="torch"), ""),
+        (Runtime(device="cpu", backend="openvino"), ""),
+    ],
+    ids=["auto", "torch by name", "OpenVINO by name"],
+)
+def test_a_worker_is_told_that_nothing_was_built(
+    monkeypatch: pytest.MonkeyPatch, runtime: Runtime, told: str, best: library.Library
+) -> None:
+    place = resolve(Runtime(device="cpu", backend="torch", precision="fp32"))
+    for error, expected in ((NotBuilt("not built; do this"), told), (OSError("stale"), "")):
+        unable(monkeypatch, error)
+        assert lacks_kernels(runtime, place) == expected
+    monkeypatch.setattr(library, "load", lambda: best)
+    assert lacks_kernels(runtime, place) == ""
+
+
+def test_what_to_do_about_it_names_both_compilers(tmp_path: Path) -> None:
+    if not variants():
+        pytest.skip("no kernels for this architecture")
+    with pytest.raises(NotBuilt, match=r"`make kernels` builds .*`make kernels CC=zig`"):
+        library.load(tmp_path)
+
+
 def test_auto_says_that_a_library_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     unable(monkeypatch, OSError("built from another source"))
     place = resolve(Runtime(device="cpu", precision="fp32"))
@@ -114,11 +142,11 @@ def test_a_network_that_loses_its_bits_goes_another_way_and_this_is_said(tmp_pat
     weights = broken(tmp_path, kind)
     shot = picture(photo(30, 30))
     made, report = Upscaler(NetworkPool(Runtime(device="cpu", precision="fp32"))).upscale(shot, weights)
-    assert report.backend == NEXT
-    assert report.choice.startswith(NEXT)
+    assert report.backend in (NEXT, "torch")  # OpenVINO overflows where texture comes together with these weights
+    assert report.choice.startswith(report.backend)
     assert says in report.choice
     if kind == "overflows":
-        wanted, _ = upscaler(NEXT).upscale(shot, weights)
+        wanted, _ = upscaler(report.backend).upscale(shot, weights)
         assert difference(made.frames[0].color, wanted.frames[0].color) == 0
     with pytest.raises(DeviceUnavailable, match=says):
         upscaler("winograd").upscale(shot, weights)
@@ -129,8 +157,9 @@ def test_a_network_of_another_kind_goes_another_way(compact: Weights, monkeypatc
     for module in (choice, candidate):
         monkeypatch.setattr(module, "unsupported", lambda network: f"it cannot compute {type(network).__name__}")
     network = NetworkPool(Runtime(device="cpu", precision="fp32")).get(compact)
-    assert network.place.backend == NEXT
-    assert network.place.choice == f"{NEXT} fp32; it cannot compute SRVGGNetCompact"
+    assert network.place.backend in (NEXT, "torch")
+    assert network.place.choice.startswith(f"{network.place.backend} fp32; ")
+    assert network.place.choice.endswith("it cannot compute SRVGGNetCompact")
     with pytest.raises(DeviceUnavailable, match="it cannot compute"):
         NetworkPool(Runtime(device="cpu", backend="winograd")).get(compact)
 
