@@ -104,17 +104,17 @@ def report() -> dict[str, Any]:
     workers = list(Worker.objects.alive().order_by("cluster", "host", "pid"))
     local = gpus()
     used = devices(workers)
-    cuda = [device for device in used if device.device.startswith("cuda")]
+    cards = [device for device in used if device.device != "cpu"]
     memory = (
-        (sum(device.memory_total for device in cuda), sum(device.memory_used for device in cuda))
-        if cuda
+        (sum(device.memory_total for device in cards), sum(device.memory_used for device in cards))
+        if cards
         else (sum(gpu.memory_total for gpu in local), sum(gpu.memory_used for gpu in local))
     )
     return {
         "cpu_usage_percent": cpu.percent(),
         "memory_usage_percent": round(psutil.virtual_memory().percent, 1),
         "disk_usage_percent": disk_usage_percent(),
-        "gpu_available": bool(cuda or local),
+        "gpu_available": bool(cards or local),
         "gpu_memory_mb": memory[0] // MEBIBYTE,
         "gpu_memory_used_mb": memory[1] // MEBIBYTE,
         "execution_providers": execution_providers(workers, local),

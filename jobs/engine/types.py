@@ -202,7 +202,7 @@ class Weights:
 class Runtime:
     """The device, precision and backend to use. "auto" picks the fastest there is; the report names it."""
 
-    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1"
+    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "xpu:0", "mps" …
     precision: Precision = "auto"
     backend: Backend = "auto"
     measurements: Path | None = None  # a folder for what "auto" measured on CPUs; None: each process measures anew

@@ -116,7 +116,7 @@ class Upscaler:
             item_bytes=ITEM_BYTES[place.precision],
         )
         if asked is not None and plan.tile and (asked == 0 or plan.tile < asked):
-            run.notes.append(f"tiles of {plan.tile} px: one call of a CUDA device takes no more than 2³¹ numbers")
+            run.notes.append(f"tiles of {plan.tile} px: {place.name} takes no more in one call")
         elif plan.tile and wants_whole(run.network.spec):
             run.notes.append(f"tiles of {plan.tile} px, though this network wants the whole picture: memory is short")
         return plan

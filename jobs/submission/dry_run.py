@@ -47,7 +47,7 @@ def report_of(header: Header, model: Model, options: JobOptions) -> DryRunReport
         outscale=options.outscale,
         tile_size=options.tile_size,
         tile_pad=options.tile_pad,
-        kind="cuda" if worker.device.startswith("cuda") else "cpu",
+        kind=worker.device.partition(":")[0] or "cpu",
         free_bytes=worker.memory_free or 0,
         item_bytes=ITEM_BYTES[options.precision or worker.precision or "fp32"],
     )

@@ -118,12 +118,10 @@ class Registration:
         """Return the device's memory in bytes: total, used, and free for the engine. The host's for a CPU."""
         if self.place is None:
             return None, None, None
-        if self.place.kind == "cuda":
-            import torch  # noqa: PLC0415 - loaded already by the worker that computes here
-
+        if self.place.accelerator is not None:
             try:
-                free, total = torch.cuda.mem_get_info(torch.device(self.place.device))
-                return total, total - free, self.place.free_bytes()
+                held = self.place.accelerator.memory()
+                return held.total, held.used, held.free
             except RuntimeError as error:  # the device is lost: the computing thread will notice; this one goes on
                 logger.warning("no device memory worker=%s error=%.200s", self.id, error)
                 return None, None, None

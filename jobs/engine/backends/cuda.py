@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jobs.engine.backends.accelerator import give_back_cached_memory
 from jobs.engine.backends.base import Block, Window
 from jobs.engine.backends.batching import Kind, kind_of
 from jobs.engine.backends.cuda_graphs import GraphCache, Key, RecordingFailedError
-from jobs.engine.backends.device import give_back_cached_memory
 from jobs.engine.backends.device_errors import first_line, forget_frames, is_out_of_memory, memory_errors
 
 #: (N, H, W, C) source pixels -> (N, H*s, W*s, C) finished pixels and (N,) bool, True where finite. Never waits.

@@ -6,6 +6,11 @@ from pathlib import Path
 import torch
 
 
+def count() -> int:
+    """Return the number of NVIDIA's and AMD's cards that torch can open."""
+    return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
+
+
 def lacks_kernels(index: int) -> str:
     """Return why the installed torch cannot compute on CUDA device ``index``; "" where it can, as far as torch tells.
 

@@ -1,14 +1,16 @@
 """The device, backend and precision that really run: "auto" is resolved, and what does not exist is refused by name."""
 
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
 
-from jobs.engine.backends import cuda_devices, openvino_trial
+from jobs.engine.backends import accelerator_trial, accelerators, cuda_devices, openvino_trial
+from jobs.engine.backends.accelerator import Accelerator
 from jobs.engine.backends.memory import free_host_bytes
 from jobs.engine.backends.winograd import library as winograd
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
@@ -19,25 +21,41 @@ from jobs.engine.types import Backend, Precision, Runtime
 class ComputeDevice:
     """A resolved device with its backend and precision."""
 
-    device: str  # "cpu", "cuda:0"
+    device: str  # "cpu", "cuda:0", "xpu:1", "mps"
     name: str  # as people know it
     backend: Literal["torch", "openvino", "winograd", "reference"]
     precision: Literal["fp32", "bf16", "fp16"]
     uuid: str = ""  # the card's, as nvidia-smi writes it; two processes may both call theirs cuda:0
     note: str = ""  # what "auto" passed over, and why; for the report and the log
     choice: str = ""  # of a network on the CPU: its backend and precision in words, and why these
+    accelerator: Accelerator | None = None  # None: the CPU
 
     @property
     def kind(self) -> str:
-        """The device without its number: cpu or cuda."""
+        """The device without its number: cpu, cuda, xpu, mps."""
         return self.device.partition(":")[0]
 
     def free_bytes(self) -> int:
         """Return the device's free memory now, in bytes; 0 when it is not known."""
-        if self.kind == "cuda":
-            free, _ = torch.cuda.mem_get_info(torch.device(self.device))
-            return int(free) + _cached_bytes(torch.device(self.device).index)
-        return free_host_bytes()
+        return free_host_bytes() if self.accelerator is None else self.accelerator.memory().free
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of device that `Runtime.device` names, beside the CPU. Nothing is asked before one of these is called."""
+
+    title: str
+    count: Callable[[], int]
+    #: Why there is none although the system shows one; "" where it shows none.
+    trouble: Callable[[], str]
+    #: Of its number, below the count.
+    find: Callable[[int], Accelerator]
+    #: Why it cannot compute; "" where it can.
+    unusable: Callable[[Accelerator], str]
+    #: The place, its backend and precision, given the wish for a precision.
+    place: Callable[[Accelerator, Runtime, Precision], ComputeDevice]
+    #: Whether "auto" may take it for a runtime.
+    by_auto: Callable[[Runtime], bool] = lambda _: True
 
 
 def resolve(runtime: Runtime, precision: Precision | None = None) -> ComputeDevice:
@@ -49,9 +67,10 @@ def resolve(runtime: Runtime, precision: Precision | None = None) -> ComputeDevi
     :raises DeviceUnavailable: for a device, backend or precision that this machine does not have.
     """
     wanted = precision or runtime.precision
-    device, note = _device(runtime.device)
-    if device.startswith("cuda"):
-        return _on_card(device, runtime, wanted, note)
+    found, note = _accelerator(runtime)
+    if found is not None:
+        kind, one = found
+        return replace(kind.place(one, runtime, wanted), note=note)
     if wanted == "fp16":
         raise PrecisionUnavailable("fp16 on a CPU has no hardware behind it; use fp32 or bf16")
     if wanted == "bf16" and not cpu_has_bf16():
@@ -91,54 +110,28 @@ def precisions(runtime: Runtime) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _on_card(device: str, runtime: Runtime, wanted: Precision, note: str) -> ComputeDevice:
+def _by_torch(one: Accelerator, runtime: Runtime, wanted: Precision) -> ComputeDevice:
     if runtime.backend in ("openvino", "winograd"):
         raise DeviceUnavailable(f"the {runtime.backend} backend runs on the CPU only")
     if wanted == "bf16" and runtime.backend == "reference":
         raise PrecisionUnavailable("the reference backend computes in fp32 or fp16")
-    if wanted == "bf16" and not _cuda_has_bf16(device):
-        raise PrecisionUnavailable(f"{device} has no bf16")
-    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", "")
+    return placed(one, wanted, "reference" if runtime.backend == "reference" else "torch")
+
+
+def placed(one: Accelerator, wanted: Precision, backend: Literal["torch", "openvino", "reference"]) -> ComputeDevice:
+    """Return an accelerator as a place for a backend, in the precision asked for; "auto" is fp16 where it is there.
+
+    :raises PrecisionUnavailable: it does not compute so.
+    """
+    if wanted == "auto":
+        precision: Literal["fp32", "bf16", "fp16"] = "fp16" if "fp16" in one.precisions else "fp32"
+    elif wanted in one.precisions:
+        precision = wanted
+    else:
+        raise PrecisionUnavailable(f"{one.device} has no {wanted}")
     return ComputeDevice(
-        device=device,
-        name=torch.cuda.get_device_name(device),
-        backend="reference" if runtime.backend == "reference" else "torch",
-        precision="fp16" if wanted == "auto" else wanted,
-        uuid=f"GPU-{uuid}" if uuid else "",
-        note=note,
+        device=one.device, name=one.name, backend=backend, precision=precision, uuid=one.uuid, accelerator=one
     )
-
-
-def give_back_cached_memory() -> None:
-    """Return torch's cached memory to the CUDA devices, and its pinned buffers to the host."""
-    # Torch refuses while it believes that a graph is being recorded; the next call reports a lost device.
-    with suppress(RuntimeError):
-        torch.cuda.empty_cache()
-    # Else pinned buffers stay pinned for the life of the process: no other process gets that memory, not even swap.
-    # Measured with torch 2.11, which has only the inner function: 430 MB after five pictures of 2000 px and less.
-    empty_host_cache = getattr(torch.accelerator, "empty_host_cache", None) or getattr(
-        torch._C,  # noqa: SLF001 - nothing public does it before torch 2.12
-        "_host_emptyCache",
-        None,
-    )
-    if empty_host_cache is not None:
-        with suppress(RuntimeError):
-            empty_host_cache()
-
-
-def _cached_bytes(index: int) -> int:
-    """Return the bytes of a card that torch has cached for its next call; private pools of CUDA graphs do not count."""
-    return sum(
-        segment["total_size"] - segment["active_size"]
-        for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]  # torch's
-        if segment["device"] == index and tuple(segment.get("segment_pool_id", (0, 0))) == (0, 0)
-    )
-
-
-def _cuda_has_bf16(device: str) -> bool:
-    """Return True if this card computes bf16 itself: emulation, which torch counts too, has no convolutions."""
-    with torch.cuda.device(device):
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def cpu_has_bf16() -> bool:
@@ -158,43 +151,79 @@ def cpu_name() -> str:
     return str(torch.cpu.get_capabilities().get("cpu_name", "CPU"))
 
 
-def _device(wanted: str) -> tuple[str, str]:
-    """Return the device, and what "auto" passed over to come to it."""
-    if wanted == "cpu":
-        return "cpu", ""
-    if wanted != "auto" and wanted.partition(":")[0] != "cuda":
-        raise DeviceUnavailable(f"the device {wanted} is not known; cpu, cuda and cuda:N are")
-    if not torch.cuda.is_available():
-        trouble = cuda_devices.trouble()
-        if wanted == "auto":
-            return "cpu", _passed_over([trouble] if trouble else [])
-        raise DeviceUnavailable(
-            f"the device {wanted} was asked for, but this machine has no usable CUDA device"
-            + (f": {trouble}" if trouble else "")
-        )
+def _lacks(one: Accelerator) -> str:
+    """Return why a device of torch's cannot compute; "" where it can: it has kernels, and they do."""
+    lacking = cuda_devices.lacks_kernels(int(one.device.partition(":")[2])) if one.device.startswith("cuda:") else ""
+    return lacking or accelerator_trial.trouble(one)
+
+
+#: By the word in `Runtime.device`, in the order in which "auto" looks for them.
+_KINDS = {
+    "cuda": Kind("CUDA", cuda_devices.count, cuda_devices.trouble, accelerators.cuda, _lacks, _by_torch),
+    "xpu": Kind("XPU", accelerators.xpu_count, accelerators.xpu_trouble, accelerators.xpu, _lacks, _by_torch),
+    "mps": Kind("MPS", accelerators.mps_count, accelerators.mps_trouble, accelerators.mps, _lacks, _by_torch),
+}
+
+
+def there() -> list[str]:
+    """Return the devices of this machine, usable or not, as their kind and number and as people know them."""
+    found = ["cpu"]
+    for kind in _KINDS.values():
+        for index in range(kind.count()):
+            one = kind.find(index)
+            found.append(f"{one.device} ({one.name})")
+    return found
+
+
+def _accelerator(runtime: Runtime) -> tuple[tuple[Kind, Accelerator] | None, str]:
+    """Return the accelerator to compute on, None for the CPU; and what "auto" passed over to come to it.
+
+    :raises DeviceUnavailable: the device asked for by name is not there, or cannot compute.
+    """
+    wanted = runtime.device
     if wanted == "auto":
-        return _first_card()
-    index = wanted.partition(":")[2] or "0"
-    if not index.isdigit() or int(index) >= torch.cuda.device_count():
-        raise DeviceUnavailable(f"the device {wanted} was asked for; there are {torch.cuda.device_count()} of CUDA")
-    lacking = cuda_devices.lacks_kernels(int(index))
+        return _first(runtime)
+    if wanted == "cpu":
+        return None, ""
+    name, _, number = wanted.partition(":")
+    kind = _KINDS.get(name)
+    if kind is None or not (number or "0").isdigit():
+        raise DeviceUnavailable(f"the device {wanted} is not known; cpu, {', '.join(_KINDS)} are, and some with :N")
+    count = kind.count()
+    if not count:
+        trouble = kind.trouble()
+        raise DeviceUnavailable(
+            f"the device {wanted} was asked for, but this machine has no usable {kind.title} device"
+            + (f": {trouble}" if trouble else "")
+            + f". There is {_listed(there())}"
+        )
+    if int(number or 0) >= count:
+        raise DeviceUnavailable(f"the device {wanted} was asked for. There is {_listed(there())}")
+    one = kind.find(int(number or 0))
+    lacking = kind.unusable(one)
     if lacking:
-        raise DeviceUnavailable(f"the device {wanted} was asked for, but {lacking}")
-    return f"cuda:{int(index)}", ""
+        raise DeviceUnavailable(f"the device {wanted} was asked for, but {lacking}. There is {_listed(there())}")
+    return (kind, one), ""
 
 
-def _first_card() -> tuple[str, str]:
+def _listed(names: list[str]) -> str:
+    return f"{names[0]} alone" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _first(runtime: Runtime) -> tuple[tuple[Kind, Accelerator] | None, str]:
     reasons: list[str] = []
-    for index in range(torch.cuda.device_count()):
-        lacking = cuda_devices.lacks_kernels(index)
-        if not lacking:
-            return f"cuda:{index}", "; ".join(reasons)
-        reasons.append(lacking)
-    return "cpu", _passed_over(reasons)
-
-
-def _passed_over(reasons: list[str]) -> str:
-    return f"computes on the CPU, though there is a graphics card: {'; '.join(reasons)}" if reasons else ""
+    for kind in _KINDS.values():
+        if not kind.by_auto(runtime):
+            continue
+        for index in range(kind.count()):
+            one = kind.find(index)
+            lacking = kind.unusable(one)
+            if not lacking:
+                return (kind, one), "; ".join(reasons)
+            reasons.append(lacking)
+        if not kind.count():
+            reasons += filter(None, [kind.trouble()])
+    return None, f"computes on the CPU, though there is a graphics card: {'; '.join(reasons)}" if reasons else ""
 
 
 def _cpu_backend(wanted: Backend, precision: str) -> tuple[Literal["torch", "openvino", "winograd"], str]:

@@ -1,4 +1,4 @@
-"""Errors of torch and CUDA told apart: too little memory, a lost device, and all others."""
+"""Errors of torch and its devices told apart: too little memory, a lost device, and all others."""
 
 import traceback
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ import torch
 
 from jobs.engine.errors import DeviceLost
 
-#: Text in the messages of a dead context's errors. Torch has a type of its own for some of them only.
+#: Text in the messages of a dead device's errors, of every kind: a process computes on one, and none says the words of
+#: another. Torch has a type of its own for some of them only.
 _SIGNS = (
     "CUDA error",
     "CUDA driver error",
@@ -21,6 +22,15 @@ _SIGNS = (
     "miopenStatus",
     "HIPBLAS_STATUS_",
     "rocblas_status_",
+    # Intel's, by torch's XPU: unified runtime, level-zero, SYCL.
+    "UR_RESULT_ERROR_",
+    "ZE_RESULT_ERROR_",
+    "Native API failed",
+    "level_zero backend failed",
+    # Apple's: Metal.
+    "command buffer exited with error status",
+    "kIOGPUCommandBufferCallbackError",
+    "MTLCommandBufferError",
 )
 #: Text of out-of-memory errors that do not come as OutOfMemoryError: the host's allocator, CUDA below torch's
 #: allocator (contexts, kernels, pinned memory, graphs), the libraries, and torch's search for a convolution, which
@@ -37,15 +47,21 @@ _MEMORY_SIGNS = (
     "HIPBLAS_STATUS_ALLOC_FAILED",
     "rocblas_status_memory_error",
     "unable to find an engine to execute this computation",
+    "ERROR_OUT_OF_DEVICE_MEMORY",  # UR_RESULT_ and ZE_RESULT_
+    "ERROR_OUT_OF_HOST_MEMORY",
+    "ERROR_OUT_OF_RESOURCES",  # what level-zero says of some allocations that are too large
+    "memory block with size larger than",  # Intel's first Arc cards: 4 GB at once
+    "kIOGPUCommandBufferCallbackErrorOutOfMemory",
+    "Invalid buffer size",  # Metal's: larger than any buffer may be
 )
 
 
 @contextmanager
 def device_errors() -> Iterator[None]:
-    """Turn an error that leaves a dead CUDA context behind (an illegal access, ECC, a lost card) into DeviceLost.
+    """Turn an error that leaves a dead device behind (an illegal access, ECC, a lost card, a hang) into DeviceLost.
 
-    Every CUDA error counts as one: CUDA repeats such an error at every later call, and does not tell which ones are
-    temporary.
+    Every error of a driver counts as one: CUDA repeats such an error at every later call, and does not tell which ones
+    are temporary.
     """
     try:
         yield

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from jobs.engine.backends.base import Network
-from jobs.engine.backends.device import ComputeDevice, cpu_has_bf16, give_back_cached_memory, resolve
+from jobs.engine.backends.device import ComputeDevice, cpu_has_bf16, resolve
 from jobs.engine.backends.selection.kept import Kept
 from jobs.engine.errors import OutOfMemory, WeightsDamaged, WeightsRejected
 from jobs.engine.types import Precision, Runtime, Weights
@@ -65,7 +65,7 @@ class NetworkPool:
         if self.gave_up(weights):
             precision = "fp32"
         place = self.place(precision)
-        free = (precision or self.runtime.precision) == "auto" and place.kind == "cpu"
+        free = (precision or self.runtime.precision) == "auto" and place.accelerator is None
         key = _key(weights, place, free=free)
         network = self._networks.get(key)
         if network is None:
@@ -124,7 +124,7 @@ class NetworkPool:
 
             return foreign(network, spec, place, wanted=self.runtime.backend, named=named)
         choice = bf16 or self.runtime.backend in ("auto", "winograd")
-        if place.kind == "cpu" and place.precision == "fp32" and choice:
+        if place.accelerator is None and place.precision == "fp32" and choice:
             from jobs.engine.backends.selection.select import select  # noqa: PLC0415 - CPUs only
 
             digest = "+".join(sha256 for _, sha256 in weights.files) + f"@{weights.blend:g}"
@@ -142,12 +142,12 @@ class NetworkPool:
 
     def _forget_oldest(self) -> None:
         _, network = self._networks.popitem(last=False)
-        weights_on = network.place.kind
+        accelerator = network.place.accelerator
         # A caller that still uses it keeps it alive; its CUDA graphs are recorded again if need be.
         network.release()
         del network
-        if weights_on == "cuda":
-            give_back_cached_memory()
+        if accelerator is not None:
+            accelerator.give_back()
 
 
 def _key(weights: Weights, place: ComputeDevice, *, free: bool) -> _Key:

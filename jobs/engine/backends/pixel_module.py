@@ -19,13 +19,22 @@ class PixelModule(nn.Module):
 
     :param channels: of the network, 3 (RGB) or 1 (gray).
     :param compute: the dtype in which the network runs.
+    :param memory_format: in which it is given its pixels.
     """
 
-    def __init__(self, network: nn.Module, *, channels: int, compute: torch.dtype) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        channels: int,
+        compute: torch.dtype,
+        memory_format: torch.memory_format = torch.channels_last,
+    ) -> None:
         super().__init__()
         self.network = network
         self.channels = channels
         self.compute = compute
+        self.memory_format = memory_format
         self.luma: Tensor
         # Registered here, not made in forward: a copy from the host cannot be part of a CUDA graph.
         self.register_buffer("luma", torch.tensor(_GRAY), persistent=False)
@@ -46,7 +55,7 @@ class PixelModule(nn.Module):
             x = x.expand(-1, 3, -1, -1)  # (N, 3, H, W)
         elif self.channels == 1 and x.shape[1] == 3:
             x = x.reshape(-1, 1, x.shape[2], x.shape[3])  # (3 N, 1, H, W)
-        return x.to(self.compute).contiguous(memory_format=torch.channels_last)
+        return x.to(self.compute).contiguous(memory_format=self.memory_format)
 
     def _leave(self, raw: Tensor, count: int, gray: bool) -> Tensor:
         out = raw.clamp(0.0, 1.0)

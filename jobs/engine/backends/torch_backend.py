@@ -1,4 +1,4 @@
-"""The torch backend: CPU and CUDA."""
+"""The torch backend: the CPU, and every accelerator that torch has."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,9 +25,10 @@ _COMPUTE = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16
 
 
 class TorchNetwork:
-    """One network on one device, in one precision, channels last.
+    """One network on one device, in one precision, in the memory format that is fast there.
 
     Channels last is what oneDNN's and cuDNN's fast convolutions want: 1.45 times the speed of NCHW in fp32 on a CPU.
+    An accelerator knows its own (`jobs.engine.backends.accelerator`), and whether it bears streams and graphs.
 
     ``batch`` is the number of windows per call; None, the default, lets it be chosen by device, network and the size of
     the windows (`jobs.engine.tiling.cost.batch_size`).
@@ -52,11 +53,15 @@ class TorchNetwork:
         #: For the first report to come.
         self.notes: tuple[str, ...] = ()
         compute = _COMPUTE[place.precision]
-        exact = network.state_dict() if fused and place.precision == "fp16" and place.kind == "cuda" else None
+        accelerator = place.accelerator
+        memory_format = torch.channels_last if accelerator is None else accelerator.memory_format
+        fusing = fused and place.precision == "fp16" and accelerator is not None and accelerator.fused
+        exact = network.state_dict() if fusing else None
         try:
             # Convert on the accelerator: on the host, converting the weights takes half the time of a network.
-            network = network.to(device=self.device, dtype=compute, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
-            self.module = PixelModule(network, channels=spec.channels, compute=compute).to(self.device).eval()
+            network = network.to(device=self.device, dtype=compute, memory_format=memory_format)  # type: ignore[call-overload]  # torch's types lack it
+            module = PixelModule(network, channels=spec.channels, compute=compute, memory_format=memory_format)
+            self.module = module.to(self.device).eval()
             self.executor = self._open_executor(graphs=graphs)
             if exact is not None:
                 self._fuse(network, exact)
@@ -69,16 +74,19 @@ class TorchNetwork:
             ) from error
 
     def _open_executor(self, *, graphs: bool) -> CudaExecutor | None:
-        if self.device.type != "cuda":
+        accelerator = self.place.accelerator
+        if accelerator is None or not accelerator.streams:
             return None
         # Neither function refers to this object: a reference cycle keeps device memory until Python's collector runs.
         call_bytes = partial(network_bytes, self.spec, item_bytes=ITEM_BYTES[self.place.precision])
-        return CudaExecutor(partial(_compute, self.module), self.device, call_bytes, graphs=graphs)
+        return CudaExecutor(
+            partial(_compute, self.module), self.device, call_bytes, graphs=graphs and accelerator.graphs
+        )
 
     def _fuse(self, network: nn.Module, state: Mapping[str, Tensor]) -> None:
         """:raises RuntimeError: memory is short."""
         executor = self.executor
-        if executor is None or self.device.type != "cuda":
+        if executor is None:
             return
         with torch.inference_mode(), torch.cuda.device(self.device):
             fused, reason = fuse(network, state, self.spec, self.device, executor.compute)
@@ -98,7 +106,7 @@ class TorchNetwork:
     def _blocks(self, listed: list[Window]) -> Iterator[Block]:
         executor = self.executor
         if executor is None:
-            yield from blocks_of(listed, self._launch_on_cpu, most=self._sizes(), under_way=1)
+            yield from self._plainly(listed)
             return
         coming = Counter(kind_of(window) for window in listed)
 
@@ -110,29 +118,47 @@ class TorchNetwork:
 
         yield from blocks_of(listed, launch, most=self._sizes(), under_way=executor.under_way)
 
+    def _plainly(self, listed: list[Window]) -> Iterator[Block]:
+        """Yield the windows' blocks by the plain road: one call after the other, each waited for."""
+        accelerator = self.place.accelerator
+        try:
+            yield from blocks_of(listed, self._launch, most=self._sizes(), under_way=1)
+        finally:
+            if accelerator is not None and accelerator.shares_memory:
+                accelerator.give_back()
+
     def release(self) -> bool:
         """Drop CUDA graphs and torch's cache. See `jobs.engine.backends.base.Network`."""
-        return self.executor is not None and self.executor.release()
+        if self.executor is not None:
+            return self.executor.release()
+        if self.place.accelerator is not None:
+            self.place.accelerator.give_back()
+        return False
 
     def _sizes(self) -> Callable[[Kind], int]:
         """Return a function from a kind to its windows per call; free memory is read once per run."""
         if self.batch is not None:
             size = self.batch
             return lambda _: size
-        free = self.place.free_bytes() if self.place.kind == "cuda" else 0
+        free = self.place.free_bytes() if self.place.accelerator is not None else 0
         item = ITEM_BYTES[self.place.precision]
         return lambda kind: batch_size(self.spec, kind.pixels, kind=self.place.kind, free_bytes=free, item_bytes=item)
 
-    def _launch_on_cpu(self, batch: Sequence[Window]) -> "_CpuCall":
+    def _launch(self, batch: Sequence[Window]) -> "_FinishedCall":
         kind = kind_of(batch[0])
         with torch.inference_mode(), memory_errors():
-            pixels, finite = _compute(self.module, _on_host(batch), kind)
-            return _CpuCall(
+            pixels, finite = _compute(self.module, _on_host(batch).to(self.device), kind)
+            flags = finite.tolist()  # waits for the device
+            return _FinishedCall(
                 [
-                    Block(pixels=host_pixels(cut(pixels[index], window), window), finite=bool(finite[index]))
+                    Block(pixels=host_pixels(self._to_host(cut(pixels[index], window)), window), finite=flags[index])
                     for index, window in enumerate(batch)
                 ]
             )
+
+    def _to_host(self, part: Tensor) -> Tensor:
+        """Return (height, width, C) pixels on the host; of an accelerator's, those that are wanted alone travel."""
+        return part if self.place.accelerator is None else part.contiguous().to("cpu")
 
 
 def _compute(module: PixelModule, source: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
@@ -147,7 +173,7 @@ def _compute(module: PixelModule, source: Tensor, kind: Kind) -> tuple[Tensor, T
     return quantize(out, cast("Output", kind.output)), total.isfinite()
 
 
-class _CpuCall:
+class _FinishedCall:
     """A call that is computed already. See `jobs.engine.backends.batching.Call`."""
 
     def __init__(self, blocks: list[Block]) -> None:

@@ -19,26 +19,30 @@ RRDB_PAD = 32
 #: And so far do such tiles fade into each other, at most half the padding: what is left of a seam becomes a slope.
 RRDB_OVERLAP = 8
 
-#: Tiles that give the best throughput: (side without padding) per kind of device and network.
+#: Tiles that give the best throughput: (side without padding) per network, on a CPU, and on accelerators, of which
+#: CUDA's alone were measured.
 PREFERRED_TILE = {
     ("cpu", "rrdbnet"): 192,
     ("cpu", "srvggnet"): 512,
-    ("cuda", "rrdbnet"): 512,
-    ("cuda", "srvggnet"): 1024,
+    ("accelerator", "rrdbnet"): 512,
+    ("accelerator", "srvggnet"): 1024,
 }
 #: The same for networks of other families, by whether they take fewer than so many MFLOP for a pixel.
 LIGHT_MFLOP = 4.0
-FOREIGN_TILE = {("cpu", True): 384, ("cpu", False): 192, ("cuda", True): 1024, ("cuda", False): 512}
+FOREIGN_TILE = {("cpu", True): 384, ("cpu", False): 192, ("accelerator", True): 1024, ("accelerator", False): 512}
 #: torch's own buffers beside the tensors that were counted: RRDBNet takes 13 kB per pixel where 8.6 are counted.
 _BESIDE = 1.5
 #: Activations that a CPU worker may hold at once; more gains nothing, and several workers share the memory.
 CPU_WORKING_SET = 1_200_000_000
 SMALLEST_TILE = 32
-#: Windows that one call of a CUDA device may take; more of the smallest gain nothing.
+#: Windows that one call of an accelerator may take; more of the smallest gain nothing.
 MOST_WINDOWS = 16
 #: A tensor of more numbers has no fast convolution on a CUDA device: kernels count in 32 bits.
 MOST_NUMBERS = 2**31 - 1
-#: Sides of windows on a CUDA device, where a picture is cut: it keeps a plan of some 200 kB for each new shape.
+#: Bytes of one tensor where the device has a bound of its own: Metal ends the process beyond 4 GiB ("total bytes of
+#: NDArray > 2**32"), and Intel's first Arc cards allocate no more at once.
+MOST_BYTES = {"mps": 2**32 - 1, "xpu": 2**32 - 1, "openvino-gpu": 2**32 - 1}
+#: Sides of windows on an accelerator, where a picture is cut: it keeps a plan of some 200 kB for each new shape.
 WINDOW_STEP = 32
 
 
@@ -83,17 +87,6 @@ def wants_whole(spec: NetworkSpec) -> bool:
     return spec.traits is not None and spec.traits.tiling == "whole"
 
 
-def preferred_tile(spec: NetworkSpec, kind: str) -> int:
-    """Return the side of a tile without its padding, in input pixels, that gives the best throughput.
-
-    :param kind: "cpu" or "cuda".
-    """
-    if spec.traits is None:
-        return PREFERRED_TILE[(kind, spec.architecture)] * spec.unshuffle
-    side = FOREIGN_TILE[(kind, spec.mflop_per_pixel < LIGHT_MFLOP)]
-    return max(spec.align, side // spec.align * spec.align)
-
-
 def network_bytes(spec: NetworkSpec, window_pixels: int, *, item_bytes: int = 4) -> int:
     """Return the bytes of activations of one call of the network.
 
@@ -109,19 +102,29 @@ def network_bytes(spec: NetworkSpec, window_pixels: int, *, item_bytes: int = 4)
     return int(numbers * item_bytes * window_pixels)
 
 
-def largest_window(spec: NetworkSpec) -> int:
-    """Return the most input pixels that one call of a CUDA device may take, whatever memory there is.
+def preferred_tile(spec: NetworkSpec, kind: str) -> int:
+    """Return the side in input pixels, without padding, that gives the best throughput on a kind of device."""
+    sort = "cpu" if kind == "cpu" else "accelerator"
+    if spec.traits is None:
+        return PREFERRED_TILE[sort, spec.architecture] * spec.unshuffle
+    side = FOREIGN_TILE[sort, spec.mflop_per_pixel < LIGHT_MFLOP]
+    return max(spec.align, side // spec.align * spec.align)
+
+
+def largest_window(spec: NetworkSpec, *, kind: str = "cuda", item_bytes: int = 4) -> int:
+    """Return the most input pixels that one call of an accelerator may take, whatever memory there is.
 
     RRDBNet's largest tensor has 64 features for each pixel of the result, so 2.09 megapixels go in at ×4.
     """
-    if spec.traits is not None:
-        return int(MOST_NUMBERS / max(1.0, spec.traits.widest))
-    numbers = max(
+    numbers: float = max(
         spec.features * spec.scale**2,
         (spec.features + 4 * spec.growth) // spec.unshuffle**2,
         spec.channels * spec.scale**2,
     )
-    return MOST_NUMBERS // max(1, numbers)
+    if spec.traits is not None:
+        numbers = spec.traits.widest
+    most = min(MOST_NUMBERS, MOST_BYTES[kind] // item_bytes) if kind in MOST_BYTES else MOST_NUMBERS
+    return int(most / max(1.0, numbers))
 
 
 def choose_tile(
@@ -129,7 +132,7 @@ def choose_tile(
 ) -> int:
     """Return the tile side in input pixels for a plane of that size: 0 where it fits whole, else the largest that pays.
 
-    :param kind: "cpu" or "cuda".
+    :param kind: of the device: "cpu", "cuda", "xpu" …
     :param free_bytes: free memory of the device, in bytes; 0 when it is not known.
     :param item_bytes: bytes of one activation: 4 in fp32, 2 in bf16 and fp16.
     """
@@ -144,7 +147,7 @@ def choose_tile(
         return 0
     per_pixel = network_bytes(spec, 1_000_000, item_bytes=item_bytes) / 1e6
     side = int(sqrt(max(budget, 0) / per_pixel)) - 2 * pad
-    if kind == "cuda":
+    if kind != "cpu":
         # In steps: free memory is never twice the same, and every new shape of window costs a device time to settle.
         side = side // 32 * 32
     return max(SMALLEST_TILE, min(preferred, side))
@@ -153,11 +156,11 @@ def choose_tile(
 def batch_size(spec: NetworkSpec, window_pixels: int, *, kind: str, free_bytes: int, item_bytes: int) -> int:
     """Return the number of windows of that size for one call: 1, or a power of two.
 
-    A CUDA device gets about the work of one preferred tile at once, where half the free memory allows it: small windows
-    leave most of it idle (others measured up to 4 times the speed for SRVGGNetCompact). A CPU gets one: two threads are
-    busy with any window, and a batch falls out of the cache.
+    An accelerator gets about the work of one preferred tile at once, where half the free memory allows it: small
+    windows leave most of it idle (others measured up to 4 times the speed for SRVGGNetCompact). A CPU gets one: two
+    threads are busy with any window, and a batch falls out of the cache.
     """
-    if kind != "cuda":
+    if kind == "cpu":
         return 1
     side = preferred_tile(spec, kind)
     count = min(MOST_WINDOWS, side * side // window_pixels)
@@ -232,8 +235,8 @@ def plan_plane(
     pad = padding(spec, tile_pad)
     if tile_size is None:
         tile_size = choose_tile(spec, width, height, kind=kind, pad=pad, free_bytes=free_bytes, item_bytes=item_bytes)
-    if kind == "cuda":
-        most = largest_window(spec)
+    if kind != "cpu":
+        most = largest_window(spec, kind=kind, item_bytes=item_bytes)
         side = isqrt(most) // WINDOW_STEP * WINDOW_STEP - WINDOW_STEP - 2 * pad
         whole = (width + BORDER + spec.align) * (height + BORDER + spec.align)
         if tile_size > side or (tile_size == 0 and whole > most):
@@ -245,7 +248,7 @@ def plan_plane(
         pad=pad,
         align=spec.align,
         overlap=overlap_of(spec, pad),
-        step=WINDOW_STEP if kind == "cuda" else 1,
+        step=WINDOW_STEP if kind != "cpu" else 1,
         full_width=-(-(width + BORDER) // spec.align) * spec.align,
         full_height=-(-(height + BORDER) // spec.align) * spec.align,
     )

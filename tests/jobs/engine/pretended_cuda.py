@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import pytest
 import torch
 
+from jobs.engine.backends import accelerator, accelerator_trial, accelerators, cuda_devices, device, torch_backend
 from jobs.engine.backends import cuda as cuda_lane
-from jobs.engine.backends import cuda_devices, device, torch_backend
 from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.backends.torch_backend import TorchNetwork
 from jobs.engine.tiling.cost import ITEM_BYTES, network_bytes
@@ -216,9 +217,13 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> PretendedCuda:
     Networks on the CPU use that executor too, so that a test may ask for fp32, which every processor computes fast.
     """
     cuda = PretendedCuda()
-    for module in (cuda_devices, cuda_lane, device, torch_backend):
+    for module in (accelerator, accelerator_trial, accelerators, cuda_devices, cuda_lane, device, torch_backend):
         monkeypatch.setattr(module, "torch", cuda)
     cuda_devices.trouble.cache_clear()
+    accelerator_trial.trouble.cache_clear()
+    kind = device._KINDS["cuda"]  # pretended cards have no kernels of ours
+    unfused = replace(kind, find=lambda index: replace(kind.find(index), fused=False))
+    monkeypatch.setitem(device._KINDS, "cuda", unfused)
     real_replay = cuda_lane._Recording.replay
 
     def replay(self: Any, pinned: Any) -> Any:

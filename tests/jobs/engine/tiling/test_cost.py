@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from jobs.engine.backends.memory import free_host_bytes
-from jobs.engine.tiling.cost import CPU_WORKING_SET, choose_tile, default_pad, estimate, network_bytes, plan_plane
+from jobs.engine.tiling.cost import (
+    CPU_WORKING_SET,
+    MOST_BYTES,
+    batch_size,
+    choose_tile,
+    default_pad,
+    estimate,
+    network_bytes,
+    plan_plane,
+)
 from jobs.engine.types import UpscaleOptions, Weights
 from modelstore.networks.checkpoint import inspect
 from modelstore.networks.deduce import deduce
@@ -22,7 +31,7 @@ SPECS = [X4PLUS, X2PLUS, ANIME]
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "mps"])
 @pytest.mark.parametrize("free", [0, 200_000_000, 2_000_000_000, 100_000_000_000])
 @pytest.mark.parametrize("size", [(64, 64), (640, 480), (2048, 1536), (8000, 6000)])
 def test_the_tile_fits_into_free_memory(spec: Any, kind: str, free: int, size: tuple[int, int]) -> None:
@@ -46,6 +55,18 @@ def test_no_call_of_a_cuda_device_holds_more_numbers_than_its_kernels_count(
     assert cut.window_pixels * spec.features * spec.scale**2 < 2**31
     if tile == 0 and size == (30_000, 20):
         assert cut.tiles == 1  # long, and not large
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("kind", sorted(MOST_BYTES))
+@pytest.mark.parametrize("item", [2, 4])
+@pytest.mark.parametrize("tile", [None, 0, 4096])
+def test_no_tensor_of_a_call_is_larger_than_the_device_bears(spec: Any, kind: str, item: int, tile: int | None) -> None:
+    """Metal ends the whole process."""
+    for size in ((1000, 1000), (2048, 1536), (8000, 6000)):
+        cut = plan_plane(spec, *size, tile_size=tile, tile_pad=None, kind=kind, free_bytes=140 << 30, item_bytes=item)
+        together = batch_size(spec, cut.window_pixels, kind=kind, free_bytes=140 << 30, item_bytes=item)
+        assert together * cut.window_pixels * spec.features * spec.scale**2 * item < 2**32
 
 
 def test_compact_networks_get_their_exact_padding() -> None:
