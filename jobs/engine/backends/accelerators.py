@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 
+from jobs.engine.backends import cuda_devices
 from jobs.engine.backends.accelerator import Accelerator, Memory, give_back_cached_memory
 
 Precisions = tuple[Literal["fp32", "bf16", "fp16"], ...]
@@ -35,6 +36,14 @@ def cuda(index: int) -> Accelerator:
         fused=not amd,
         memory_format=_amd_format(str(getattr(properties, "gcnArchName", ""))) if amd else torch.channels_last,
     )
+
+
+def cuda_trouble(*, named: bool) -> str:
+    """Return why torch finds no card: see `cuda_devices.trouble`."""
+    found = cuda_devices.trouble()
+    if named and not found and torch.version.cuda is None and torch.version.hip is None:
+        return "torch was installed without support for it"
+    return found
 
 
 def _amd_format(architecture: str) -> torch.memory_format:
@@ -107,13 +116,15 @@ def _empty_xpu() -> None:
         torch.xpu.empty_cache()
 
 
-def xpu_trouble() -> str:
-    """Return why torch finds no Intel GPU where the system shows one; "" where there is none.
+def xpu_trouble(*, named: bool) -> str:
+    """Return why torch finds no Intel GPU.
 
-    Every desktop processor of Intel has a small one, which nobody expects to be used: only a torch that was built for
-    them makes its absence worth a word.
+    Every desktop processor of Intel has a small one, which nobody expects to be used: unasked, only a torch that was
+    built for them makes its absence worth a word.
     """
-    if not intel_nodes() or not getattr(torch.version, "xpu", None):
+    if not getattr(torch.version, "xpu", None):
+        return "torch was installed without support for it" if named else ""
+    if not intel_nodes():
         return ""
     return "the level-zero driver shows torch no Intel GPU (is it installed, and may this user open /dev/dri/renderD*?)"
 
@@ -157,10 +168,10 @@ def _empty_mps() -> None:
         torch.mps.empty_cache()
 
 
-def mps_trouble() -> str:
-    """Return why torch finds no GPU on a Mac; "" on everything else."""
+def mps_trouble(*, named: bool) -> str:
+    """Return why torch finds no GPU on a Mac; unasked, "" on everything else."""
     if platform.system() != "Darwin":
-        return ""
+        return "Apple's computers have it" if named else ""
     if not torch.backends.mps.is_built():
-        return "torch was installed without support for MPS"
+        return "torch was installed without support for it"
     return "MPS wants macOS 14 or later, and Apple's processor"

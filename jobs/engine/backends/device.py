@@ -1,6 +1,6 @@
 """The device, backend and precision that really run: "auto" is resolved, and what does not exist is refused by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import torch
 
-from jobs.engine.backends import accelerator_trial, accelerators, cuda_devices, openvino_trial
+from jobs.engine.backends import accelerator_trial, accelerators, cuda_devices, openvino_gpu, openvino_trial
 from jobs.engine.backends.accelerator import Accelerator
 from jobs.engine.backends.memory import free_host_bytes
 from jobs.engine.backends.winograd import library as winograd
@@ -46,8 +46,8 @@ class Kind:
 
     title: str
     count: Callable[[], int]
-    #: Why there is none although the system shows one; "" where it shows none.
-    trouble: Callable[[], str]
+    #: Why there is none; to "auto" (``named`` False) only where the system shows one that somebody may have counted on.
+    trouble: Callable[..., str]
     #: Of its number, below the count.
     find: Callable[[int], Accelerator]
     #: Why it cannot compute; "" where it can.
@@ -56,6 +56,8 @@ class Kind:
     place: Callable[[Accelerator, Runtime, Precision], ComputeDevice]
     #: Whether "auto" may take it for a runtime.
     by_auto: Callable[[Runtime], bool] = lambda _: True
+    #: The numbers in the order in which "auto" tries them, given the count.
+    order: Callable[[int], Iterable[int]] = range
 
 
 def resolve(runtime: Runtime, precision: Precision | None = None) -> ComputeDevice:
@@ -151,6 +153,16 @@ def cpu_name() -> str:
     return str(torch.cpu.get_capabilities().get("cpu_name", "CPU"))
 
 
+def _by_openvino(one: Accelerator, runtime: Runtime, wanted: Precision) -> ComputeDevice:
+    if not _wants_openvino(runtime):
+        raise DeviceUnavailable(f"the {runtime.backend} backend does not run on {one.device}")
+    return placed(one, wanted, "openvino")
+
+
+def _wants_openvino(runtime: Runtime) -> bool:
+    return runtime.backend in ("auto", "openvino")
+
+
 def _lacks(one: Accelerator) -> str:
     """Return why a device of torch's cannot compute; "" where it can: it has kernels, and they do."""
     lacking = cuda_devices.lacks_kernels(int(one.device.partition(":")[2])) if one.device.startswith("cuda:") else ""
@@ -159,9 +171,19 @@ def _lacks(one: Accelerator) -> str:
 
 #: By the word in `Runtime.device`, in the order in which "auto" looks for them.
 _KINDS = {
-    "cuda": Kind("CUDA", cuda_devices.count, cuda_devices.trouble, accelerators.cuda, _lacks, _by_torch),
+    "cuda": Kind("CUDA", cuda_devices.count, accelerators.cuda_trouble, accelerators.cuda, _lacks, _by_torch),
     "xpu": Kind("XPU", accelerators.xpu_count, accelerators.xpu_trouble, accelerators.xpu, _lacks, _by_torch),
     "mps": Kind("MPS", accelerators.mps_count, accelerators.mps_trouble, accelerators.mps, _lacks, _by_torch),
+    openvino_gpu.NAME: Kind(
+        "OpenVINO GPU",
+        openvino_gpu.count,
+        openvino_gpu.trouble,
+        openvino_gpu.find,
+        openvino_gpu.unusable,
+        _by_openvino,
+        by_auto=lambda runtime: _wants_openvino(runtime) and openvino_gpu.is_likely(),
+        order=openvino_gpu.cards_first,
+    ),
 }
 
 
@@ -173,6 +195,13 @@ def there() -> list[str]:
             one = kind.find(index)
             found.append(f"{one.device} ({one.name})")
     return found
+
+
+def usable(name: str) -> list[str]:
+    """Return the devices of a kind that can compute, such as ["xpu:0", "xpu:1"] for "xpu"."""
+    kind = _KINDS[name]
+    found = (kind.find(index) for index in range(kind.count()))
+    return [one.device for one in found if not kind.unusable(one)]
 
 
 def _accelerator(runtime: Runtime) -> tuple[tuple[Kind, Accelerator] | None, str]:
@@ -191,7 +220,7 @@ def _accelerator(runtime: Runtime) -> tuple[tuple[Kind, Accelerator] | None, str
         raise DeviceUnavailable(f"the device {wanted} is not known; cpu, {', '.join(_KINDS)} are, and some with :N")
     count = kind.count()
     if not count:
-        trouble = kind.trouble()
+        trouble = kind.trouble(named=True)
         raise DeviceUnavailable(
             f"the device {wanted} was asked for, but this machine has no usable {kind.title} device"
             + (f": {trouble}" if trouble else "")
@@ -215,14 +244,14 @@ def _first(runtime: Runtime) -> tuple[tuple[Kind, Accelerator] | None, str]:
     for kind in _KINDS.values():
         if not kind.by_auto(runtime):
             continue
-        for index in range(kind.count()):
+        for index in kind.order(kind.count()):
             one = kind.find(index)
             lacking = kind.unusable(one)
             if not lacking:
                 return (kind, one), "; ".join(reasons)
             reasons.append(lacking)
         if not kind.count():
-            reasons += filter(None, [kind.trouble()])
+            reasons += filter(None, [kind.trouble(named=False)])
     return None, f"computes on the CPU, though there is a graphics card: {'; '.join(reasons)}" if reasons else ""
 
 

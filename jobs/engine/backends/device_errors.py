@@ -31,6 +31,10 @@ _SIGNS = (
     "command buffer exited with error status",
     "kIOGPUCommandBufferCallbackError",
     "MTLCommandBufferError",
+    # Intel's, by OpenVINO's plug-in: OpenCL.
+    "CL_DEVICE_NOT_AVAILABLE",
+    "CL_INVALID_COMMAND_QUEUE",
+    "CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST",
 )
 #: Text of out-of-memory errors that do not come as OutOfMemoryError: the host's allocator, CUDA below torch's
 #: allocator (contexts, kernels, pinned memory, graphs), the libraries, and torch's search for a convolution, which

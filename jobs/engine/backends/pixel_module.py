@@ -42,12 +42,13 @@ class PixelModule(nn.Module):
     def forward(self, pixels: Tensor, full: float, gray: bool) -> tuple[Tensor, Tensor]:
         """Upscale (N, H, W, C) pixels of any number type, RGB or gray, 0 to ``full``.
 
-        :returns: (N, H*s, W*s, C) float32 clamped to [0, 1], and (N,) the sums of the network's raw output.
+        :returns: (N, H*s, W*s, C) float32 clamped to [0, 1], and (N,) the means of the network's raw output, which no
+            number format overflows in as it does in sums.
         """
         raw = self.network(self._enter(pixels, full))  # (M, c, H*s, W*s); M is 3 N for RGB in a gray network
         raw = raw.float()
-        total = raw.sum(dim=(1, 2, 3)).reshape(pixels.shape[0], -1).sum(dim=1)  # (M,) -> (N, M/N) -> (N,)
-        return self._leave(raw, pixels.shape[0], gray), total
+        mean = raw.mean(dim=(1, 2, 3)).reshape(pixels.shape[0], -1).mean(dim=1)  # (M,) -> (N, M/N) -> (N,)
+        return self._leave(raw, pixels.shape[0], gray), mean
 
     def _enter(self, pixels: Tensor, full: float) -> Tensor:
         x = pixels.permute(0, 3, 1, 2).to(torch.float32) / full  # (N, C, H, W) in [0, 1]

@@ -11,7 +11,7 @@ import torch
 from jobs.engine.backends import accelerators, cuda_devices
 from jobs.engine.backends.base import Window
 from jobs.engine.backends.batching import Kind
-from jobs.engine.backends.device import precisions, resolve
+from jobs.engine.backends.device import precisions, resolve, usable
 from jobs.engine.backends.pixel_module import PixelModule
 from jobs.engine.backends.torch_backend import _compute
 from jobs.engine.errors import DeviceLost, DeviceUnavailable, OutOfMemory, PrecisionUnavailable
@@ -198,6 +198,7 @@ def test_auto_takes_the_next_one_where_the_first_fails(monkeypatch: pytest.Monke
     place = resolve(Runtime())
     assert place.device == f"{NAMED[family][0]}:1"
     assert place.note.endswith("fails at its first convolution: driver too old")
+    assert usable(NAMED[family][0]) == [f"{NAMED[family][0]}:1"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -241,8 +242,11 @@ def test_why_there_is_none_is_said_where_the_system_shows_one(monkeypatch: pytes
     assert "the level-zero driver shows torch no Intel GPU" in resolve(Runtime()).note
     nothing.version.xpu = None
     monkeypatch.setattr(accelerators, "platform", SimpleNamespace(system=lambda: "Darwin", machine=lambda: "arm64"))
-    assert resolve(Runtime()).note.endswith("torch was installed without support for MPS")
-    with pytest.raises(DeviceUnavailable, match=r"no usable MPS device: torch .* MPS\. There is cpu alone"):
+    assert resolve(Runtime()).note.endswith("torch was installed without support for it")
+    with pytest.raises(
+        DeviceUnavailable,
+        match=r"no usable MPS device: torch was installed without support for it\. There is cpu alone",
+    ):
         resolve(Runtime(device="mps"))
     monkeypatch.setattr(cuda_devices, "nodes", lambda: [Path("/dev/kfd")])
     cuda_devices.trouble.cache_clear()
