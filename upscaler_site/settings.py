@@ -163,7 +163,12 @@ STOP_GRACE_SECONDS = env.integer(
 )
 
 # --- Inference --------------------------------------------------------------------------------------------------------
-DEVICE = env.text("DEVICE", "auto", pattern=r"auto|cpu|cuda(:\d+)?", help="auto, cpu, cuda or cuda:N")
+DEVICE = env.text(
+    "DEVICE",
+    "auto",
+    pattern=r"auto|cpu|mps|(cuda|xpu|openvino-gpu)(:\d+)?",
+    help="auto, cpu, cuda, xpu, mps or openvino-gpu, or one of several: cuda:N, xpu:N, openvino-gpu:N",
+)
 PRECISION = env.text("PRECISION", "auto", choices=["auto", "fp32", "bf16", "fp16"], help="Number format of inference")
 ENGINE_BACKEND = env.text(
     "ENGINE_BACKEND",

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from upscaler_site.process import tree
@@ -33,15 +33,18 @@ def cluster(name: str, queue: str, environment: Mapping[str, str] | None = None)
     return Program(name, command, {"Q_CLUSTER_NAME": queue, **(environment or {})})
 
 
-def inference_clusters(gpus: Sequence[str | None]) -> list[Program]:
-    """Return one cluster per entry of ``gpus``; None leaves CUDA_VISIBLE_DEVICES as it is."""
+def inference_clusters(devices: Sequence[Mapping[str, str]]) -> list[Program]:
+    """Return one cluster per entry of ``devices``, the environment that gives it its device."""
     found = []
-    for number, gpu in enumerate(gpus):
+    for number, device in enumerate(devices):
         # Inference allocates hundreds of megabytes at once: with huge pages, page faults cost up to three times less.
         environment = {"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")}
-        if gpu is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = gpu
-        found.append(cluster(f"gpu-{number}" if len(gpus) > 1 else "gpu", "gpu", environment))
+        made = cluster(f"gpu-{number}" if len(devices) > 1 else "gpu", "gpu", {**environment, **device})
+        if (
+            "DEVICE" in device and "DEVICE_FILE" in os.environ
+        ):  # the two together are refused, and this one is done with
+            made = replace(made, command=["/usr/bin/env", "-u", "DEVICE_FILE", *made.command])
+        found.append(made)
     return found
 
 

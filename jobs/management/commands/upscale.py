@@ -90,8 +90,9 @@ class Command(BaseCommand):
             "--overwrite", action="store_true", help="replace results that exist; otherwise they are kept"
         )
         parser.add_argument(
-            "--device", default=settings.DEVICE, help="auto, cpu, cuda or cuda:N (default: %(default)s)"
-        )
+            "--device", default=settings.DEVICE,
+            help="auto, cpu, cuda, xpu, mps or openvino-gpu, some with :N (default: %(default)s)",
+        )  # fmt: skip
         parser.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], default=settings.PRECISION)
         parser.add_argument(
             "--backend",
