@@ -7,6 +7,7 @@ An official file is known by its digest and needs no examination. Any other is o
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -27,8 +28,10 @@ from modelstore.storage.paths import SUFFIXES, incoming_directory, stored_file
 
 logger = logging.getLogger(__name__)
 
-#: Importing torch takes seconds, the trial picture less than one; a file that needs longer is no ordinary network.
-EXAMINATION_SECONDS = 300
+#: Importing torch takes seconds, and so does measuring most networks, the largest a few minutes of a processor. On a
+#: busy machine the clock says little, so the child bounds its processor time, too (inspection.py).
+EXAMINATION_SECONDS = 1800
+PROCESSOR_SECONDS = 900
 _CODE_ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -130,8 +133,9 @@ def examine(path: Path) -> dict[str, Any]:
 
     :raises ImportRefused: when it holds none that can be used.
     """
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(_CODE_ROOT)}
-    command = [sys.executable, "-m", "modelstore.imports.inspection", str(path)]
+    threads = str(max(1, (os.cpu_count() or 1) // 2))  # the others compute jobs
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": threads, "PYTHONPATH": str(_CODE_ROOT)}
+    command = [sys.executable, "-m", "modelstore.imports.inspection", str(path), str(PROCESSOR_SECONDS)]
     try:
         process = subprocess.run(
             command,
@@ -152,6 +156,8 @@ def examine(path: Path) -> dict[str, Any]:
     if "refused" in outcome:
         # The file is stored under an internal name, which means nothing to the user.
         raise ImportRefused(str(outcome["refused"]).replace(path.name, "the file"))
+    if process.returncode == -signal.SIGXCPU:
+        raise ImportRefused(f"examining the file took more than {PROCESSOR_SECONDS} s of a processor")
     if process.returncode != 0 or "network" not in outcome:
         logger.error("inspection crashed code=%d stderr=%s", process.returncode, process.stderr[-2000:])
         raise ImportRefused("examining the file crashed the process that opened it")

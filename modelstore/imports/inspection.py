@@ -1,8 +1,8 @@
-"""Try one weights file in a process of its own; ``python -m modelstore.imports.inspection FILE`` prints a line of JSON.
+"""Try one weights file in a process of its own; ``python -m modelstore.imports.inspection FILE SECONDS``.
 
-A stranger's file is opened here and nowhere else before it was accepted: memory is bounded, no GPU is visible, and if
-reading it kills the process, no worker dies. The parent (importing.py) bounds the time. This is the only module of this
-room beside `networks` that imports torch.
+It prints a line of JSON. A stranger's file is opened here and nowhere else before it was accepted: memory and processor
+time are bounded, no GPU is visible, and if reading it kills the process, no worker dies. The parent (importing.py)
+bounds the time by the clock. This is the only module of this room beside `networks` that imports torch.
 """
 
 import json
@@ -42,8 +42,9 @@ def examine(path: Path) -> dict[str, Any]:
     return {"network": asdict(spec)}
 
 
-def main(path: Path) -> None:
+def main(path: Path, processor_seconds: int) -> None:
     """Print the outcome for the parent."""
+    resource.setrlimit(resource.RLIMIT_CPU, (processor_seconds, processor_seconds + 5))
     limit = _BASE_BYTES + _TIMES_FILE * path.stat().st_size
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
@@ -56,4 +57,4 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -119,12 +119,13 @@ class NetworkPool:
         :raises OutOfMemory: the device has no room for the weights beside what it holds.
         """
         network, spec = _checked(weights)
-        if spec.traits is not None:
+        on_cpu = place.accelerator is None and place.precision == "fp32"
+        if spec.traits is not None and not (on_cpu and self.runtime.backend == "auto"):
             from jobs.engine.backends.foreign import foreign  # noqa: PLC0415 - as the others below
 
             return foreign(network, spec, place, wanted=self.runtime.backend, named=named)
         choice = bf16 or self.runtime.backend in ("auto", "winograd")
-        if place.accelerator is None and place.precision == "fp32" and choice:
+        if on_cpu and choice:
             from jobs.engine.backends.selection.select import select  # noqa: PLC0415 - CPUs only
 
             digest = "+".join(sha256 for _, sha256 in weights.files) + f"@{weights.blend:g}"

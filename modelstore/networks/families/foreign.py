@@ -55,14 +55,15 @@ class ForeignNetwork(nn.Module):
         if self.opaque:
             x = torch.cat((x, torch.ones_like(x[:, :1])), 1)  # (N, 4, H, W)
         right, below = self._sides.get_padding(width, height)
-        if right or below:  # windows are aligned, but the smallest pictures are smaller than what some families take
+        padded = bool(right or below)
+        if padded:  # windows are aligned, but the smallest pictures are smaller than what some families take
             x = nn.functional.pad(x, (0, min(right, width - 1), 0, min(below, height - 1)), "reflect")
             right, below = self._sides.get_padding(x.shape[3], x.shape[2])
             x = nn.functional.pad(x, (0, right, 0, below), "replicate")  # (N, C, H', W')
         out: Tensor = self._call(self.model, x)
         if self.opaque:
             out = out[:, :3]
-        return out[:, :, : height * self.scale, : width * self.scale]
+        return out[:, :, : height * self.scale, : width * self.scale] if padded else out
 
 
 def recognise(state: Mapping[str, Tensor]) -> tuple[ForeignNetwork, Facts]:

@@ -26,11 +26,12 @@ _NEAR_DB = 50.0
 _APART_DB = 40.0
 #: Above, a tenth of 8 bit's step is not reached; and measurements that agree so far are one and the same.
 _UNSEEN_DB, _ALIKE_DB = 80.0, 3.0
-_PADDINGS = (8, 16, 24, 32, 48, 64)
+_PADDINGS, _HEAVY_PADDINGS = (8, 16, 24, 32, 48, 64), (16, 32)
 #: Sides of windows in which published networks attend, and so distances after which they see the same again.
 _PERIODS = (1, 2, 4, 6, 7, 8, 12, 16, 24, 32)
 _SIDE, _PROBE, _BLOCK = 64, 96, 32
-#: A network of more operations per pixel is measured on smaller pictures: some GFLOP take a thread a second.
+#: A network of more operations per pixel is measured on smaller pictures, and with fewer: a thread computes some 25
+#: GFLOP in a second, and HAT's largest takes 50 MFLOP for a pixel.
 _HEAVY_MFLOP = 20.0
 
 
@@ -57,9 +58,10 @@ def _measure(network: ForeignNetwork, facts: Facts) -> NetworkSpec:
     if decibels(network(texture(facts.channels, side)), once) != math.inf:
         raise ArchitectureUnknown(f"the {facts.family} gives another picture each time: its tiles would not join")
     mflop = operations.get_total_flops() / side**2 / 1e6
-    period = lcm(lattice, _period(network, facts, lattice))
-    radius = _radius(network, facts, period, heavy=mflop > _HEAVY_MFLOP)
-    padding, seam, seconds = _seam(network, facts, period, radius, heavy=mflop > _HEAVY_MFLOP)
+    heavy = mflop > _HEAVY_MFLOP
+    period = lcm(lattice, _period(network, facts, lattice, heavy=heavy))
+    radius = _radius(network, facts, period, heavy=heavy)
+    padding, seam, seconds = _seam(network, facts, period, radius, heavy=heavy)
     traits = Traits(
         multiple=period,
         tiling=_tiling(seam),
@@ -120,10 +122,11 @@ def _at_least(pixels: int, multiple: int) -> int:
     return -(-pixels // multiple) * multiple
 
 
-def _period(network: ForeignNetwork, facts: Facts, lattice: int) -> int:
+def _period(network: ForeignNetwork, facts: Facts, lattice: int, *, heavy: bool) -> int:
     """Return the shift, in pixels, after which the network computes the same: the side of its windows, or 1."""
-    shifts = sorted({lcm(lattice, each) for each in _PERIODS if lcm(lattice, each) <= max(_PERIODS[-1], lattice)})
-    side = _at_least(max(_PROBE, facts.minimum, 2 * shifts[-1] + _BLOCK), lattice)
+    longest = max(lattice, _PERIODS[-1] // (2 if heavy else 1))
+    shifts = sorted({lcm(lattice, each) for each in _PERIODS if lcm(lattice, each) <= longest})
+    side = _at_least(max(_SIDE if heavy else _PROBE, facts.minimum, 2 * shifts[-1] + _BLOCK), lattice)
     picture = texture(facts.channels, side + shifts[-1], seed=1)
     # One place for all shifts, as far from every border as the largest allows.
     start = (side + shifts[-1]) // 2 - _BLOCK // 2
@@ -144,7 +147,7 @@ def _cut(out: Tensor, top: int, left: int, scale: int, size: int = _BLOCK) -> Te
 
 def _radius(network: ForeignNetwork, facts: Facts, period: int, *, heavy: bool) -> int | None:
     """Return how far one pixel changes the result, in input pixels; None where it reaches the borders of the probe."""
-    side = _at_least(max(_PROBE if heavy else 2 * _PROBE, facts.minimum), period)
+    side = _at_least(max(_SIDE if heavy else 2 * _PROBE, facts.minimum), period)
     reach = 0
     for seed in (2, 3):
         generator = torch.Generator().manual_seed(seed)
@@ -168,10 +171,10 @@ def _seam(
     network: ForeignNetwork, facts: Facts, period: int, radius: int | None, *, heavy: bool
 ) -> tuple[int, float, float]:
     """Return the padding in pixels, how near a tile with it comes to the whole in dB, and seconds per megapixel."""
-    paddings = list(_candidates(period, radius))
+    paddings = list(_candidates(period, radius, heavy=heavy))
     block = _at_least(_BLOCK, period)
     farthest = paddings[-1]
-    side = _at_least(max(block + 2 * farthest + (0 if heavy else 2 * _BLOCK), facts.minimum), period)
+    side = _at_least(max(block + 2 * farthest + (1 if heavy else 2) * _BLOCK, facts.minimum), period)
     picture = texture(facts.channels, side, seed=4)
     begun = time.perf_counter()
     out = network(picture)
@@ -190,12 +193,12 @@ def _seam(
     return (*best, seconds)
 
 
-def _candidates(period: int, radius: int | None) -> Iterator[int]:
+def _candidates(period: int, radius: int | None, *, heavy: bool) -> Iterator[int]:
     """Yield the paddings to try, the least first; where the network's reach is bounded and small, that alone."""
     if radius is not None and radius <= _PADDINGS[-1]:
         yield _at_least(radius, period)
         return
-    yield from sorted({_at_least(each, period) for each in _PADDINGS})
+    yield from sorted({_at_least(each, period) for each in (_HEAVY_PADDINGS if heavy else _PADDINGS)})
 
 
 def _tiling(seam: float) -> Tiling:

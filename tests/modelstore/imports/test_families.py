@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 
 from benchmarks.family_seeds import seeded
 from jobs.worker.runtime import engine_weights
+from modelstore.imports import importing
 from modelstore.models import Model
 from modelstore.networks.families import registry
 from modelstore.states import State
@@ -109,6 +110,17 @@ def test_a_request_without_a_file_and_one_that_is_no_form(models_dir: Path, clie
 def test_importing_by_the_api_is_management(models_dir: Path, client: Client, settings: Settings) -> None:
     settings.REQUIRE_MANAGE_KEY = True
     assert send(client, weights_file("SPAN")).status_code == 401
+    assert everything_below(models_dir) == []
+
+
+def test_an_examination_without_end_is_stopped_by_its_processor_time(
+    models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "PROCESSOR_SECONDS", 1)  # importing torch alone takes more
+    path = tmp_path / "n.pth"
+    path.write_bytes(weights_file("SPAN"))
+    with pytest.raises(CommandError, match="took more than 1 s of a processor"):
+        import_command(path)
     assert everything_below(models_dir) == []
 
 

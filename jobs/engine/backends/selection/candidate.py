@@ -10,6 +10,7 @@ from jobs.engine.backends import openvino_trial
 from jobs.engine.backends.winograd import library as winograd
 from jobs.engine.backends.winograd.plan import unsupported
 from jobs.engine.types import Backend
+from modelstore.networks.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,20 @@ def candidates(network: nn.Module, wanted: Backend, *, bf16: bool) -> tuple[tupl
     if bf16 and wanted != "winograd":
         found.append(Candidate("openvino" if openvino else "torch", "bf16"))
     return tuple(found), tuple(missing)
+
+
+def foreign_candidates(spec: NetworkSpec, *, bf16: bool) -> tuple[Candidate, ...]:
+    """Return the candidates for a network of another family, which torch always computes.
+
+    OpenVINO fixes what a network does with the sizes that it sees, so it is none for networks that cut windows.
+
+    :param bf16: whether the processor computes it, and the caller accepts it.
+    """
+    assert spec.traits is not None
+    openvino = spec.traits.multiple == 1 and not _without_openvino()
+    backends: tuple[Literal["torch", "openvino"], ...] = ("torch", "openvino") if openvino else ("torch",)
+    precisions: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16") if bf16 and spec.bears("bf16") else ("fp32",)
+    return tuple(Candidate(backend, precision) for precision in precisions for backend in backends)
 
 
 def _without_openvino() -> bool:

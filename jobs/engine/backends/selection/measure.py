@@ -37,16 +37,17 @@ Build = Callable[[Candidate, nn.Module, NetworkSpec], Network]
 
 
 def turns(
-    spec: NetworkSpec, candidates: Iterable[Candidate], build: Build
+    network: nn.Module, spec: NetworkSpec, candidates: Iterable[Candidate], build: Build
 ) -> tuple[Mapping[Candidate, list[Turn]], Mapping[Candidate, str]]:
     """Return what each candidate took for one window through a short network of the kind; and who cannot, and why.
 
     They take turns, so that a busy machine disturbs all alike.
 
+    :param network: one of another family is timed as it is: which of its layers are alike, nobody knows.
     :param build: raises DeviceUnavailable for a candidate that cannot compute the network.
     """
-    network, short = _short(spec)
-    window = _window(spec, _TIMED, np.dtype(np.uint8))
+    network, short = _short(spec) if spec.traits is None else (network, spec)
+    window = _window(spec, _TIMED, _TIMED)
     made: dict[Candidate, Network] = {}
     failed: dict[Candidate, str] = {}
     for candidate in candidates:
@@ -79,9 +80,16 @@ def decibels(network: Network, exact: Network) -> float:
     Texture is what bf16 does worst among what pictures hold: sharp edges between flat colours come out worse still,
     but are no picture that anybody upscales.
     """
-    window = _window(network.spec, _COMPARED[network.place.precision], np.dtype(np.uint8))
+    side = _COMPARED[network.place.precision]
+    if network.spec.traits is None:
+        return _decibels(network, exact, _window(network.spec, side, side))
+    # A family that nobody has tried in this backend: what it does with one size must not be kept for others.
+    return min(_decibels(network, exact, _window(network.spec, *sides)) for sides in ((side, 2 * side), (72, 40)))
+
+
+def _decibels(network: Network, exact: Network, window: Window) -> float:
     one, other = (next(iter(each.run([window]))) for each in (network, exact))
-    if not one.finite:
+    if not one.finite or one.pixels.shape != other.pixels.shape:
         return OVERFLOWED if other.finite else math.inf  # weights beyond fp32 end alike in every way
     error = float(np.mean((one.pixels.astype(np.float64) - other.pixels) ** 2))
     return math.inf if error == 0 else max(0.01, 10 * math.log10(255**2 / error))
@@ -107,10 +115,16 @@ def _short(spec: NetworkSpec) -> tuple[nn.Module, NetworkSpec]:
     return network.eval().requires_grad_(False), replace(spec, blocks=blocks)
 
 
-def _window(spec: NetworkSpec, side: int, dtype: np.dtype[np.uint8]) -> Window:
-    """Return a window of texture, (side*u, side*u, C) uint8, all of whose result is wanted."""
-    side *= spec.unshuffle
+def _window(spec: NetworkSpec, height: int, width: int) -> Window:
+    """Return a window of texture, (height*u, width*u, C) uint8, all of whose result is wanted.
+
+    For another family: (height, width, C), each rounded up to what the network takes.
+    """
+    if spec.traits is None:
+        height, width = height * spec.unshuffle, width * spec.unshuffle
+    else:
+        height, width = (-(-length // spec.align) * spec.align for length in (height, width))
     dice = np.random.default_rng(0)
-    noise = cv2.GaussianBlur(dice.normal(0, 1, (side, side, spec.channels)), (0, 0), 1.2).reshape(side, side, -1)
+    noise = cv2.GaussianBlur(dice.normal(0, 1, (height, width, spec.channels)), (0, 0), 1.2).reshape(height, width, -1)
     pixels = np.clip(127 + 90 * noise + dice.normal(0, 3, noise.shape), 0, 255).astype(np.uint8)
-    return Window(pixels, top=0, left=0, height=side * spec.scale, width=side * spec.scale, dtype=dtype)
+    return Window(pixels, 0, 0, height * spec.scale, width * spec.scale, np.dtype(np.uint8))

@@ -13,7 +13,7 @@ from torch import nn
 from jobs.engine.backends.base import Network
 from jobs.engine.backends.device import ComputeDevice, cpu_name
 from jobs.engine.backends.selection import measure, pick
-from jobs.engine.backends.selection.candidate import Candidate, candidates
+from jobs.engine.backends.selection.candidate import Candidate, candidates, foreign_candidates
 from jobs.engine.backends.selection.kept import Kept
 from jobs.engine.backends.torch_backend import TorchNetwork
 from jobs.engine.backends.winograd import choice as winograd_choice
@@ -39,10 +39,10 @@ def select(
     :param digest: of the weights, for what belongs to them alone; "" where none is known.
     :raises DeviceUnavailable: the named backend cannot compute this network.
     """
-    found, missing = candidates(network, wanted, bf16=bf16)
+    found, missing = _candidates(network, spec, wanted, bf16=bf16)
     if not found:
         raise DeviceUnavailable("; ".join(missing))
-    times, passed_over = _times(spec, found, place, kept) if len(found) > 1 else (pick.Times({}), {})
+    times, passed_over = _times(network, spec, found, place, kept) if len(found) > 1 else (pick.Times({}), {})
     for candidate in pick.ranked(times.seconds) or found:
         if candidate in passed_over:
             continue
@@ -60,13 +60,21 @@ def select(
     return TorchNetwork(network, spec, replace(place, backend="torch", precision="fp32", choice=why))
 
 
+def _candidates(
+    network: nn.Module, spec: NetworkSpec, wanted: Backend, *, bf16: bool
+) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
+    if spec.traits is not None:
+        return foreign_candidates(spec, bf16=bf16), ()
+    return candidates(network, wanted, bf16=bf16)
+
+
 def _is_to_be_compared(candidate: Candidate, wanted: Backend) -> bool:
     """Return True for what may come out far from torch's fp32: the kernels have a trial of their own."""
     return candidate.precision == "bf16" or (candidate.backend == "openvino" and wanted == "auto")
 
 
 def _times(
-    spec: NetworkSpec, found: tuple[Candidate, ...], place: ComputeDevice, kept: Kept
+    network: nn.Module, spec: NetworkSpec, found: tuple[Candidate, ...], place: ComputeDevice, kept: Kept
 ) -> tuple[pick.Times, dict[Candidate, str]]:
     """Return the candidates' times on this processor, from memory where they are known; and who cannot, and why.
 
@@ -86,7 +94,7 @@ def _times(
             raise DeviceUnavailable(reason)
         return made
 
-    took, failed = measure.turns(spec, found, build)
+    took, failed = measure.turns(network, spec, found, build)
     times = pick.judged(took)
     if not failed:
         numbers = {str(candidate): value for candidate, value in times.seconds.items()}
@@ -133,6 +141,11 @@ def _built(
 
 def _kind(spec: NetworkSpec) -> str:
     """Return the name of a network's kind on this processor with these programs: how deep it is does not matter."""
+    if spec.traits is not None:  # it is measured as it is
+        sizes = (
+            f"{spec.architecture} x{spec.scale} {spec.channels}c {spec.parameters}p {spec.mflop_per_pixel:.6g} MFLOP"
+        )
+        return f"{_versions()}, {torch.get_num_threads()} threads, {sizes}"
     sizes = f"{spec.architecture} x{spec.scale} {spec.channels}c {spec.features}f {spec.growth}g {spec.unshuffle}u"
     return f"{_versions()}, {torch.get_num_threads()} threads, {sizes}"
 

@@ -38,11 +38,37 @@ def test_a_backend_that_computes_our_own_two_says_so(span: Weights, backend: Any
         machine.upscale(picture(photo(20, 20)), span)
 
 
-def test_auto_computes_it_with_torch_and_says_why(span: Weights) -> None:
-    made, report = Upscaler(NetworkPool(Runtime(device="cpu"))).upscale(picture(photo(40, 30)), span)
+def test_torch_by_name_computes_it_and_says_so(span: Weights) -> None:
+    made, report = Upscaler(NetworkPool(Runtime(device="cpu", backend="torch"))).upscale(picture(photo(40, 30)), span)
     assert (made.width, made.height) == (80, 60)
+    assert (report.backend, report.choice) == ("torch", "torch fp32; the only backend for SPAN")
+
+
+@pytest.mark.parametrize("family", ["SPAN", "SwinIR"])
+def test_auto_measures_what_computes_it_here_and_comes_near_to_torch(family: str, tmp_path: Path) -> None:
+    weights = weights_of(tmp_path, family)
+    shot = picture(photo(67, 43))
+    made, report = Upscaler(NetworkPool(Runtime(device="cpu"))).upscale(shot, weights)
+    exact, _ = Upscaler(NetworkPool(Runtime(device="cpu", backend="torch", precision="fp32"))).upscale(shot, weights)
+    assert report.choice.startswith(f"{report.backend} {report.precision}")
+    assert (report.backend == "openvino") <= (family == "SPAN")  # it would fix the windows of the other
+    apart = (made.frames[0].color.astype(float) - exact.frames[0].color) / 255
+    assert np.mean(apart**2) < 10 ** (-48 / 10)  # 50 dB on the texture of the trial
+
+
+def test_what_differs_at_another_size_is_no_candidate(span: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a network whose windows were fixed at the size of its conversion."""
+    from jobs.engine.backends import openvino_backend
+
+    true = openvino_backend.OpenVinoGraphs.compute
+
+    def compute(self: Any, pixels: Any, dtype: Any) -> Any:
+        out, finite = true(self, pixels, dtype)
+        return (out if pixels.shape[0] == pixels.shape[1] else out[::-1]), finite
+
+    monkeypatch.setattr(openvino_backend.OpenVinoGraphs, "compute", compute)
+    _, report = Upscaler(NetworkPool(Runtime(device="cpu"))).upscale(picture(photo(30, 30)), span)
     assert report.backend == "torch"
-    assert report.choice == f"torch {report.precision}; the only backend for SPAN"
 
 
 def test_a_precision_that_the_network_does_not_bear_is_refused_by_name(

@@ -46,7 +46,7 @@ def times(monkeypatch: pytest.MonkeyPatch, *, wall: float = 1.0, **seconds: floa
     asked: list[list[str]] = []
 
     def given(
-        _: NetworkSpec, found: Iterable[Candidate], __: object
+        _: nn.Module, __: NetworkSpec, found: Iterable[Candidate], ___: object
     ) -> tuple[dict[Candidate, list[Turn]], dict[Candidate, str]]:
         asked.append([str(one) for one in found])
         took = {
