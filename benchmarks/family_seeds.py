@@ -24,7 +24,7 @@ SEEDS: dict[str, tuple[str, dict[str, Any]]] = {
             "dim": 8,
             "image_size": 64,
             "input_image_size": 16,
-            "style_network": {"dim_in": 16, "dim_out": 16, "depth": 1},
+            "style_network": {"dim_in": 16, "dim_out": 64, "depth": 1},
         },
     ),
     "CRAFT": ("CRAFT", {"embed_dim": 24, "depths": [2], "num_heads": [6]}),

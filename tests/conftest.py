@@ -134,6 +134,17 @@ def database_runs() -> bool:
     return _postgres is not None and (_postgres.cluster.places.data / "postmaster.pid").exists()
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Generator[None, None, None]:
+    """Let torch compute on one thread: networks of many small layers wait for their threads on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """Pictures and genuine weights that lie beside the checkout and are never committed."""

@@ -19,7 +19,10 @@ from modelstore.networks.families import foreign, measurement, registry
 from modelstore.networks.spec import NetworkSpec
 from tests.jobs.engine.conftest import photo, picture, upscaler
 
-pytestmark = pytest.mark.skipif(not registry.available(), reason="spandrel is not installed; `make families` does it")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.skipif(not registry.available(), reason="spandrel is not installed; `make families` does it"),
+]
 
 #: Trained and shared today, with the period of their windows where they have any.
 TRAINED = {
