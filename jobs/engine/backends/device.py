@@ -56,6 +56,8 @@ class Kind:
     place: Callable[[Accelerator, Runtime, Precision], ComputeDevice]
     #: Whether "auto" may take it for a runtime.
     by_auto: Callable[[Runtime], bool] = lambda _: True
+    #: Why "auto" had better compute on the CPU; "" where it had not.
+    slower: Callable[[Accelerator], str] = lambda _: ""
     #: The numbers in the order in which "auto" tries them, given the count.
     order: Callable[[int], Iterable[int]] = range
 
@@ -182,6 +184,7 @@ _KINDS = {
         openvino_gpu.unusable,
         _by_openvino,
         by_auto=lambda runtime: _wants_openvino(runtime) and openvino_gpu.is_likely(),
+        slower=openvino_gpu.slower,
         order=openvino_gpu.cards_first,
     ),
 }
@@ -246,7 +249,7 @@ def _first(runtime: Runtime) -> tuple[tuple[Kind, Accelerator] | None, str]:
             continue
         for index in kind.order(kind.count()):
             one = kind.find(index)
-            lacking = kind.unusable(one)
+            lacking = kind.unusable(one) or kind.slower(one)
             if not lacking:
                 return (kind, one), "; ".join(reasons)
             reasons.append(lacking)

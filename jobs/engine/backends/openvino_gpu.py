@@ -5,6 +5,7 @@ The plug-in comes with the openvino package and wants Intel's OpenCL driver from
 
 import functools
 import platform
+import time
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ from jobs.engine.backends.accelerator import Accelerator, Memory
 from jobs.engine.backends.accelerators import intel_nodes
 from jobs.engine.backends.device_errors import first_line
 from jobs.engine.backends.memory import free_host_bytes
+from jobs.engine.backends.winograd import library as winograd
 from modelstore.networks.deduce import deduce
 from modelstore.networks.srvgg import SRVGGNetCompact
 
@@ -101,6 +103,49 @@ def _fails(name: str, precision: Literal["fp32", "fp16"]) -> str:
     if not finite or noise > 255**2 / 10 ** (_BOUND / 10):
         return f"computes wrong numbers in {precision}"
     return ""
+
+
+@functools.cache
+def slower(one: Accelerator) -> str:
+    """Return that the processor's cores would be faster, and by how much; "" where the GPU is.
+
+    What is part of a small processor may lose against the cores of it, and wins against few of them.
+    """
+    try:
+        there = _seconds(openvino_name(one.device), "fp16" if "fp16" in one.precisions else "fp32")
+        here = _seconds("CPU", "fp32") / _kernels_gain()
+    except (RuntimeError, MemoryError) as error:
+        return f"{one.device} ({one.name}) fails at a layer of a real network: {first_line(error)}"
+    if there <= here:
+        return ""
+    return f"{one.device} ({one.name}) takes {there / here:.1f} times as long as the processor"
+
+
+def _kernels_gain() -> float:
+    """Return how many times as fast as OpenVINO our CPU kernels are, where they load; 2.0 to 2.5 were seen."""
+    try:
+        winograd.load()
+    except OSError:
+        return 1.0
+    return 2.0
+
+
+def _seconds(name: str, precision: Literal["fp32", "fp16"]) -> float:
+    """Return the seconds, the best of three, of some layers as wide as a real network's on 192×256 pixels."""
+    from jobs.engine.backends.openvino_backend import OpenVinoGraphs  # noqa: PLC0415 - OpenVINO may be absent
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        network = SRVGGNetCompact(features=64, convolutions=4, scale=4).eval()
+    graphs = OpenVinoGraphs(network, deduce(network.state_dict()), name, precision)
+    pixels, dtype = np.zeros((192, 256, 3), np.uint8), np.dtype(np.uint8)
+    graphs.compute(pixels, dtype)  # compiles
+    taken = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        graphs.compute(pixels, dtype)
+        taken.append(time.perf_counter() - begun)
+    return min(taken)
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from tests.jobs.engine.pretended_devices import engine_on, pretend
 openvino = pytest.importorskip("openvino")
 pytestmark = pytest.mark.skipif(bool(openvino_trial.trouble()), reason="OpenVINO computes wrong numbers here")
 TOTAL = 6 << 30
+CACHED = (openvino_gpu._core, openvino_gpu._listed, openvino_gpu.find, openvino_gpu._fails, openvino_gpu.slower)
 
 
 class Pretended:
@@ -84,12 +85,13 @@ class _Request:
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     core = Pretended()
     monkeypatch.setattr(openvino, "Core", lambda: core)
-    for cached in (openvino_gpu._core, openvino_gpu._listed, openvino_gpu.find, openvino_gpu._fails):
+    for cached in CACHED:
         cached.cache_clear()
     monkeypatch.setattr(openvino_gpu, "is_likely", lambda: True)
+    monkeypatch.setattr(openvino_gpu, "_seconds", lambda name, _: 1.0 if name == "CPU" else 0.3)
     pretend(monkeypatch, "xpu", count=0)
     yield core
-    for cached in (openvino_gpu._core, openvino_gpu._listed, openvino_gpu.find, openvino_gpu._fails):
+    for cached in CACHED:
         cached.cache_clear()
 
 
@@ -112,6 +114,39 @@ def test_auto_takes_the_card_before_what_is_part_of_the_processor(gpu: Pretended
     assert resolve(Runtime()).device == "openvino-gpu:1"
     assert resolve(Runtime(device="openvino-gpu")).device == "openvino-gpu:0", "OpenVINO's own first"
     assert usable("openvino-gpu") == ["openvino-gpu:0", "openvino-gpu:1"]
+
+
+@pytest.mark.parametrize(("built", "here", "taken"), [(True, 0.5, False), (False, 0.5, True), (False, 0.2, False)])
+def test_auto_does_not_take_one_that_is_slower_than_the_processor(
+    gpu: Pretended, monkeypatch: pytest.MonkeyPatch, built: bool, here: float, taken: bool
+) -> None:
+    """With kernels of our own the processor takes half of OpenVINO's time."""
+
+    def load() -> None:
+        if not built:
+            raise OSError("not built")
+
+    monkeypatch.setattr(openvino_gpu, "winograd", SimpleNamespace(load=load))
+    monkeypatch.setattr(openvino_gpu, "_seconds", lambda name, _: here if name == "CPU" else 0.3)
+    place = resolve(Runtime())
+    assert (place.kind == "openvino-gpu") == taken
+    if not taken:
+        factor = "1.2" if built else "1.5"
+        assert f"openvino-gpu:1 (Intel(R) Arc(TM) 1) takes {factor} times as long as the processor" in place.note
+    assert resolve(Runtime(device="openvino-gpu")).device == "openvino-gpu:0", "who names it has it"
+
+
+@pytest.mark.slow
+def test_the_comparison_measures_what_openvino_does(gpu: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(openvino, "Core", lambda: gpu)
+    assert 0 < openvino_gpu._seconds("GPU.1", "fp16") < 60
+    assert gpu.hints == [("GPU.1", "f16")]
+    gpu.compiles["GPU.0"] = RuntimeError("[GPU] no\nmore")
+    one = SimpleNamespace(device="openvino-gpu:0", name="Arc", precisions=("fp32",))
+    assert openvino_gpu.slower.__wrapped__(one) == (  # behind the cache
+        "openvino-gpu:0 (Arc) fails at a layer of a real network: [GPU] no"
+    )
 
 
 def test_auto_does_not_load_openvino_where_the_system_shows_no_such_gpu(
