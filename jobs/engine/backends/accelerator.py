@@ -40,6 +40,7 @@ class Accelerator:
     #: Give back what torch, or whoever computes there, keeps for later.
     give_back: Callable[[], None] = field(compare=False, default=_nothing)
     uuid: str = ""
+    by_torch: bool = True  # torch computes on it, not a backend that knows our own two networks alone
     streams: bool = False
     graphs: bool = False  # calls that come again are recorded
     fused: bool = False  # the kernels of `jobs.engine.backends.fused`

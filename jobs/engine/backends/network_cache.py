@@ -11,7 +11,7 @@ from torch import nn
 from jobs.engine.backends.base import Network
 from jobs.engine.backends.device import ComputeDevice, cpu_has_bf16, resolve
 from jobs.engine.backends.selection.kept import Kept
-from jobs.engine.errors import OutOfMemory, WeightsDamaged, WeightsRejected
+from jobs.engine.errors import OutOfMemory, PrecisionUnavailable, WeightsDamaged, WeightsRejected
 from jobs.engine.types import Precision, Runtime, Weights
 from modelstore.networks.checkpoint import load, load_blend
 from modelstore.networks.errors import CheckpointChanged, NetworkError
@@ -68,8 +68,11 @@ class NetworkPool:
         free = (precision or self.runtime.precision) == "auto" and place.accelerator is None
         key = _key(weights, place, free=free)
         network = self._networks.get(key)
+        named = precision not in (None, "auto") and not self.gave_up(weights)
+        if network is not None and named and network.place.precision != place.precision:
+            # Loaded for a job that asked for nothing, in what the network bears.
+            raise PrecisionUnavailable(f"{network.place.choice}; use {network.place.precision}")
         if network is None:
-            named = precision not in (None, "auto") and not self.gave_up(weights)
             network = self._load(weights, place, bf16=free and cpu_has_bf16(), named=named)
             self._networks[key] = network
         self._networks.move_to_end(key)
@@ -123,7 +126,7 @@ class NetworkPool:
         if spec.traits is not None and not (on_cpu and self.runtime.backend == "auto"):
             from jobs.engine.backends.foreign import foreign  # noqa: PLC0415 - as the others below
 
-            return foreign(network, spec, place, wanted=self.runtime.backend, named=named)
+            return foreign(network, spec, place, runtime=self.runtime, named=named)
         choice = bf16 or self.runtime.backend in ("auto", "winograd")
         if on_cpu and choice:
             from jobs.engine.backends.selection.select import select  # noqa: PLC0415 - CPUs only

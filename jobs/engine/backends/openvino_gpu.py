@@ -75,6 +75,7 @@ def find(index: int) -> Accelerator:
         precisions=tuple(precision for precision in _PRECISIONS if not _fails(name, precision)),
         memory=partial(_memory, name),
         uuid=str(_property(name, "DEVICE_UUID", "")),
+        by_torch=False,
     )
 
 

@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from benchmarks.family_seeds import seeded
+from jobs.engine.backends import device
+from jobs.engine.backends.accelerator import Accelerator, Memory
+from jobs.engine.backends.device import Kind
 from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
 from jobs.engine.tiling import cost
@@ -85,6 +88,28 @@ def test_a_precision_that_the_network_does_not_bear_is_refused_by_name(
     _, report = lower.upscale(picture(photo(20, 20)), weights)
     assert report.precision == "fp32"  # the operator's wish is for what can bear it
     assert "does not come to 50 dB of fp32 in bf16" in report.choice
+    with pytest.raises(PrecisionUnavailable, match="does not come to 50 dB of fp32 in bf16"):
+        lower.upscale(picture(photo(20, 20)), weights, UpscaleOptions(precision="bf16"))  # loaded already
+
+
+def test_auto_computes_it_on_the_cpu_where_torch_has_no_part_in_the_device(
+    span: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Accelerator(
+        "openvino-gpu", "openvino-gpu:0", "Arc", ("fp32", "fp16"), lambda: Memory(0, 0, 0), by_torch=False
+    )
+    kind = Kind("OpenVINO GPU", lambda: 1, lambda **_: "", lambda _: one, lambda _: "", device._by_openvino)
+    monkeypatch.setattr(device, "_KINDS", {"openvino-gpu": kind})
+    machine = Upscaler(NetworkPool(Runtime()))
+    assert machine.pool.place().device == "openvino-gpu:0"
+    _, report = machine.upscale(picture(photo(20, 20)), span)
+    assert (report.device, report.backend, report.precision) == ("cpu", "torch", "fp32")
+    assert report.choice == "torch fp32; the only backend for SPAN, which does not compute on openvino-gpu:0"
+    with pytest.raises(PrecisionUnavailable, match="use fp32"):
+        machine.upscale(picture(photo(20, 20)), span, UpscaleOptions(precision="fp16"))
+    named = Upscaler(NetworkPool(Runtime(device="openvino-gpu")))
+    with pytest.raises(DeviceUnavailable, match=r"the openvino \(on openvino-gpu:0\) backend computes RRDBNet and"):
+        named.upscale(picture(photo(20, 20)), span)
 
 
 def test_one_that_wants_the_whole_picture_is_cut_only_where_memory_is_short(
