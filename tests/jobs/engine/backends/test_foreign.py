@@ -20,7 +20,10 @@ from modelstore.networks import checkpoint
 from modelstore.networks.families import registry
 from tests.jobs.engine.conftest import photo, picture, upscaler
 
-pytestmark = pytest.mark.skipif(not registry.available(), reason="spandrel is not installed; `make families` does it")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.skipif(not registry.available(), reason="spandrel is not installed; `make families` does it"),
+]
 
 
 def weights_of(folder: Path, family: str) -> Weights:
