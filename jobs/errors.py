@@ -41,6 +41,18 @@ class PreviewNotFound(ResultNotFound):
     code = "preview_not_found"
 
 
+class PyramidNotFound(ResultNotFound):
+    """The picture is there, but its tiles could not be made, or there is no such tile."""
+
+    code = "pyramid_not_found"
+
+
+class PyramidsBusy(JobError):
+    """Too many pictures are being cut into tiles already."""
+
+    code = "pyramids_busy"
+
+
 class JobFailed(JobError):
     """The job ended without a result; ``code`` is the job's own error code."""
 

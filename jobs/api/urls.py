@@ -8,6 +8,7 @@ from jobs.api.views.cleanup import CleanupViewSet
 from jobs.api.views.events import EventViewSet
 from jobs.api.views.jobs import JobsViewSet, JobViewSet
 from jobs.api.views.links import LinkViewSet
+from jobs.api.views.pyramids import PyramidViewSet
 from jobs.api.views.results import PictureViewSet
 from jobs.api.views.submit import SubmitBatchViewSet, SubmitViewSet
 
@@ -23,6 +24,8 @@ urlpatterns = [
     path("jobs/<str:job_id>/result", PictureViewSet.as_view({"get": "result"}), name="job-result"),
     path("jobs/<str:job_id>/preview", PictureViewSet.as_view({"get": "preview"}), name="job-preview"),
     path("jobs/<str:job_id>/input", PictureViewSet.as_view({"get": "input"}), name="job-input"),
+    path("jobs/<str:job_id>/pyramid", PyramidViewSet.as_view({"get": "retrieve"}), name="job-pyramid"),
+    path("jobs/<str:job_id>/pyramid/tile", PyramidViewSet.as_view({"get": "tile"}), name="job-tile"),
     path("jobs/<str:job_id>/events", EventViewSet.as_view({"get": "stream"}), name="job-events"),
     path("jobs/<str:job_id>/links", LinkViewSet.as_view({"post": "create"}), name="job-links"),
     path("batches/<str:batch_id>", BatchViewSet.as_view({"get": "retrieve"}), name="batch"),

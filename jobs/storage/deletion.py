@@ -41,6 +41,8 @@ def delete_ended(jobs: JobQuerySet, *, wait: bool = True, leftovers: bool = True
             Job.objects.filter(pk__in=[job.pk for job in rows]).delete()
         deleted.jobs += len(rows)
         deleted.files += files.remove(name for job in rows for name in file_names.names_of(job))
+        # After its sources: who is making one looks for them when it is done (pyramid/making.py).
+        deleted.files += files.remove(name for job in rows for name in files.made_of(job))
         for job in rows if leftovers else ():
             files.remove_strays(job.pk, keep=None)
         if len(rows) < CHUNK:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jobs.models.job import Job
 
-INPUTS, RESULTS, PREVIEWS = "inputs", "results", "previews"
+INPUTS, RESULTS, PREVIEWS, PYRAMIDS = "inputs", "results", "previews", "pyramids"
 #: The directory of request bodies and files while they arrive (settings.FILE_UPLOAD_TEMP_DIR).
 UPLOADS = "uploads"
 #: The directories whose files belong to jobs.
-KINDS = (INPUTS, RESULTS, PREVIEWS)
+KINDS = (INPUTS, RESULTS, PREVIEWS, PYRAMIDS)
 DIRECTORIES = (*KINDS, UPLOADS)
 PART = ".part"
 
@@ -25,7 +25,7 @@ SUFFIXES = {"jpeg": "jpg", "tiff": "tif"}
 _OURS = re.compile(
     rf"{UPLOADS}/tmp[a-z0-9_]{{8}}\.upload"  # noqa: S108 - the name that `tempfile` made
     rf"|{INPUTS}/[0-9a-f]{{32}}\{PART}"
-    rf"|({INPUTS}|{RESULTS}|{PREVIEWS})/[0-9a-f]{{2}}/(?P<job>[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})"
+    rf"|({'|'.join(KINDS)})/[0-9a-f]{{2}}/(?P<job>[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})"
     rf"(-[0-9a-f]{{32}})?(\.[a-z0-9]{{1,10}}){{1,2}}"
 )
 
@@ -45,8 +45,18 @@ def preview_name(job_id: uuid.UUID, token: uuid.UUID, image_format: str) -> str:
     return f"{PREVIEWS}/{job_id.hex[:2]}/{job_id}-{token.hex}.{suffix(image_format)}"
 
 
+def pyramid_name(job_id: uuid.UUID, sha256: str) -> str:
+    """Return the storage name of the tiles of a job's picture with that digest (jobs/storage/pyramid)."""
+    return f"{PYRAMIDS}/{job_id.hex[:2]}/{job_id}-{sha256[:32]}.zip"
+
+
+def pyramids_of(job_id: uuid.UUID, *digests: str) -> tuple[str, ...]:
+    """Return the names that the pyramids of a job with these pictures have, where they were made."""
+    return tuple(pyramid_name(job_id, digest) for digest in digests if digest)
+
+
 def names_of(job: "Job") -> tuple[str, ...]:
-    """Return the names of all files of a job."""
+    """Return the names of all files of a job that its row names; those made on demand have `pyramids_of`."""
     return tuple(name for name in (job.input_file, job.result_file, job.preview_file) if name)
 
 

@@ -1,4 +1,4 @@
-"""Files of jobs: inputs, results and previews in the default storage, named by job and claim.
+"""Files of jobs: inputs, results, previews and pyramids in the default storage, named by job and claim.
 
 A file is written as ``name.part``, flushed to the disk, then renamed: a name without ``.part`` is always whole. Results
 carry the claim's token in their name, so a worker that lost its job can never overwrite the accepted result.
@@ -20,7 +20,8 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 
 from jobs.errors import UploadTooLarge
-from jobs.storage.file_names import INPUTS, PART, PREVIEWS, RESULTS
+from jobs.storage import file_names
+from jobs.storage.file_names import INPUTS, PART, PREVIEWS, PYRAMIDS, RESULTS
 from modelstore.storage.partial_file import sync_directory
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 #: Errors of a full disk, or of this user's full quota.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK = 1 << 20
-_MODE = 0o640
+MODE = 0o640  # of every file here
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _stage(upload: Any, path: Path) -> Staged:
     finally:
         if source is not None:
             reader.close()
-    path.chmod(_MODE)
+    path.chmod(MODE)
     return Staged(path, size, digest.hexdigest())
 
 
@@ -148,7 +149,7 @@ def keep(path: Path, name: str) -> None:
     """Give a written file its storage name, whole and on the disk, or not at all."""
     target = path_of(name)
     _make_directory(target.parent)
-    path.chmod(_MODE)
+    path.chmod(MODE)
     with path.open("rb") as file:
         os.fsync(file.fileno())
     path.replace(target)
@@ -161,7 +162,7 @@ def write(name: str, data: bytes) -> None:
     _make_directory(target.parent)
     part = target.with_name(target.name + PART)
     part.write_bytes(data)
-    part.chmod(_MODE)
+    part.chmod(MODE)
     part.replace(target)
 
 
@@ -215,6 +216,22 @@ def remove(names: Iterable[str]) -> Removed:
         if name:
             removed.add(delete(path_of(name)))
     return removed
+
+
+def made_of(job: "Job") -> list[str]:
+    """Return the storage names of what was made on demand of a job's pictures: it goes with the job."""
+    names = file_names.pyramids_of(job.pk, job.input_sha256, job.result_sha256)
+    return [name for name in names if path_of(name).exists()]
+
+
+def pyramid_bytes() -> int:
+    """Return the bytes of all pyramids, which no row counts."""
+    total = 0
+    for directory, _, names in os.walk(path_of(PYRAMIDS)):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += Path(directory, name).stat().st_size
+    return total
 
 
 def open_input(job: "Job") -> "File[bytes]":

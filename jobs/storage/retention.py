@@ -93,9 +93,10 @@ def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds
 def _count(jobs: JobQuerySet) -> Deleted:
     """Count what `delete_ended` would delete."""
     found = Deleted()
-    for job in jobs.ended().only("input_file", "result_file", "preview_file").iterator(chunk_size=CHUNK):
+    fields = ("input_file", "result_file", "preview_file", "input_sha256", "result_sha256")
+    for job in jobs.ended().only(*fields).iterator(chunk_size=CHUNK):
         found.jobs += 1
-        for name in file_names.names_of(job):
+        for name in (*file_names.names_of(job), *files.made_of(job)):
             with suppress(FileNotFoundError):
                 found.files.add(files.path_of(name).stat().st_size)
     return found
@@ -157,8 +158,11 @@ def _unreadable(error: OSError) -> None:
 def named(names: Iterable[str]) -> set[str]:
     """Return which of these files a row names, and the other files of the same jobs."""
     job_ids = {job_id for job_id in map(file_names.job_id_of, names) if job_id is not None}
-    rows = Job.objects.filter(pk__in=job_ids).values_list("input_file", "result_file", "preview_file")
-    return {name for row in rows for name in row if name}
+    rows = Job.objects.filter(pk__in=job_ids).only(
+        "input_file", "result_file", "preview_file", "input_sha256", "result_sha256"
+    )
+    kept = {name for job in rows for name in file_names.names_of(job)}
+    return kept.union(*(file_names.pyramids_of(job.pk, job.input_sha256, job.result_sha256) for job in rows))
 
 
 def _forget(age: timedelta) -> None:

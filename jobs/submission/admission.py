@@ -20,7 +20,7 @@ from jobs.models.job import Job
 from jobs.models.worker import Worker
 from jobs.progress.hub import hub
 from jobs.states import Status
-from jobs.storage.files import path_of
+from jobs.storage.files import path_of, pyramid_bytes
 
 _SUM_SECONDS = 5.0
 #: Seconds within which a restarted cluster is back.
@@ -101,14 +101,14 @@ class _Stored:
         self._good_for = _SUM_SECONDS
 
     def bytes(self) -> int:
-        """Inputs and results together."""
+        """Inputs and results together, and the tiles made of them."""
         if not self._lock.acquire(blocking=self._at is None):
             return self._bytes
         try:
             begun = time.monotonic()
             if self._at is None or begun - self._at > self._good_for:
                 total = Job.objects.aggregate(total=Sum(F("input_bytes") + Coalesce(F("result_bytes"), 0)))["total"]
-                self._bytes, self._at = int(total or 0), time.monotonic()
+                self._bytes, self._at = int(total or 0) + pyramid_bytes(), time.monotonic()
                 self._good_for = max(_SUM_SECONDS, 20 * (self._at - begun))
             return self._bytes
         finally:

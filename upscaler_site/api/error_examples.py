@@ -14,6 +14,7 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "batch_not_found": (404, "Batch not found: invalid-batch-id"),
     "result_not_found": (404, "Result not found: job 550e8400-e29b-41d4-a716-446655440000 was cancelled"),
     "preview_not_found": (404, "Preview not found: job 550e8400-e29b-41d4-a716-446655440000 has none"),
+    "pyramid_not_found": (404, "Tile not found: level 0, column 90, row 0"),
     "model_not_found": (404, "Model not found: RealESRGAN_x5"),
     "job_state_conflict": (
         409,
@@ -49,6 +50,7 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "queue_full": (503, "1000 jobs wait already, the limit is 1000"),
     "no_worker": (503, "no inference worker is running, so this picture would wait for one; POST /jobs accepts it"),
     "too_many_waiting": (503, "100 event streams are open already"),
+    "pyramids_busy": (503, "8 pictures are being prepared for viewing already; try again soon"),
     "database_unavailable": (503, "The database does not answer; try again soon"),
     "storage_full": (507, "The disk has 400 MB left; uploads must leave 500 MB"),
 }

@@ -70,6 +70,8 @@ ANSWERS: dict[type[Exception], Answer] = {
     jobs.BatchNotFound: Answer(404),
     jobs.ResultNotFound: Answer(404),
     jobs.PreviewNotFound: Answer(404),
+    jobs.PyramidNotFound: Answer(404),
+    jobs.PyramidsBusy: Answer(503, retry_after=5),
     jobs.JobFailed: Answer(500),
     jobs.InputRejected: Answer(400),
     jobs.BatchRejected: Answer(400),

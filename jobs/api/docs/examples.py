@@ -36,6 +36,7 @@ JOB_PROCESSING = {
     "input_height": 3024,
     "input_frames": 1,
     "input_bytes": 3456789,
+    "input_sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
     "result_format": None,
     "result_width": None,
     "result_height": None,

@@ -27,7 +27,7 @@ _NOT_YET = {
 }
 
 
-def _download(types: Sequence[str], description: str) -> dict[Any, OpenApiResponse]:
+def download_of(types: Sequence[str], description: str) -> dict[Any, OpenApiResponse]:
     """Describe the responses of a download: whole (200), in part (206), or unchanged (304)."""
     return {
         **pictures(types, 200, description),
@@ -43,7 +43,7 @@ RESULT = operation(
     summary="Download the upscaled picture",
     description="Also answers HEAD, one byte range, and conditions on the ETag. Of a failed job: 500 with its reason.",
     parameters=[JOB_ID, RANGE, IF_NONE_MATCH, *FILE_HEADERS, PROCESSING_TIME, LOCATION, RETRY_AFTER],
-    responses=_download(PICTURE_TYPES, "The upscaled picture") | _NOT_YET,
+    responses=download_of(PICTURE_TYPES, "The upscaled picture") | _NOT_YET,
 )
 PREVIEW = operation(
     "jobs_preview",
@@ -52,7 +52,7 @@ PREVIEW = operation(
     summary="Look at a small rendition of the result",
     description="It is made in the moment after the job is completed: 202 until then, 404 where none could be made.",
     parameters=[JOB_ID, RANGE, IF_NONE_MATCH, LOCATION, RETRY_AFTER],
-    responses=_download(PICTURE_TYPES, "The rendition") | _NOT_YET,
+    responses=download_of(PICTURE_TYPES, "The rendition") | _NOT_YET,
 )
 INPUT = operation(
     "jobs_input",
@@ -60,5 +60,5 @@ INPUT = operation(
     _ERRORS,
     summary="Look at the picture as it was sent",
     parameters=[JOB_ID, RANGE, IF_NONE_MATCH],
-    responses=_download((*PICTURE_TYPES, "image/gif", "image/bmp", "image/heic"), "The input"),
+    responses=download_of((*PICTURE_TYPES, "image/gif", "image/bmp", "image/heic"), "The input"),
 )

@@ -52,6 +52,7 @@ class JobSerializer(serializers.Serializer[Job]):
     input_height = serializers.IntegerField()
     input_frames = serializers.IntegerField()
     input_bytes = serializers.IntegerField()
+    input_sha256 = serializers.CharField(help_text="Jobs of one picture have it in common.")
     result_format = TextOrNull(allow_null=True)
     result_width = serializers.IntegerField(allow_null=True)
     result_height = serializers.IntegerField(allow_null=True)

@@ -24,6 +24,8 @@ ADDRESSES = {
     "result_url": "job-result",
     "preview_url": "job-preview",
     "input_url": "job-input",
+    "pyramid_url": "job-pyramid",
+    "tile_url": "job-tile",
     "events_url": "job-events",
 }
 
@@ -60,6 +62,8 @@ class LinksSerializer(ExpirySerializer):
     result_url = serializers.CharField()
     preview_url = serializers.CharField()
     input_url = serializers.CharField()
+    pyramid_url = serializers.CharField(help_text="Of the result; `&picture=input` for the picture that was sent.")
+    tile_url = serializers.CharField(help_text="Of every tile, which further parameters choose.")
     events_url = serializers.CharField()
 
 
@@ -86,6 +90,8 @@ _JOB = {
     "result_url": f"{_PATH}/result?{_SIGNATURE}",
     "preview_url": f"{_PATH}/preview?{_SIGNATURE}",
     "input_url": f"{_PATH}/input?{_SIGNATURE}",
+    "pyramid_url": f"{_PATH}/pyramid?{_SIGNATURE}",
+    "tile_url": f"{_PATH}/pyramid/tile?{_SIGNATURE}",
     "events_url": f"{_PATH}/events?{_SIGNATURE}",
 }
 _ARCHIVE = {"expires_at": _EXPIRES_AT, "archive_url": f"/api/v1/jobs/archive?ids={_ID}&{_SIGNATURE}"}

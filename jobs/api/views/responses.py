@@ -42,9 +42,18 @@ def still_running(job: Job) -> Response:
 
 def preview_coming(job: Job) -> Response:
     """Answer 202: the job is completed, and its preview is being made."""
+    return _coming(job, "Preview still being made")
+
+
+def pyramid_coming(job: Job) -> Response:
+    """Answer 202: a picture of the job is being cut into tiles."""
+    return _coming(job, "Tiles still being made")
+
+
+def _coming(job: Job, detail: str) -> Response:
     response = accepted(job)
     response.headers["Retry-After"] = "1"
-    response.data = {"detail": "Preview still being made", **response.data}
+    response.data = {"detail": detail, **response.data}
     return response
 
 
