@@ -71,3 +71,18 @@ def test_an_archive_is_saved_by_the_browser_itself(page: Page, guarded: tuple[Se
     assert caught.value.suggested_filename == "upscaled.zip"
     with zipfile.ZipFile(caught.value.path()) as archive:
         assert len(archive.namelist()) == 2
+
+
+def test_a_picture_in_tiles_is_shown_to_whoever_has_the_key(
+    page: Page, guarded: tuple[Service, str], tmp_path: Path
+) -> None:
+    service, key = guarded
+    page.goto(service.base_url)
+    page.get_by_label("This server asks for an API key").fill(key)
+    page.get_by_role("button", name="Use this key").click()
+    page.select_option("#model", TINY_MODEL)
+    page.set_input_files("#files", picture(tmp_path / "scan.tif"))
+    expect(card(page, "scan.tif")).to_have_attribute("data-state", "completed")
+    card(page, "scan.tif").get_by_role("button", name="Compare").click()
+    for side in ("before", "after"):
+        expect(page.locator(f".ba-{side}")).to_have_attribute("data-state", "full")

@@ -81,11 +81,11 @@ const LINK_MS = 50 * 60_000; // the service's links are good for an hour
 const links = new Map(); // job id -> {made, urls}
 
 /**
- * The address of a job's "result", "preview" or "input" for an <img> or a download. These send no headers, so with a key
+ * The address of a job's "result", "preview", "input" or "tile" for an <img> or a download. These send no headers, so with a key
  * the service is asked for a signed link; the browser then streams and caches the picture by itself.
  */
 export async function pictureUrl(jobId, what) {
-  if (!apiKey.get()) return url(`/jobs/${jobId}/${what}`);
+  if (!apiKey.get()) return url(`/jobs/${jobId}/${what === "tile" ? "pyramid/tile" : what}`);
   let known = links.get(jobId);
   if (!known || Date.now() - known.made > LINK_MS) {
     known = { made: Date.now(), urls: await call("POST", `/jobs/${jobId}/links`) };

@@ -1,11 +1,11 @@
 // Wires the page together: files in, cards out, one upload after the other.
 
-import { ApiError, apiKey, call, pictureUrl, saveArchive, shownUrl, url } from "./api.js";
+import { ApiError, apiKey, call, saveArchive, url } from "./api.js";
 import { Card } from "./card.js";
-import "./compare.js";
 import { takeFiles } from "./intake.js";
 import { forget, remembered } from "./history.js";
 import { ModelPicker } from "./models.js";
+import { Viewer } from "./viewer.js";
 
 const UPLOADS_AT_ONCE = 2;
 const IDS_PER_ARCHIVE = 200; // the service's limit: the ids must fit into an address
@@ -130,29 +130,8 @@ byId("all").addEventListener("click", async () => {
 
 // --- Before and after -------------------------------------------------------------------------------------------------
 
-const viewer = byId("viewer");
-
-async function compare(card) {
-  const { job } = card;
-  byId("viewer-title").textContent = card.name;
-  viewer.showModal();
-  try {
-    const [before, after] = await Promise.all([
-      card.localUrl ?? pictureUrl(card.id, "input"),
-      shownUrl(card.id, job),
-    ]);
-    viewer.querySelector("before-after").show({
-      before, after, label: card.name, width: job.result_width, height: job.result_height,
-    });
-    byId("viewer-download").onclick = () => card.save();
-  } catch (error) {
-    showProblem(error.message);
-    viewer.close();
-  }
-}
-
-byId("viewer-close").addEventListener("click", () => viewer.close());
-viewer.addEventListener("click", (event) => event.target === viewer && viewer.close()); // a click on the backdrop
+const viewer = new Viewer(byId("viewer"), () => [...byId("results").children].map((root) => cards.get(root)).filter((card) => card?.done));
+const compare = (card) => viewer.open(card);
 
 // --- Access -----------------------------------------------------------------------------------------------------------
 
