@@ -11,7 +11,7 @@ from jobs.api.serializers.pyramid import PyramidQuerySerializer, PyramidSerializ
 from jobs.api.views import responses
 from jobs.api.views.base import ApiViewSet, find_job
 from jobs.api.views.downloads import content_type, download
-from jobs.errors import PyramidNotFound, ResultNotFound
+from jobs.errors import ResultNotFound
 from jobs.models import Job
 from jobs.states import LIVE
 from jobs.storage import file_names, files
@@ -48,18 +48,15 @@ class PyramidViewSet(ApiViewSet):
         query.is_valid(raise_exception=True)
         job, place = find_job(request, job_id), query.validated_data
         wanted = _wanted(job, place["picture"])
-        found = archive.opened(wanted.name)
-        if found is None:
-            raise PyramidNotFound(f"Tiles not found: those of job {job.id} are not made; ask for its pyramid first")
         level, column, row = place["level"], place["column"], place["row"]
-        data = found.tile(level, column, row)
+        tile = archive.tile(wanted.name, level, column, row)
         stem = file_names.download_name(job).rpartition(".")[0]
         return download(
             request,
-            io.BytesIO(data),
-            size=len(data),
-            media_type=content_type(found.format),
-            name=f"{stem}_{level}_{column}_{row}.{file_names.suffix(found.format)}",
+            io.BytesIO(tile.data),
+            size=len(tile.data),
+            media_type=content_type(tile.format),
+            name=f"{stem}_{level}_{column}_{row}.{file_names.suffix(tile.format)}",
             etag=f"{wanted.name.rpartition('-')[2].partition('.')[0]}-{level}-{column}-{row}",
             inline=True,
         )

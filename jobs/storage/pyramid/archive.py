@@ -3,7 +3,6 @@
 import json
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from jobs.errors import PyramidNotFound
 from jobs.storage import files
@@ -16,7 +15,6 @@ _INDEX = "pyramid.json"
 class Pyramid:
     """The description of a pyramid on the disk."""
 
-    path: Path
     width: int  # pixels
     height: int
     format: str  # of each tile: "jpeg" or "webp"
@@ -31,24 +29,35 @@ class Pyramid:
         """The sizes, the picture's own first."""
         return levels_of(self.width, self.height)
 
-    def tile(self, level: int, column: int, row: int) -> bytes:
-        """Return the file of one tile.
 
-        :raises PyramidNotFound: there is no such tile, or the pyramid was cleaned up meanwhile.
-        """
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.read(tile_name(level, column, row))
-        except (KeyError, FileNotFoundError):
-            raise PyramidNotFound(f"Tile not found: level {level}, column {column}, row {row}") from None
+@dataclass(frozen=True)
+class Tile:
+    """One tile's file."""
+
+    data: bytes
+    format: str
 
 
 def opened(name: str) -> Pyramid | None:
     """Return the pyramid of that storage name; None where it was not made yet."""
-    path = files.path_of(name)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(files.path_of(name)) as archive:
             index = json.loads(archive.read(_INDEX))
     except FileNotFoundError:
         return None
-    return Pyramid(path=path, width=index["width"], height=index["height"], format=index["format"])
+    return Pyramid(width=index["width"], height=index["height"], format=index["format"])
+
+
+def tile(name: str, level: int, column: int, row: int) -> Tile:
+    """Return one tile of the pyramid of that storage name.
+
+    :raises PyramidNotFound: it was not made, or has no such tile.
+    """
+    try:
+        with zipfile.ZipFile(files.path_of(name)) as archive:
+            data = archive.read(tile_name(level, column, row))
+            return Tile(data, json.loads(archive.read(_INDEX))["format"])
+    except FileNotFoundError:
+        raise PyramidNotFound("Tiles not found: they are not made; ask for the pyramid first") from None
+    except KeyError:
+        raise PyramidNotFound(f"Tile not found: level {level}, column {column}, row {row}") from None
