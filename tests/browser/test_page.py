@@ -116,6 +116,29 @@ def test_the_history_is_there_after_a_reload_and_can_be_cleared(home: Page, tmp_
     expect(home.get_by_text("Nothing yet.")).to_be_visible()
 
 
+def test_the_options_of_the_last_visit_are_there_again(home: Page, tmp_path: Path) -> None:
+    home.select_option("#format", "webp")
+    home.get_by_label("Quality").fill("71")
+    home.select_option("#outscale", "3")
+    home.reload()
+    expect(home.locator("#model")).to_have_value(TINY_MODEL)
+    expect(home.locator("#format")).to_have_value("webp")
+    expect(home.locator("#outscale")).to_have_value("3")
+    expect(home.locator("#quality-value")).to_have_text("71")
+    home.set_input_files("#files", picture(tmp_path / "again.png"))
+    expect(card(home, "again.png").locator("[data-facts]")).to_contain_text("192 × 144")
+
+
+@pytest.mark.parametrize("damaged", ["{", "null", '{"format": "bmp", "outscale": 7, "quality": "x", "model": 5}'])
+def test_damaged_options_of_the_last_visit_are_passed_over(home: Page, damaged: str) -> None:
+    home.evaluate("text => localStorage.setItem('upscaler.options', text)", damaged)
+    home.reload()
+    expect(home.locator("#model option", has_text=TINY_MODEL)).to_have_count(1)
+    expect(home.locator("#format")).to_have_value("")
+    expect(home.locator("#outscale")).to_have_value("")
+    expect(home.locator("#quality")).to_have_value("90")
+
+
 def test_a_file_that_is_no_picture_says_so(home: Page, tmp_path: Path) -> None:
     (tmp_path / "fake.jpg").write_text("this is a text")
     home.set_input_files("#files", tmp_path / "fake.jpg")

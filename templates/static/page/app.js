@@ -5,6 +5,7 @@ import { Card } from "./card.js";
 import { takeFiles } from "./intake.js";
 import { forget, remembered } from "./history.js";
 import { ModelPicker } from "./models.js";
+import { recallOptions, rememberOptions } from "./options.js";
 import { Viewer } from "./viewer.js";
 
 const UPLOADS_AT_ONCE = 2;
@@ -21,7 +22,8 @@ function announce(text) {
 // --- Options ----------------------------------------------------------------------------------------------------------
 
 const form = byId("options");
-const picker = new ModelPicker(form, announce);
+const picker = new ModelPicker(form, announce, recallOptions(form));
+rememberOptions(form);
 
 function chosenFields() {
   const data = new FormData(form);

@@ -7,7 +7,8 @@ const POLL_MS = 700;
 const BUSY = new Set(["requested", "downloading"]);
 
 export class ModelPicker {
-  constructor(root, announce) {
+  /** `last`: the model that this browser chose last; it is preselected where it is still usable. */
+  constructor(root, announce, last) {
     this.select = root.querySelector("[data-model]");
     this.about = root.querySelector("[data-model-about]");
     this.offer = root.querySelector("[data-model-offer]");
@@ -15,6 +16,7 @@ export class ModelPicker {
     this.bar = root.querySelector("[data-model-progress]");
     this.state = root.querySelector("[data-model-state]");
     this.announce = announce;
+    this.last = last;
     this.known = new Map();
     this.watched = new Set();
     this.listeners = [];
@@ -35,7 +37,7 @@ export class ModelPicker {
     this.keyNeeded = listener;
   }
 
-  /** Read the list and preselect the first usable model, unless one was chosen before. */
+  /** Read the list and preselect the model of the last visit, the server's own, or the first usable one, unless one is chosen. */
   async load() {
     const { available_models: list } = await call("GET", "/models");
     const chosen = this.select.value;
@@ -45,7 +47,7 @@ export class ModelPicker {
       this.#group(model.available).append(new Option(model.name, model.name));
       if (BUSY.has(model.status)) this.#watch(model.name);
     }
-    const preferred = [chosen, this.select.dataset.default].find((name) => this.known.get(name)?.available);
+    const preferred = [chosen, this.last, this.select.dataset.default].find((name) => this.known.get(name)?.available);
     this.select.value = preferred ?? list.find((model) => model.available)?.name ?? list[0]?.name ?? "";
     this.#show();
   }
