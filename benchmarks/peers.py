@@ -19,11 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from jobs.engine.backends.vulkan.graph import graph
 from jobs.engine.tiling.cost import BORDER
 from jobs.engine.types import Frame, Picture, Report, UpscaleOptions, Weights
 from modelstore.networks.checkpoint import load
-from modelstore.networks.rrdbnet import RESIDUAL_SCALE, RRDBNet
-from modelstore.networks.srvgg import SRVGGNetCompact
 
 Name = Literal["ncnn", "onnxruntime"]
 
@@ -123,9 +122,9 @@ class _OnnxRuntime:
 
 class _Ncnn:
     def __init__(self, network: nn.Module) -> None:
-        import ncnn  # type: ignore[import-not-found]  # as above
+        import ncnn
 
-        text, data = NcnnFiles(network).files()
+        text, data = graph(network)
         self._net = ncnn.Net()
         self._net.opt.num_threads = torch.get_num_threads()
         # Else it computes in bf16 or fp16 where the processor has them, and the table compares unlike things.
@@ -145,93 +144,3 @@ class _Ncnn:
         if failed:
             raise RuntimeError(f"ncnn: {failed}")
         return np.array(out)
-
-
-class NcnnFiles:
-    """Writes an RRDBNet without unshuffling, or an SRVGGNetCompact, as ncnn reads it: a text of layers and the weights.
-
-    Source: the ncnn wiki, "param and model file structure" and "operators".
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self._layers: list[tuple[str, str, list[str], str, str]] = []  # type, name, inputs, output, parameters
-        self._data: list[bytes] = []
-        if isinstance(network, SRVGGNetCompact):
-            self._compact(network)
-        elif isinstance(network, RRDBNet) and network.unshuffle == 1:
-            self._rrdb(network)
-        else:
-            raise TypeError(f"not written for ncnn: {type(network).__name__} as it is here")
-
-    def files(self) -> tuple[str, bytes]:
-        """Return the text and the bytes. A blob that several layers read goes through Split, as ncnn asks."""
-        readers: dict[str, int] = {}
-        for _, _, inputs, _, _ in self._layers:
-            for blob in inputs:
-                readers[blob] = readers.get(blob, 0) + 1
-        lines, blobs, used = ["Input x 0 1 x"], 1, dict.fromkeys(readers, 0)
-
-        def split(blob: str) -> None:
-            nonlocal blobs
-            if readers.get(blob, 0) > 1:
-                names = [f"{blob}_{number}" for number in range(readers[blob])]
-                lines.append(f"Split split_{blob} 1 {len(names)} {blob} {' '.join(names)}")
-                blobs += len(names)
-
-        split("x")
-        for kind, name, inputs, output, parameters in self._layers:
-            taken = []
-            for blob in inputs:
-                taken.append(f"{blob}_{used[blob]}" if readers[blob] > 1 else blob)
-                used[blob] += 1
-            lines.append(f"{kind} {name} {len(taken)} 1 {' '.join(taken)} {output} {parameters}")
-            blobs += 1
-            split(output)
-        return "\n".join(["7767517", f"{len(lines)} {blobs}", *lines]) + "\n", b"".join(self._data)
-
-    def _add(self, kind: str, inputs: list[str], parameters: str, output: str = "") -> str:
-        output = output or f"b{len(self._layers)}"
-        self._layers.append((kind, f"l{len(self._layers)}", inputs, output, parameters))
-        return output
-
-    def _convolution(self, layer: Any, source: str, *, leaky: bool = False, output: str = "") -> str:
-        weights, bias = (one.detach().numpy().astype("<f4") for one in (layer.weight, layer.bias))
-        self._data += [bytes(4), weights.tobytes(), bias.tobytes()]  # 0: the weights are plain float32
-        activation = f" 9=2 -23310=1,{_SLOPE}" if leaky else ""
-        sizes = f"0={weights.shape[0]} 1=3 4=1 5=1 6={weights.size}"
-        return self._add("Convolution", [source], sizes + activation, output)
-
-    def _compact(self, network: SRVGGNetCompact) -> None:
-        out = "x"
-        for layer in network.body:
-            if isinstance(layer, nn.PReLU):
-                slopes = layer.weight.detach().numpy().astype("<f4")
-                self._data.append(slopes.tobytes())
-                out = self._add("PReLU", [out], f"0={slopes.size}")
-            else:
-                out = self._convolution(layer, out)
-        grown = self._add("PixelShuffle", [out], f"0={network.scale}")
-        base = self._add("Interp", ["x"], f"0=1 1={network.scale} 2={network.scale}")
-        self._add("BinaryOp", [grown, base], "0=0", "y")
-
-    def _rrdb(self, network: RRDBNet) -> None:
-        def residual(branch: str, trunk: str) -> str:
-            return self._add("Eltwise", [branch, trunk], f"0=1 -23301=2,{RESIDUAL_SCALE},1.0")
-
-        first = out = self._convolution(network.conv_first, "x")
-        for block in network.body:
-            assert isinstance(block, nn.Module)
-            into = out
-            for dense in (block.rdb1, block.rdb2, block.rdb3):
-                start, parts = out, [out]
-                for number in range(1, 6):
-                    joined = self._add("Concat", parts, "0=0") if len(parts) > 1 else start
-                    made = self._convolution(getattr(dense, f"conv{number}"), joined, leaky=number < 5)
-                    parts = [*parts, made]
-                out = residual(parts[-1], start)
-            out = residual(out, into)
-        out = self._add("BinaryOp", [self._convolution(network.conv_body, out), first], "0=0")
-        for number in range(1, network.doublings + 1):
-            out = self._add("Interp", [out], "0=1 1=2.0 2=2.0")
-            out = self._convolution(getattr(network, f"conv_up{number}"), out, leaky=True)
-        self._convolution(network.conv_last, self._convolution(network.conv_hr, out, leaky=True), output="y")

@@ -166,8 +166,8 @@ STOP_GRACE_SECONDS = env.integer(
 DEVICE = env.text(
     "DEVICE",
     "auto",
-    pattern=r"auto|cpu|mps|(cuda|xpu|openvino-gpu)(:\d+)?",
-    help="auto, cpu, cuda, xpu, mps or openvino-gpu, or one of several: cuda:N, xpu:N, openvino-gpu:N",
+    pattern=r"auto|cpu|mps|(cuda|xpu|openvino-gpu|vulkan)(:\d+)?",
+    help="auto, cpu, cuda, xpu, mps, openvino-gpu or vulkan, or one of several: cuda:N, xpu:N, vulkan:N …",
 )
 PRECISION = env.text("PRECISION", "auto", choices=["auto", "fp32", "bf16", "fp16"], help="Number format of inference")
 ENGINE_BACKEND = env.text(

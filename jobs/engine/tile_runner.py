@@ -182,7 +182,7 @@ def _blocks(run: Run, work: Sequence[tuple[Array, Tile]], dtype: np.dtype[Any]) 
             for block in run.network.run(iter(windows)):
                 good = block if block.finite else run.redo(windows[at - first])
                 run.count(finite=block.finite)
-                run.notes += [note for note in block.notes if note not in run.notes]
+                run.notes += [note for note in (*block.notes, *good.notes) if note not in run.notes]
                 run.finished()
                 at += 1
                 yield good.pixels

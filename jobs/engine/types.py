@@ -202,7 +202,7 @@ class Weights:
 class Runtime:
     """The device, precision and backend to use. "auto" picks the fastest there is; the report names it."""
 
-    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "xpu:0", "mps" …
+    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "xpu:0", "mps", "vulkan" …
     precision: Precision = "auto"
     backend: Backend = "auto"
     measurements: Path | None = None  # a folder for what "auto" measured on CPUs; None: each process measures anew
@@ -245,7 +245,7 @@ class Report:
     model: str
     device: str  # "cpu", "cuda:0"
     device_name: str
-    backend: str  # "torch", "openvino", "winograd", "reference"
+    backend: str  # "torch", "openvino", "winograd", "reference", "vulkan"
     precision: str
     scale: float
     tile_size: int  # 0: the picture went through whole

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-Family = Literal["cuda", "rocm", "xpu", "mps", "openvino-gpu"]
+Family = Literal["cuda", "rocm", "xpu", "mps", "openvino-gpu", "vulkan"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Accelerator:
     """
 
     family: Family  # AMD's cards are "rocm", though torch answers for them as for NVIDIA's
-    device: str  # as torch says it ("cuda:0" for AMD's too, "xpu:1", "mps"), or "openvino-gpu:0"
+    device: str  # as torch says it ("cuda:0" for AMD's too, "xpu:1", "mps"), or "openvino-gpu:0", "vulkan:0"
     name: str
     precisions: tuple[Literal["fp32", "bf16", "fp16"], ...]
     memory: Callable[[], Memory] = field(compare=False)

@@ -12,6 +12,7 @@ import torch
 from jobs.engine.backends import accelerator_trial, accelerators, cuda_devices, openvino_gpu, openvino_trial
 from jobs.engine.backends.accelerator import Accelerator
 from jobs.engine.backends.memory import free_host_bytes
+from jobs.engine.backends.vulkan import devices as vulkan
 from jobs.engine.backends.winograd import library as winograd
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
 from jobs.engine.types import Backend, Precision, Runtime
@@ -21,9 +22,9 @@ from jobs.engine.types import Backend, Precision, Runtime
 class ComputeDevice:
     """A resolved device with its backend and precision."""
 
-    device: str  # "cpu", "cuda:0", "xpu:1", "mps"
+    device: str  # "cpu", "cuda:0", "xpu:1", "mps", "vulkan:0"
     name: str  # as people know it
-    backend: Literal["torch", "openvino", "winograd", "reference"]
+    backend: Literal["torch", "openvino", "winograd", "reference", "vulkan"]
     precision: Literal["fp32", "bf16", "fp16"]
     uuid: str = ""  # the card's, as nvidia-smi writes it; two processes may both call theirs cuda:0
     note: str = ""  # what "auto" passed over, and why; for the report and the log
@@ -32,7 +33,7 @@ class ComputeDevice:
 
     @property
     def kind(self) -> str:
-        """The device without its number: cpu, cuda, xpu, mps."""
+        """The device without its number: cpu, cuda, xpu, mps, vulkan."""
         return self.device.partition(":")[0]
 
     def free_bytes(self) -> int:
@@ -60,6 +61,8 @@ class Kind:
     slower: Callable[[Accelerator], str] = lambda _: ""
     #: The numbers in the order in which "auto" tries them, given the count.
     order: Callable[[int], Iterable[int]] = range
+    #: The number that its name alone means.
+    first: Callable[[], int] = int
 
 
 def resolve(runtime: Runtime, precision: Precision | None = None) -> ComputeDevice:
@@ -122,7 +125,9 @@ def _by_torch(one: Accelerator, runtime: Runtime, wanted: Precision) -> ComputeD
     return placed(one, wanted, "reference" if runtime.backend == "reference" else "torch")
 
 
-def placed(one: Accelerator, wanted: Precision, backend: Literal["torch", "openvino", "reference"]) -> ComputeDevice:
+def placed(
+    one: Accelerator, wanted: Precision, backend: Literal["torch", "openvino", "reference", "vulkan"]
+) -> ComputeDevice:
     """Return an accelerator as a place for a backend, in the precision asked for; "auto" is fp16 where it is there.
 
     :raises PrecisionUnavailable: it does not compute so.
@@ -165,6 +170,12 @@ def _wants_openvino(runtime: Runtime) -> bool:
     return runtime.backend in ("auto", "openvino")
 
 
+def _by_vulkan(one: Accelerator, runtime: Runtime, wanted: Precision) -> ComputeDevice:
+    if runtime.backend != "auto":
+        raise DeviceUnavailable(f"the {runtime.backend} backend does not run on {one.device}")
+    return placed(one, wanted, "vulkan")
+
+
 def _lacks(one: Accelerator) -> str:
     """Return why a device of torch's cannot compute; "" where it can: it has kernels, and they do."""
     lacking = cuda_devices.lacks_kernels(int(one.device.partition(":")[2])) if one.device.startswith("cuda:") else ""
@@ -186,6 +197,17 @@ _KINDS = {
         by_auto=lambda runtime: _wants_openvino(runtime) and openvino_gpu.is_likely(),
         slower=openvino_gpu.slower,
         order=openvino_gpu.cards_first,
+    ),
+    vulkan.NAME: Kind(
+        "Vulkan",
+        vulkan.count,
+        vulkan.trouble,
+        vulkan.find,
+        vulkan.unusable,
+        _by_vulkan,
+        by_auto=vulkan.wants,
+        order=vulkan.cards,
+        first=vulkan.preferred,
     ),
 }
 
@@ -229,9 +251,10 @@ def _accelerator(runtime: Runtime) -> tuple[tuple[Kind, Accelerator] | None, str
             + (f": {trouble}" if trouble else "")
             + f". There is {_listed(there())}"
         )
-    if int(number or 0) >= count:
+    index = int(number) if number else kind.first()
+    if index >= count:
         raise DeviceUnavailable(f"the device {wanted} was asked for. There is {_listed(there())}")
-    one = kind.find(int(number or 0))
+    one = kind.find(index)
     lacking = kind.unusable(one)
     if lacking:
         raise DeviceUnavailable(f"the device {wanted} was asked for, but {lacking}. There is {_listed(there())}")

@@ -140,6 +140,10 @@ class NetworkPool:
             from jobs.engine.backends.openvino_backend import OpenVinoNetwork  # noqa: PLC0415 - may be absent
 
             return OpenVinoNetwork(network, spec, place)
+        if place.backend == "vulkan":
+            from jobs.engine.backends.vulkan.network import VulkanNetwork  # noqa: PLC0415 - as above
+
+            return VulkanNetwork(network, spec, place)
         from jobs.engine.backends.torch_backend import TorchNetwork  # noqa: PLC0415 - as above
 
         return TorchNetwork(network, spec, place, graphs=self.graphs, fused=self.fused)

@@ -26,6 +26,9 @@ PREFERRED_TILE = {
     ("cpu", "srvggnet"): 512,
     ("accelerator", "rrdbnet"): 512,
     ("accelerator", "srvggnet"): 1024,
+    # Not measured. Small, as ncnn's own programs have them (200): a driver resets a card that is silent for seconds.
+    ("vulkan", "rrdbnet"): 192,
+    ("vulkan", "srvggnet"): 512,
 }
 #: The same for networks of other families, by whether they take fewer than so many MFLOP for a pixel.
 LIGHT_MFLOP = 4.0
@@ -40,8 +43,11 @@ MOST_WINDOWS = 16
 #: A tensor of more numbers has no fast convolution on a CUDA device: kernels count in 32 bits.
 MOST_NUMBERS = 2**31 - 1
 #: Bytes of one tensor where the device has a bound of its own: Metal ends the process beyond 4 GiB ("total bytes of
-#: NDArray > 2**32"), and Intel's first Arc cards allocate no more at once.
-MOST_BYTES = {"mps": 2**32 - 1, "xpu": 2**32 - 1, "openvino-gpu": 2**32 - 1}
+#: NDArray > 2**32"), and Intel's first Arc cards allocate no more at once. With Intel's driver, Vulkan's
+#: shaders see 1 GiB of a buffer (maxStorageBufferRange).
+MOST_BYTES = {"mps": 2**32 - 1, "xpu": 2**32 - 1, "openvino-gpu": 2**32 - 1, "vulkan": 2**30}
+#: How much more memory than torch ncnn takes: 24 kB per input pixel of anime_6B in fp32, measured with llvmpipe.
+VULKAN_TIMES = 2
 #: Sides of windows on an accelerator, where a picture is cut: it keeps a plan of some 200 kB for each new shape.
 WINDOW_STEP = 32
 
@@ -106,7 +112,8 @@ def preferred_tile(spec: NetworkSpec, kind: str) -> int:
     """Return the side in input pixels, without padding, that gives the best throughput on a kind of device."""
     sort = "cpu" if kind == "cpu" else "accelerator"
     if spec.traits is None:
-        return PREFERRED_TILE[sort, spec.architecture] * spec.unshuffle
+        side = PREFERRED_TILE.get((kind, spec.architecture)) or PREFERRED_TILE[sort, spec.architecture]
+        return side * spec.unshuffle
     side = FOREIGN_TILE[sort, spec.mflop_per_pixel < LIGHT_MFLOP]
     return max(spec.align, side // spec.align * spec.align)
 
@@ -139,6 +146,8 @@ def choose_tile(
     budget = free_bytes // 2 if free_bytes else CPU_WORKING_SET // 2
     if kind == "cpu" and not wants_whole(spec):
         budget = min(budget, CPU_WORKING_SET)
+    if kind == "vulkan":
+        budget //= VULKAN_TIMES
     preferred = preferred_tile(spec, kind)
     whole = (width + BORDER) * (height + BORDER)
     if network_bytes(spec, whole, item_bytes=item_bytes) <= budget and (

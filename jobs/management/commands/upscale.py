@@ -91,7 +91,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--device", default=settings.DEVICE,
-            help="auto, cpu, cuda, xpu, mps or openvino-gpu, some with :N (default: %(default)s)",
+            help="auto, cpu, cuda, xpu, mps, openvino-gpu or vulkan, some with :N (default: %(default)s)",
         )  # fmt: skip
         parser.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], default=settings.PRECISION)
         parser.add_argument(

@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH, with a module of ncnn's name."""
