@@ -21,6 +21,11 @@ RUN if [ "${REFERENCE}" = 1 ]; then \
 COPY requirements-families.txt /build/
 RUN pip install --no-deps --requirement /build/requirements-families.txt
 
+# Graphics cards of any maker by Vulkan (DEVICE=vulkan, and the container needs /dev/dri): --build-arg VULKAN=1.
+ARG VULKAN=0
+COPY requirements-vulkan.txt /build/
+RUN if [ "${VULKAN}" = 1 ]; then pip install --requirement /build/requirements-vulkan.txt; fi
+
 # The fast kernels for CPUs, for every instruction set: the processor that runs the image may be another than this one.
 FROM python:3.12-slim-bookworm AS kernels
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
@@ -32,6 +37,10 @@ FROM python:3.12-slim-bookworm
 RUN groupadd --gid 10001 upscaler \
     && useradd --uid 10001 --gid upscaler --home-dir /data --no-create-home --shell /usr/sbin/nologin upscaler \
     && install --directory --owner upscaler --group upscaler /data
+ARG VULKAN=0
+RUN if [ "${VULKAN}" = 1 ]; then \
+      apt-get update && apt-get install -y --no-install-recommends mesa-vulkan-drivers && rm -rf /var/lib/apt/lists/*; \
+    fi
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY . .

@@ -12,7 +12,7 @@ BUILD_KERNELS := $(BIN)/python -m jobs.engine.backends.winograd.build
 CC_ASKED := $(if $(filter default undefined,$(origin CC)),,$(CC))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick setup kernels kernels-sanitize check format reference families clean
+.PHONY: help run test quick setup kernels kernels-sanitize check format reference families vulkan clean
 
 help:  ## List the commands
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,8 @@ format: $(VENV)/.dev  ## Format the code
 
 reference: $(VENV)/.installed  ## Try again to install the original realesrgan package
 	@rm -f $(VENV)/.reference && $(MAKE) --no-print-directory $(VENV)/.reference
+
+vulkan: $(VENV)/.vulkan  ## Install ncnn, which computes on graphics cards of any maker by Vulkan (DEVICE=vulkan)
 
 families: $(VENV)/.installed  ## Try again to install spandrel, which knows networks of other families
 	@rm -f $(VENV)/.families && $(MAKE) --no-print-directory $(VENV)/.families
@@ -97,7 +99,12 @@ $(KERNELS)/built/.tried: $(wildcard $(KERNELS)/*.[ch]) $(KERNELS)/build.py $(KER
 	@$(BUILD_KERNELS) --optional --cc "$(CC_ASKED)"
 	@mkdir -p $(dir $@) && touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.installed $(VENV)/.reference $(VENV)/.families
+$(VENV)/.vulkan: requirements-vulkan.txt $(VENV)/.installed
+	@echo "Installing ncnn …"
+	@$(PIP) --requirement requirements-vulkan.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt requirements-vulkan.txt $(VENV)/.installed $(VENV)/.reference $(VENV)/.families
 	@echo "Installing what the tests need …"
 	@$(PIP) --requirement requirements-dev.txt
 	@touch $@
