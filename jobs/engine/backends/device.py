@@ -213,10 +213,13 @@ _KINDS = {
 
 
 def there() -> list[str]:
-    """Return the devices of this machine, usable or not, as their kind and number and as people know them."""
+    """Return the devices of this machine, usable or not, as their kind and number and as people know them.
+
+    Without those that "auto" never takes, such as Vulkan's driver for the processor.
+    """
     found = ["cpu"]
     for kind in _KINDS.values():
-        for index in range(kind.count()):
+        for index in sorted(kind.order(kind.count())):
             one = kind.find(index)
             found.append(f"{one.device} ({one.name})")
     return found

@@ -43,7 +43,7 @@ def test_a_worker_names_its_device_and_leaves_no_process(
     name = f"vulkan:{device.index}"
     assert (job.report["device"], job.report["device_name"], job.report["backend"]) == (name, device.name, "vulkan")
     worker = Worker.objects.get(device=name)
-    assert (worker.device_name, worker.precisions[0]) == (device.name, "fp32")
+    assert (worker.device_name, (worker.precisions or [])[:1]) == (device.name, ["fp32"])
     report = system.report()
     assert report["gpu_available"]
     assert "vulkan" in report["execution_providers"]
