@@ -42,7 +42,7 @@ def test_auto_is_fp16_where_the_device_stores_it(device: str, precision: str, pr
 @pytest.mark.parametrize(
     ("runtime", "kind", "words"),
     [
-        (Runtime(device="vulkan:3"), DeviceUnavailable, r"vulkan:3 .*vulkan:0 \(Pretended HD 4000\), vulkan:1"),
+        (Runtime(device="vulkan:3"), DeviceUnavailable, r"vulkan:3 .*vulkan:0 \(Pretended HD 4000\) and vulkan:1"),
         (Runtime(device="vulkan:x"), DeviceUnavailable, "vulkan:x"),
         (Runtime(device="vulkan:0", precision="fp16"), PrecisionUnavailable, "vulkan:0 has no fp16"),
         (Runtime(device="vulkan", precision="bf16"), PrecisionUnavailable, "vulkan:1 has no bf16"),
