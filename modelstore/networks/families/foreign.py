@@ -43,7 +43,7 @@ class ForeignNetwork(nn.Module):
     def __init__(self, descriptor: Any) -> None:
         """:param descriptor: spandrel's ``ImageModelDescriptor``."""
         super().__init__()
-        self.model: nn.Module = descriptor.model.eval()
+        self.model: nn.Module = _merged(descriptor.model.eval())
         self.scale = int(descriptor.scale)
         self.opaque = descriptor.input_channels == 4
         self._call = descriptor._call_fn  # noqa: SLF001 - the descriptor's own call clamps, and so hides overflows
@@ -64,6 +64,21 @@ class ForeignNetwork(nn.Module):
         if self.opaque:
             out = out[:, :3]
         return out[:, :, : height * self.scale, : width * self.scale] if padded else out
+
+
+def _merged(model: nn.Module) -> nn.Module:
+    """Merge, once and in fp32, the branches that SPAN trains beside each other and merges again in every call."""
+    for module in model.modules():
+        if callable(getattr(module, "update_params", None)) and isinstance(
+            getattr(module, "eval_conv", None), nn.Conv2d
+        ):
+            module.update_params()
+            module.update_params = _nothing
+    return model
+
+
+def _nothing() -> None:
+    return
 
 
 def recognise(state: Mapping[str, Tensor]) -> tuple[ForeignNetwork, Facts]:

@@ -194,6 +194,21 @@ def test_a_stand_in_that_is_called_says_what_it_is() -> None:
         functional.normalize(torch.zeros(1), 0, 1)
 
 
+def test_branches_of_span_are_merged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not in every call, where it took most of the time of a small picture."""
+    network, _ = foreign.recognise(seeded("SPAN"))
+    monkeypatch.setattr(foreign, "_merged", lambda model: model)
+    plain, _ = foreign.recognise(seeded("SPAN"))
+    x = measurement.texture(3, 32)
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.inference_mode():
+        assert torch.equal(network(x), plain(x))
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+    merging = [module for module in network.modules() if hasattr(module, "update_params")]
+    assert len(merging) > 10
+    assert {module.update_params for module in merging} == {foreign._nothing}
+
+
 def test_trainers_prefixes_are_dropped() -> None:
     for prefix in ("module.", "netG."):
         _, facts = foreign.recognise({prefix + key: value for key, value in seeded("SPAN").items()})
