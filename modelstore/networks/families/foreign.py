@@ -69,11 +69,10 @@ class ForeignNetwork(nn.Module):
 def _merged(model: nn.Module) -> nn.Module:
     """Merge, once and in fp32, the branches that SPAN trains beside each other and merges again in every call."""
     for module in model.modules():
-        if callable(getattr(module, "update_params", None)) and isinstance(
-            getattr(module, "eval_conv", None), nn.Conv2d
-        ):
-            module.update_params()
-            module.update_params = _nothing
+        part: Any = module
+        if hasattr(part, "update_params") and isinstance(getattr(part, "eval_conv", None), nn.Conv2d):
+            part.update_params()
+            part.update_params = _nothing
     return model
 
 
