@@ -93,7 +93,7 @@ class ModelAdmin(_Base):
     change_form_template = "admin/modelstore/model/change_form.html"
     fieldsets = (
         (None, {"fields": ("name", "description", "state_badge", "progress", "error", "notes")}),
-        ("Network", {"fields": ("architecture", "scale", "network", "denoise_partner", "loaded")}),
+        ("Network", {"fields": ("architecture", "scale", "tiles", "network", "denoise_partner", "loaded")}),
         ("File", {"fields": ("size", "on_disk", "file_name", "sha256", "source", "sources", "licence", "homepage")}),
         ("Life", {"fields": ("origin", "worker", "attempts", "requested_at", "started_at", "ready_at", "verified_at")}),
     )
@@ -133,6 +133,10 @@ class ModelAdmin(_Base):
     def on_disk(self, model: Model) -> str:
         size = size_on_disk(model)
         return "nothing" if size is None else byte_size(size)
+
+    @admin.display(description="tiles")
+    def tiles(self, model: Model) -> str:
+        return model.spec.joins if model.spec else ""
 
     @admin.display(description="loaded in")
     def loaded(self, model: Model) -> str:

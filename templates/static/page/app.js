@@ -53,7 +53,10 @@ picker.onChange((model) => {
   byId("denoise-field").hidden = !(model.supports_denoise_strength && partner?.available);
   byId("denoise-offer").hidden = !(model.available && partner && !partner.available);
   byId("denoise-download").disabled = partner?.busy ?? false;
-  form.elements.outscale.options[0].text = interpolate(gettext("%s× (the model's own)"), [model.scale]);
+  form.elements.outscale.options[0].text =
+    model.scale === 1
+      ? gettext("The same size (the model's own)")
+      : interpolate(gettext("%s× (the model's own)"), [model.scale]);
 });
 byId("denoise-download").addEventListener("click", () => picker.download(picker.current.denoise_partner));
 fitOptions();

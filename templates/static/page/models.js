@@ -109,7 +109,8 @@ export class ModelPicker {
   #show() {
     const model = this.current;
     if (!model) return;
-    this.about.textContent = model.description;
+    // How tiles of an imported network join is for whoever chose it; the others' are known to be good.
+    this.about.textContent = [model.description, model.origin === "imported" ? model.tiles : ""].filter(Boolean).join(" · ");
     this.offer.hidden = model.available;
     const busy = BUSY.has(model.status);
     this.button.hidden = busy;
