@@ -28,6 +28,7 @@ class Traits:
     bytes_per_pixel: float  # of activations, per input pixel, at the peak, in fp32
     widest: float  # numbers of its largest tensor per input pixel
     seconds_per_megapixel: float  # one thread of the processor that examined it, in fp32
+    channels_last: bool  # it computes the same with its pixels and weights in that order, which is faster
     purpose: str  # "SR", or "Restoration" where it keeps the size
 
 

@@ -55,6 +55,8 @@ class TorchNetwork:
         compute = _COMPUTE[place.precision]
         accelerator = place.accelerator
         memory_format = torch.channels_last if accelerator is None else accelerator.memory_format
+        if spec.traits is not None and not spec.traits.channels_last:
+            memory_format = torch.contiguous_format
         fusing = fused and place.precision == "fp16" and accelerator is not None and accelerator.fused
         exact = network.state_dict() if fusing else None
         try:

@@ -71,6 +71,7 @@ def _measure(network: ForeignNetwork, facts: Facts) -> NetworkSpec:
         bytes_per_pixel=memory.peak / side**2,
         widest=memory.largest / side**2,
         seconds_per_megapixel=round(seconds, 2),
+        channels_last=bears_channels_last(network, facts, side),
         purpose=facts.purpose,
     )
     return NetworkSpec(
@@ -106,6 +107,21 @@ def decibels(made: Tensor, wanted: Tensor) -> float:
     if float(apart.max()) <= _SAME:
         return math.inf
     return -10 * math.log10(float(apart.square().mean()))
+
+
+def bears_channels_last(network: ForeignNetwork, facts: Facts, side: int) -> bool:
+    """Return False for a network that takes views of its tensors, or has some of five dimensions: torch refuses both.
+
+    :param side: of the picture that is tried, in pixels.
+    """
+    picture = texture(facts.channels, side, seed=5)
+    try:
+        copied: nn.Module = copy.deepcopy(network)
+        copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
+        made = copied(picture.contiguous(memory_format=torch.channels_last))
+    except (RuntimeError, TypeError):
+        return False
+    return decibels(made, network(picture)) >= _UNSEEN_DB
 
 
 def _checked(network: nn.Module, facts: Facts, picture: Tensor) -> Tensor:

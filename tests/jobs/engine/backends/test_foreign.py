@@ -7,17 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.family_seeds import seeded
+from benchmarks.family_seeds import SEEDS, seeded
 from jobs.engine.backends import device
 from jobs.engine.backends.accelerator import Accelerator, Memory
-from jobs.engine.backends.device import Kind
+from jobs.engine.backends.base import Window
+from jobs.engine.backends.device import ComputeDevice, Kind
 from jobs.engine.backends.network_cache import NetworkPool
+from jobs.engine.backends.torch_backend import TorchNetwork
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
 from jobs.engine.tiling import cost
 from jobs.engine.types import Frame, Picture, Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks import checkpoint
 from modelstore.networks.families import registry
+from modelstore.networks.families.foreign import recognise
+from modelstore.networks.families.measurement import bears_channels_last
+from modelstore.networks.spec import NetworkSpec, Traits
 from tests.jobs.engine.conftest import photo, picture, upscaler
 
 pytestmark = [
@@ -42,6 +47,26 @@ def test_a_backend_that_computes_our_own_two_says_so(span: Weights, backend: Any
     machine = upscaler(backend)  # skips where the backend is not there
     with pytest.raises(DeviceUnavailable, match=f"{backend} backend computes RRDBNet and SRVGGNetCompact only.*SPAN"):
         machine.upscale(picture(photo(20, 20)), span)
+
+
+REFUSED = {"AuraSR", "GFPGAN", "LaMa", "RestoreFormer"}
+
+
+@pytest.mark.parametrize("family", sorted(set(SEEDS) - REFUSED))
+def test_every_family_computes_a_window(family: str) -> None:
+    """Without its measurement: what is accepted must compute, whatever the ranks of its tensors."""
+    network, facts = recognise(seeded(family))
+    side = -(-max(32, facts.minimum) // facts.multiple) * facts.multiple
+    in_order = bears_channels_last(network, facts, side)
+    assert in_order != (family in {"FFTformer", "IPT"})  # tensors of five dimensions; a view
+    traits = Traits(facts.multiple, "blended", 8, 50.0, ("fp32",), 1.0, 1.0, 1.0, in_order, facts.purpose)
+    spec = NetworkSpec(family, facts.scale, facts.channels, 0, 0, 0, 1, None, 1.0, 1, traits)
+    place = ComputeDevice("cpu", "a processor", "torch", "fp32")
+    height, width = (-(-side // spec.align) * spec.align for side in (24, 40))
+    window = Window(photo(width, height), 0, 0, height * spec.scale, width * spec.scale, np.dtype(np.uint8))
+    (block,) = TorchNetwork(network, spec, place).run([window])
+    assert block.finite
+    assert block.pixels.shape == (height * spec.scale, width * spec.scale, 3)
 
 
 def test_torch_by_name_computes_it_and_says_so(span: Weights) -> None:

@@ -19,7 +19,7 @@ from modelstore.networks.spec import Traits
 Pretend = Callable[..., Upscaler]
 _TRAITS = Traits(
     multiple=1, tiling="exact", padding=8, seam=None, precisions=("fp32", "fp16"), bytes_per_pixel=1000.0, widest=64.0,
-    seconds_per_megapixel=1.0, purpose="SR",
+    seconds_per_megapixel=1.0, channels_last=True, purpose="SR",
 )  # fmt: skip
 
 
