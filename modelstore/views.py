@@ -131,7 +131,7 @@ class ModelViewSet(ViewSet):
         parameters=[_PREFER],
         request={"multipart/form-data": ImportRequestSerializer},
         responses={201: ModelSerializer, 202: ModelSerializer},
-        examples=[OpenApiExample("A model", _MODEL, response_only=True, status_codes=["201"])],
+        examples=[OpenApiExample("A model", _MODEL, response_only=True, status_codes=["201", "202"])],
     )
     def create(self, request: Request) -> Response:
         """Import a weights file: an official one, or a network of any family that this service knows.

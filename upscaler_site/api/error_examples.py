@@ -21,6 +21,7 @@ EXAMPLES: dict[str, tuple[int, str]] = {
         "Job 550e8400-e29b-41d4-a716-446655440000 is completed already and cannot be cancelled",
     ),
     "idempotency_key_in_progress": (409, "The first call with this Idempotency-Key is still being submitted"),
+    "import_refused": (400, "a network that fills holes (LaMa), and wants a mask beside the picture"),
     "model_in_use": (409, "RealESRGAN_x4plus cannot be deleted: 2 jobs need it"),
     "model_fixed": (409, "The bundled model is part of the service"),
     "body_too_slow": (408, "The body arrives too slowly: the least rate is 1000 bytes per second"),
@@ -71,5 +72,6 @@ WITH_BODY = ["body_too_slow", "body_too_large", "unsupported_media_type"]
 BY_OPERATION: dict[str, tuple[str, ...]] = {
     "models_retrieve": ("model_not_found",),
     "models_delete": ("model_not_found", "model_in_use", "model_fixed"),
+    "models_import": ("import_refused", "validation_error", "storage_full"),
     "models_download": ("model_not_found", "validation_error", "storage_full"),
 }

@@ -44,10 +44,11 @@ def names() -> list[str]:
 
 @contextmanager
 def _torchvision() -> Iterator[None]:
+    others = _taken() if getattr(sys.modules.get("torchvision"), "__spec__", "none") is None else {}
     try:
         importlib.import_module("torchvision.transforms.functional")
     except (ImportError, RuntimeError):  # RuntimeError: installed, but for another build of torch
-        _clear()
+        _taken()
     else:
         yield
         return
@@ -59,13 +60,14 @@ def _torchvision() -> Iterator[None]:
         sys.modules.update(zip(_STAND_INS, modules, strict=True))
         yield
     finally:
-        _clear()
+        _taken()
+        sys.modules.update(others)  # the stand-ins of the reference backend, which has been loaded before
 
 
-def _clear() -> None:
-    """Forget every module of torchvision: stand-ins, and those that a failed import left behind."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]
+def _taken() -> dict[str, ModuleType]:
+    """Forget every module of torchvision and return them: stand-ins, and those that a failed import left behind."""
+    names = [name for name in sys.modules if name.partition(".")[0] == "torchvision"]
+    return {name: sys.modules.pop(name) for name in names}
 
 
 def _refuse(*_: Any, **__: Any) -> None:

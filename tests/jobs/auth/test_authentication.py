@@ -52,6 +52,7 @@ def test_health_is_open_whatever_is_required(path: str, client: Client, required
         ("GET", "/api/v1/jobs/{id}"), ("DELETE", "/api/v1/jobs/{id}"), ("POST", "/api/v1/jobs/{id}/cancel"),
         ("POST", "/api/v1/jobs/{id}/retry"), ("POST", "/api/v1/jobs/{id}/links"), ("GET", "/api/v1/jobs/{id}/result"),
         ("GET", "/api/v1/jobs/{id}/preview"), ("GET", "/api/v1/jobs/{id}/input"), ("GET", "/api/v1/jobs/{id}/events"),
+        ("GET", "/api/v1/jobs/{id}/pyramid"), ("GET", "/api/v1/jobs/{id}/pyramid/tile"), ("POST", "/api/v1/models"),
         ("GET", "/api/v1/batches/{id}"), ("GET", "/api/v1/batches/{id}/results"), ("GET", "/api/v1/models"),
         ("GET", "/api/v1/models/RealESRGAN_x4plus"), ("DELETE", "/api/v1/models/RealESRGAN_x4plus"),
         ("POST", "/api/v1/models/download"), ("GET", "/api/v1/models-info"), ("POST", "/api/v1/cleanup"),

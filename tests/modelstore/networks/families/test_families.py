@@ -1,6 +1,7 @@
 """Networks of other families: read, measured, and refused by name."""
 
 import random
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +13,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.family_seeds import SEEDS, seeded
+from jobs.engine.backends import reference_imports
 from jobs.engine.types import UpscaleOptions, Weights
 from modelstore.networks import checkpoint
 from modelstore.networks.errors import ArchitectureUnknown, CheckpointUnsafe, NetworkError, WeightsNotFinite
 from modelstore.networks.families import foreign, measurement, registry
 from modelstore.networks.spec import NetworkSpec
 from tests.jobs.engine.conftest import photo, picture, upscaler
+from tests.service import REPOSITORY
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -182,9 +185,16 @@ def test_without_the_package_a_refusal_says_how_to_get_it(tmp_path: Path, monkey
             checkpoint.load(path, spec=known)
 
 
-def test_nothing_of_the_stand_ins_is_left() -> None:
-    registry.names()
-    assert not [name for name in sys.modules if name.partition(".")[0] == "torchvision"]
+@pytest.mark.processes
+@pytest.mark.parametrize("before", ["", "from jobs.engine.backends.reference_imports import load; load(); "])
+def test_the_stand_ins_come_and_go_beside_those_of_the_reference(before: str) -> None:
+    """In a process of its own: modules are imported once."""
+    if before and not reference_imports.available():
+        pytest.skip("the realesrgan package is not installed")
+    look = "{name: id(module) for name, module in sys.modules.items() if name.startswith('torchvision')}"
+    code = f"import sys; {before}had = {look}; from modelstore.networks.families import registry; "
+    code += f"assert len(registry.names()) > 40; assert had == {look}"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
 
 
 def test_a_stand_in_that_is_called_says_what_it_is() -> None:
