@@ -11,7 +11,9 @@ from PIL import Image
 #: Models that may be deleted, one after the other: all other calls need the service's own.
 SPARE = iter(os.environ.get("SPARE_MODELS", "").split())
 #: What may be answered with a 5xx: an example's model is not here, a job could not be done on this machine.
-MEANT = {"model_not_available", "device_unavailable", "queue_full", "too_many_waiting", "no_worker"}
+MEANT = {
+    "model_not_available", "device_unavailable", "queue_full", "too_many_waiting", "no_worker", "pyramids_busy",
+}  # fmt: skip
 
 
 def _png() -> bytes:

@@ -26,7 +26,7 @@ class PyramidViewSet(ApiViewSet):
     @docs.PYRAMID
     def retrieve(self, request: Request, job_id: str) -> HttpResponseBase:
         """Describe the tiles; 202 while they are made, which this call sets going."""
-        query = PyramidQuerySerializer(data=request.query_params)
+        query = PyramidQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         job = find_job(request, job_id)
         if query.validated_data["picture"] == "result":
@@ -44,7 +44,7 @@ class PyramidViewSet(ApiViewSet):
     @docs.TILE
     def tile(self, request: Request, job_id: str) -> HttpResponseBase:
         """Return one tile of a pyramid that is there."""
-        query = TileQuerySerializer(data=request.query_params)
+        query = TileQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         job, place = find_job(request, job_id), query.validated_data
         wanted = _wanted(job, place["picture"])

@@ -85,6 +85,7 @@ def test_the_picture_that_was_sent_has_tiles_of_its_own(client: Client, done: Jo
     ("level=0&column=1e3&row=0", 422, "validation_error"),
     ("column=0&row=0", 422, "validation_error"),
     ("picture=secret&level=0&column=0&row=0", 422, "validation_error"),
+    ("picture=&level=0&column=0&row=0", 422, "validation_error"),
 ])  # fmt: skip
 def test_what_is_no_tile_is_refused(client: Client, done: Job, query: str, status: int, code: str) -> None:
     pyramid(client, done)
