@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from jobs.errors import PyramidNotFound
 from jobs.storage import files
-from jobs.storage.pyramid.layout import TILE_SIDE, Level, levels_of, tile_name
-
-_INDEX = "pyramid.json"
+from jobs.storage.pyramid.layout import INDEX, TILE_SIDE, Level, levels_of, tile_name
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ def opened(name: str) -> Pyramid | None:
     """Return the pyramid of that storage name; None where it was not made yet."""
     try:
         with zipfile.ZipFile(files.path_of(name)) as archive:
-            index = json.loads(archive.read(_INDEX))
+            index = json.loads(archive.read(INDEX))
     except FileNotFoundError:
         return None
     return Pyramid(width=index["width"], height=index["height"], format=index["format"])
@@ -56,7 +54,7 @@ def tile(name: str, level: int, column: int, row: int) -> Tile:
     try:
         with zipfile.ZipFile(files.path_of(name)) as archive:
             data = archive.read(tile_name(level, column, row))
-            return Tile(data, json.loads(archive.read(_INDEX))["format"])
+            return Tile(data, json.loads(archive.read(INDEX))["format"])
     except FileNotFoundError:
         raise PyramidNotFound("Tiles not found: they are not made; ask for the pyramid first") from None
     except KeyError:

@@ -22,9 +22,8 @@ from jobs.engine.codec import decode
 from jobs.engine.codecs.color.description import equal_profile
 from jobs.engine.errors import EngineError
 from jobs.engine.types import Limits
-from jobs.storage.pyramid.layout import TILE_SIDE, levels_of, tile_name
+from jobs.storage.pyramid.layout import INDEX, TILE_SIDE, levels_of, tile_name
 
-_INDEX = "pyramid.json"
 _QUALITY = 92
 _NICER = 10
 _BAND = 256  # rows
@@ -46,7 +45,7 @@ def cut(source: Path, target: Path, limits: Limits) -> None:
     kind = "jpeg" if alpha is None else "webp"
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         index = {"width": levels[0].width, "height": levels[0].height, "format": kind}
-        archive.writestr(_INDEX, json.dumps(index))
+        archive.writestr(INDEX, json.dumps(index))
         for number, level in enumerate(levels):
             size = (level.width, level.height)
             color = _resized(color, size)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 TILE_SIDE = 512  # pixels
+#: The name in the archive of what describes it: width, height and format of the tiles, as JSON.
+INDEX = "pyramid.json"
 
 
 @dataclass(frozen=True)
