@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from math import lcm
 from typing import Any, Literal, Self
 
 #: How tiles of a network come together: equal to the whole picture, near to it, or not near enough.
@@ -60,7 +59,7 @@ class NetworkSpec:
     @property
     def align(self) -> int:
         """The pixels of which the sides and the origins of all windows are multiples."""
-        return self.unshuffle if self.traits is None else lcm(self.unshuffle, self.traits.multiple)
+        return self.unshuffle if self.traits is None else self.traits.multiple
 
     @property
     def exact_padding(self) -> int | None:

@@ -59,7 +59,7 @@ def _measure(network: ForeignNetwork, facts: Facts) -> NetworkSpec:
         raise ArchitectureUnknown(f"the {facts.family} gives another picture each time: its tiles would not join")
     mflop = operations.get_total_flops() / side**2 / 1e6
     heavy = mflop > _HEAVY_MFLOP
-    period = lcm(lattice, _period(network, facts, lattice, heavy=heavy))
+    period = _period(network, facts, lattice, heavy=heavy)
     radius = _radius(network, facts, period, heavy=heavy)
     padding, seam, seconds = _seam(network, facts, period, radius, heavy=heavy)
     traits = Traits(
@@ -139,7 +139,7 @@ def _at_least(pixels: int, multiple: int) -> int:
 
 
 def _period(network: ForeignNetwork, facts: Facts, lattice: int, *, heavy: bool) -> int:
-    """Return the shift, in pixels, after which the network computes the same: the side of its windows, or 1."""
+    """Return the shift, in pixels, after which the network computes the same: a multiple of ``lattice``."""
     longest = max(lattice, _PERIODS[-1] // (2 if heavy else 1))
     shifts = sorted({lcm(lattice, each) for each in _PERIODS if lcm(lattice, each) <= longest})
     side = _at_least(max(_SIDE if heavy else _PROBE, facts.minimum, 2 * shifts[-1] + _BLOCK), lattice)
