@@ -3,19 +3,18 @@
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
 
-from jobs.engine.backends import accelerator_trial, accelerators, cuda_devices, openvino_gpu, openvino_trial
+from jobs.engine.backends import accelerator_trial, accelerators, cpu_backend, cuda_devices, openvino_gpu
 from jobs.engine.backends.accelerator import Accelerator
 from jobs.engine.backends.memory import free_host_bytes
 from jobs.engine.backends.vulkan import devices as vulkan
 from jobs.engine.backends.winograd import library as winograd
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
-from jobs.engine.types import Backend, Precision, Runtime
+from jobs.engine.types import Precision, Runtime
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def resolve(runtime: Runtime, precision: Precision | None = None) -> ComputeDevi
     if runtime.backend == "winograd" and wanted == "bf16":
         raise PrecisionUnavailable("the winograd backend computes in fp32")
     chosen: Literal["fp32", "bf16"] = "bf16" if wanted == "bf16" else "fp32"
-    backend, passed_over = _cpu_backend(runtime.backend, chosen)
+    backend, passed_over = cpu_backend.choose(runtime.backend, chosen)
     note = "; ".join(filter(None, (note, passed_over)))
     return ComputeDevice(device="cpu", name=cpu_name(), backend=backend, precision=chosen, note=note)
 
@@ -282,32 +281,3 @@ def _first(runtime: Runtime) -> tuple[tuple[Kind, Accelerator] | None, str]:
         if not kind.count():
             reasons += filter(None, [kind.trouble(named=False)])
     return None, f"computes on the CPU, though there is a graphics card: {'; '.join(reasons)}" if reasons else ""
-
-
-def _cpu_backend(wanted: Backend, precision: str) -> tuple[Literal["torch", "openvino", "winograd"], str]:
-    """Return the backend, and why "auto" passed over one that is there."""
-    if wanted == "torch":
-        return "torch", ""
-    notes = []
-    if wanted == "winograd" or (wanted == "auto" and precision == "fp32"):
-        try:
-            winograd.load()
-            return "winograd", ""
-        except OSError as error:
-            if wanted == "winograd":
-                raise DeviceUnavailable(str(error)) from error
-            if not isinstance(error, winograd.NotBuilt):
-                notes.append(f"computes without the winograd kernels: {error}")
-    backend, passed_over = _openvino_or_torch(wanted)
-    return backend, "; ".join(filter(None, (*notes, passed_over)))
-
-
-def _openvino_or_torch(wanted: Backend) -> tuple[Literal["torch", "openvino"], str]:
-    """Return the backend, and why "auto" passed over OpenVINO although it is installed."""
-    installed = find_spec("openvino") is not None
-    trouble = openvino_trial.trouble() if installed else "the openvino package is not installed"
-    if not trouble:
-        return "openvino", ""
-    if wanted == "auto":
-        return "torch", f"computes with torch: {trouble}" if installed else ""
-    raise DeviceUnavailable(trouble)
