@@ -93,29 +93,27 @@ def test_nothing_is_installed_twice(clone: Path, imitation: Path, tmp_path: Path
     assert (tmp_path / "pip.log").read_text() == asked
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="the package is not tried on this Python")
-def test_a_reference_package_that_fails_is_said_and_the_rest_goes_on(
-    clone: Path, imitation: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        pytest.param(
+            "reference",
+            "package could not be installed (see above). The service works without it",
+            marks=pytest.mark.skipif(sys.version_info >= (3, 13), reason="it is not tried on this Python"),
+        ),
+        ("families", "spandrel could not be installed (see above). The service works without it"),
+    ],
+)
+def test_an_option_that_fails_is_said_and_the_rest_goes_on(
+    clone: Path, imitation: Path, tmp_path: Path, option: str, says: str
 ) -> None:
-    (tmp_path / "fails").write_text("reference")
+    (tmp_path / "fails").write_text(option)
     done = make(clone, "setup", f"VENV={imitation}")
     assert done.returncode == 0
-    assert "could not be installed (see above). The service works without it" in done.stdout
+    assert says in done.stdout
     (tmp_path / "fails").unlink()
-    assert make(clone, "reference", f"VENV={imitation}").returncode == 0
-    assert (imitation / ".reference").read_text() == "installed\n"
-
-
-def test_families_that_cannot_be_installed_are_said_and_the_rest_goes_on(
-    clone: Path, imitation: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "fails").write_text("families")
-    done = make(clone, "setup", f"VENV={imitation}")
-    assert done.returncode == 0
-    assert "spandrel could not be installed (see above). The service works without it" in done.stdout
-    (tmp_path / "fails").unlink()
-    assert make(clone, "families", f"VENV={imitation}").returncode == 0
-    assert (imitation / ".families").read_text() == "installed\n"
+    assert make(clone, option, f"VENV={imitation}").returncode == 0
+    assert (imitation / f".{option}").read_text() == "installed\n"
 
 
 def test_a_missing_python_is_said(clone: Path, tmp_path: Path) -> None:
