@@ -260,8 +260,14 @@ class Model(models.Model):
 
     @property
     def spec(self) -> NetworkSpec | None:
-        """The model's network; None when its file was never examined."""
-        return NetworkSpec.from_table(self.network) if "receptive_radius" in self.network else None
+        """The model's network; None when its file was never examined, or by a version that asked for less.
+
+        A worker then examines it anew each time that it loads it; importing the file again ends that.
+        """
+        try:
+            return NetworkSpec.from_table(self.network)
+        except (KeyError, TypeError):
+            return None
 
     @property
     def percent(self) -> int | None:

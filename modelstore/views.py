@@ -137,7 +137,7 @@ class ModelViewSet(ViewSet):
         """Import a weights file: an official one, or a network of any family that this service knows.
 
         It is examined in a process of its own, without executing anything in it, and measured: seconds for most
-        networks, a minute for the largest. 202 while that lasts: look at the model's address. A file that is refused
+        networks, minutes for the largest. 202 while that lasts: look at the model's address. A file that is refused
         (400) leaves nothing behind.
         """
         wish = ImportRequestSerializer(data=request.data)

@@ -1,5 +1,6 @@
 """Each change of state is one conditional UPDATE: who does not hold the claim changes nothing."""
 
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
@@ -177,3 +178,15 @@ def test_of_many_claimants_one_gets_the_model() -> None:
     got = together(8, lambda number: Model.objects.claim(f"worker-{number}"))
     assert len([model for model in got if model is not None]) == 1
     assert row().attempts == 1
+
+
+def test_a_network_that_an_older_version_examined_for_less_is_unknown_not_an_error() -> None:
+    full = row().spec
+    assert full is not None
+    table = asdict(full)
+    traits = {"multiple": 1, "tiling": "exact", "padding": 8}  # the others were not asked for then
+    for older in ({}, {"upload_sha256": "0" * 64}, {**table, "traits": traits}, {"scale": 4}):
+        Model.objects.filter(name=NAME).update(network=older)
+        assert row().spec is None
+    Model.objects.filter(name=NAME).update(network=table)
+    assert row().spec == full

@@ -19,7 +19,7 @@ from modelstore.storage import deletion
 class Command(BaseCommand):
     help = (
         "Import weights: an official file (known by its SHA-256, whatever it is called), or a network of any family "
-        "that is known here (docs/models.md), as .pth or .safetensors. It is measured: seconds for most, a minute for "
+        "that is known here (docs/models.md), as .pth or .safetensors. It is measured: seconds for most, minutes for "
         "the largest. A file that is refused leaves nothing behind."
     )
 

@@ -36,7 +36,7 @@ _HEAVY_MFLOP = 20.0
 
 
 def measure(network: ForeignNetwork, facts: Facts) -> NetworkSpec:
-    """Return the spec of a network in fp32 on the CPU, its traits included. Takes seconds, a minute for the largest.
+    """Return the spec of a network in fp32 on the CPU, its traits included. Takes seconds, minutes for the largest.
 
     :raises ArchitectureUnknown: a picture does not come back as one that is ``facts.scale`` times larger.
     :raises WeightsNotFinite: a picture comes back with NaN or infinity in it.
