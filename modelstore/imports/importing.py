@@ -125,7 +125,7 @@ def _destination(claim: Model, suffix: str) -> Path:
 
 
 def _described(scale: int) -> str:
-    return f"{scale}x upscaling (imported)" if scale > 1 else "restoration at the same size (imported)"
+    return f"{scale}x upscaling (imported)" if scale > 1 else "Restoration at the same size (imported)"
 
 
 def examine(path: Path) -> dict[str, Any]:

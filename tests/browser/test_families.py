@@ -23,8 +23,8 @@ def test_a_restorer_keeps_the_size_and_says_so(page: Page, service: Service, tmp
     page.goto(service.base_url)
     expect(page.locator("#model option", has_text="1x-clean")).to_have_count(1)
     page.select_option("#model", "1x-clean")
-    expect(page.locator("[data-model-about]")).to_have_text("restoration at the same size (imported) · seam-free")
-    assert page.locator("#outscale option").first.text_content() == "The same size (the model's own)"
+    expect(page.locator("[data-model-about]")).to_have_text("Restoration at the same size (imported) · seam-free")
+    assert page.locator("#outscale option").first.text_content() == "The same size"
     page.set_input_files("#files", picture(tmp_path / "noisy.png"))
     noisy = card(page, "noisy.png")
     expect(noisy).to_have_attribute("data-state", "completed", timeout=60_000)

@@ -55,7 +55,7 @@ picker.onChange((model) => {
   byId("denoise-download").disabled = partner?.busy ?? false;
   form.elements.outscale.options[0].text =
     model.scale === 1
-      ? gettext("The same size (the model's own)")
+      ? gettext("The same size")
       : interpolate(gettext("%s× (the model's own)"), [model.scale]);
 });
 byId("denoise-download").addEventListener("click", () => picker.download(picker.current.denoise_partner));
