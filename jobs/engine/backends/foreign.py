@@ -1,9 +1,10 @@
-"""Networks of other families than our own two: computed by torch, in the precisions that they bear."""
+"""Networks of other families than our own two: by torch or Vulkan, in the precisions that they bear."""
 
 from dataclasses import replace
 
 from torch import nn
 
+from jobs.engine.backends.base import Network
 from jobs.engine.backends.device import ComputeDevice, cpu_name
 from jobs.engine.backends.torch_backend import TorchNetwork
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
@@ -23,34 +24,65 @@ def require_ours(spec: NetworkSpec, backend: str) -> None:
         )
 
 
-def foreign(
-    network: nn.Module, spec: NetworkSpec, place: ComputeDevice, *, runtime: Runtime, named: bool
-) -> TorchNetwork:
+def foreign(network: nn.Module, spec: NetworkSpec, place: ComputeDevice, *, runtime: Runtime, named: bool) -> Network:
     """Return a network with `Traits` on the device. Its ``place.choice`` says in which precision, and why.
 
-    Where "auto" took a device that torch does not compute on, it is computed on the CPU.
+    Where "auto" took a device that does not compute it, it is computed on the CPU.
 
     :param network: fp32, on the CPU. :param place: where networks of our own would be computed.
     :param named: whether the job asked for the place's precision by name.
     :raises PrecisionUnavailable: it did, and the network does not bear it.
-    :raises DeviceUnavailable: another backend, or a device that torch does not compute on, was asked for by name.
+    :raises DeviceUnavailable: another backend, or a device that does not compute it, was asked for by name.
     """
     if runtime.backend not in ("auto", "torch"):
         require_ours(spec, runtime.backend)
-    precision, why = place.precision, f"the only backend for {spec.architecture}"
+    why = f"the only backend for {spec.architecture}"
     if place.accelerator is not None and not place.accelerator.by_torch:
-        if runtime.device != "auto":
-            require_ours(spec, f"{place.backend} (on {place.device})")
-        why += f", which does not compute on {place.device}"
-        if named and precision != "fp32":
+        if place.backend == "vulkan":
+            try:
+                return _on_vulkan(network, spec, place, named=named)
+            except _NotThere as error:
+                if runtime.device != "auto":
+                    raise DeviceUnavailable(
+                        f"the {spec.architecture} network does not compute on {place.device}: {error}; DEVICE=auto or "
+                        "cpu computes it by torch"
+                    ) from error
+                why += f" here: it does not compute on {place.device}, since {error}"
+        else:
+            if runtime.device != "auto":
+                require_ours(spec, f"{place.backend} (on {place.device})")
+            why += f", which does not compute on {place.device}"
+        if named and place.precision != "fp32":
             raise PrecisionUnavailable(f"torch is {why}, and in fp32 alone on the CPU; use fp32")
-        precision = "fp32"
-        place = replace(place, device="cpu", name=cpu_name(), uuid="", accelerator=None)
+        place = replace(place, device="cpu", name=cpu_name(), uuid="", precision="fp32", accelerator=None)
+    place = _borne(spec, replace(place, backend="torch"), why, named=named)
+    # Graphs: some families ask the device for numbers while they run, which cannot be recorded.
+    return TorchNetwork(network, spec, place, graphs=False, fused=False)
+
+
+class _NotThere(Exception):
+    """The device does not compute the network; the message says why."""
+
+
+def _on_vulkan(network: nn.Module, spec: NetworkSpec, place: ComputeDevice, *, named: bool) -> Network:
+    from jobs.engine.backends.vulkan.network import VulkanNetwork  # noqa: PLC0415 - its packages may be absent
+    from jobs.engine.backends.vulkan.traced import NotWritten  # noqa: PLC0415 - as above
+
+    try:
+        return VulkanNetwork(network, spec, _borne(spec, place, "ncnn's graph of what torch does", named=named))
+    except NotWritten as error:
+        raise _NotThere(str(error)) from error
+
+
+def _borne(spec: NetworkSpec, place: ComputeDevice, why: str, *, named: bool) -> ComputeDevice:
+    """Return the place in its precision, or in fp32 where the network does not bear that.
+
+    :raises PrecisionUnavailable: it does not, and was ``named``.
+    """
+    precision = place.precision
     if not spec.bears(precision):
         why = f"{spec.architecture} with these weights does not come to 50 dB of fp32 in {precision}"
         if named:
             raise PrecisionUnavailable(f"{why}; use fp32")
         precision = "fp32"
-    here = replace(place, backend="torch", precision=precision, choice=f"torch {precision}; {why}")
-    # Graphs: some families ask the device for numbers while they run, which cannot be recorded.
-    return TorchNetwork(network, spec, here, graphs=False, fused=False)
+    return replace(place, precision=precision, choice=f"{place.backend} {precision}; {why}")

@@ -46,24 +46,36 @@ class ForeignNetwork(nn.Module):
         self.model: nn.Module = _merged(descriptor.model.eval())
         self.scale = int(descriptor.scale)
         self.opaque = descriptor.input_channels == 4
+        self.minimum = int(descriptor.size_requirements.minimum)
         self._call = descriptor._call_fn  # noqa: SLF001 - the descriptor's own call clamps, and so hides overflows
         self._sides = descriptor.size_requirements
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute (N, 3 or 1, H, W) in [0, 1] to (N, 3 or 1, H*s, W*s); a network for RGBA is told alpha 1."""
         height, width = x.shape[2:]
+        fitting = self.fitted(x)
+        out = self.compute(fitting)
+        return out if fitting is x else out[:, :, : height * self.scale, : width * self.scale]
+
+    def fitted(self, x: Tensor) -> Tensor:
+        """Return (N, C, H, W) as it is, or mirrored beyond its right and bottom border to sides that the network takes.
+
+        Windows are aligned, but the smallest pictures are smaller than what some families take.
+        """
+        height, width = x.shape[2:]
+        right, below = self._sides.get_padding(width, height)
+        if not (right or below):
+            return x
+        x = nn.functional.pad(x, (0, min(right, width - 1), 0, min(below, height - 1)), "reflect")
+        right, below = self._sides.get_padding(x.shape[3], x.shape[2])
+        return nn.functional.pad(x, (0, right, 0, below), "replicate")  # (N, C, H', W')
+
+    def compute(self, x: Tensor) -> Tensor:
+        """Compute (N, 3 or 1, H, W) as `forward` does, of sides that the network takes."""
         if self.opaque:
             x = torch.cat((x, torch.ones_like(x[:, :1])), 1)  # (N, 4, H, W)
-        right, below = self._sides.get_padding(width, height)
-        padded = bool(right or below)
-        if padded:  # windows are aligned, but the smallest pictures are smaller than what some families take
-            x = nn.functional.pad(x, (0, min(right, width - 1), 0, min(below, height - 1)), "reflect")
-            right, below = self._sides.get_padding(x.shape[3], x.shape[2])
-            x = nn.functional.pad(x, (0, right, 0, below), "replicate")  # (N, C, H', W')
-        out: Tensor = self._call(self.model, x)
-        if self.opaque:
-            out = out[:, :3]
-        return out[:, :, : height * self.scale, : width * self.scale] if padded else out
+        out: Tensor = self._call(self.model, x.clone())  # RCAN without norms writes into what it is given
+        return out[:, :3] if self.opaque else out
 
 
 def _merged(model: nn.Module) -> nn.Module:

@@ -8,10 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from modelstore.networks.spec import NetworkSpec
+
 #: Side of the cells in which result and source are compared, and of the tile that is computed again, in input pixels.
 CELL = 16
-#: Input pixels around that tile which its computation sees. With the genuine networks on a photograph the tile is, on
-#: average, 0.001 (animevideov3), 0.003 (anime_6B) and 0.007 (x4plus) from the same pixels within a window.
+#: Input pixels around that tile which its computation sees, at least: another family's padding may be more. With the
+#: genuine networks on a photograph the tile is, on average, 0.001 (animevideov3), 0.003 (anime_6B) and 0.007 (x4plus)
+#: from the same pixels within a window.
 CONTEXT = 8
 #: Mean difference from which a tile is wrong, of a range of 1.
 WRONG = 0.05
@@ -20,13 +23,13 @@ WRONG = 0.05
 SUSPICIOUS = 0.1
 
 
-def fault(network: nn.Module, source: Tensor, result: Tensor, *, always: bool) -> str:
+def fault(network: nn.Module, spec: NetworkSpec, source: Tensor, result: Tensor, *, always: bool) -> str:
     """Return what is wrong with a result, in words; "" where nothing is.
 
     One colour out of many is wrong at once. Otherwise the cell whose mean moved farthest from its source's is computed
     again by torch, where that is far, or ``always``.
 
-    :param network: the same in fp32, on the CPU.
+    :param network: the same in fp32, on the CPU. :param spec: its numbers.
     :param source: (N, C, H, W) float32 in [0, 1]. :param result: (N, C, H*s, W*s) float32, finite.
     """
     for given, made in zip(source, result, strict=True):
@@ -37,7 +40,7 @@ def fault(network: nn.Module, source: Tensor, result: Tensor, *, always: bool) -
     if not always and float(moved.max()) <= SUSPICIOUS:
         return ""
     number, row, column = (int(index) for index in torch.unravel_index(moved.argmax(), moved.shape))
-    apart = _apart(network, source[number], result[number], row * CELL, column * CELL)
+    apart = _apart(network, spec, source[number], result[number], row * CELL, column * CELL)
     return f"a tile that is {apart:.2f} from the right one, of a range of 1" if apart > WRONG else ""
 
 
@@ -46,12 +49,14 @@ def _means(pixels: Tensor, side: int) -> Tensor:
     return functional.avg_pool2d(pixels, side, ceil_mode=True, count_include_pad=False)
 
 
-def _apart(network: nn.Module, source: Tensor, result: Tensor, top: int, left: int) -> float:
+def _apart(network: nn.Module, spec: NetworkSpec, source: Tensor, result: Tensor, top: int, left: int) -> float:
     """Return how far the cell at (top, left) of a (C, H, W) source is from what torch computes, on average."""
     _, height, width = source.shape
     bottom, right = min(top + CELL, height), min(left + CELL, width)
-    first, start = max(0, top - CONTEXT), max(0, left - CONTEXT)
-    window = source[None, :, first : min(bottom + CONTEXT, height), start : min(right + CONTEXT, width)]
+    context = max(CONTEXT, spec.traits.padding) if spec.traits is not None else CONTEXT
+    # Where a window may begin, so that its pixels are seen as the whole of them was.
+    first, start = (max(0, side - context) // spec.align * spec.align for side in (top, left))
+    window = source[None, :, first : min(bottom + context, height), start : min(right + context, width)]
     right_one = network(window.contiguous(memory_format=torch.channels_last))[0].clamp(0, 1)  # (C, h*s, w*s)
     scale = result.shape[1] // height
     cell = result[:, top * scale : bottom * scale, left * scale : right * scale].clamp(0, 1)

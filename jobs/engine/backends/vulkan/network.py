@@ -18,8 +18,10 @@ from jobs.engine.backends.vulkan import devices
 from jobs.engine.backends.vulkan.check import fault
 from jobs.engine.backends.vulkan.graph import graph
 from jobs.engine.backends.vulkan.process import PATIENCE, DeviceProcess
+from jobs.engine.backends.vulkan.traced import traced
 from jobs.engine.errors import OutOfMemory
 from jobs.engine.tiling.cost import ITEM_BYTES
+from modelstore.networks.families.foreign import ForeignNetwork
 from modelstore.networks.spec import NetworkSpec
 
 _FULL = {"uint8": 255.0, "uint16": 65535.0}
@@ -39,8 +41,9 @@ class VulkanNetwork:
     """
 
     def __init__(self, network: nn.Module, spec: NetworkSpec, place: ComputeDevice) -> None:
-        """:param network: an RRDBNet or SRVGGNetCompact, fp32, on the CPU.
+        """:param network: fp32, on the CPU.
 
+        :raises NotWritten: it is of a family that has no graph.
         :raises OutOfMemory: when the device has no room for the weights.
         :raises DeviceLost: when it cannot be used.
         """
@@ -122,21 +125,31 @@ class _OnDevice(nn.Module):
         weakref.finalize(self, self.process.forget, self._number)
 
     def load(self) -> None:
-        """Load the network where the process does not have it, as after its end. :raises MemoryError, DeviceLost."""
+        """Load the network where the process does not have it, as after its end.
+
+        :raises MemoryError, DeviceLost, NotWritten: see `traced.traced`.
+        """
         if not self.process.has(self._number):
-            text, weights = graph(self._network)
+            if isinstance(self._network, ForeignNetwork):
+                text, weights = traced(self._network, self._spec)
+            else:
+                text, weights = graph(self._network)
             self.process.load(self._number, text, weights, half=self._half)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Compute pictures one by one, and look at the results. :raises MemoryError, DeviceLost."""
         self.load()
+        height, width = pixels.shape[2:]
+        if isinstance(self._network, ForeignNetwork):
+            pixels = self._network.fitted(pixels)
         seconds = PATIENCE + self._spec.mflop_per_pixel * pixels.shape[2] * pixels.shape[3] / _SLOWEST
         results = [self.process.run(self._number, one.contiguous().numpy(), seconds) for one in pixels]
-        result = torch.from_numpy(np.stack(results))  # (N, C, H*s, W*s)
+        result = torch.from_numpy(np.stack(results))  # (N, C, H'*s, W'*s)
         self.doubt = ""
         if result.isfinite().all():
             size = tuple(pixels.shape)
-            self.doubt = fault(self._network, pixels, result, always=size not in self.checked)
+            self.doubt = fault(self._network, self._spec, pixels, result, always=size not in self.checked)
             if not self.doubt:
                 self.checked.add(size)
-        return result
+        scale = self._spec.scale
+        return result[:, :, : height * scale, : width * scale]

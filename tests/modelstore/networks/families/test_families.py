@@ -262,3 +262,14 @@ def test_mutated_files_end_in_networks_or_in_errors_of_ours(family: str) -> None
             assert isinstance(network, foreign.ForeignNetwork)
             outcomes.add(type(facts))
     assert ArchitectureUnknown in outcomes
+
+
+def test_a_network_leaves_its_input_as_it_is() -> None:
+    """RCAN without norms multiplies in place: a second look at the same pixels saw others, and measured nonsense."""
+    network, _ = foreign.recognise(seeded("RCAN"))
+    pixels = torch.rand(1, 3, 24, 32)
+    before = pixels.clone()
+    with torch.inference_mode():
+        first, second = network(pixels), network(pixels)
+    assert torch.equal(pixels, before)
+    assert torch.equal(first, second)
