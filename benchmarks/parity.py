@@ -3,9 +3,9 @@
     python benchmarks/parity.py [--weights DIR] [--devices cpu,vulkan:0,...] [--models NAME,...] [--side 96]
 
 Genuine weights are used where they are found in DIR; the bundled model is always there; of other families small seeded
-networks (family_seeds.py). One picture each, PIXELS from a photograph-like pattern, as 16 bit so that rounding hides
-nothing: PSNR in dB of a range of 1, and the largest difference in steps of 255. What a device does not compute is
-written as what it says. The commit that measured stands in the last line.
+networks (family_seeds.py). One picture each, waves with a little noise, as 16 bit so that rounding
+hides nothing: PSNR in dB of a range of 1, and the largest difference in steps of 255. "no" stands where a backend
+does not compute a network. The commit that measured stands in the last line.
 """
 
 import argparse
@@ -21,8 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.family_seeds import SEEDS, seeded
 from benchmarks.made_pictures import pixels
@@ -43,7 +42,8 @@ GENUINE = {
     "realesr-animevideov3": ("realesr-animevideov3.pth",),
     "realesr-general-x4v3": ("realesr-general-x4v3.pth",),
 }
-_BUNDLED = ROOT / "modelstore/bundled/bundled-compact-x4.safetensors"
+_ROOT = Path(__file__).resolve().parent.parent
+_BUNDLED = _ROOT / "modelstore/bundled/bundled-compact-x4.safetensors"
 _CPU: tuple[tuple[Backend, Precision], ...] = (
     ("winograd", "fp32"),
     ("openvino", "fp32"),
@@ -110,18 +110,18 @@ def cell(way: Way, picture: Picture, weights: Weights, right: Picture) -> str:
     except OutOfMemory:
         return "out of memory"
     except EngineError as error:
-        return "–" if "only" in str(error) or "does not compute" in str(error) else "not in " + way.precision
+        return "no" if "only" in str(error) or "does not compute" in str(error) else "not in " + way.precision
     apart = (made.frames[0].color.astype(np.float64) - right.frames[0].color) / 65535
-    error = float(np.mean(apart**2))
-    if error == 0:
+    squared = float(np.mean(apart**2))
+    if squared == 0:
         return "equal"
-    return f"{10 * np.log10(1 / error):.1f} ({float(np.abs(apart).max()) * 255:.2g})"
+    return f"{10 * np.log10(1 / squared):.1f} ({float(np.abs(apart).max()) * 255:.2g})"
 
 
 def commit() -> str:
     """Return the commit of this checkout, marked where files differ from it."""
     done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty"], cwd=_ROOT, capture_output=True, text=True, check=False
     )
     return done.stdout.strip() or "no checkout"
 
@@ -147,8 +147,8 @@ def main() -> None:
             right = computed(exact, picture, weights)
             row: list[str] = []
             for way in columns:
-                not_there = row and row[-1] == "–" and way.device != "cpu" and way.precision != "fp32"
-                row.append("–" if not_there else cell(way, picture, weights, right))
+                not_there = row and row[-1] == "no" and way.device != "cpu" and way.precision != "fp32"
+                row.append("no" if not_there else cell(way, picture, weights, right))
             print(f"| {weights.name} | {' | '.join(row)} |", flush=True)
     print(f"\nCommit {commit()}, {cpu_name()}, torch {torch.__version__}; {', '.join(there())}")
 
