@@ -1,11 +1,11 @@
-"""How near each device and backend comes to torch in fp32 on the CPU, for each model: the table of docs/parity.md.
+"""Parity of each device and backend with torch in fp32 on the CPU, for each model: the table of docs/parity.md.
 
     python benchmarks/parity.py [--weights DIR] [--devices cpu,vulkan:0,...] [--models NAME,...] [--side 96]
 
 Genuine weights are used where they are found in DIR; the bundled model is always there; of other families small seeded
-networks (family_seeds.py). One picture each, waves with a little noise, as 16 bit so that rounding
-hides nothing: PSNR in dB of a range of 1, and the largest difference in steps of 255. "no" stands where a backend
-does not compute a network. The commit that measured stands in the last line.
+networks (family_seeds.py). One picture each, waves with a little noise, as 16 bit so that rounding hides
+nothing: PSNR in dB of a range of 1, and the largest difference in steps of 255. "no" stands where a backend does not
+compute a network. The commit that measured stands in the last line.
 """
 
 import argparse
