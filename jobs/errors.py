@@ -129,19 +129,13 @@ class IdempotencyInProgress(JobError):
     code = "idempotency_key_in_progress"
 
 
-class TargetRefused(JobError):
-    """An address named by the caller is malformed, or leads where callers must not reach; the message says which."""
-
-    code = "target_refused"
-
-
-class WebhookRefused(TargetRefused):
+class WebhookRefused(JobError):
     """The webhook_url cannot be delivered to."""
 
     code = "webhook_url_refused"
 
 
-class ImageUrlRefused(TargetRefused):
+class ImageUrlRefused(JobError):
     """The image_url is not allowed: switched off, a host that is not listed, or an address that must not be reached."""
 
     code = "image_url_refused"

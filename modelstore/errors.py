@@ -85,6 +85,12 @@ class ImportRefused(ModelStoreError):
     code = "import_refused"
 
 
+class TargetRefused(ModelStoreError):
+    """An address that others name is malformed, or leads where they must not reach; the message says which."""
+
+    code = "target_refused"
+
+
 class WeightsDamaged(ModelStoreError):
     """A file on the disk is not what it was when it was accepted."""
 

@@ -1,7 +1,7 @@
 """image_url: fetches the picture that a caller names instead of sending it. Off unless IMAGE_URL_HOSTS lists hosts.
 
-Two fences: only listed hosts, and (jobs/safe_http.py) only public addresses, both checked again at every redirect.
-Bytes and time are bounded; the bytes go to a temporary file, never whole into memory.
+Two fences: only listed hosts, and only public addresses (modelstore/safe_http.py), both checked again at every
+redirect. Bytes and time are bounded; the bytes go to a temporary file, never whole into memory.
 """
 
 import time
@@ -15,10 +15,11 @@ import httpcore
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
-from jobs import safe_http
-from jobs.errors import ImageUrlFailed, ImageUrlRefused, TargetRefused
+from jobs.errors import ImageUrlFailed, ImageUrlRefused
 from jobs.storage.file_names import last_part
 from jobs.submission.uploads import BoundedUploadHandler, too_large
+from modelstore import safe_http
+from modelstore.errors import TargetRefused
 
 MAX_REDIRECTS = 3
 #: Content codings that are decoded here although identity was requested: zlib detects both by their first bytes.

@@ -11,9 +11,9 @@ from django.utils import timezone
 from jobs.models.batch import Batch
 from jobs.models.webhook import DeliveryState, WebhookMessage
 from jobs.queue import dispatch
-from jobs.safe_http import host_of
 from jobs.states import LIVE, TERMINAL, Status
 from jobs.webhooks.payloads import DEFAULT_EVENTS, WebhookEvent, batch_body, job_body
+from modelstore.safe_http import host_of
 
 if TYPE_CHECKING:
     from jobs.models.job import Job

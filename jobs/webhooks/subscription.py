@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
-from jobs import safe_http
-from jobs.errors import TargetRefused, WebhookRefused
+from jobs.errors import WebhookRefused
 from jobs.webhooks.payloads import WebhookEvent
+from modelstore import safe_http
+from modelstore.errors import TargetRefused
 
 
 def accept(url: str, events: Sequence[str]) -> tuple[str, list[str]]:

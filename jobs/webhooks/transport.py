@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import httpcore
 from django.conf import settings
 
-from jobs import safe_http
-from jobs.errors import TargetRefused
 from jobs.webhooks.signing import headers_for
+from modelstore import safe_http
+from modelstore.errors import TargetRefused
 
 if TYPE_CHECKING:
     from jobs.models.webhook import WebhookMessage

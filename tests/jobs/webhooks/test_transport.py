@@ -12,9 +12,10 @@ import httpcore
 import pytest
 from pytest_django.fixtures import Settings
 
-from jobs import safe_http
-from jobs.errors import TargetRefused, WebhookRefused
+from jobs.errors import WebhookRefused
 from jobs.webhooks.subscription import accept
+from modelstore import safe_http
+from modelstore.errors import TargetRefused
 from tests.jobs.webhooks.receiver import Receiver
 
 PUBLIC = "93.184.215.14"

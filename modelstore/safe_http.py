@@ -1,4 +1,4 @@
-"""Requests to addresses that callers name: webhooks and image_url.
+"""Requests to addresses that others name: webhooks, image_url, and the sources of a catalogue.
 
 A caller must not reach through us what it cannot reach itself. The address is checked where the connection is made: the
 name is resolved once, every address found is checked, and the socket is opened to a checked address, while Host, SNI
@@ -22,7 +22,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from jobs.errors import TargetRefused
+from modelstore.errors import TargetRefused
 
 MAX_URL_CHARACTERS = 2000
 # Networks that some versions of Python's ipaddress take for global, but that callers must not reach through us.
