@@ -19,15 +19,17 @@ class JobsConfig(AppConfig):
 
         from jobs import checks, model_usage  # noqa: F401, PLC0415 - as above; importing registers the checks
         from jobs.models import job_changes  # noqa: PLC0415 - as above
-        from jobs.queue import shared_state  # noqa: PLC0415 - as above
+        from jobs.queue import periodic, shared_state  # noqa: PLC0415 - as above
         from jobs.webhooks import outbox  # noqa: PLC0415 - as above
         from modelstore import usage  # noqa: PLC0415 - as above
+        from modelstore.imports import registration  # noqa: PLC0415 - as above
 
         signals.post_spawn.connect(shared_state.worker_started, dispatch_uid="jobs.worker_started")
         signals.pre_execute.connect(shared_state.task_picked, dispatch_uid="jobs.task_picked")
         signals.post_execute_in_worker.connect(shared_state.task_done, dispatch_uid="jobs.task_done")
         signals.post_execute.connect(shared_state.result_collected, dispatch_uid="jobs.result_collected")
         job_changes.register(on_change=outbox.enqueue, on_progress=outbox.enqueue_progress)
+        periodic.register("catalogues", registration.keep_listed)
         usage.register(model_usage.unfinished_jobs)
         usage.register_loaded(model_usage.loaded_in)
         try:

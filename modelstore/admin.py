@@ -18,8 +18,10 @@ from modelstore.errors import ModelStoreError, WeightsDamaged
 from modelstore.formatting import byte_size
 from modelstore.forms import ImportForm
 from modelstore.imports import importing
+from modelstore.imports.registration import problems_of_catalogs
+from modelstore.licences import named
 from modelstore.models import Model
-from modelstore.states import PENDING, REQUESTABLE, Origin, State
+from modelstore.states import DOWNLOADABLE, PENDING, REQUESTABLE, Origin, State
 from modelstore.storage import deletion, weights
 from modelstore.storage.paths import size_on_disk
 
@@ -33,12 +35,12 @@ _OPERATE, _MANAGE = "modelstore.operate_model", "modelstore.manage_model"
 
 # The admin capitalises the first letter of a message, so no message begins with a model's name.
 def _download(model: Model) -> str:
-    if model.origin != Origin.OFFICIAL:
-        return f"Only official models can be downloaded; {model.name} is {model.get_origin_display()}"
+    if model.origin not in DOWNLOADABLE:
+        return f"Only models that have sources can be downloaded; {model.name} is {model.get_origin_display()}"
     if model.state == State.READY and weights.is_available(model):
         return f"Already downloaded: {model.name}"
     requests.order([model.name])
-    return f"Download requested: {model.name}"
+    return f"Download requested: {model.name}. Its licence: {named(model.licence)}"
 
 
 def _cancel(model: Model) -> str:
@@ -50,7 +52,7 @@ def _verify(model: Model) -> str:
         return f"Not downloaded: {model.name}"
     if weights.verify(model):
         return f"Checksum verified: {model.name}"
-    again = "; it is being downloaded again" if model.origin == Origin.OFFICIAL else ""
+    again = "; it is being downloaded again" if model.origin in DOWNLOADABLE else ""
     raise WeightsDamaged(f"the file of {model.name} is damaged{again}")
 
 
@@ -70,13 +72,13 @@ ACTIONS: dict[str, tuple[Callable[[Model], str], str, str]] = {
 def possible_actions(model: Model) -> list[str]:
     """Return the actions that a model's present state allows."""
     possible = []
-    if model.origin == Origin.OFFICIAL and model.state in REQUESTABLE:
+    if model.origin in DOWNLOADABLE and model.state in REQUESTABLE:
         possible.append("download")
-    if model.origin == Origin.OFFICIAL and model.state in PENDING:
+    if model.origin in DOWNLOADABLE and model.state in PENDING:
         possible.append("cancel")
     if model.state == State.READY:
         possible.append("verify")
-    if model.origin == Origin.IMPORTED or (model.origin == Origin.OFFICIAL and model.state == State.READY):
+    if model.origin == Origin.IMPORTED or (model.origin in DOWNLOADABLE and model.state == State.READY):
         possible.append("delete")
     return possible
 
@@ -85,16 +87,20 @@ def possible_actions(model: Model) -> list[str]:
 class ModelAdmin(_Base):
     """The pages of models: they read, and actions act. Rows come from the catalogue and from imports, never by hand."""
 
-    list_display = ("name", "state_badge", "progress", "size", "scale", "origin", "licence")
-    list_filter = ("state", "origin", "architecture", "scale")
+    list_display = ("name", "state_badge", "progress", "size", "shown_scale", "use", "origin", "shown_licence")
+    list_filter = ("use", "state", "origin", "architecture", "scale")
     search_fields = ("name", "description", "sha256")
     actions = ("download_models", "cancel_downloads", "verify_models", "delete_models")
     change_list_template = "admin/modelstore/model/change_list.html"
     change_form_template = "admin/modelstore/model/change_form.html"
     fieldsets = (
-        (None, {"fields": ("name", "description", "state_badge", "progress", "error", "notes")}),
-        ("Network", {"fields": ("architecture", "scale", "tiles", "network", "denoise_partner", "loaded")}),
-        ("File", {"fields": ("size", "on_disk", "file_name", "sha256", "source", "sources", "licence", "homepage")}),
+        (
+            None,
+            {"fields": ("name", "description", "use", "shown_licence", "state_badge", "progress", "error", "notes")},
+        ),
+        ("Network", {"fields": ("architecture", "shown_scale", "tiles", "network", "denoise_partner", "loaded")}),
+        ("File", {"fields": ("size", "on_disk", "file_name", "sha256", "source", "sources")}),
+        ("Origin", {"fields": ("author", "homepage", "example")}),
         ("Life", {"fields": ("origin", "worker", "attempts", "requested_at", "started_at", "ready_at", "verified_at")}),
     )
 
@@ -128,6 +134,16 @@ class ModelAdmin(_Base):
     @admin.display(description="size", ordering="size_bytes")
     def size(self, model: Model) -> str:
         return byte_size(model.size_bytes)
+
+    @admin.display(description="scale", ordering="scale")
+    def shown_scale(self, model: Model) -> str:
+        return str(model.scale) if model.scale else "not examined yet"
+
+    @admin.display(description="licence", ordering="licence")
+    def shown_licence(self, model: Model) -> str:
+        if not model.non_commercial:
+            return model.licence
+        return format_html('{} <span class="model-badge model-warned">Non-commercial</span>', model.licence)
 
     @admin.display(description="on the disk")
     def on_disk(self, model: Model) -> str:
@@ -196,7 +212,10 @@ class ModelAdmin(_Base):
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        extra = {"may_import": self.has_manage_permission(request)} | (extra_context or {})
+        extra = {
+            "may_import": self.has_manage_permission(request),
+            "catalog_problems": problems_of_catalogs(),
+        } | (extra_context or {})
         return super().changelist_view(request, extra)
 
     def change_view(
@@ -254,6 +273,7 @@ class ModelAdmin(_Base):
                     default_name=form.default_name,
                     description=values["description"],
                     licence=values["licence"],
+                    use=values["use"],
                 )
             except ModelStoreError as error:
                 form.add_error(None, str(error))

@@ -1,7 +1,7 @@
 """The official Real-ESRGAN models: what each one is, what its file must be, and where it can be had.
 
 Facts only. Sizes and SHA-256 digests pin the files of the official releases; a download that differs is refused, so a
-mirror needs no trust. Importing this imports neither Django nor torch.
+mirror needs no trust. Importing this imports no torch.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from modelstore.networks.spec import NetworkSpec
+from modelstore.states import Use
 
 
 class Provider(StrEnum):
@@ -36,6 +37,8 @@ class CatalogEntry:
     denoise_partner: str = ""  # the model whose weights are mixed in for a denoise strength below 1
     licence: str = "BSD-3-Clause"
     homepage: str = "https://github.com/xinntao/Real-ESRGAN"
+    author: str = "Xintao Wang and others"
+    use: Use = Use.PHOTO
 
     @property
     def scale(self) -> int:
@@ -65,6 +68,7 @@ def _entry(
     mirrors: tuple[str, ...],
     description: str,
     denoise_partner: str = "",
+    use: Use = Use.PHOTO,
 ) -> CatalogEntry:
     """Make an entry of the catalogue.
 
@@ -81,6 +85,7 @@ def _entry(
             {Provider.GITHUB: (f"{release}/{name}.pth",)} | ({Provider.HUGGINGFACE: huggingface} if huggingface else {})
         ),
         denoise_partner=denoise_partner,
+        use=use,
     )
 
 
@@ -127,6 +132,7 @@ _ENTRIES = (
         "f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da",
         network=_RRDB_6_X4,
         description="4x upscaling of anime illustrations",
+        use=Use.ILLUSTRATION,
         mirrors=("LykosAI/Upscalers:RealESRGAN/RealESRGAN_x4plus_anime_6B.pth",),
     ),
     _entry(
@@ -136,6 +142,7 @@ _ENTRIES = (
         "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
         network=_SRVGG_16_X4,
         description="4x upscaling of anime video frames (small and fast)",
+        use=Use.ILLUSTRATION,
         mirrors=(),
     ),
     _entry(
@@ -178,3 +185,4 @@ BUNDLED_FILE = f"{BUNDLED_NAME}.safetensors"
 BUNDLED_SCALE = 4
 BUNDLED_DESCRIPTION = "4x upscaling (small and fast; comes with the service, needs no download)"
 BUNDLED_LICENCE = "BSD-3-Clause"
+BUNDLED_USE = Use.PHOTO

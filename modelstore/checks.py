@@ -6,6 +6,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
 
+from modelstore.catalogs.known import known
+
 
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Check that base addresses are addresses, and that the times fit each other."""
@@ -16,6 +18,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
             found.append(
                 Error(f"{name} is {value!r}; it must begin with http:// or https://", id=f"modelstore.E00{number}")
             )
+    found += _check_catalogs()
     if settings.MODEL_DOWNLOAD_STALL_SECONDS > settings.MODEL_DOWNLOAD_TIMEOUT_SECONDS:
         found.append(
             CheckWarning(
@@ -25,3 +28,13 @@ def check_settings(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _check_catalogs() -> list[CheckMessage]:
+    """Warn only: a running service's commands and workers must start although somebody edits the file right now."""
+    url = settings.MODEL_CATALOG_URL
+    if url and not url.startswith(("http://", "https://") if settings.MODEL_ALLOW_PRIVATE else "https://"):
+        return [Error(f"MODEL_CATALOG_URL is {url!r}; it must begin with https://", id="modelstore.E003")]
+    catalogs = known()
+    own: list[CheckMessage] = [CheckWarning(each, id="modelstore.W002") for each in catalogs.own_problems]
+    return own + [CheckWarning(each, id="modelstore.W003") for each in catalogs.remote_problems]

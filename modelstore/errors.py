@@ -91,6 +91,10 @@ class TargetRefused(ModelStoreError):
     code = "target_refused"
 
 
+class TargetUnresolved(TargetRefused):
+    """No address belongs to the name of the host, or the resolver does not answer."""
+
+
 class WeightsDamaged(ModelStoreError):
     """A file on the disk is not what it was when it was accepted."""
 

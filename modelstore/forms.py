@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.validators import RegexValidator
 
 from modelstore.names import NAME_PATTERN
+from modelstore.states import Use
 
 
 class ImportForm(forms.Form):
@@ -24,6 +25,12 @@ class ImportForm(forms.Form):
     )
     description = forms.CharField(max_length=300, required=False, widget=forms.TextInput(attrs={"size": 80}))
     licence = forms.CharField(max_length=100, required=False, help_text="Of the weights, for example CC-BY-4.0.")
+
+    use = forms.ChoiceField(
+        choices=[("", "By its scale: restoration at 1, else photos"), *Use.choices],
+        required=False,
+        help_text="The pictures that it is for.",
+    )
 
     def clean_file(self) -> Any:
         """Refuse by size before anything is copied."""

@@ -14,10 +14,12 @@ from django.db import models, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 
-from modelstore.claims import UNCLAIMED, ClaimQuerySet, lease
+from modelstore.catalog_rows import CatalogQuerySet
+from modelstore.claims import UNCLAIMED, lease
+from modelstore.licences import forbids_commercial_use
 from modelstore.names import NAME_PATTERN
 from modelstore.networks.spec import NetworkSpec
-from modelstore.states import PENDING, REQUESTABLE, Origin, State
+from modelstore.states import DOWNLOADABLE, PENDING, REQUESTABLE, Origin, State, Use
 
 #: Attempts of a download whose worker dies; then the row fails, instead of killing workers for ever.
 MAX_ATTEMPTS = 3
@@ -29,7 +31,7 @@ def _lease() -> Any:
     return lease(timedelta(seconds=settings.JOB_LEASE_SECONDS))
 
 
-class ModelQuerySet(ClaimQuerySet["Model"]):
+class ModelQuerySet(CatalogQuerySet["Model"]):
     """The verbs. Each returns whether it happened (or how many rows changed): False means somebody else was first."""
 
     claimed: ClassVar[dict[str, Any]] = {"state": State.DOWNLOADING}
@@ -43,8 +45,8 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
         return self.filter(state__in=PENDING)
 
     def request(self, name: str, provider: str = "") -> bool:
-        """Ask for an official model's weights. The caller rings, in the same transaction."""
-        changed = self.filter(name=name, origin=Origin.OFFICIAL, state__in=REQUESTABLE).update(
+        """Ask for the weights of a model that has sources. The caller rings, in the same transaction."""
+        changed = self.filter(name=name, origin__in=DOWNLOADABLE, state__in=REQUESTABLE).update(
             state=State.REQUESTED, provider=provider, requested_at=Now(), rung_at=Now(), attempts=0, error="", notes=""
         )
         return changed == 1
@@ -60,7 +62,7 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
         waiting = self.filter(state=State.REQUESTED)
         if name is not None:
             waiting = self.filter(name=name).filter(
-                Q(state=State.REQUESTED) | Q(state__in=REQUESTABLE, origin=Origin.OFFICIAL)
+                Q(state=State.REQUESTED) | Q(state__in=REQUESTABLE, origin__in=DOWNLOADABLE)
             )
         with transaction.atomic():
             if at_most is not None and self.filter(state=State.DOWNLOADING).count() >= at_most:
@@ -115,16 +117,16 @@ class ModelQuerySet(ClaimQuerySet["Model"]):
 
     def cancel(self, name: str) -> bool:
         """Give up a waiting or running download. Its worker notices at the next heartbeat."""
-        changed = self.filter(name=name, origin=Origin.OFFICIAL, state__in=PENDING).update(
+        changed = self.filter(name=name, origin__in=DOWNLOADABLE, state__in=PENDING).update(
             state=State.MISSING, received_bytes=0, **UNCLAIMED
         )
         return changed == 1
 
     def mark_damaged(self, model: "Model", error: str) -> bool:
-        """Mark the accepted file as gone or changed. An official model is requested again (the caller rings)."""
-        official = Value(Origin.OFFICIAL.value)
+        """Mark the accepted file as gone or changed. One that has sources is requested again (the caller rings)."""
+        again = When(origin__in=DOWNLOADABLE, then=Value(State.REQUESTED.value))
         changed = self.filter(pk=model.pk, state=State.READY, sha256=model.sha256).update(
-            state=Case(When(origin=official, then=Value(State.REQUESTED.value)), default=Value(State.FAILED.value)),
+            state=Case(again, default=Value(State.FAILED.value)),
             error=error,
             attempts=0,
             received_bytes=0,
@@ -201,6 +203,16 @@ class Model(models.Model):
     description = models.CharField(max_length=300, blank=True)
     licence = models.CharField(max_length=100, blank=True)
     homepage = models.CharField(max_length=300, blank=True)
+    author = models.CharField(max_length=200, blank=True, default="", db_default="")
+    example = models.CharField(max_length=300, blank=True, default="", db_default="", help_text="where to see its work")
+    use = models.CharField(
+        max_length=12,
+        blank=True,
+        choices=Use.choices,
+        default=Use.PHOTO,
+        db_default="photo",
+        help_text="empty: an import that did not say and was not examined yet",
+    )
     denoise_partner = models.CharField(max_length=100, blank=True, help_text="mixed in for a denoise strength below 1")
     network = models.JSONField(
         default=dict, blank=True, help_text="what its tensors show: see modelstore.networks.spec"
@@ -212,6 +224,9 @@ class Model(models.Model):
     size_bytes = models.BigIntegerField(default=0, help_text="of the accepted or awaited file")
     sha256 = models.CharField(max_length=64, blank=True, help_text="empty: an upload that was not accepted yet")
     sources = models.JSONField(default=list, blank=True, help_text="pairs of provider and path, the best first")
+    offered = models.JSONField(
+        null=True, blank=True, help_text="what the catalogue says by now, where that is another file; {}: nothing"
+    )
 
     provider = models.CharField(max_length=20, blank=True, help_text="whom the caller wants to be asked first")
     source = models.CharField(max_length=500, blank=True, help_text="where the file came from")
@@ -268,6 +283,11 @@ class Model(models.Model):
             return NetworkSpec.from_table(self.network)
         except (KeyError, TypeError):
             return None
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether the licence, by its name, forbids commercial use."""
+        return forbids_commercial_use(self.licence)
 
     @property
     def percent(self) -> int | None:

@@ -22,7 +22,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from modelstore.errors import TargetRefused
+from modelstore.errors import TargetRefused, TargetUnresolved
 
 MAX_URL_CHARACTERS = 2000
 # Networks that some versions of Python's ipaddress take for global, but that callers must not reach through us.
@@ -129,7 +129,7 @@ def addresses_of(host: str, port: int, *, seconds: float, allow_private: bool) -
     thread.join(max(seconds, 0))
     answer = found[0] if found else TimeoutError("no answer in time")
     if not isinstance(answer, list) or not answer:
-        raise TargetRefused(f"the host {host} cannot be resolved")
+        raise TargetUnresolved(f"the host {host} cannot be resolved")
     if not allow_private and not all(is_public(address) for address in answer):
         # The address itself is not named: it would reveal our network to the caller.
         raise TargetRefused(f"the host {host} leads to a private or reserved address")
@@ -165,6 +165,25 @@ def request(
         pool.stream(method, url, headers=list(headers.items()), content=body, extensions={"timeout": limits}) as answer,
     ):
         yield answer
+
+
+def transport(seconds: float) -> httpx.HTTPTransport:
+    """Return a transport for httpx that reaches public addresses only, redirects included, for ``seconds`` from now.
+
+    What the addresses lead to is raised as TargetRefused; everything else as httpx does.
+    """
+    return _CheckedTransport(seconds)
+
+
+class _CheckedTransport(httpx.HTTPTransport):
+    """httpx's own, whose pool opens its sockets by `_CheckedBackend`. httpx has no argument for that."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(verify=_tls(), trust_env=False)
+        self._pool.close()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_tls(), network_backend=_CheckedBackend(time.monotonic() + seconds, allow_private=False)
+        )
 
 
 @cache

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from modelstore.catalog import Provider
 from modelstore.models import Model
 from modelstore.names import NAME_PATTERN
-from modelstore.states import PENDING, Origin, State
+from modelstore.states import PENDING, Origin, State, Use
 from modelstore.storage import weights
 from modelstore.storage.paths import size_on_disk
 
@@ -43,7 +43,9 @@ class ModelSerializer(serializers.Serializer[Any]):
     """One model."""
 
     name = serializers.CharField()
-    scale = serializers.IntegerField(help_text="how many times larger the network makes a picture")
+    scale = serializers.IntegerField(
+        help_text="how many times larger the network makes a picture; 0: its file was not examined yet"
+    )
     description = serializers.CharField()
     available = serializers.SerializerMethodField(help_text="its weights are here: jobs may name it")
     size_mb = serializers.SerializerMethodField(help_text="size_bytes in MiB")
@@ -56,14 +58,27 @@ class ModelSerializer(serializers.Serializer[Any]):
         help_text="how tiles join: seam-free; blended, with how near they come to the whole picture; whole picture only"
     )
     precisions = serializers.SerializerMethodField(help_text="in which it may be computed, where the device can")
-    licence = serializers.CharField()
+    use = serializers.ChoiceField(
+        choices=Use.choices,
+        allow_blank=True,
+        help_text="the pictures that it is for; empty while an import that did not say is examined",
+    )
+    licence = serializers.CharField(help_text="of the weights; empty: not told")
+    non_commercial = serializers.BooleanField(
+        help_text="the licence forbids commercial use, as far as its name tells; read the licence"
+    )
+    author = serializers.CharField()
     homepage = serializers.CharField()
+    example = serializers.CharField(help_text="an address that shows what it does, or empty")
     sha256 = serializers.CharField()
     supports_denoise_strength = serializers.SerializerMethodField()
     denoise_partner = serializers.CharField(help_text="the model that a denoise strength below 1 also needs, or empty")
     download = serializers.SerializerMethodField(help_text="progress while the model is on its way, else null")
     source = serializers.CharField(help_text="where the file came from")  # type: ignore[assignment]  # a field's name
     notes = serializers.CharField(help_text="sources that failed before one succeeded")
+    superseded = serializers.SerializerMethodField(
+        help_text="the catalogue names another file by now; this one is kept until the model is deleted"
+    )
     error = serializers.CharField(allow_null=True, help_text="why the last download failed, else null")
     limits = serializers.SerializerMethodField()
 
@@ -81,8 +96,13 @@ class ModelSerializer(serializers.Serializer[Any]):
         return model.size_bytes if on_disk is None else on_disk
 
     def get_purpose(self, model: Model) -> str:
-        """Return what the model is for."""
-        return "restore" if model.scale == 1 else "upscale"
+        """Return what the model is for; by its listed use as long as its scale is not known."""
+        restores = model.scale == 1 or (model.scale == 0 and model.use == Use.RESTORE)
+        return "restore" if restores else "upscale"
+
+    def get_superseded(self, model: Model) -> bool:
+        """Return whether another file could be had than the one that is here."""
+        return bool(model.offered)
 
     def get_tiles(self, model: Model) -> str:
         """Return how tiles of its network join; empty where its file was never examined."""
@@ -144,7 +164,7 @@ class DownloadRequestSerializer(serializers.Serializer[Any]):
     provider = serializers.ChoiceField(
         choices=[provider.value for provider in Provider],
         required=False,
-        help_text="asked first; the other provider follows when it fails. Default: github",
+        help_text="asked first; the other sources follow when it fails. Default: github",
     )
 
     def validate_models(self, value: list[str]) -> list[str]:
@@ -166,6 +186,19 @@ class ImportRequestSerializer(serializers.Serializer[Any]):
     licence = serializers.CharField(
         required=False, default="", max_length=100, help_text="of the weights, such as CC-BY-4.0"
     )
+    use = serializers.ChoiceField(
+        choices=Use.choices,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="the pictures that it is for; default: restore for a network of scale 1, else photo",
+    )
+
+
+class ModelQuerySerializer(serializers.Serializer[Any]):
+    """Which models are listed."""
+
+    use = serializers.ChoiceField(choices=Use.choices, required=False, help_text="only models for these pictures")
 
 
 class DownloadOutcomeSerializer(serializers.Serializer[Any]):

@@ -20,13 +20,25 @@ class State(TextChoices):
 
 
 class Origin(TextChoices):
-    """The origin of a model: the official catalogue, the service itself, or an import."""
+    """The origin of a model: the built-in catalogue, the operator's, the service itself, or an import."""
 
     OFFICIAL = "official", "official"
+    CATALOG = "catalog", "catalogue"
     BUNDLED = "bundled", "bundled"
     IMPORTED = "imported", "imported"
 
 
+class Use(TextChoices):
+    """The pictures that a model is for, in the order in which models are grouped."""
+
+    PHOTO = "photo", "photos"
+    ILLUSTRATION = "illustration", "illustrations"
+    TEXT = "text", "text"
+    RESTORE = "restore", "restoration"
+
+
+#: Their files can be had from a source; those of the others cannot.
+DOWNLOADABLE = frozenset({Origin.OFFICIAL, Origin.CATALOG})
 #: A worker downloads or imports it, or will.
 PENDING = frozenset({State.REQUESTED, State.DOWNLOADING})
 #: States in which a download may be requested.

@@ -20,6 +20,7 @@ from modelstore.serializers import (
     DownloadRequestSerializer,
     ImportRequestSerializer,
     ModelListSerializer,
+    ModelQuerySerializer,
     ModelSerializer,
     ModelsInfoSerializer,
     mebibytes,
@@ -68,14 +69,19 @@ _MODEL = {
     "purpose": "upscale",
     "tiles": "blended",
     "precisions": ["fp32", "bf16", "fp16"],
+    "use": "photo",
     "licence": "BSD-3-Clause",
+    "non_commercial": False,
+    "author": "Xintao Wang and others",
     "homepage": "https://github.com/xinntao/Real-ESRGAN",
+    "example": "",
     "sha256": "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
     "supports_denoise_strength": False,
     "denoise_partner": "",
     "download": None,
     "source": "github",
     "notes": "",
+    "superseded": False,
     "error": None,
     "limits": {
         "max_input_pixels": 50000000,
@@ -118,10 +124,18 @@ class ModelViewSet(ViewSet):
         }
         return permissions.get(self.action or "", "modelstore.view_model")
 
-    @extend_schema(operation_id="models_list", tags=["Models"], responses=ModelListSerializer, examples=_example(_LIST))
-    def list(self, _request: Request) -> Response:
-        """List all models, those that can be downloaded included."""
-        shapes = ModelSerializer(Model.objects.listed(), many=True).data
+    @extend_schema(
+        operation_id="models_list",
+        tags=["Models"],
+        parameters=[ModelQuerySerializer],
+        responses=ModelListSerializer,
+        examples=_example(_LIST),
+    )
+    def list(self, request: Request) -> Response:
+        """List all models by name, those that can be downloaded included; with `use` only those for these pictures."""
+        query = ModelQuerySerializer(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        shapes = ModelSerializer(Model.objects.listed().filter(**query.validated_data), many=True).data
         local = sum(shape["available"] for shape in shapes)
         return Response({"available_models": shapes, "total_models": len(shapes), "local_models": local})
 
@@ -150,6 +164,7 @@ class ModelViewSet(ViewSet):
             default_name=PurePath(values["file"].name or "").stem,
             description=values["description"],
             licence=values["licence"],
+            use=values["use"],
         )
         result = requests.wait_for([model.name], prefer.wait_seconds)
         if result.errors:

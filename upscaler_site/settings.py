@@ -207,7 +207,21 @@ MODEL_DOWNLOAD_WAIT_SECONDS = env.integer(
 )
 MODEL_DOWNLOAD_RETRIES = env.integer("MODEL_DOWNLOAD_RETRIES", 3, minimum=0, maximum=20, help="Retries per source")
 MAX_MODEL_UPLOAD_MB = env.integer(
-    "MAX_MODEL_UPLOAD_MB", 1000, minimum=1, help="Largest file of an imported model, in MB"
+    "MAX_MODEL_UPLOAD_MB", 1000, minimum=1, help="Largest file of a model that is imported or listed, in MB"
+)
+MODEL_CATALOG = env.file(
+    "MODEL_CATALOG",
+    DATA_DIR / "models.toml",
+    shown="UPSCALER_DATA_DIR/models.toml",
+    help="Your own list of models that can be downloaded; may be missing",
+)
+MODEL_CATALOG_URL = env.text(
+    "MODEL_CATALOG_URL", help="Such a list at an https address, read again every six hours; none: off"
+)
+MODEL_ALLOW_PRIVATE = env.flag(
+    "MODEL_ALLOW_PRIVATE",
+    False,
+    help="The lists and their sources may be at private addresses and http://, and are reached through HTTPS_PROXY",
 )
 
 # --- Access -----------------------------------------------------------------------------------------------------------

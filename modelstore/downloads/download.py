@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from modelstore import safe_http
 from modelstore.backoff import Backoff
 from modelstore.downloads.http_response import AnswerRefused, AnswerTransient, AnswerUnreachable, read_into
 from modelstore.errors import DownloadFailed, DownloadStopped
@@ -29,6 +31,7 @@ class Source:
 
     label: str
     url: str
+    public_only: bool = False  # https to public addresses, and no proxy: for addresses of others than the operator
 
     @property
     def server(self) -> str:
@@ -81,11 +84,10 @@ def fetch(
     notes: list[str] = []
     unreachable: set[str] = set()
     received = 0
-    timeout = httpx.Timeout(bounds.stall_seconds, connect=min(bounds.connect_seconds, bounds.stall_seconds))
-    headers = {"User-Agent": "upscaler-model-store", "Accept-Encoding": "identity"}
     with (
         Part(destination, token) as part,
-        httpx.Client(timeout=timeout, follow_redirects=True, max_redirects=5, headers=headers) as client,
+        _client(bounds, public_only=False) as plain,
+        _client(bounds, public_only=True) as careful,
     ):
         part.adopt(at_most=size_bytes)
 
@@ -102,6 +104,7 @@ def fetch(
         for source in sources:
             if source.server in unreachable:
                 continue  # without a network, further tries only take time
+            client = careful if source.public_only else plain
             try:
                 _fetch_from(client, source, part, size_bytes, sha256, bounds, deadline, note_progress, stopped)
             except AnswerRefused as refusal:
@@ -123,6 +126,28 @@ def fetch(
         notes or ["there is no source for this model"],
         unreachable=bool(sources) and all(source.server in unreachable for source in sources),
     )
+
+
+def _client(bounds: Bounds, *, public_only: bool) -> httpx.Client:
+    timeout = httpx.Timeout(bounds.stall_seconds, connect=min(bounds.connect_seconds, bounds.stall_seconds))
+    headers = {"User-Agent": "upscaler-model-store", "Accept-Encoding": "identity"}
+    careful: dict[str, Any] = {
+        "transport": safe_http.transport(bounds.total_seconds),
+        "event_hooks": {"request": [_require_https]},
+    }
+    return httpx.Client(
+        timeout=timeout,
+        follow_redirects=True,
+        max_redirects=5,
+        headers=headers,
+        **(careful if public_only else {}),
+    )
+
+
+def _require_https(request: httpx.Request) -> None:
+    """Refuse what is not https: the address itself, and every redirect."""
+    if request.url.scheme != "https":
+        raise httpx.UnsupportedProtocol(f"{request.url.host} is to be reached by https", request=request)
 
 
 def _fetch_from(

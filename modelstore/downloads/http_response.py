@@ -6,6 +6,7 @@ from collections.abc import Callable
 import httpx
 
 from modelstore.backoff import parse_retry_after
+from modelstore.errors import TargetRefused, TargetUnresolved
 from modelstore.storage.partial_file import Part
 
 
@@ -44,6 +45,10 @@ def read_into(part: Part, client: httpx.Client, url: str, size_bytes: int, on_bl
                     raise AnswerRefused(f"wrong bytes: more than the {size_bytes} bytes of the model")
                 part.write(block)
                 on_block(len(block))
+    except TargetUnresolved as error:
+        raise AnswerUnreachable(f"Network error: {error}") from None
+    except TargetRefused as error:
+        raise AnswerRefused(f"Not allowed: {error}") from None
     except httpx.ConnectTimeout:
         raise AnswerUnreachable("Network error: Connection timeout") from None
     except httpx.TimeoutException:

@@ -9,12 +9,15 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connection, transaction
 
 from modelstore import dispatch
 from modelstore.catalog import DEFAULT_PROVIDER, Provider
+from modelstore.catalogs.entry import ELSEWHERE
 from modelstore.downloads.download import Bounds, Source, fetch
 from modelstore.downloads.lease import LeaseKeeper
 from modelstore.errors import OFFLINE_ADVICE, DownloadFailed, DownloadStopped, ImportRefused
@@ -22,7 +25,7 @@ from modelstore.imports import importing, quarantine
 from modelstore.models import Model
 from modelstore.states import Origin, State
 from modelstore.storage import checksums
-from modelstore.storage.paths import stored_file
+from modelstore.storage.paths import stored_file, unexamined_file
 
 logger = logging.getLogger(__name__)
 
@@ -107,10 +110,17 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
 
 def sources_of(model: Model) -> list[Source]:
     """Return the sources of a file: the preferred provider's first, then the others'."""
-    bases = {Provider.GITHUB: settings.MODEL_GITHUB_URL, Provider.HUGGINGFACE: settings.MODEL_HUGGINGFACE_URL}
     wanted = model.provider or DEFAULT_PROVIDER
     pairs = sorted(model.sources, key=lambda pair: pair[0] != wanted)  # a stable sort keeps a provider's own order
-    return [Source(_label(provider, path), f"{bases[Provider(provider)]}/{path}") for provider, path in pairs]
+    return [_source(provider, path) for provider, path in pairs]
+
+
+def _source(provider: str, path: str) -> Source:
+    """Return where a pair leads: below a base address of the settings, or anywhere, but then to public hosts only."""
+    if provider == ELSEWHERE:
+        return Source(urlsplit(path).hostname or ELSEWHERE, path, public_only=not settings.MODEL_ALLOW_PRIVATE)
+    bases = {Provider.GITHUB: settings.MODEL_GITHUB_URL, Provider.HUGGINGFACE: settings.MODEL_HUGGINGFACE_URL}
+    return Source(_label(provider, path), f"{bases[Provider(provider)]}/{path}")
 
 
 def _label(provider: str, path: str) -> str:
@@ -118,10 +128,11 @@ def _label(provider: str, path: str) -> str:
 
 
 def _download(model: Model, keeper: LeaseKeeper, on_progress: Callable[[int], None] | None) -> None:
-    destination = stored_file(model)
-    if checksums.is_genuine(destination, model.size_bytes, model.sha256):
-        _finish(model, keeper, source="found in the models directory", notes="")
-        return
+    destination = unexamined_file(model) if model.origin == Origin.CATALOG else stored_file(model)
+    for place in (stored_file(model), destination):
+        if checksums.is_genuine(place, model.size_bytes, model.sha256):
+            _finish(model, keeper, place, source="found in the models directory", notes="")
+            return
     _require_space(model)
 
     def progress(received_bytes: int) -> None:
@@ -147,11 +158,16 @@ def _download(model: Model, keeper: LeaseKeeper, on_progress: Callable[[int], No
         on_progress=progress,
         stopped=keeper.lost,
     )
-    _finish(model, keeper, source=fetched.source.url, notes="; ".join([*filter(None, [notes]), *fetched.notes]))
+    notes = "; ".join([*filter(None, [notes]), *fetched.notes])
+    _finish(model, keeper, destination, source=fetched.source.url, notes=notes)
 
 
-def _finish(model: Model, keeper: LeaseKeeper, *, source: str, notes: str) -> None:
+def _finish(model: Model, keeper: LeaseKeeper, place: Path, *, source: str, notes: str) -> None:
+    """Make the model ready whose genuine file lies at ``place``: a catalogue's is examined first, as imports are."""
     keeper.progress(model.size_bytes)
+    if model.origin == Origin.CATALOG:
+        importing.accept_listed(model, place, keeper.confirm, source=source[:500], notes=notes)
+        return
     if not Model.objects.mark_ready(model, source=source[:500], notes=notes, received_bytes=model.size_bytes):
         # Cancelled at the last moment. The file is genuine but no longer wanted: delete it, unless another worker is
         # downloading the same file or has finished it.
@@ -163,7 +179,7 @@ def _finish(model: Model, keeper: LeaseKeeper, *, source: str, notes: str) -> No
 
 def _require_space(model: Model) -> None:
     directory = stored_file(model).parent
-    directory.mkdir(parents=True, exist_ok=True)
+    (unexamined_file(model).parent if model.origin == Origin.CATALOG else directory).mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(directory).free
     if free < model.size_bytes:
         raise DownloadFailed([f"the disk is full: {model.size_bytes} bytes are needed, {free} are free"])

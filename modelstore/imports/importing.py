@@ -1,7 +1,8 @@
 """Models that people bring: from a file to a row that is ready, or to a clear refusal with nothing kept.
 
-An official file is known by its digest and needs no examination. Any other is opened in a process of its own
-(inspection.py), where its network is deduced from its tensors and a tiny picture is run through it.
+An official file is known by its digest and needs no examination. Any other, also one that a catalogue lists, is opened
+in a process of its own (inspection.py), where its network is deduced from its tensors and small pictures are run
+through it.
 """
 
 import json
@@ -22,9 +23,9 @@ from modelstore.errors import DownloadStopped, ImportRefused
 from modelstore.imports.quarantine import Incoming, receive, settle
 from modelstore.models import Model
 from modelstore.names import checked
-from modelstore.states import Origin, State
+from modelstore.states import Origin, State, Use
 from modelstore.storage import checksums
-from modelstore.storage.paths import SUFFIXES, incoming_directory, stored_file
+from modelstore.storage.paths import SUFFIXES, incoming_directory, stored_file, unexamined_file
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +37,20 @@ _CODE_ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def bring(
-    blocks: Iterable[bytes], name: str, *, default_name: str = "", description: str = "", licence: str = ""
+    blocks: Iterable[bytes],
+    name: str,
+    *,
+    default_name: str = "",
+    description: str = "",
+    licence: str = "",
+    use: str = "",
 ) -> Model:
     """Take a file and make a row that waits for its examination; an official file is ready at once.
 
-    :param name: empty to let the digest tell which official model it is, and to take ``default_name`` when it is none.
+    A file that a catalogue lists becomes that entry's, without a download.
+
+    :param name: empty to let the digest tell which known model it is, and to take ``default_name`` when it is none.
+    :param use: a value of `Use`; empty to let the examination tell: restoration at scale 1, else photos.
     :raises NameRefused, ImportRefused: nothing was kept.
     """
     if name:
@@ -50,6 +60,9 @@ def bring(
         official = catalog.by_digest(incoming.sha256)
         if official is not None and name in ("", official.name):
             return _accept_official(official, incoming)
+        listed = Model.objects.filter(origin=Origin.CATALOG, sha256=incoming.sha256).first()
+        if listed is not None and name in ("", listed.name):
+            return _accept_listed(listed, incoming)
         if not name:
             name = checked(default_name)
             _require_free(name)
@@ -59,7 +72,12 @@ def bring(
                 f"the file is not the official {name}: it has {incoming.size_bytes} bytes and SHA-256 "
                 f"{incoming.sha256[:12]}…, the official one {entry.size_bytes} bytes and {entry.sha256[:12]}…"
             )
-        return _enqueue(incoming, name, description, licence)
+        if (entry_row := Model.objects.filter(name=name, origin=Origin.CATALOG).first()) is not None:
+            raise ImportRefused(
+                f"the catalogue lists {name} as another file: SHA-256 {entry_row.sha256[:12]}…, not "
+                f"{incoming.sha256[:12]}…; choose another name"
+            )
+        return _enqueue(incoming, name, description, licence, use)
     except BaseException:
         incoming.path.unlink(missing_ok=True)
         raise
@@ -74,28 +92,64 @@ def accept_upload(claim: Model, still_mine: Callable[[], bool]) -> None:
     path = incoming_directory() / claim.incoming
     if not claim.incoming or not path.is_file():
         path = _already_settled(claim)
+    network = _examined(path, still_mine)
+    destination = _destination(claim, _suffix(path))
+    _settle_as(
+        claim,
+        path,
+        destination,
+        network,
+        file_name=destination.name,
+        sha256=claim.network["upload_sha256"],
+        use=claim.use or (Use.RESTORE if network["scale"] == 1 else Use.PHOTO),
+    )
+
+
+def accept_listed(claim: Model, path: Path, still_mine: Callable[[], bool], **facts: Any) -> None:
+    """Examine the genuine file of a catalogue's entry, at ``path``, and make its row ready.
+
+    :param facts: what else is known by now: source, notes.
+    :raises ImportRefused, DownloadStopped: as `accept_upload`.
+    """
+    network = _examined(path, still_mine)
+    _settle_as(claim, path, stored_file(claim), network, **facts)
+
+
+def _examined(path: Path, still_mine: Callable[[], bool]) -> dict[str, Any]:
     try:
         network = examine(path)
     except ImportRefused:
         if still_mine():
             path.unlink(missing_ok=True)
         raise
-    destination = _destination(claim, _suffix(path))
     if not still_mine():
         raise DownloadStopped("the import was cancelled")
-    settle(path, destination)
+    return network
+
+
+def _settle_as(
+    claim: Model,
+    path: Path,
+    destination: Path,
+    network: dict[str, Any],
+    **facts: Any,
+) -> None:
+    """Put an examined file into its place and make its row ready."""
+    if path != destination:
+        settle(path, destination)
     accepted = Model.objects.mark_ready(
         claim,
-        file_name=destination.name,
-        sha256=claim.network["upload_sha256"],
         architecture=network["architecture"],
         scale=network["scale"],
-        description=claim.description or _described(network["scale"]),
+        description=claim.description or _described(network["scale"], claim.origin),
         network=network,
         received_bytes=claim.size_bytes,
+        **facts,
     )
     if not accepted:
-        destination.unlink(missing_ok=True)
+        # Another worker may have finished the same file, or be about to: it is deleted only where nobody wants it.
+        if not Model.objects.filter(pk=claim.pk).exclude(state=State.MISSING).exists():
+            destination.unlink(missing_ok=True)
         raise DownloadStopped("the import was cancelled")
     logger.info(
         "model imported model=%s architecture=%s scale=%d", claim.name, network["architecture"], network["scale"]
@@ -124,8 +178,9 @@ def _destination(claim: Model, suffix: str) -> Path:
     return stored_file(Model(origin=Origin.IMPORTED, file_name=f"imported-{claim.pk}{suffix}"))
 
 
-def _described(scale: int) -> str:
-    return f"{scale}x upscaling (imported)" if scale > 1 else "Restoration at the same size (imported)"
+def _described(scale: int, origin: str) -> str:
+    where = " (imported)" if origin == Origin.IMPORTED else ""
+    return f"{scale}x upscaling{where}" if scale > 1 else f"Restoration at the same size{where}"
 
 
 def examine(path: Path) -> dict[str, Any]:
@@ -174,7 +229,20 @@ def _accept_official(entry: catalog.CatalogEntry, incoming: Incoming) -> Model:
     return model
 
 
-def _enqueue(incoming: Incoming, name: str, description: str, licence: str) -> Model:
+def _accept_listed(model: Model, incoming: Incoming) -> Model:
+    """Let a worker examine the file on the road of downloads, which finds it where it would have put it."""
+    if model.state == State.READY:
+        incoming.path.unlink(missing_ok=True)
+        return model
+    settle(incoming.path, unexamined_file(model))
+    with transaction.atomic():
+        if Model.objects.request(model.name):
+            dispatch.ring()
+    model.refresh_from_db()
+    return model
+
+
+def _enqueue(incoming: Incoming, name: str, description: str, licence: str, use: str) -> Model:
     try:
         with transaction.atomic():
             _replaceable(name).delete()
@@ -184,6 +252,7 @@ def _enqueue(incoming: Incoming, name: str, description: str, licence: str) -> M
                 state=State.REQUESTED,
                 description=description,
                 licence=licence,
+                use=use,
                 incoming=incoming.path.name,
                 size_bytes=incoming.size_bytes,
                 network={"upload_sha256": incoming.sha256},
@@ -202,8 +271,8 @@ def _require_free(name: str) -> None:
     """Refuse a name that is taken, before the file is read."""
     if name == catalog.BUNDLED_NAME:
         raise ImportRefused(f"{name} is the name of the model that comes with the service")
-    if name in catalog.OFFICIAL:
-        return  # under an official name only the official bytes are accepted
+    if name in catalog.OFFICIAL or Model.objects.filter(name=name, origin=Origin.CATALOG).exists():
+        return  # under a known name only the known bytes are accepted
     if Model.objects.filter(name=name).exists() and not _replaceable(name).exists():
         raise ImportRefused(f"a model called {name} exists already; delete it first or choose another name")
 

@@ -18,8 +18,9 @@ from modelstore.storage.paths import incoming_directory
 
 #: Uploads whose row is gone, and parts of downloads that nobody resumed, are removed after so long.
 LEFTOVER_SECONDS = 7 * 24 * 3600
-#: Names of uploads (below) and of parts (partial_file.py).
+#: Names of uploads (below) and of parts (partial_file.py); in the quarantine also of files that nobody examined.
 _LEFTOVER = re.compile(r"[0-9a-f]{32}\.upload|.+\.[0-9a-f]{32}\.part")
+_UNEXAMINED = re.compile(r"catalog-.+-[0-9a-f]{12}\.(pth|safetensors)")
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,8 @@ def remove_leftovers() -> int:
         if not directory.is_dir():
             continue
         for entry in os.scandir(directory):
-            if not _LEFTOVER.fullmatch(entry.name):
+            unexamined = directory == incoming_directory() and _UNEXAMINED.fullmatch(entry.name)
+            if not unexamined and not _LEFTOVER.fullmatch(entry.name):
                 continue
             try:
                 if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < oldest:

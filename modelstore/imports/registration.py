@@ -1,4 +1,4 @@
-"""The rows of the models that everybody has, the catalogue's and the bundled one: up to date after each migrate."""
+"""The rows of the models that are known without an import: the catalogues' and the bundled one."""
 
 import json
 import logging
@@ -8,7 +8,11 @@ from math import isqrt, prod
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+
 from modelstore import catalog
+from modelstore.catalogs.known import Known, known, refresh_when_due
 from modelstore.models import Model, ModelQuerySet
 from modelstore.networks.spec import NetworkSpec
 from modelstore.states import Origin, State
@@ -24,6 +28,56 @@ def register_known_models(using: str = "default") -> None:
     for entry in catalog.OFFICIAL.values():
         _register_official(rows, entry)
     _register_bundled(rows)
+    catalogs = known()
+    if catalogs.own_problems:
+        raise ImproperlyConfigured("MODEL_CATALOG is wrong. " + "; ".join(catalogs.own_problems))
+    register_listed(catalogs, using)
+
+
+def register_listed(catalogs: Known, using: str = "default") -> list[str]:
+    """Bring the rows of the operator's catalogues up to date. Return what is wrong, by name.
+
+    A row is removed only where both lists are whole, and its file is not here.
+    """
+    rows = Model.objects.using(using)
+    with transaction.atomic(using):
+        taken = [entry.name for entry in catalogs.entries if not rows.put_listed(entry.name, entry.facts)]
+        if catalogs.whole:
+            rows.unlist({entry.name for entry in catalogs.entries})
+    problems = [*catalogs.problems, *(_collision(name) for name in taken), *_kept(rows)]
+    for problem in problems:
+        logger.warning("catalogue problem=%s", problem)
+    return problems
+
+
+def problems_of_catalogs() -> list[str]:
+    """Say what is wrong with the operator's catalogues, as things stand. Nothing is changed."""
+    catalogs = known()
+    names = [entry.name for entry in catalogs.entries]
+    others = Model.objects.filter(name__in=names).exclude(origin=Origin.CATALOG).order_by("name")
+    taken = others.values_list("name", flat=True)
+    return [*catalogs.problems, *(_collision(name) for name in taken), *_kept(Model.objects.all())]
+
+
+def keep_listed() -> None:
+    """Fetch the remote catalogue where it is due, and bring the rows up to date; safe to do twice."""
+    refresh_when_due()
+    register_listed(known())
+
+
+def _collision(name: str) -> str:
+    return f"{name}: a model of this name was imported; delete that, or give the entry another name"
+
+
+def _kept(rows: ModelQuerySet) -> list[str]:
+    """Name the installed models of which the catalogue says something else by now."""
+    changed = rows.filter(origin=Origin.CATALOG, offered__isnull=False).order_by("name")
+    return [
+        f"{model.name}: the catalogue names another file by now (SHA-256 {model.offered['sha256'][:12]}…, not "
+        f"{model.sha256[:12]}…). The installed one is kept; delete the model and download it again to have the other"
+        for model in changed
+        if model.offered
+    ]
 
 
 def adopt_present_files(using: str = "default") -> list[str]:
@@ -47,6 +101,8 @@ def _register_official(rows: ModelQuerySet, entry: catalog.CatalogEntry) -> None
         "description": entry.description,
         "licence": entry.licence,
         "homepage": entry.homepage,
+        "author": entry.author,
+        "use": entry.use.value,
         "denoise_partner": entry.denoise_partner,
         "file_name": entry.file_name,
         "size_bytes": entry.size_bytes,
@@ -70,6 +126,7 @@ def _register_bundled(rows: ModelQuerySet) -> None:
         "scale": network.scale,
         "description": catalog.BUNDLED_DESCRIPTION,
         "licence": catalog.BUNDLED_LICENCE,
+        "use": catalog.BUNDLED_USE.value,
         "file_name": path.name,
         "size_bytes": path.stat().st_size,
         "sha256": checksums.digest_of(path),

@@ -7,13 +7,13 @@ from modelstore.errors import ModelFixed, ModelInUse, ModelUnknown
 from modelstore.models import Model
 from modelstore.states import PENDING, Origin, State
 from modelstore.storage.partial_file import leftovers
-from modelstore.storage.paths import incoming_directory, local_file, stored_file
+from modelstore.storage.paths import incoming_directory, local_file, stored_file, unexamined_file
 
 logger = logging.getLogger(__name__)
 
 
 def delete(name: str) -> int:
-    """Remove a model's files, and the row of an imported one. An official model can be downloaded again.
+    """Remove a model's files, and the row of an imported one. One that has sources can be downloaded again.
 
     A running download is called off. Returns the bytes that were freed.
 
@@ -42,6 +42,7 @@ def delete(name: str) -> int:
     else:
         Model.objects.forget_failure(model)
     freed = _remove_files(model)
+    Model.objects.take_offer(model.pk)
     logger.info("model deleted model=%s bytes=%d", name, freed)
     return freed
 
@@ -61,6 +62,8 @@ def _remove_files(model: Model) -> int:
     paths = set()
     if model.file_name:
         paths |= {stored_file(model), local_file(model), *leftovers(stored_file(model))}
+        if model.origin == Origin.CATALOG:
+            paths |= {unexamined_file(model), *leftovers(unexamined_file(model))}
     if model.incoming:
         paths.add(incoming_directory() / model.incoming)
     freed = 0

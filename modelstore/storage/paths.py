@@ -37,6 +37,11 @@ def incoming_directory() -> Path:
     return Path(settings.MODELS_DIR) / "incoming"
 
 
+def unexamined_file(model: Model) -> Path:
+    """Return where the file of a catalogue's entry lies between its download and its examination."""
+    return incoming_directory() / model.file_name
+
+
 def size_on_disk(model: Model) -> int | None:
     """Return the bytes of the shared file, or None when there is none."""
     if not model.file_name:

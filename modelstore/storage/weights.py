@@ -16,7 +16,7 @@ from modelstore import catalog, dispatch
 from modelstore.errors import OFFLINE_ADVICE, DenoiseUnsupported, ModelNotReady, ModelUnknown
 from modelstore.models import Model
 from modelstore.networks.spec import NetworkSpec
-from modelstore.states import PENDING, Origin, State
+from modelstore.states import DOWNLOADABLE, PENDING, Origin, State
 from modelstore.storage import checksums
 from modelstore.storage.partial_file import Part
 from modelstore.storage.paths import local_file, size_on_disk, stored_file
@@ -121,7 +121,7 @@ def verify(model: Model) -> bool:
 
 def report_damage(model: Model) -> None:
     """Mark the model damaged: the shared file is gone or is not what was accepted."""
-    fixable = model.origin == Origin.OFFICIAL
+    fixable = model.origin in DOWNLOADABLE
     error = "its file was damaged" if fixable else "its file is damaged and must be brought again"
     with transaction.atomic():
         if not Model.objects.mark_damaged(model, error):
@@ -148,9 +148,9 @@ def _require_ready(model: Model) -> None:
         raise ModelNotReady(model.name, f"It is being downloaded{done}; try again in a minute", coming=True)
     if model.state == State.READY:
         report_damage(model)
-        if model.origin == Origin.OFFICIAL:
+        if model.origin in DOWNLOADABLE:
             raise ModelNotReady(model.name, _COMING, coming=True)
-    if model.origin == Origin.OFFICIAL:
+    if model.origin in DOWNLOADABLE:
         advice = "Download it first using /api/v1/models/download"
         if model.state == State.FAILED:
             advice += f"; the last download failed: {model.error}"
@@ -169,7 +169,7 @@ def _verified_copy(model: Model) -> Path:
     if local != shared and _copy(model, shared, local):
         return local
     report_damage(model)
-    raise ModelNotReady(model.name, _COMING, coming=model.origin == Origin.OFFICIAL)
+    raise ModelNotReady(model.name, _COMING, coming=model.origin in DOWNLOADABLE)
 
 
 def _copy(model: Model, shared: Path, local: Path) -> bool:

@@ -122,6 +122,11 @@ def directory(name: str, default: Path, *, help: str, shown: str = "") -> Path:
     return (Path(value).expanduser() if value is not None else default).absolute()
 
 
+def file(name: str, default: Path, *, help: str, shown: str = "") -> Path:
+    """Read the path of a file that may be missing, made absolute. ``shown``: default in the docs."""
+    return directory(name, default, help=help, shown=shown)
+
+
 def _check_bounds(name: str, value: float, minimum: float | None, maximum: float | None) -> None:
     if minimum is not None and value < minimum:
         raise ImproperlyConfigured(f"{name} is {value}; the least is {minimum}")

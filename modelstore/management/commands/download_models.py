@@ -1,4 +1,4 @@
-"""``manage.py download_models NAME… | --all``: bring official models, in this process, with a progress bar."""
+"""``manage.py download_models NAME… | --all``: bring known models, in this process, with a progress bar."""
 
 import logging
 import signal
@@ -16,8 +16,10 @@ from tqdm import tqdm
 from modelstore.catalog import OFFICIAL, Provider
 from modelstore.downloads import runner
 from modelstore.errors import OFFLINE_ADVICE
+from modelstore.formatting import byte_size
+from modelstore.licences import named
 from modelstore.models import Model
-from modelstore.states import PENDING, State
+from modelstore.states import PENDING, Origin, State
 from modelstore.storage import weights
 
 #: Seconds between two polls of a download that another process runs.
@@ -25,10 +27,18 @@ POLL_SECONDS = 0.5
 
 
 class Command(BaseCommand):
-    help = "Download official models. Needs no cluster; a download that another process runs already is followed."
+    help = (
+        "Download official models, and those of your own catalogue. Needs no cluster; a download that another process "
+        "runs already is followed."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("names", nargs="*", metavar="NAME", help="one of: " + ", ".join(OFFICIAL))
+        parser.add_argument(
+            "names",
+            nargs="*",
+            metavar="NAME",
+            help="one of: " + ", ".join(OFFICIAL) + "; or a model of your own catalogue",
+        )
         parser.add_argument("--all", action="store_true", help="every official model (about 230 MB)")
         parser.add_argument("--provider", choices=[p.value for p in Provider], default="", help="whom to ask first")
 
@@ -39,7 +49,10 @@ class Command(BaseCommand):
         known = set(Model.objects.listed().filter(name__in=names).values_list("name", flat=True))
         unknown = [name for name in names if name not in known]
         if unknown:
-            raise CommandError(f"no such model: {', '.join(unknown)}; the official models are: {', '.join(OFFICIAL)}")
+            listed = Model.objects.filter(origin=Origin.CATALOG).values_list("name", flat=True)
+            more = f"; the catalogue's: {', '.join(listed)}" if listed else ""
+            official = ", ".join(OFFICIAL)
+            raise CommandError(f"no such model: {', '.join(unknown)}; the official models are: {official}{more}")
         with _quiet_log(options["verbosity"]), _leaving_on_sigterm():
             failed = self._bring_all(names, options["provider"])
         if failed:
@@ -69,6 +82,8 @@ class Command(BaseCommand):
         elif model.state == State.READY:
             self.stdout.write(f"{name}: already here")
             return True
+        author = f", by {model.author}" if model.author else ""
+        self.stdout.write(f"{name}: {byte_size(model.size_bytes)}, licence: {named(model.licence)}{author}")
         with tqdm(total=model.size_bytes, unit="B", unit_scale=True, desc=name, file=self.stderr) as bar:
             try:
                 claim = Model.objects.claim(runner.worker_name(), name=name, provider=provider)

@@ -12,21 +12,27 @@ from modelstore.downloads import runner
 from modelstore.errors import ImportRefused, NameRefused
 from modelstore.imports import importing
 from modelstore.models import Model
-from modelstore.states import PENDING, State
+from modelstore.states import PENDING, State, Use
 from modelstore.storage import deletion
 
 
 class Command(BaseCommand):
     help = (
-        "Import weights: an official file (known by its SHA-256, whatever it is called), or a network of any family "
-        "that is known here (docs/models.md), as .pth or .safetensors. It is measured: seconds for most, minutes for "
-        "the largest. A file that is refused leaves nothing behind."
+        "Import weights: an official or listed file (known by its SHA-256, whatever it is called), or a network of any "
+        "family that is known here (docs/models.md), as .pth or .safetensors. It is measured: seconds for most, "
+        "minutes for the largest. A file that is refused leaves nothing behind."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path, metavar="PATH")
         parser.add_argument("--name", default="", help="name of the model; default: the official one's, or the file's")
         parser.add_argument("--description", default="", help="one line for the list of models")
+        parser.add_argument(
+            "--use",
+            choices=Use.values,
+            default="",
+            help="pictures that it is for; default: restore at scale 1, else photo",
+        )
         parser.add_argument("--licence", default="", help="licence of the weights")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -40,6 +46,7 @@ class Command(BaseCommand):
                 default_name=path.stem,
                 description=options["description"],
                 licence=options["licence"],
+                use=options["use"],
             )
         except NameRefused as error:
             raise CommandError(f"{error}. Choose one with --name") from None

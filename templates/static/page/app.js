@@ -56,6 +56,8 @@ picker.onChange((model) => {
   form.elements.outscale.options[0].text =
     model.scale === 1
       ? gettext("The same size")
+      : !model.scale // a listed file that was not downloaded, so nobody knows yet
+      ? gettext("The model's own")
       : interpolate(gettext("%s× (the model's own)"), [model.scale]);
 });
 byId("denoise-download").addEventListener("click", () => picker.download(picker.current.denoise_partner));

@@ -4,6 +4,8 @@ import { call } from "./api.js";
 import { bytes, percent } from "./format.js";
 
 const POLL_MS = 700;
+/** The groups of the list, in their order. */
+const USES = ["photo", "illustration", "text", "restore"];
 const BUSY = new Set(["requested", "downloading"]);
 
 export class ModelPicker {
@@ -12,6 +14,7 @@ export class ModelPicker {
     this.select = root.querySelector("[data-model]");
     this.about = root.querySelector("[data-model-about]");
     this.offer = root.querySelector("[data-model-offer]");
+    this.licence = root.querySelector("[data-model-licence]");
     this.button = root.querySelector("[data-model-download]");
     this.bar = root.querySelector("[data-model-progress]");
     this.state = root.querySelector("[data-model-state]");
@@ -44,7 +47,7 @@ export class ModelPicker {
     this.select.replaceChildren();
     for (const model of list) {
       this.known.set(model.name, model);
-      this.#group(model.available).append(new Option(model.name, model.name));
+      this.#group(model).append(new Option(model.name, model.name));
       if (BUSY.has(model.status)) this.#watch(model.name);
     }
     const preferred = [chosen, this.last, this.select.dataset.default].find((name) => this.known.get(name)?.available);
@@ -77,7 +80,10 @@ export class ModelPicker {
         if (!BUSY.has(model.status)) {
           if (model.available) {
             const chosen = this.select.value; // moving the chosen option would choose another
-            this.#group(true).append([...this.select.options].find((option) => option.value === name));
+            const option = [...this.select.options].find((each) => each.value === name);
+            const before = option.parentElement;
+            this.#group(model).append(option);
+            if (!before.children.length) before.remove();
             this.select.value = chosen;
             this.#show();
             this.announce(interpolate(gettext("%s is ready."), [name]));
@@ -95,23 +101,47 @@ export class ModelPicker {
     }
   }
 
-  /** Ready models before those that have to be downloaded first: the name alone fits into the field. */
-  #group(available) {
-    const label = available ? gettext("Ready") : gettext("Not downloaded yet");
-    let group = [...this.select.children].find((each) => each.label === label);
+  /** By use, and ready models before those that have to be downloaded first: the name alone fits into the field. */
+  #group({ available, use }) {
+    const names = { photo: gettext("Photos"), illustration: gettext("Illustrations"), text: gettext("Text"), restore: gettext("Restoration") };
+    const known = USES.includes(use) ? use : USES[0];
+    const place = USES.indexOf(known) + (available ? 0 : USES.length);
+    const groups = [...this.select.children].filter((each) => each.dataset.place);
+    let group = groups.find((each) => Number(each.dataset.place) === place);
     if (!group) {
+      const label = available ? names[known] : interpolate(gettext("%s, not downloaded yet"), [names[known]]);
       group = Object.assign(document.createElement("optgroup"), { label });
-      this.select[available ? "prepend" : "append"](group);
+      group.dataset.place = place;
+      this.select.insertBefore(group, groups.find((each) => Number(each.dataset.place) > place) ?? null);
     }
     return group;
+  }
+
+  /** The licence, before a download: whoever fetches a file takes it on its terms. */
+  #showLicence(model) {
+    const licence = model.licence || gettext("not told");
+    this.licence.replaceChildren(interpolate(gettext("Licence: %s"), [licence]));
+    if (model.non_commercial) {
+      const mark = Object.assign(document.createElement("strong"), { className: "mark", textContent: gettext("Non-commercial") });
+      this.licence.append(" ", mark);
+    }
+    if (model.author) this.licence.append(" · ", interpolate(gettext("by %s"), [model.author]));
+    for (const [address, text] of [[model.homepage, gettext("About it")], [model.example, gettext("Example")]]) {
+      if (!address) continue;
+      const link = Object.assign(document.createElement("a"), { href: address, textContent: text, rel: "noreferrer noopener", target: "_blank" });
+      this.licence.append(" · ", link);
+    }
   }
 
   #show() {
     const model = this.current;
     if (!model) return;
     // How tiles of an imported network join is for whoever chose it; the others' are known to be good.
-    this.about.textContent = [model.description, model.origin === "imported" ? model.tiles : ""].filter(Boolean).join(" · ");
+    const tiles = ["imported", "catalog"].includes(model.origin) ? model.tiles : "";
+    const terms = model.available && model.non_commercial ? gettext("Non-commercial") : "";
+    this.about.textContent = [model.description, tiles, terms].filter(Boolean).join(" · ");
     this.offer.hidden = model.available;
+    this.#showLicence(model);
     const busy = BUSY.has(model.status);
     this.button.hidden = busy;
     this.button.textContent = interpolate(gettext("Download (%s)"), [bytes(model.size_bytes)]);
