@@ -286,7 +286,7 @@ class Model(models.Model):
 
     @property
     def non_commercial(self) -> bool:
-        """Whether the licence, by its name, forbids commercial use."""
+        """True when the licence, by its name, forbids commercial use."""
         return forbids_commercial_use(self.licence)
 
     @property

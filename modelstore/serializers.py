@@ -196,7 +196,7 @@ class ImportRequestSerializer(serializers.Serializer[Any]):
 
 
 class ModelQuerySerializer(serializers.Serializer[Any]):
-    """Which models are listed."""
+    """The choice of models to list."""
 
     use = serializers.ChoiceField(choices=Use.choices, required=False, help_text="only models for these pictures")
 

@@ -29,7 +29,7 @@ ELSEWHERE = "web"
 
 @dataclass(frozen=True)
 class Rules:
-    """What the operator's settings allow."""
+    """The bounds that the operator's settings set."""
 
     most_model_bytes: int
     allow_private: bool

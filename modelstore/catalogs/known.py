@@ -1,4 +1,4 @@
-"""What both catalogues say together: the entries, the operator's own first, and everything that is wrong with them."""
+"""Both catalogues together: the entries, the operator's own first, and everything that is wrong with them."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,12 +21,12 @@ class Known:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is wrong with either."""
+        """True when nothing is wrong with either."""
         return not self.own_problems and not self.remote_problems
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Everything that is wrong, a sentence each."""
+        """All that is wrong, a sentence each."""
         return self.own_problems + self.remote_problems
 
 

@@ -16,6 +16,7 @@ VERBS = {
     "jobs/models/job.py",
     "jobs/models/job_queryset.py",
     "jobs/models/webhook.py",
+    "modelstore/catalog_rows.py",
     "modelstore/models.py",
 }
 #: Django imports these to find an app's tables and admin pages.

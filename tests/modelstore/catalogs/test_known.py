@@ -152,6 +152,13 @@ def test_a_download_that_is_called_off_during_the_examination_leaves_nothing(
     assert everything_below(models_dir) == []
 
 
+def test_an_import_may_say_its_use_and_else_its_scale_does(shelf: Shelf, tiny_weights: Path) -> None:
+    import_command(tiny_weights, "--name", "said", "--use", "illustration")
+    import_command(tiny_weights, "--name", "unsaid")
+    uses = dict(Model.objects.filter(origin="imported").values_list("name", "use"))
+    assert uses == {"said": "illustration", "unsaid": "photo"}
+
+
 # --- By file ----------------------------------------------------------------------------------------------------------
 def test_a_listed_file_that_is_brought_becomes_the_listed_model(listed: Shelf, tmp_path: Path) -> None:
     path = tmp_path / "some-name.pth"

@@ -1,5 +1,7 @@
 """A catalogue's mistakes are told by entry, key and what is expected; right entries beside them hold."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +37,14 @@ def test_sources_of_a_providers_base_address_are_told_from_others() -> None:
     other = "https://github.com/somebody/else/releases/download/v1/x.pth"
     (listed,) = reading(entry(sources=[official, other])).entries
     assert listed.facts["sources"] == [["github", "v9/x.pth"], ["web", other]]
+
+
+def test_the_example_of_the_documents_is_right() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "models.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    found = read(example.encode(), RULES)
+    assert found.problems == ()
+    assert [each.name for each in found.entries] == ["4x-Nomos8kSC", "2x-AnimeSharpV3"]
 
 
 def test_an_empty_file_lists_nothing() -> None:

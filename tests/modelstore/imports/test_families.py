@@ -64,6 +64,7 @@ def test_a_restorer_is_imported_by_the_api(models_dir: Path, client: Client) -> 
     assert answer.headers["Location"] == "/api/v1/models/1x-denoise"
     assert (body["name"], body["scale"], body["architecture"], body["licence"]) == ("1x-denoise", 1, "DnCNN", "MIT")
     assert (body["purpose"], body["tiles"], body["available"]) == ("restore", "seam-free", True)
+    assert (body["use"], body["non_commercial"]) == ("restore", False)
     assert body["precisions"][0] == "fp32"
     listed = client.get(URL).json()["available_models"]
     assert body in listed
