@@ -23,7 +23,9 @@ class CatalogQuerySet(ClaimQuerySet[Row]):
         if created:
             return True
         mine = self.filter(pk=row.pk, origin=Origin.CATALOG)
-        if mine.filter(sha256=facts["sha256"]).update(**facts, offered=None):
+        # The file keeps its name, and a description that its examination found stays where the entry has none.
+        same = {key: value for key, value in facts.items() if key != "file_name" and (value or key != "description")}
+        if mine.filter(sha256=facts["sha256"]).update(**same, offered=None):
             return True
         if mine.filter(state__in=REQUESTABLE).update(state=State.MISSING, **facts, **_UNEXAMINED):
             return True

@@ -4,6 +4,7 @@ import json
 import logging
 import struct
 from dataclasses import asdict
+from functools import lru_cache
 from math import isqrt, prod
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,7 @@ def register_listed(catalogs: Known, using: str = "default") -> list[str]:
         if catalogs.whole:
             rows.unlist({entry.name for entry in catalogs.entries})
     problems = [*catalogs.problems, *(_collision(name) for name in taken), *_kept(rows)]
-    for problem in problems:
-        logger.warning("catalogue problem=%s", problem)
+    _log(tuple(problems))
     return problems
 
 
@@ -63,6 +63,13 @@ def keep_listed() -> None:
     """Fetch the remote catalogue where it is due, and bring the rows up to date; safe to do twice."""
     refresh_when_due()
     register_listed(known())
+
+
+@lru_cache(maxsize=1)
+def _log(problems: tuple[str, ...]) -> None:
+    """Log what is wrong; once, until something else is."""
+    for problem in problems:
+        logger.warning("catalogue problem=%s", problem)
 
 
 def _collision(name: str) -> str:

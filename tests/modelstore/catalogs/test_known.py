@@ -219,6 +219,23 @@ def test_a_corrected_licence_reaches_the_row_and_registering_again_changes_nothi
     assert list(Model.objects.order_by("pk").values()) == before
 
 
+def test_an_installed_model_keeps_its_files_name_and_what_was_found_in_it(listed: Shelf) -> None:
+    bring(listed)
+    before = Model.objects.filter(name=NAME).values()[0]
+    registration.keep_listed()
+    assert Model.objects.filter(name=NAME).values()[0] == before
+    listed.list(listed.entry(sources=[f"{listed.liar.url}/elsewhere.pth"]))
+    assert listed.row.sources == [["web", f"{listed.liar.url}/elsewhere.pth"]]
+    assert store.is_available(listed.row)
+
+
+def test_what_is_wrong_is_logged_once(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    for use in ("fotos", "fotos", "txt"):
+        shelf.list(shelf.entry(use=use))
+    lines = [record.getMessage() for record in caplog.records if record.name == "modelstore.imports.registration"]
+    assert [line.split("not '")[1][:3] for line in lines] == ["fot", "txt"]
+
+
 def test_the_start_refuses_a_file_with_mistakes_and_names_them(shelf: Shelf) -> None:
     shelf.write(shelf.entry(licens="MIT"))
     with pytest.raises(
