@@ -70,6 +70,7 @@ WITH_BODY = ["body_too_slow", "body_too_large", "unsupported_media_type"]
 
 #: Errors of operations whose views do not name them.
 BY_OPERATION: dict[str, tuple[str, ...]] = {
+    "models_list": ("validation_error",),
     "models_retrieve": ("model_not_found",),
     "models_delete": ("model_not_found", "model_in_use", "model_fixed"),
     "models_import": ("import_refused", "validation_error", "storage_full"),
