@@ -3,7 +3,8 @@
 ``missing → requested → downloading → ready | failed``; ``failed → requested`` by asking again; ``requested |
 downloading → missing`` by cancelling; ``downloading → requested`` when a worker stops or is lost and attempts are left;
 ``ready → requested`` when the file is found damaged and can be fetched again (``→ failed`` where it cannot); ``ready →
-missing`` by deleting. An uploaded file goes the same way: its "download" is its examination.
+missing`` by deleting. An uploaded file goes the same way: its "download" is its
+examination. A file of the operator's catalogue is downloaded and examined before it is ready.
 """
 
 from django.db.models import TextChoices

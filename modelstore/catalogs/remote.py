@@ -60,8 +60,10 @@ def refresh(rules: Rules) -> str:
     error = ""
     try:
         data = _fetch(settings.MODEL_CATALOG_URL, rules)
-        read(data, rules)
-        _write(_place("toml"), data)
+        if read(data, rules).entries:
+            _write(_place("toml"), data)
+        else:  # as a server sends it that lost its file; taken at its word, it would take everything away
+            error = "What it sends lists no model"
     except CatalogUnreachable as failure:
         error = str(failure)
     except NotACatalog as failure:

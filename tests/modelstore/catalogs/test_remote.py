@@ -53,6 +53,7 @@ def test_it_is_off_by_default(shelf: Shelf) -> None:
     ("data", "behaviour", "said"),
     [
         (b"", lies.status(500), "The server answered with status 500"),
+        (b"", lies.good, "What it sends lists no model; the last good copy holds"),
         (b"", lies.status(404), "The server answered with status 404"),
         (b"", lies.login_page, "What it sends is no catalogue: it is not TOML: "),
         (b"# 100 MB\n" * 10_000, lies.endless, "The answer is larger than 500 kB"),
