@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.engine.backends.base import Block, Network, Window
+from jobs.engine.backends.device import ComputeDevice
 from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.errors import OutOfMemory, WeightsRejected
 from jobs.engine.tiling.canvas import Canvas
@@ -24,18 +25,41 @@ GIVE_UP_AFTER = 4
 
 
 @dataclass
+class Progress:
+    """The tiles of one picture in the order in which they are computed, each with the network that computes it."""
+
+    on_tile: OnTile | None
+    #: Tiles still to do.
+    ahead: "deque[tuple[Run, Tile]]" = field(default_factory=deque)
+    done: int = 0
+    total: int = 0
+
+    def finished(self) -> None:
+        """Count one tile as done and tell the caller. :raises Exception: whatever the caller's callback raises."""
+        self.ahead.popleft()
+        self.done += 1
+        if self.on_tile is not None:
+            self.on_tile(self.done, self.total)
+
+    def count_again(self) -> None:
+        """Find the total anew, after tiles became smaller for one of the networks."""
+        self.total = self.done + sum(run.pieces_of(tile) for run, tile in self.ahead)
+
+
+@dataclass
 class Run:
-    """The state of one picture's computation: the tiles still to do, and the counters that end up in the report."""
+    """The state of one network's computation on one picture, with the counters that end up in the report."""
 
     pool: NetworkPool
     network: Network
     weights: Weights
     options: UpscaleOptions
-    on_tile: OnTile | None
-    #: Tiles still to do, in the order in which they are computed.
-    ahead: deque[Tile] = field(default_factory=deque)
+    progress: Progress
+    #: Seconds that loading the network took, and that its passes took.
+    load_seconds: float = 0.0
+    infer_seconds: float = 0.0
     done: int = 0
-    total: int = 0
+    passes: int = 0
     tile: int = 0
     pad: int = 0
     redone: int = 0
@@ -46,18 +70,25 @@ class Run:
     #: Tiles that were finite in half precision. While there are none, it may be given up.
     finite: int = 0
     precise: bool = False
+    #: Where the network computed at first: the report's device and precision.
+    place: ComputeDevice = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.place = self.network.place
 
     def expect(self, tiles: Sequence[Tile]) -> None:
-        """Add tiles to the work; to be called, for all of it, before the first tile."""
-        self.ahead.extend(tiles)
-        self.total += len(tiles)
+        """Add tiles to the work; to be called, for all networks' work in its order, before the first tile."""
+        self.progress.ahead.extend((self, tile) for tile in tiles)
+        self.progress.total += len(tiles)
 
     def finished(self) -> None:
         """Count one tile as done and tell the caller. :raises Exception: whatever the caller's callback raises."""
-        self.ahead.popleft()
         self.done += 1
-        if self.on_tile is not None:
-            self.on_tile(self.done, self.total)
+        self.progress.finished()
+
+    def pieces_of(self, tile: Tile) -> int:
+        """Return as how many tiles a tile will be computed: 1 where memory was not short for its size."""
+        return pieces(tile, self.limit, align=self.network.spec.align) if self.too_large(tile) else 1
 
     def too_large(self, tile: Tile) -> bool:
         """Return True if memory was short for tiles of that size (longest side, input pixels) before."""
@@ -74,14 +105,11 @@ class Run:
                 f"{self.network.place.name} has too little free memory for a tile of {tile.width}×{tile.height} px"
                 + (f": {reason}" if reason else "")
             )
-        spec = self.network.spec
         self.limit = max(SMALLEST_TILE, -(-side // 2))
         self.shrinks += 1
-        self.pad = padding(spec, self.options.tile_pad)
+        self.pad = padding(self.network.spec, self.options.tile_pad)
         self.tile = max(max(piece.width, piece.height) for row in self._split(tile, 1 << 30, 1 << 30) for piece in row)
-        self.total = self.done + sum(
-            pieces(each, self.limit, align=spec.align) if self.too_large(each) else 1 for each in self.ahead
-        )
+        self.progress.count_again()
 
     def halve(self, tile: Tile, padded: Array) -> tuple[tuple[Tile, ...], ...]:
         """Replace the next tile by smaller ones and return these, row by row.
@@ -89,8 +117,8 @@ class Run:
         :param padded: the (H, W, C) plane with its mirrored border.
         """
         rows = self._split(tile, padded.shape[1], padded.shape[0])
-        self.ahead.popleft()
-        self.ahead.extendleft(piece for row in reversed(rows) for piece in reversed(row))
+        self.progress.ahead.popleft()
+        self.progress.ahead.extendleft((self, piece) for row in reversed(rows) for piece in reversed(row))
         return rows
 
     def _split(self, tile: Tile, full_width: int, full_height: int) -> tuple[tuple[Tile, ...], ...]:

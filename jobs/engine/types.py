@@ -212,8 +212,8 @@ class Runtime:
 class UpscaleOptions:
     """The options of one picture. None lets the engine choose, and the report names its choice."""
 
-    outscale: float | None = None  # 1.0 to 16.0; None is the network's own scale
-    tile_size: int | None = None  # input pixels, 32 to 2048, 0 for no tiling
+    outscale: float | None = None  # 1.0 to 16.0; None is the network's own scale, or the product of a chain's
+    tile_size: int | None = None  # input pixels of each network, 32 to 2048, 0 for no tiling
     tile_pad: int | None = None  # input pixels, 0 to 128
     precision: Precision | None = None  # None is the runtime's
     hold_flat: HoldFlat = "whole"  # the reference backend knows nothing of it
@@ -239,8 +239,31 @@ class Encoded:
 
 
 @dataclass(frozen=True)
+class MemberReport:
+    """What one network of a chain did. The fields mean what they mean in `Report`; ``scale`` is the network's own."""
+
+    model: str
+    device: str
+    backend: str
+    precision: str
+    scale: int
+    tile_size: int
+    tile_pad: int
+    tiles: int
+    passes: int
+    fp32_redone_tiles: int
+    out_of_memory_shrinks: int
+    seconds: Mapping[str, float]  # "load", "infer"
+    choice: str
+
+
+@dataclass(frozen=True)
 class Report:
-    """A record of what happened to one picture. ``seconds`` are by phase."""
+    """A record of what happened to one picture. ``seconds`` are by phase.
+
+    Of a chain, ``model`` names the members with + between them, as do ``device``, ``backend`` and ``precision`` where
+    they differ; tiles, passes and seconds are added up, ``tile_size`` and ``tile_pad`` are the last member's.
+    """
 
     model: str
     device: str  # "cpu", "cuda:0"
@@ -257,3 +280,4 @@ class Report:
     seconds: Mapping[str, float] = field(default_factory=dict)  # "decode", "load", "infer", "encode"
     choice: str = ""  # on a CPU, where "auto" chose: backend and precision in words, and why these
     notes: tuple[str, ...] = ()
+    members: tuple[MemberReport, ...] = ()  # of a chain, in its order; empty for one network

@@ -11,6 +11,7 @@ from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.codecs.tiff.file import TiffFile
 from jobs.engine.codecs.truncation import damaged
 from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
+from jobs.engine.tiling.passes import Passes
 from jobs.engine.types import Header, Limits
 
 #: EXIF orientations that swap width and height.
@@ -67,6 +68,20 @@ def check_output(header: Header, scale: float, limits: Limits) -> None:
     if width * height * header.frames > limits.max_output_pixels:
         raise ImageTooLarge(
             f"the result would be {width}×{height} px, {width * height * header.frames} pixels; "
+            f"the limit is {limits.max_output_pixels} pixels"
+        )
+
+
+def check_passes(header: Header, passes: Passes, limits: Limits) -> None:
+    """Check the result's size as `check_output`, and that of a frame between two passes, where it may be larger.
+
+    :raises ImageTooLarge: when one of them would be beyond the limit on output pixels.
+    """
+    check_output(header, passes.scale, limits)
+    width, height = max(passes.inputs, key=lambda size: size[0] * size[1])
+    if len(passes.inputs) > 1 and width * height > limits.max_output_pixels:
+        raise ImageTooLarge(
+            f"between two models the image would be {width}×{height} px, {width * height} pixels; "
             f"the limit is {limits.max_output_pixels} pixels"
         )
 

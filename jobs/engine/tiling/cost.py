@@ -1,5 +1,6 @@
 """The cost of a picture: tiles, bytes, operations. Pure arithmetic, also for the web process (no torch)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt, sqrt
 
@@ -48,6 +49,10 @@ MOST_NUMBERS = 2**31 - 1
 MOST_BYTES = {"mps": 2**32 - 1, "xpu": 2**32 - 1, "openvino-gpu": 2**32 - 1, "vulkan": 2**30}
 #: How much more memory than torch ncnn takes: 24 kB per input pixel of anime_6B in fp32, measured with llvmpipe.
 VULKAN_TIMES = 2
+#: Frames are computed together up to so many input pixels: one small frame alone leaves a large device idle.
+PIXELS_AT_ONCE = 1 << 20
+#: Bytes of a number of the planes between two passes.
+BETWEEN_BYTES = 2
 #: Sides of windows on an accelerator, where a picture is cut: it keeps a plan of some 200 kB for each new shape.
 WINDOW_STEP = 32
 
@@ -178,8 +183,13 @@ def batch_size(spec: NetworkSpec, window_pixels: int, *, kind: str, free_bytes: 
     return 1 << (max(1, count).bit_length() - 1)
 
 
+def frames_at_once(width: int, height: int) -> int:
+    """Return how many frames of that size, in pixels, are computed together: at least 1."""
+    return max(1, PIXELS_AT_ONCE // (width * height))
+
+
 def estimate(
-    spec: NetworkSpec,
+    specs: NetworkSpec | Sequence[NetworkSpec],
     *,
     width: int,
     height: int,
@@ -196,13 +206,15 @@ def estimate(
 ) -> Estimate:
     """Return the cost of a picture of that header, by the same arithmetic that the engine itself uses.
 
-    ``width`` and ``height`` are in pixels, ``bits`` per channel. Tiles of alpha are counted as if every one had to be
-    computed.
+    ``specs`` is the network, or a chain's members in their order. ``width`` and ``height`` are in pixels, ``bits`` per
+    channel. Tiles of alpha are counted as if every one had to be computed.
     """
-    passes = plan_passes(width, height, spec.scale, outscale)
+    chain = (specs,) if isinstance(specs, NetworkSpec) else tuple(specs)
+    passes = plan_passes(width, height, [spec.scale for spec in chain], outscale)
     planes = frames * (2 if alpha else 1)
-    tiles, pixels, activations = 0, 0, 0
-    for step_width, step_height in passes.inputs:
+    tiles, gflop, activations = 0, 0.0, 0
+    for member, (step_width, step_height) in zip(passes.members, passes.inputs, strict=True):
+        spec = chain[member]
         step = plan_plane(
             spec,
             step_width,
@@ -214,19 +226,29 @@ def estimate(
             item_bytes=item_bytes,
         )
         tiles += step.tiles * planes
-        pixels += step.tiles * step.window_pixels * planes
+        gflop += step.tiles * step.window_pixels * planes * spec.mflop_per_pixel / 1e3
         activations = max(activations, network_bytes(spec, step.window_pixels, item_bytes=item_bytes))
     channels = (1 if gray else 3) + (1 if alpha else 0)
     item = bits // 8
     held = width * height * frames * channels * item + passes.width * passes.height * frames * channels * item
-    between = max((w * h * channels * 2 for w, h in passes.inputs[1:]), default=0)
+    between = _between(passes) * channels * min(frames, frames_at_once(width, height))
     return Estimate(
         passes=len(passes.inputs),
         tiles=tiles,
         # Twice the result: the encoder works on a copy in its own channel order.
         bytes=held + passes.width * passes.height * channels * item + between + (activations if kind == "cpu" else 0),
-        gflop=pixels * spec.mflop_per_pixel / 1e3,
+        gflop=gflop,
     )
+
+
+def _between(passes: Passes) -> int:
+    """Return the most bytes of one channel that planes between two passes take at once.
+
+    A pass holds what it reads whole, a copy of that with its mirrored border, and what the next one is to read.
+    """
+    sizes = [width * height * BETWEEN_BYTES for width, height in passes.inputs[1:]]
+    read, written = [0, *sizes], [*sizes, 0]
+    return max(2 * one + other for one, other in zip(read, written, strict=True))
 
 
 def plan_plane(

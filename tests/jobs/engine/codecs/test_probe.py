@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from jobs.engine.codec import decode
-from jobs.engine.codecs.probe import check_output, probe
+from jobs.engine.codecs.probe import check_output, check_passes, probe
 from jobs.engine.errors import FormatUnsupported, ImageRejected, ImageTooLarge
-from jobs.engine.types import Limits
+from jobs.engine.tiling.passes import plan_passes
+from jobs.engine.types import Header, Limits
 from tests.jobs.engine.conftest import LIMITS, photo
 from tests.service import REPOSITORY
 
@@ -129,3 +130,14 @@ def test_probing_imports_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY, check=False)
     assert done.stdout.strip() == "40", done.stderr
+
+
+def test_what_lies_between_two_models_is_held_against_the_limit_too(tmp_path: Path) -> None:
+    header = Header("png", 100, 50, frames=3, bits=8, gray=False, alpha=False)
+    passes = plan_passes(100, 50, [4, 1], 1.0)
+    check_passes(header, passes, Limits(max_output_pixels=400 * 200))
+    with pytest.raises(ImageTooLarge, match=r"between two models the image would be 400×200 px, 80000 pixels; .*79999"):
+        check_passes(header, passes, Limits(max_output_pixels=400 * 200 - 1))
+    check_passes(header, plan_passes(100, 50, 4, 1.0), Limits(max_output_pixels=3 * 100 * 50))  # read in bands
+    with pytest.raises(ImageTooLarge, match="the result would be"):
+        check_passes(header, plan_passes(100, 50, [1, 4], None), Limits(max_output_pixels=3 * 400 * 200 - 1))

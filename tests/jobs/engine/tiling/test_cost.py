@@ -1,5 +1,6 @@
 """Tiles fit into memory, and estimates are what really happens."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -98,3 +99,39 @@ def test_a_large_picture_through_a_dense_network_stays_within_its_memory() -> No
     guess = estimate(X4PLUS, width=2048, height=1536, free_bytes=8_000_000_000)
     assert guess.bytes < 2_500_000_000
     assert guess.tiles > 1
+
+
+@pytest.mark.parametrize("outscale", [None, 1.0, 16.0])
+@pytest.mark.parametrize("tile", [None, 64])
+def test_the_estimate_of_a_chain_knows_all_its_members(
+    dense: dict[int, Weights], compact_x2: Weights, compact: Weights, outscale: float | None, tile: int | None
+) -> None:
+    chain = (dense[1], compact_x2, compact)
+    specs = [inspect(weights.path) for weights in chain]
+    free = free_host_bytes()
+    guess = estimate(specs, width=90, height=70, free_bytes=free, outscale=outscale, tile_size=tile)
+    _, report = upscaler().upscale(picture(photo(90, 70)), chain, UpscaleOptions(outscale, tile))
+    assert (guess.tiles, guess.passes) == (report.tiles, report.passes)
+    alone = [estimate(spec, width=90, height=70, free_bytes=free, tile_size=tile) for spec in specs]
+    assert guess.gflop > sum(cost.gflop for cost in alone)
+
+
+@pytest.mark.parametrize("restorers", [1, 2])
+def test_the_memory_of_a_chain_counts_what_lies_between_its_members(
+    dense: dict[int, Weights], compact: Weights, restorers: int
+) -> None:
+    """With a result as small as the input, what lies between is most of it. numpy tells tracemalloc of its arrays."""
+    chain = (compact, *[dense[1]] * restorers)
+    guess = estimate(
+        [inspect(weights.path) for weights in chain],
+        width=400, height=300, outscale=1.0, tile_size=64, kind="cuda",  # a card's memory is not the host's
+    )  # fmt: skip
+    engine, made = upscaler(), picture(photo(400, 300))
+    engine.upscale(picture(photo(40, 30)), chain)  # libraries and weights
+    tracemalloc.start()
+    try:
+        engine.upscale(made, chain, UpscaleOptions(outscale=1.0, tile_size=64))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.6 * guess.bytes < peak < 1.5 * guess.bytes
