@@ -93,6 +93,12 @@ class UploadTooLarge(JobError):
     code = "upload_too_large"
 
 
+class ChainRefused(JobError):
+    """The text names too many models, or none where one should stand, or their scales multiply beyond the limit."""
+
+    code = "chain_refused"
+
+
 class QueueFull(JobError):
     """MAX_QUEUED_JOBS jobs wait already."""
 

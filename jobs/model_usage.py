@@ -9,8 +9,8 @@ _UNFINISHED = [status for status in Status if status not in TERMINAL]
 
 
 def unfinished_jobs(model: str) -> int:
-    """Count the jobs that wait for the model or are computed with it."""
-    return Job.objects.filter(model=model, status__in=_UNFINISHED).count()
+    """Count the jobs that wait for the model or are computed with it, alone or in a chain."""
+    return Job.objects.with_model(model).filter(status__in=_UNFINISHED).count()
 
 
 def loaded_in(model: str) -> list[LoadedIn]:

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from jobs import chains
 from jobs.states import Status
 from monitoring.buckets import bucket_of, empty
 from monitoring.models import ALL_TIME, JobEnd, JobFigure, RequestFigure, SpanFigure
@@ -74,8 +75,9 @@ class Figures:
         """Count one end of a job, in its hour and for all time."""
         report = end.report if isinstance(end.report, dict) else {}
         device = str(report.get("device_name") or "")[:100]
+        model = _shown(end.model)
         for hour in (end.at.replace(minute=0, second=0, microsecond=0), ALL_TIME):
-            sums = self.jobs.setdefault((hour, end.model, device, end.status, end.error_code), JobSums())
+            sums = self.jobs.setdefault((hour, model, device, end.status, end.error_code), JobSums())
             sums.jobs += 1
             sums.reused += end.reused
             if end.reused:
@@ -86,7 +88,7 @@ class Figures:
                 sums.timed += 1
                 sums.seconds += end.processing_seconds
             for span, seconds in _spans(end, report):
-                entry = self.spans.setdefault((hour, end.model, span), SpanSums())
+                entry = self.spans.setdefault((hour, model, span), SpanSums())
                 entry.count += 1
                 entry.seconds += seconds
                 entry.buckets[bucket_of(seconds)] += 1
@@ -157,6 +159,15 @@ def _spans(end: JobEnd, report: dict[str, Any]) -> Iterator[tuple[str, float]]:
         value = values[span]
         if value is not None:
             yield span, max(0.0, value)
+
+
+def _shown(model: str) -> str:
+    """Return the name under which a job counts. A chain counts by its length: callers could make up any number of them.
+
+    No model can have that name: none has a blank.
+    """
+    members = chains.split(model)
+    return model if len(members) == 1 else f"chain of {len(members)}"
 
 
 def _number(value: object) -> float | None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from jobs import chains
 from monitoring.buckets import BUCKETS
 
 ALL_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,7 +23,7 @@ class JobEnd(models.Model):
     at = models.DateTimeField()
     job_id = models.UUIDField()
     status = models.CharField(max_length=16)
-    model = models.CharField(max_length=100)
+    model = models.CharField(max_length=chains.LONGEST)
     error_code = models.CharField(max_length=50, blank=True)
     reused = models.BooleanField(default=False)  # completed from an earlier result, without inference
     input_pixels = models.BigIntegerField(default=0)
@@ -38,7 +39,7 @@ class JobFigure(models.Model):
     """Jobs that ended in one hour (or ever), by what they were and how they ended."""
 
     hour = models.DateTimeField()
-    model = models.CharField(max_length=100)
+    model = models.CharField(max_length=100)  # "chain of 2" for all chains of two
     device = models.CharField(max_length=100, blank=True)  # name of the device; empty: it never ran
     status = models.CharField(max_length=16)
     error_code = models.CharField(max_length=50, blank=True)

@@ -92,12 +92,29 @@ def sections(job: Job) -> list[Section]:
                         "passes",
                     )
                 ),
+                *_members(report),
                 (_("tiles redone in fp32"), report.get("fp32_redone_tiles") or None),
                 (_("shrunk for memory"), report.get("out_of_memory_shrinks") or None),
                 (_("notes"), "; ".join(map(str, report.get("notes") or [])) or None),
             ),
         ),
     ]
+
+
+def _members(report: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return a line for each member of a chain; none where the report is older or newer than the code."""
+    members = report.get("members")
+    lines = []
+    for member in members if isinstance(members, list) else []:
+        if not isinstance(member, dict):
+            continue
+        seconds = member.get("seconds")
+        infer = seconds.get("infer") if isinstance(seconds, dict) else None
+        parts = [f"{member.get('scale')}×", str(member.get("backend")), str(member.get("precision"))]
+        parts.append(_("%(count)s tiles") % {"count": member.get("tiles")})
+        parts += [formatting.seconds(infer)] if isinstance(infer, int | float) else []
+        lines.append((str(member.get("model")), ", ".join(parts)))
+    return lines
 
 
 def spans(job: Job) -> list[Span]:

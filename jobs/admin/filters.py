@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from jobs import chains
 from jobs.models import ApiKey, Job
 from modelstore.models import Model
 
@@ -17,17 +18,23 @@ Choices = Iterable[tuple[Any, Any]]
 
 
 class ModelFilter(admin.SimpleListFilter):
-    """By model. The choices are the models that we know: asking the jobs for theirs would read all of them."""
+    """By model. The choices are the models that we know: asking the jobs for theirs would read all of them.
+
+    A job with a chain of models is none of a single one's; all chains are one choice, which an index serves.
+    """
 
     title = _("model")
     parameter_name = "model"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
-        """Return the models by name."""
-        return [(name, name) for name in Model.objects.listed().order_by("name").values_list("name", flat=True)]
+        """Return the models by name, and the chains."""
+        names = Model.objects.listed().order_by("name").values_list("name", flat=True)
+        return [(chains.SEPARATOR, _("chains of models")), *((name, name) for name in names)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
         """Apply the choice."""
+        if self.value() == chains.SEPARATOR:
+            return queryset.filter(model__contains=chains.SEPARATOR)
         return queryset.filter(model=self.value()) if self.value() else queryset
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError
 
+from jobs import chains
 from jobs.engine.types import Weights
 from modelstore import catalog
 from modelstore.errors import DenoiseUnsupported, ModelNotReady, ModelStoreError
@@ -33,6 +34,17 @@ class UnknownHere(ModelStoreError):
             f"Model not found: {model}. Without the service's database, which cannot be asked here, these are known: "
             f"{known}; and the path of any .pth or .safetensors file"
         )
+
+
+def choose_chain(text: str, denoise_strength: float | None) -> tuple[Chosen, ...]:
+    """Return the weights of all that ``text`` names: a model or a file, or up to three with + between them.
+
+    A file whose path holds a + is taken for one.
+
+    :raises ChainRefused: when they are too many, or one is missing. :raises ModelStoreError: as `choose`.
+    """
+    names = (text,) if Path(text).is_file() else chains.parse(text)
+    return chains.resolved(names, denoise_strength, choose)
 
 
 def choose(model: str, denoise_strength: float | None) -> Chosen:

@@ -240,7 +240,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class MemberReport:
-    """What one network of a chain did. The fields mean what they mean in `Report`; ``scale`` is the network's own."""
+    """The account of one network of a chain: the fields of `Report`, for its part; ``scale`` is the network's own."""
 
     model: str
     device: str

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from jobs import chains
 from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
 from jobs.models.job_queryset import JobQuerySet
@@ -35,8 +36,9 @@ class Job(models.Model):
     api_key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
     request_id = models.CharField(max_length=64, blank=True)  # X-Request-ID of the call, for the logs
 
-    # The request. The model is a name, not a foreign key: a job outlives the model's row.
-    model = models.CharField(max_length=100)
+    # The request. The model is a name, or a chain of names (jobs/chains.py), not a foreign key: a job outlives the
+    # model's row.
+    model = models.CharField(max_length=chains.LONGEST)
     options = models.JSONField(default=dict, blank=True)  # JobOptions.as_json()
     fingerprint = models.CharField(max_length=64, blank=True)  # JobOptions.fingerprint()
 
@@ -95,6 +97,11 @@ class Job(models.Model):
             models.Index(fields=["-created_at", "-id"], name="job_newest"),
             models.Index(fields=["status", "-created_at", "-id"], name="job_status_newest"),
             models.Index(fields=["model", "-created_at", "-id"], name="job_model_newest"),
+            models.Index(
+                fields=["-created_at", "-id"],
+                condition=Q(model__contains=chains.SEPARATOR),
+                name="job_chain_newest",
+            ),
             models.Index(fields=["fingerprint"], condition=Q(status=Status.COMPLETED), name="job_reuse"),
             models.Index(
                 fields=["model", "-finished_at"],

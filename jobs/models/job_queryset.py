@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Value
+from django.db.models import F, Q, Value
 from django.db.models.functions import Extract, Least, Now
 
+from jobs import chains
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models import job_changes
 from jobs.models.results import Beat, Finished, Reclaimed
@@ -64,6 +65,16 @@ class JobQuerySet(ClaimQuerySet["Job"]):
     def waiting(self) -> Self:
         """Return the jobs that wait for a worker, in the order in which they will be claimed."""
         return self.filter(status=Status.QUEUED).order_by("-priority", "queued_at", "id")
+
+    def with_model(self, name: str) -> Self:
+        """Return the jobs that go through a model, alone or in a chain. No index serves it: narrow it by status."""
+        sep = chains.SEPARATOR
+        return self.filter(
+            Q(model=name)
+            | Q(model__startswith=f"{name}{sep}")
+            | Q(model__endswith=f"{sep}{name}")
+            | Q(model__contains=f"{sep}{name}{sep}")
+        )
 
     def claim(self, worker: str) -> "Job | None":
         """Take the best waiting job for one lease, or None when nothing waits.

@@ -65,7 +65,7 @@ def _running(job: Job) -> float | None:
     if speed is None:
         return None
     done = job.tiles_done / job.tiles_total if job.tiles_total else 0.0
-    return speed.seconds(job.input_width * job.input_height * job.input_frames) * (1.0 - done)
+    return speed.left(job.input_width * job.input_height * job.input_frames, done)
 
 
 def _speed(model: str) -> Throughput | None:

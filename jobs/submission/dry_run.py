@@ -10,7 +10,7 @@ from jobs.models.worker import Worker
 from jobs.options import JobOptions
 from jobs.progress import throughput
 from jobs.states import Status
-from modelstore.models import Model
+from jobs.submission.chosen import Chosen
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class DryRunReport:
     jobs_ahead: int  # waiting now
 
 
-def report_of(header: Header, model: Model, options: JobOptions) -> DryRunReport:
+def report_of(header: Header, chosen: Chosen, options: JobOptions) -> DryRunReport:
     """Return the dry run's report for one picture."""
-    passes = plan_passes(header.width, header.height, model.scale, options.outscale)
-    spec = model.spec
+    passes = plan_passes(header.width, header.height, chosen.scales, options.outscale)
+    specs = chosen.specs
     worker = Worker.objects.computing().first() or Worker(device="cpu", precision="fp32")
-    cost = spec and estimate(
-        spec,
+    cost = specs and estimate(
+        specs,
         width=header.width,
         height=header.height,
         frames=header.frames,
@@ -51,7 +51,7 @@ def report_of(header: Header, model: Model, options: JobOptions) -> DryRunReport
         free_bytes=worker.memory_free or 0,
         item_bytes=ITEM_BYTES[options.precision or worker.precision or "fp32"],
     )
-    speed = throughput.measured(model.name)
+    speed = throughput.measured(chosen.name)
     return DryRunReport(
         format=header.format,
         width=header.width,

@@ -8,12 +8,12 @@ from jobs.models.job import Job
 from jobs.options import JobOptions
 from jobs.states import Status
 from jobs.storage import file_names, files
-from modelstore.models import Model
+from jobs.submission.chosen import Chosen
 
 
-def fingerprint_of(model: Model, options: JobOptions, input_sha256: str) -> str:
+def fingerprint_of(chosen: Chosen, options: JobOptions, input_sha256: str) -> str:
     """Return a fingerprint that is equal for equal work. Weights count by content: an import may reuse a name."""
-    return options.fingerprint(model=f"{model.name}@{model.sha256}", input_sha256=input_sha256)
+    return options.fingerprint(model=chosen.content, input_sha256=input_sha256)
 
 
 def existing(fingerprint: str, api_key: ApiKey | None) -> Job | None:

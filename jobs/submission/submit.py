@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db.models.functions import Now
 
-from jobs.engine.codecs.probe import check_output, probe
+from jobs.engine.codecs.probe import check_passes, probe
 from jobs.engine.errors import EngineError, ImageTooLarge
+from jobs.engine.tiling.passes import plan_passes
 from jobs.engine.types import Header
 from jobs.errors import (
     BatchRejected,
@@ -32,11 +33,10 @@ from jobs.states import Priority, Status
 from jobs.storage import file_names, files
 from jobs.storage.files import Staged
 from jobs.submission import admission, idempotency, result_reuse
+from jobs.submission.chosen import Chosen, choose
 from jobs.submission.dry_run import DryRunReport, report_of
 from jobs.submission.request import Submission
 from jobs.submission.rollback import disk_that_may_be_full, transaction_with_files
-from modelstore.models import Model
-from modelstore.storage.weights import require_usable
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def submit(upload: Any, submission: Submission) -> Job:
 
     A call whose Idempotency-Key was seen returns the first call's job.
 
-    :raises JobError: one of jobs/errors.py; :raises ModelStoreError: the model is unknown or has no weights here.
+    :raises JobError: one of jobs/errors.py; :raises ModelStoreError: a model is unknown or has no weights here.
         Then no row and no file stays.
     """
     with disk_that_may_be_full(), files.staged(upload) as staged:
@@ -142,13 +142,13 @@ def plan(upload: Any, submission: Submission) -> DryRunReport:
         return report_of(picture.header, model, submission.options)
 
 
-def _usable(submission: Submission) -> Model:
+def _usable(submission: Submission) -> Chosen:
     admission.require_precision(submission.options.precision)
-    return require_usable(submission.model, submission.options.denoise_strength)
+    return choose(submission.model, submission.options)
 
 
-def _examine(staged: Staged, name: str, submission: Submission, model: Model) -> _Picture:
-    """Probe the picture's header.
+def _examine(staged: Staged, name: str, submission: Submission, model: Chosen) -> _Picture:
+    """Probe the picture's header, and check every size that it will have on its way.
 
     :raises ImageInvalid: when, by its header, the engine could not upscale it.
     """
@@ -157,7 +157,9 @@ def _examine(staged: Staged, name: str, submission: Submission, model: Model) ->
     limits = engine_limits()
     try:
         header = probe(staged.path, limits)
-        check_output(header, submission.options.outscale or model.scale, limits)
+        check_passes(
+            header, plan_passes(header.width, header.height, model.scales, submission.options.outscale), limits
+        )
     except ImageTooLarge as error:
         raise ImageTooManyPixels(str(error)) from error
     except EngineError as error:
@@ -165,7 +167,7 @@ def _examine(staged: Staged, name: str, submission: Submission, model: Model) ->
     return _Picture(staged, header, name)
 
 
-def _without_result(pictures: Iterable[_Picture], submission: Submission, model: Model) -> int:
+def _without_result(pictures: Iterable[_Picture], submission: Submission, model: Chosen) -> int:
     """Count the pictures that no stored result answers: these need a worker, and a place in the queue.
 
     A result that is cleaned up in this moment makes one wait after all; nothing is lost by that.
@@ -177,7 +179,7 @@ def _without_result(pictures: Iterable[_Picture], submission: Submission, model:
 
 
 def _sort(
-    staged: Sequence[Staged | JobError], uploads: Sequence[Any], submission: Submission, model: Model
+    staged: Sequence[Staged | JobError], uploads: Sequence[Any], submission: Submission, model: Chosen
 ) -> tuple[dict[int, _Picture], list[dict[str, object]]]:
     """Return the good pictures by their index in the call, and an entry for each of the others."""
     good: dict[int, _Picture] = {}
@@ -196,7 +198,7 @@ def _sort(
 def _create(
     picture: _Picture,
     submission: Submission,
-    model: Model,
+    model: Chosen,
     made: list[str],
     batch: Batch | None = None,
     index: int | None = None,

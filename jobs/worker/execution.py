@@ -15,6 +15,7 @@ from typing import Any
 
 from django.conf import settings
 
+from jobs import chains
 from jobs.engine.codec import decode, encode
 from jobs.engine.errors import Cancelled, DeviceLost, EngineError, PrecisionUnavailable
 from jobs.engine.types import EncodeOptions, Picture, Report, UpscaleOptions
@@ -33,7 +34,12 @@ from modelstore.storage.weights import LocalWeights, weights_for
 
 logger = logging.getLogger(__name__)
 
-_weights_for = retried(weights_for)
+
+@retried
+def _weights_for(model: str, denoise_strength: float | None) -> tuple[LocalWeights, ...]:
+    """Return the files of all members of a job's chain: all of them, before the first tile."""
+    return chains.resolved(chains.split(model), denoise_strength, weights_for)
+
 
 #: Seconds between two polls for the model that a job waits for.
 _PAUSE_SECONDS = 5.0
@@ -121,7 +127,7 @@ def _compute(job: Job, heartbeat: Heartbeat) -> tuple[Finished, Picture]:
     options = job.job_options
     limits = engine_limits()
     seconds: dict[str, float] = {}
-    local = _weights(job.model, options.denoise_strength)
+    members = _weights(job.model, options.denoise_strength)
 
     at = time.perf_counter()
     try:
@@ -132,8 +138,9 @@ def _compute(job: Job, heartbeat: Heartbeat) -> tuple[Finished, Picture]:
     heartbeat.check()
 
     asked = UpscaleOptions(options.outscale, options.tile_size, options.tile_pad, _known(options.precision))
-    result, report = runtime.upscale(picture, local, asked, heartbeat.on_tile)
-    registration.mine().used(local.name, len(runtime.upscaler().pool), report.choice)
+    result, report = runtime.upscale(picture, members, asked, heartbeat.on_tile)
+    for member in report.members or (report,):
+        registration.mine().used(member.model, len(runtime.upscaler().pool), member.choice)
     del picture
     heartbeat.check()
 
@@ -146,8 +153,8 @@ def _compute(job: Job, heartbeat: Heartbeat) -> tuple[Finished, Picture]:
     return replace(stored, tiles_done=report.tiles, tiles_total=report.tiles, report=accounted), result
 
 
-def _weights(model: str, denoise_strength: float | None) -> LocalWeights:
-    """Return the model's files on this host.
+def _weights(model: str, denoise_strength: float | None) -> tuple[LocalWeights, ...]:
+    """Return the files of the job's models on this host.
 
     :raises _ModelComing: when waiting can help.
     :raises ModelStoreError: when it cannot.

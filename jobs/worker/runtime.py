@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn, cast
 
@@ -15,6 +16,7 @@ import psutil
 from django.conf import settings
 from django.db import Error as DatabaseError
 
+from jobs import chains
 from jobs.engine.backends.device import lacks_kernels, precisions
 from jobs.engine.backends.memory import trim_host_memory
 from jobs.engine.backends.network_cache import NetworkPool
@@ -72,13 +74,20 @@ def engine_weights(local: LocalWeights) -> Weights:
 
 
 def upscale(
-    picture: Picture, local: LocalWeights, options: UpscaleOptions | None = None, on_tile: OnTile | None = None
+    picture: Picture,
+    members: Sequence[LocalWeights],
+    options: UpscaleOptions | None = None,
+    on_tile: OnTile | None = None,
 ) -> tuple[Picture, Report]:
-    """Upscale as `Upscaler.upscale` does. Weights files that turn out to be damaged are handled before it raises."""
+    """Upscale as `Upscaler.upscale` does. Weights files that turn out to be damaged are handled before it raises.
+
+    :param members: of the chain, in its order; one where there is no chain.
+    """
     try:
-        return upscaler().upscale(picture, engine_weights(local), options, on_tile)
+        return upscaler().upscale(picture, [engine_weights(local) for local in members], options, on_tile)
     except WeightsDamaged:
-        retried(reread)(local)
+        for local in members:
+            retried(reread)(local)
         raise
 
 
@@ -119,9 +128,9 @@ def settle_in() -> None:
         logger.exception("worker cannot compute worker=%s again_in=%.0fs", me.id, _LOOK_AGAIN_SECONDS)
         _end_without_device()
     tiny = Picture("png", (Frame(np.zeros((64, 64, 3), np.uint8)),))
-    for name in settings.WARM_MODELS:
+    for name in dict.fromkeys(name for text in settings.WARM_MODELS for name in chains.split(text)):
         try:
-            _, report = upscale(tiny, weights_for(name))
+            _, report = upscale(tiny, [weights_for(name)])
             me.used(name, len(machine.pool), report.choice)
             logger.info("model warm model=%s worker=%s", name, me.id)
         except DeviceLost:

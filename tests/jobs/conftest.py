@@ -18,7 +18,7 @@ from pytest_django.fixtures import Settings
 
 from tests.job_rows import waiting_job
 from tests.jobs.clusters import RunningCluster
-from tests.tiny_models import TINY_MODEL
+from tests.tiny_models import TINY_MODEL, write_tiny_weights
 
 if TYPE_CHECKING:
     from jobs.models import ApiKey, Job
@@ -55,25 +55,35 @@ def data_dir(settings: Settings, tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def write_model(directory: Path, weights: Path, name: str = TINY_MODEL) -> "Model":
-    """A ready model: its file in the models directory, its row."""
+def write_model(directory: Path, weights: Path, name: str = TINY_MODEL, **fields: Any) -> "Model":
+    """A ready model: its file in the models directory, its row. ``fields`` go before what is written here."""
     from modelstore.models import Model
     from modelstore.networks.checkpoint import inspect
     from modelstore.states import Origin, State
 
     file_name = f"{name}.safetensors"
     shutil.copyfile(weights, directory / "models" / file_name)
+    spec = inspect(weights)
     return Model.objects.create(
-        name=name,
-        origin=Origin.IMPORTED,
-        state=State.READY,
-        architecture="srvggnet",
-        scale=2,
-        file_name=file_name,
-        size_bytes=weights.stat().st_size,
-        sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
-        network=asdict(inspect(weights)),
+        **{
+            "name": name,
+            "origin": Origin.IMPORTED,
+            "state": State.READY,
+            "architecture": "srvggnet",
+            "scale": spec.scale,
+            "file_name": file_name,
+            "size_bytes": weights.stat().st_size,
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "network": asdict(spec),
+            **fields,
+        }
     )
+
+
+@pytest.fixture
+def restorer(model: "Model", data_dir: Path, tmp_path: Path) -> "Model":
+    """A tiny model that keeps the size, beside the tiny ×2 one; ready."""
+    return write_model(data_dir, write_tiny_weights(tmp_path / "weights.safetensors", scale=1, seed=3), "tiny-x1")
 
 
 @pytest.fixture

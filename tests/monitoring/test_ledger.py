@@ -87,6 +87,16 @@ def test_folding_keeps_every_sum_and_empties_the_ledger() -> None:
     assert sum(row.jobs for row in hourly) == 3
 
 
+def test_chains_count_by_their_length() -> None:
+    """Callers can name any number of chains; a label of each would grow the figures, and Prometheus, without end."""
+    for model in ("a+b", "b+a", "+".join(["m" * 100] * 3)):
+        made.completed(model=model)
+    ledger.fold()
+    counted = JobFigure.objects.filter(hour=ALL_TIME).values_list("model", "jobs")
+    assert dict(counted) == {"chain of 2": 2, "chain of 3": 1}
+    assert set(SpanFigure.objects.values_list("model", flat=True)) == {"chain of 2", "chain of 3"}
+
+
 def test_figures_outlive_the_jobs() -> None:
     made.completed()
     before = stats.totals()

@@ -61,6 +61,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     jobs.QueueFull: Answer(503, retry_after=10),
     jobs.NoWorker: Answer(503, retry_after=10),
     jobs.PrecisionUnavailable: Answer(422),
+    jobs.ChainRefused: Answer(422),
     jobs.StorageFull: Answer(507),
     jobs.IdempotencyConflict: Answer(422),
     jobs.IdempotencyInProgress: Answer(409, retry_after=1),

@@ -27,7 +27,7 @@ _ERRORS = (
     *("unsupported_media_type", "upload_too_large"),
     *("image_invalid", "image_too_large", "format_unsupported", "denoise_unsupported"),
     *("model_not_found", "model_not_available", "queue_full", "storage_full"),
-    "precision_unavailable",
+    *("precision_unavailable", "chain_refused"),
     *("idempotency_key_reused", "idempotency_key_in_progress", "webhook_url_refused"),
 )
 _IMAGE_URL_ERRORS = ("image_url_refused", "image_url_failed")
@@ -35,7 +35,12 @@ _IMAGE_URL_ERRORS = ("image_url_refused", "image_url_failed")
 _ONE_PICTURE = {
     "multipart/form-data": OpenApiRequest(
         ImageFormSerializer,
-        examples=[OpenApiExample("A form", {"image": "(the file)", "model": "RealESRGAN_x4plus"}, request_only=True)],
+        examples=[
+            OpenApiExample("A form", {"image": "(the file)", "model": "RealESRGAN_x4plus"}, request_only=True),
+            OpenApiExample(
+                "Two models in turn", {"image": "(the file)", "model": "denoise+RealESRGAN_x4plus"}, request_only=True
+            ),
+        ],
     ),
     "image/*": OpenApiTypes.BINARY,
     "application/json": OpenApiRequest(
@@ -49,7 +54,10 @@ _BODIES = """
 
 The picture is the form's file `image`, or the body itself (`Content-Type: image/…`; the parameters are then in the
 query string), or, where the operator allows its host, `image_url` in a form or in JSON. A parameter that nobody
-knows or that is given twice is refused (422)."""
+knows or that is given twice is refused (422).
+
+`model` may name up to three models with + between them: the picture goes through them in turn, as one job. In a query
+string write %2B, since + means a blank there."""
 
 UPSCALE = operation(
     "upscale",

@@ -27,7 +27,7 @@ class JobSerializer(serializers.Serializer[Job]):
 
     job_id = serializers.UUIDField(source="id")
     status = serializers.ChoiceField(choices=Status.choices)
-    model = serializers.CharField()
+    model = serializers.CharField(help_text="A model's name; of a chain, its members' names with + between them.")
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     completed_at = serializers.DateTimeField(
@@ -105,7 +105,8 @@ class JobDetailSerializer(JobSerializer):
     """One job, with the engine's account of what it did."""
 
     report = serializers.DictField(
-        help_text="Device, precision, tiles and seconds per span; empty until the job is completed."
+        help_text="Device, precision, tiles and seconds per span, of a chain also for each of its members; empty until "
+        "the job is completed."
     )
 
 
@@ -139,7 +140,7 @@ class PlanSerializer(serializers.Serializer[DryRunReport]):
     output_width = serializers.IntegerField()
     output_height = serializers.IntegerField()
     scale = serializers.FloatField(help_text="Output side / input side.")
-    passes = serializers.IntegerField(allow_null=True, help_text="Times that the picture goes through the network.")
+    passes = serializers.IntegerField(allow_null=True, help_text="Times that the picture goes through a network.")
     tiles = serializers.IntegerField(allow_null=True)
     memory_bytes = serializers.IntegerField(allow_null=True, help_text="Host memory at the peak, estimated.")
     seconds = serializers.FloatField(

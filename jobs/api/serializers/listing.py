@@ -7,6 +7,7 @@ from django.http import QueryDict
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from jobs import chains
 from jobs.api.pagination import CursorInvalid, Filters, decode_cursor
 from jobs.api.serializers.fields import WholeNumber
 from jobs.api.serializers.job import JobSerializer
@@ -35,7 +36,9 @@ class ListQuerySerializer(serializers.Serializer[dict[str, Any]]):
     """Filters are combined with "and"."""
 
     status = serializers.ChoiceField(choices=Status.choices, required=False)
-    model = serializers.CharField(max_length=100, required=False)
+    model = serializers.CharField(
+        max_length=chains.LONGEST, required=False, help_text="Jobs whose model is this very text: a name, or a chain."
+    )
     batch = serializers.UUIDField(required=False, help_text="Jobs of this batch.")
     created_after = serializers.DateTimeField(required=False, help_text="ISO 8601; UTC where it names no zone.")
     created_before = serializers.DateTimeField(required=False, help_text="ISO 8601; UTC where it names no zone.")

@@ -7,6 +7,7 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from jobs import chains
 from jobs.api.serializers.fields import FiniteNumber, StripSwitch, Switch, WholeNumber
 from jobs.options import STRIP, JobOptions
 from jobs.webhooks.payloads import WebhookEvent
@@ -55,12 +56,20 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
     """Everything but the picture. What is left out is chosen by the service, and the job says what was chosen."""
 
     model = serializers.CharField(
-        max_length=100,
+        max_length=chains.LONGEST,
         required=False,
-        help_text="Name of the model. Default: the service's, usually RealESRGAN_x4plus.",
+        error_messages={
+            "max_length": f"At most {chains.MOST} names of at most {chains.NAME_CHARACTERS} characters, joined by +."
+        },
+        help_text=f"Name of the model, or of up to {chains.MOST} that the picture goes through in turn, such as "
+        "denoise+RealESRGAN_x4plus (%2B stands for the + in an address). Default: the service's, usually "
+        "RealESRGAN_x4plus.",
     )
     outscale = FiniteNumber(
-        min_value=1, max_value=16, required=False, help_text="Output side / input side. Default: the model's own scale."
+        min_value=1,
+        max_value=16,
+        required=False,
+        help_text="Output side / input side. Default: the model's own scale, or the product of a chain's.",
     )
     tile_size = TileSize(
         required=False,

@@ -16,13 +16,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from jobs import chains
 from jobs.cli import inputs
-from jobs.cli.weights import Chosen, choose
+from jobs.cli.weights import Chosen, choose_chain
 from jobs.engine.codec import decode, encode
 from jobs.engine.codecs import output_format, probe
 from jobs.engine.errors import DeviceUnavailable, EngineError, FormatUnsupported, WeightsRejected
-from jobs.engine.tiling.passes import LARGEST_SCALE, SMALLEST_SCALE, plan_passes
+from jobs.engine.tiling.passes import LARGEST_SCALE, SMALLEST_SCALE, native_scale, plan_passes
 from jobs.engine.types import EncodeOptions, Frame, Header, Picture, Report, Runtime, UpscaleOptions
+from jobs.errors import ChainRefused
 from jobs.options import STRIP, engine_limits
 from modelstore.errors import ModelStoreError
 
@@ -54,11 +56,12 @@ class Command(BaseCommand):
         )  # fmt: skip
         parser.add_argument(
             "-m", "--model", default=settings.DEFAULT_MODEL,
-            help="name of a model, or path of a .pth or .safetensors file (default: %(default)s)",
+            help="name of a model, or path of a .pth or .safetensors file; up to three with + between them are a chain "
+            "that the picture goes through, such as denoise+RealESRGAN_x4plus (default: %(default)s)",
         )  # fmt: skip
         parser.add_argument(
             "-s", "--outscale", type=_within(float, SMALLEST_SCALE, LARGEST_SCALE), metavar="N",
-            help="enlargement, 1 to 16 (default: the model's own)",
+            help="enlargement, 1 to 16 (default: the model's own, or the product of a chain's)",
         )  # fmt: skip
         parser.add_argument("--tile-size", type=_tile_size, metavar="PX", help="32 to 2048 input pixels; 0: no tiles")
         parser.add_argument(
@@ -104,9 +107,9 @@ class Command(BaseCommand):
         to_file = self._is_file(options)
         try:
             items = inputs.gather(options["inputs"], options["output"])
-            chosen = choose(options["model"], options["denoise_strength"])
-            inputs.result_name(options["name"], source=Path("picture.png"), model=chosen.weights.name, scale=4)
-        except (inputs.GatheringError, ModelStoreError) as error:
+            chosen = choose_chain(options["model"], options["denoise_strength"])
+            inputs.result_name(options["name"], source=Path("picture.png"), model=_name_of(chosen), scale=4)
+        except (inputs.GatheringError, ChainRefused, ModelStoreError) as error:
             raise CommandError(str(error)) from None
         run = _Run(chosen, options, to_file=to_file)
         tally = Tally()
@@ -175,17 +178,23 @@ class Command(BaseCommand):
 class _Run:
     """Everything that is the same for all pictures of one call."""
 
-    def __init__(self, chosen: Chosen, options: dict[str, Any], *, to_file: bool) -> None:
+    def __init__(self, chosen: tuple[Chosen, ...], options: dict[str, Any], *, to_file: bool) -> None:
         from jobs.engine.backends.network_cache import NetworkPool  # noqa: PLC0415 - torch: `manage.py help` lists commands without it
         from jobs.engine.upscaler import Upscaler  # noqa: PLC0415 - as above
         from modelstore.networks.checkpoint import inspect  # noqa: PLC0415 - as above
         from modelstore.networks.errors import NetworkError  # noqa: PLC0415 - as above
 
-        self.weights = chosen.weights
+        self.model = _name_of(chosen)
+        self.weights = [member.weights for member in chosen]
         try:
-            self.scale = chosen.scale or inspect(chosen.weights.path).scale
+            self.scales = [member.scale or inspect(member.weights.path).scale for member in chosen]
         except NetworkError as error:
             raise CommandError(str(error)) from None
+        if options["outscale"] is None and native_scale(self.scales) > LARGEST_SCALE:
+            raise CommandError(
+                f"{self.model} enlarges {native_scale(self.scales)} times; at most {LARGEST_SCALE:g} are possible: "
+                "give --outscale"
+            )
         runtime = Runtime(options["device"], options["precision"], options["backend"], settings.MEASUREMENTS_DIR)
         self.upscaler = Upscaler(NetworkPool(runtime, settings.MODEL_MEMORY_MB * 1_000_000))
         self.limits = engine_limits()
@@ -205,12 +214,12 @@ class _Run:
     def plan(self, item: inputs.Item) -> tuple[Header, Path]:
         """Find out what the picture is and where its result goes, and check every limit, before a pixel is decoded."""
         header = probe.probe(item.source, self.limits)
-        passes = plan_passes(header.width, header.height, self.scale, self.asked.outscale)
-        probe.check_output(header, passes.scale, self.limits)
+        passes = plan_passes(header.width, header.height, self.scales, self.asked.outscale)
+        probe.check_passes(header, passes, self.limits)
         written = output_format.choose(_outline(header, passes.width, passes.height), self.encoding)
         if self.to_file:
             return header, self.output
-        name = inputs.result_name(self.template, source=item.source, model=self.weights.name, scale=passes.scale)
+        name = inputs.result_name(self.template, source=item.source, model=self.model, scale=passes.scale)
         return header, self.output / item.folder / (name + inputs.suffix_for(item.source, written))
 
     def upscale(self, item: inputs.Item, header: Header, target: Path) -> str:
@@ -221,7 +230,7 @@ class _Run:
             result, report = self.upscaler.upscale(picture, self.weights, self.asked, _moves(bar))
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        provenance = f"{self.weights.name} {report.scale:g}x, Real-ESRGAN upscaler {settings.UPSCALER_VERSION}"
+        provenance = f"{self.model} {report.scale:g}x, Real-ESRGAN upscaler {settings.UPSCALER_VERSION}"
         try:
             written = encode(result, part, EncodeOptions(**{**self.encoding.__dict__, "provenance": provenance}))
             if self.to_file and written.format != inputs.format_of(target):
@@ -240,12 +249,22 @@ class _Run:
         )
 
 
+def _name_of(chosen: tuple[Chosen, ...]) -> str:
+    """Return the text that names all members of a chain."""
+    return chains.SEPARATOR.join(member.weights.name for member in chosen)
+
+
 def _in_detail(report: Report) -> str:
     """Return the engine's account in lines of their own, as ``-v 2`` prints it."""
     seconds = ", ".join(f"{span} {value:.2f} s" for span, value in report.seconds.items())
     tiles = f"{report.tiles} of {report.tile_size} px" if report.tile_size else "none, the picture is computed whole"
     backend = report.choice or f"{report.backend} {report.precision}"
-    return f"\n  device: {report.device_name}\n  backend: {backend}\n  tiles: {tiles}\n  time: {seconds}"
+    members = "".join(
+        f"\n  {member.model}: {member.scale}×, {member.backend} {member.precision}, {member.tiles} tiles, "
+        f"{member.seconds['infer']:.2f} s"
+        for member in report.members
+    )
+    return f"\n  device: {report.device_name}\n  backend: {backend}\n  tiles: {tiles}\n  time: {seconds}{members}"
 
 
 def _moves(bar: "tqdm[Any]") -> Callable[[int, int], None]:

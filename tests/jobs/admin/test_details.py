@@ -26,6 +26,24 @@ def test_it_tells_everything_about_a_completed_job(staff: Staff, django_assert_m
     assert "https://example.org/hook" in page
 
 
+def test_it_tells_of_each_member_of_a_chain(staff: Staff) -> None:
+    members = [
+        {"model": name, "scale": scale, "backend": "torch", "precision": "fp32", "tiles": 4, "seconds": {"infer": 1.5}}
+        for name, scale in (("tiny-x1", 1), ("tiny-x2", 2))
+    ]
+    job = made.completed(model="tiny-x1+tiny-x2", report={**made.REPORT, "members": members})
+    page = staff("Viewers").get(address(job)).content.decode()
+    assert "tiny-x1+tiny-x2" in page
+    for member in ("1×, torch, fp32, 4 tiles, 1.50 s", "2×, torch, fp32, 4 tiles, 1.50 s"):
+        assert member in page
+
+
+@pytest.mark.parametrize("members", ["text", [7], [{}], [{"seconds": 3}], None])
+def test_a_report_of_another_version_breaks_no_page(staff: Staff, members: object) -> None:
+    job = made.completed(report={**made.REPORT, "members": members})
+    assert staff("Viewers").get(address(job)).status_code == 200
+
+
 def test_spans_fill_the_bar(staff: Staff) -> None:
     from jobs.admin.details import spans
 

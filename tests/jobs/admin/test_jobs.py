@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs.admin.paginator import BoundedPaginator
@@ -108,11 +110,25 @@ def test_filters(staff: Staff) -> None:
     assert shown(client, "?within=nonsense") == short(old, failed, new)
     assert shown(client, "?priority__exact=20") == short(new)
     assert shown(client, "?model=another-x4") == short(new)
+    chain = made.queued(model="another-x4+tiny-x2", created_at=timezone.now() - timedelta(days=9))
+    assert shown(client, "?model=another-x4") == short(new)
+    assert shown(client, "?model=%2B") == short(chain)
+    chain.delete()
     assert shown(client, "?key=p1") == short(new)
     assert shown(client, "?key=none") == short(old, failed)
     assert shown(client, f"?created_at__year={old.created_at.year}&created_at__month={old.created_at.month}") >= short(
         old
     )
+
+
+def test_the_jobs_with_chains_are_found_by_their_index() -> None:
+    with CaptureQueriesContext(connection) as found:
+        list(Job.objects.filter(model__contains="+").order_by("-created_at", "-id")[:50])
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("EXPLAIN " + found.captured_queries[0]["sql"])
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "job_chain_newest" in plan, plan
 
 
 def test_the_count_stops_at_its_bound(monkeypatch: pytest.MonkeyPatch, staff: Staff) -> None:

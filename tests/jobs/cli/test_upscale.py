@@ -14,6 +14,7 @@ from PIL import Image
 from pytest_django.fixtures import Settings
 
 from tests.service import REPOSITORY
+from tests.tiny_models import write_tiny_weights
 
 QUICK = ("--backend", "torch", "--precision", "fp32", "--device", "cpu")
 
@@ -172,6 +173,56 @@ def test_what_makes_no_sense_is_said(
         upscale(*arguments, *model)
     assert message in str(raised.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_chain_of_files_and_names(tmp_path: Path, tiny_weights: Path) -> None:
+    """×1, then ×2, then ×4: eight times."""
+    restorer = write_tiny_weights(tmp_path / "clean.safetensors", scale=1, seed=3)
+    source = picture(tmp_path / "in.png")
+    text = f"{restorer}+{tiny_weights}+bundled-compact-x4"
+    code, said, _ = upscale(source, "-o", tmp_path / "out", "-m", text, "-v", "2")
+    assert code == 0
+    assert size_of(tmp_path / "out" / "in_clean+tiny-x2+bundled-compact-x4_x8.png") == (160, 96)
+    assert re.search(
+        r"\n  clean: 1×, torch fp32, 1 tiles, [0-9.]+ s\n  tiny-x2: 2×, .*\n  bundled-compact-x4: 4×", said
+    )
+    code, _, _ = upscale(source, "-o", tmp_path / "small.png", "-m", text, "-s", "3")
+    assert size_of(tmp_path / "small.png") == (60, 36)
+
+
+def test_a_file_whose_name_holds_a_plus_is_one_file(tmp_path: Path, tiny_weights: Path) -> None:
+    odd = tmp_path / "4x+more.safetensors"
+    shutil.copy(tiny_weights, odd)
+    code, _, _ = upscale(picture(tmp_path / "in.png"), "-o", tmp_path / "out.png", "-m", odd)
+    assert code == 0
+    assert size_of(tmp_path / "out.png") == (40, 24)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("bundled-compact-x4+", "lacks the name of a model"),
+        ("+".join(["bundled-compact-x4"] * 4), "4 models are named; a chain has at most 3"),
+        ("bundled-compact-x4+RealESRGAN_x4plus", "Model not available: RealESRGAN_x4plus"),
+        ("bundled-compact-x4+missing.pth", "There is no such file"),
+        ("+".join(["bundled-compact-x4"] * 3), "enlarges 64 times; at most 16 are possible: give --outscale"),
+    ],
+)
+def test_chains_that_cannot_be_used_end_the_command(tmp_path: Path, settings: Settings, text: str, words: str) -> None:
+    settings.MODELS_DIR = tmp_path
+    with pytest.raises(CommandError, match=words):
+        upscale(picture(tmp_path / "in.png"), "-o", tmp_path / "out.png", "-m", text)
+
+
+def test_a_chain_whose_picture_would_be_too_large_between_two_members_fails_by_its_size(
+    tmp_path: Path, tiny_weights: Path, settings: Settings
+) -> None:
+    settings.MAX_OUTPUT_PIXELS = 1000
+    restorer = write_tiny_weights(tmp_path / "clean.safetensors", scale=1, seed=3)
+    source = picture(tmp_path / "in.png", (30, 20))
+    code, _, complained = upscale(source, "-o", tmp_path / "out.png", "-m", f"{tiny_weights}+{restorer}", "-s", "1")
+    assert code == 1
+    assert "between two models the image would be 60×40 px" in complained
 
 
 @pytest.mark.processes

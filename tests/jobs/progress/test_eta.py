@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from jobs.models import Job
 from jobs.progress import eta, throughput
 from jobs.progress.eta import Forecast
+from modelstore.models import Model
 from tests.jobs import made
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +40,45 @@ def test_the_time_left_is_unknown_until_a_job_of_the_model_was_measured(client: 
     eta._measured.clear()
     waiting = made.queued()
     assert client.get(f"/api/v1/jobs/{waiting.pk}").json()["eta_seconds"] == pytest.approx(4.0)
+
+
+def member(name: str, tiles: int, seconds: float) -> dict[str, object]:
+    return {"model": name, "tiles": tiles, "seconds": {"load": 0.0, "infer": seconds}}
+
+
+def test_the_time_left_of_a_chain_knows_that_its_members_are_not_equally_fast() -> None:
+    """Half of the tiles is a hundredth of the time where the restorer is quick."""
+    members = [member("tiny-x1", 4, 0.1), member("tiny-x2", 4, 9.9)]
+    made.completed(model="tiny-x1+tiny-x2", report={**made.REPORT, "members": members, "seconds": {"infer": 10.0}})
+    speed = throughput.measured("tiny-x1+tiny-x2")
+    assert speed is not None
+    whole = speed.seconds(48 * 32)
+    assert speed.left(48 * 32, 0.0) == pytest.approx(whole)
+    assert speed.left(48 * 32, 0.25) == pytest.approx(0.995 * whole)
+    assert speed.left(48 * 32, 0.5) == pytest.approx(0.99 * whole)
+    assert speed.left(48 * 32, 0.75) == pytest.approx(0.495 * whole)
+    assert speed.left(48 * 32, 1.0) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("members", [None, [], [{}], "text", [{"tiles": 0, "seconds": {"infer": 0}}] * 2, [7]])
+def test_a_report_that_tells_nothing_of_members_gives_an_even_course(members: object) -> None:
+    made.completed(model="a+b", report={**made.REPORT, "members": members})
+    speed = throughput.measured("a+b")
+    assert speed is not None
+    assert speed.left(100, 0.5) == pytest.approx(speed.seconds(100) / 2)
+
+
+def test_a_chain_that_nobody_used_is_estimated_from_its_members(restorer: Model) -> None:
+    """Behind a doubling the restorer has four times the pixels."""
+    for name, infer in (("tiny-x1", 1.0), ("tiny-x2", 2.0)):
+        made.completed(model=name, report={**made.REPORT, "seconds": {"infer": infer}})
+    pixels = 48 * 32
+    for chain, seconds in (("tiny-x1+tiny-x2", 3.0), ("tiny-x2+tiny-x1", 6.0), ("tiny-x2+tiny-x2", 10.0)):
+        speed = throughput.measured(chain)
+        assert speed is not None
+        assert speed.seconds(pixels) - speed.fixed_seconds == pytest.approx(seconds)
+    assert throughput.measured("tiny-x1+unknown") is None
+    assert throughput.measured("tiny-x1+tiny-x2", device="cuda:0") is None
 
 
 def test_the_measured_jobs_of_a_model_are_found_by_their_index() -> None:

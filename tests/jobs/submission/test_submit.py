@@ -210,3 +210,14 @@ def test_a_batch_is_bounded(make_submission: Make, settings: Settings) -> None:
 def test_a_download_has_a_harmless_name(name: str, saved: str) -> None:
     job = Job(model="tiny-x2", input_name=name, input_width=24, result_width=48, result_format="png")
     assert file_names.download_name(job) == saved
+
+
+def test_a_download_of_the_longest_chain_fits_into_a_file_system() -> None:
+    job = Job(
+        model="+".join(["m" * 100] * 3), input_name="n" * 255, input_width=24, result_width=58, result_format="webp"
+    )
+    name = file_names.download_name(job)
+    assert len(name.encode()) <= 255
+    assert name.endswith("_2.42x.webp")
+    job = Job(model="tiny-x1+tiny-x2", input_name="cat.png", input_width=24, result_width=48, result_format="png")
+    assert file_names.download_name(job) == "cat_tiny-x1+tiny-x2_2x.png"
