@@ -7,6 +7,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from jobs import chains
+
 SCALES = (2, 3, 4, 6, 8)
 
 
@@ -18,11 +20,13 @@ def _is_staff(request: HttpRequest) -> bool:
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """Render the upscaling page."""
+    *before, default_model = chains.split(settings.DEFAULT_MODEL)
     return render(
         request,
         "page/index.html",
         {
-            "default_model": settings.DEFAULT_MODEL,
+            "default_model": default_model,
+            "default_restorer": before[-1] if before else "",
             "scales": SCALES,
             "strip_default": settings.STRIP_METADATA_DEFAULT,
             "max_upload_mb": settings.MAX_UPLOAD_MB,

@@ -6,6 +6,7 @@ import { takeFiles } from "./intake.js";
 import { forget, remembered } from "./history.js";
 import { ModelPicker } from "./models.js";
 import { recallOptions, rememberOptions } from "./options.js";
+import { Restorer } from "./restorer.js";
 import { Viewer } from "./viewer.js";
 
 const UPLOADS_AT_ONCE = 2;
@@ -22,12 +23,14 @@ function announce(text) {
 // --- Options ----------------------------------------------------------------------------------------------------------
 
 const form = byId("options");
-const picker = new ModelPicker(form, announce, recallOptions(form));
+const last = recallOptions(form);
+const picker = new ModelPicker(form, announce, last.model);
+const restorer = new Restorer(form, picker, last.restorer);
 rememberOptions(form);
 
 function chosenFields() {
   const data = new FormData(form);
-  const fields = { model: picker.select.value };
+  const fields = { model: restorer.before(picker.select.value) };
   for (const name of ["outscale", "format", "quality", "denoise_strength", "strip_metadata"]) {
     const control = form.elements[name];
     const value = data.get(name);

@@ -15,7 +15,7 @@ export function rememberOptions(form) {
   });
 }
 
-/** Set the form to what was chosen last, as far as it is still offered; returns the name of the model, or "". */
+/** Set the form to what was chosen last, as far as it is still offered; returns the models' names, where there are any. */
 export function recallOptions(form) {
   let values = null;
   try {
@@ -23,12 +23,13 @@ export function recallOptions(form) {
   } catch {
     // a damaged entry is not worth a broken page
   }
-  if (typeof values !== "object" || !values) return "";
+  if (typeof values !== "object" || !values) return {};
   for (const each of form.elements) {
     const value = values[each.id];
     if (each.type === "checkbox" && typeof value === "boolean") each.checked = value;
     else if (each.type === "range" && Number.isFinite(Number(value))) each.value = value;
     else if (each.name && each.options && [...each.options].some((option) => option.value === value)) each.value = value;
   }
-  return typeof values.model === "string" ? values.model : "";
+  const name = (value) => (typeof value === "string" ? value : undefined);
+  return { model: name(values.model), restorer: name(values.restorer) };
 }
