@@ -123,7 +123,12 @@ IMAGE_URL_TIMEOUT_SECONDS = env.number(
 DATA_UPLOAD_MAX_NUMBER_FILES = MAX_BATCH_IMAGES + 1  # one more, so that our own message names the limit
 
 # --- Jobs -------------------------------------------------------------------------------------------------------------
-DEFAULT_MODEL = env.text("DEFAULT_MODEL", "RealESRGAN_x4plus", help="Model of requests that name none")
+DEFAULT_MODEL = env.text(
+    "DEFAULT_MODEL",
+    "RealESRGAN_x4plus",
+    help="a model, or up to three as first+second: what requests mean that name none",
+    pattern=r"[^+]+(\+[^+]+){0,2}",
+)
 SYNC_WAIT_SECONDS = env.integer(
     "SYNC_WAIT_SECONDS", 300, minimum=1, maximum=3600, help="Longest wait of POST /upscale; then 202"
 )
@@ -145,7 +150,10 @@ JOB_TIMEOUT_SECONDS = env.integer(
     "JOB_TIMEOUT_SECONDS", 600, minimum=1, help="Hard time limit of a job; the next is added"
 )
 JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL = env.integer(
-    "JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL", 600, minimum=0, help="Hard time limit, added per input megapixel"
+    "JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL",
+    600,
+    minimum=0,
+    help="Hard time limit, added per input megapixel and model of a chain",
 )
 RESULT_TTL_HOURS = env.integer("RESULT_TTL_HOURS", 24, minimum=1, help="Age at which clean-up removes a finished job")
 CLEANUP_INTERVAL_MINUTES = env.integer(
@@ -182,7 +190,7 @@ MODEL_MEMORY_MB = env.integer(
     minimum=100,
     help="Cache of loaded networks per worker; the least recently used is dropped first",
 )
-WARM_MODELS = env.words("WARM_MODELS", help="Models loaded when a worker starts")
+WARM_MODELS = env.words("WARM_MODELS", help="Models loaded when a worker starts; of a chain, its members")
 GPU_WORKERS = env.integer(
     "GPU_WORKERS", 0, minimum=0, maximum=64, help="Inference processes of this host; 0: one per GPU, one on a CPU"
 )

@@ -35,14 +35,16 @@ _FREE: dict[str, Any] = {**UNCLAIMED, "deadline": None}
 
 
 #: One statement, and so one trip to the database: it stands between a caller and the start of the work.
-#: The inner SELECT reads the index ``job_claim``, which holds waiting jobs only, in this order.
+#: The inner SELECT reads the index ``job_claim``, which holds waiting jobs only, in this order. The deadline is that of
+#: `hard_limit`; + stands between the models of a chain.
 CLAIM = """
     WITH claimed AS (
         UPDATE jobs_job SET
             status = 'processing', token = %(token)s, attempts = attempts + 1, worker = %(worker)s,
             started_at = statement_timestamp(), lease_until = statement_timestamp() + %(lease)s,
             deadline = statement_timestamp() + make_interval(secs => %(limit)s + %(limit_per_megapixel)s
-                * input_width::float8 * input_height * input_frames / 1e6),
+                * input_width::float8 * input_height * input_frames / 1e6
+                * (1 + length(model) - length(replace(model, '+', '')))),
             tiles_done = 0, tiles_total = NULL, error = '', error_code = ''
         WHERE status = 'queued' AND id = (
             SELECT id FROM jobs_job WHERE status = 'queued' AND queued_at <= statement_timestamp()
@@ -292,9 +294,10 @@ class JobQuerySet(ClaimQuerySet["Job"]):
 
 
 def hard_limit(job: "Job") -> timedelta:
-    """Return how long one attempt may take."""
+    """Return how long one attempt may take: each member of a chain has the pixels' part of it."""
     megapixels = job.input_width * job.input_height * job.input_frames / 1e6
-    return timedelta(seconds=settings.JOB_TIMEOUT_SECONDS + settings.JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL * megapixels)
+    work = megapixels * len(chains.split(job.model))
+    return timedelta(seconds=settings.JOB_TIMEOUT_SECONDS + settings.JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL * work)
 
 
 def timeout_message(job: "Job") -> str:

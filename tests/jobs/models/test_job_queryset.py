@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models import Chore, Job
 from jobs.models.job_changes import CHANNEL
-from jobs.models.job_queryset import CLAIM
+from jobs.models.job_queryset import CLAIM, hard_limit
 from jobs.models.results import Beat, Finished, Reclaimed
 from jobs.states import Priority, Status
 from tests.job_rows import waiting_job
@@ -47,6 +47,14 @@ def test_a_claim_sets_token_lease_deadline_and_counts_the_attempt(settings: Sett
     assert job.deadline
     assert job.lease_until - job.started_at == timedelta(seconds=30)
     assert job.deadline - job.started_at == timedelta(seconds=200)
+
+
+def test_the_hard_limit_grows_with_the_members_of_a_chain(settings: Settings) -> None:
+    settings.JOB_TIMEOUT_SECONDS, settings.JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL = 100, 1000
+    job = claimed(model="a+b+c", input_width=1000, input_height=100)
+    assert job.deadline
+    assert job.started_at
+    assert job.deadline - job.started_at == timedelta(seconds=100 + 3 * 100) == hard_limit(job)
 
 
 def test_the_greater_priority_goes_first_then_who_came_first() -> None:

@@ -40,6 +40,15 @@ def test_the_service_asks_for_its_device_so(monkeypatch: pytest.MonkeyPatch) -> 
     assert "DEVICE is 'foo'" in done.stderr + done.stdout
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize("text", ["a+", "+a", "a++b", "a+b+c+d"])
+def test_a_default_model_that_is_no_chain_stops_the_start(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("DEFAULT_MODEL", text)
+    done = subprocess.run([sys.executable, "manage.py", "check"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert f"DEFAULT_MODEL is '{text}'; it must be a model, or up to three" in done.stderr + done.stdout
+
+
 @pytest.mark.parametrize(
     ("text", "rate"),
     [("60/minute", (60, 60)), ("5/s", (5, 1)), (" 10 / Hour", (10, 3600)), ("1/day", (1, 86_400)), ("", None)],

@@ -24,7 +24,8 @@ from modelstore.networks.families import registry
 from modelstore.networks.families.foreign import recognise
 from modelstore.networks.families.measurement import bears_channels_last
 from modelstore.networks.spec import NetworkSpec, Traits
-from tests.jobs.engine.conftest import photo, picture, upscaler
+from tests.jobs.engine.conftest import difference, photo, picture, upscaler
+from tests.jobs.engine.test_chains import by_hand
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -48,6 +49,16 @@ def test_a_backend_that_computes_our_own_two_says_so(span: Weights, backend: Any
     machine = upscaler(backend)  # skips where the backend is not there
     with pytest.raises(DeviceUnavailable, match=f"{backend} backend computes RRDBNet and SRVGGNetCompact only.*SPAN"):
         machine.upscale(picture(photo(20, 20)), span)
+
+
+def test_a_restorer_of_another_family_goes_before_a_network_of_our_own(tmp_path: Path, compact: Weights) -> None:
+    """In one chain by two kinds of network; as one after the other by hand, in float."""
+    clean = weights_of(tmp_path, "DnCNN")
+    pixels = photo(48, 36)
+    made, report = upscaler().upscale(picture(pixels), (clean, compact))
+    assert [(member.model, member.scale) for member in report.members] == [("DnCNN", 1), ("compact-x4", 4)]
+    assert difference(made.frames[0].color, by_hand((clean, compact), pixels)) <= 1
+    assert report.choice.startswith("DnCNN: torch fp32; ")  # why this one is computed so; ours was asked for by name
 
 
 REFUSED = {"AuraSR", "GFPGAN", "LaMa", "RestoreFormer"}
