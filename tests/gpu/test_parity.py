@@ -62,6 +62,19 @@ def test_any_scale_and_depth_goes_through_the_device(networks: dict[str, Weights
     assert psnr(np.asarray(made.frames[0].alpha), np.asarray(wanted.frames[0].alpha), 2**bits - 1) > 55
 
 
+@pytest.mark.parametrize("precision", cases("fp32", "fp16"))
+def test_a_chain_is_the_cpus_too(networks: dict[str, Weights], precision: str) -> None:
+    """Two kinds of network, each with its batches, recordings and fused convolutions, one after the other."""
+    chain = (networks["bundled"], networks["x2plus"])
+    pixels, options = photo(90, 70), UpscaleOptions(tile_size=64)
+    wanted, _ = upscaler(precision="fp32").upscale(picture(pixels), chain, options)
+    made, report = on_gpu(precision).upscale(picture(pixels), chain, options)
+    assert [member.precision for member in report.members] == [precision, precision]
+    if precision == "fp32":
+        assert difference(made.frames[0].color, wanted.frames[0].color) <= 1
+    assert psnr(made.frames[0].color, wanted.frames[0].color) >= 50
+
+
 @pytest.mark.parametrize("name", ["x4plus", "animevideov3"])
 def test_tiles_show_no_seam(networks: dict[str, Weights], name: str) -> None:
     pixels = shot(500, 400)

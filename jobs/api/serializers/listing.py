@@ -45,6 +45,10 @@ class ListQuerySerializer(serializers.Serializer[dict[str, Any]]):
     limit = WholeNumber(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="Most jobs to return.")
     cursor = CursorField(max_length=100, required=False, help_text="next_cursor of the page before.")
 
+    def validate_model(self, value: str) -> str:
+        """Read a blank as a +, of which an address makes one: no name has a blank, and an empty list says nothing."""
+        return value.replace(" ", chains.SEPARATOR)
+
 
 @dataclass(frozen=True)
 class ListQuery:

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from jobs.engine import linear_light
+from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.errors import Cancelled, DeviceUnavailable, WeightsRejected
 from jobs.engine.tile_runner import with_border
-from jobs.engine.types import Frame, GainMap, Metadata, Picture, UpscaleOptions, Weights
+from jobs.engine.types import Frame, GainMap, Metadata, Picture, Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
 from modelstore.networks.checkpoint import load
 from tests.jobs.engine.conftest import difference, photo, picture, upscaler
@@ -239,6 +240,15 @@ def test_a_note_of_one_member_bears_its_name(compact_x2: Weights, compact: Weigh
     engine.pool.give_up(compact_x2)
     _, report = engine.upscale(picture(photo(30, 20)), (compact_x2, compact))
     assert report.notes == ("bf16 overflowed for this network before; computed in fp32",)  # what all say is said once
+
+
+def test_a_pool_that_has_room_for_one_network_computes_a_chain(three: tuple[Weights, ...]) -> None:
+    """The first is put out of it when the second is loaded, and still computes what is to come."""
+    pool = NetworkPool(Runtime(device="cpu", backend="torch", precision="fp32"), max_bytes=1)
+    made, _ = Upscaler(pool).upscale(picture(photo(40, 30)), three)
+    roomy, _ = upscaler().upscale(picture(photo(40, 30)), three)
+    assert len(pool) == 1
+    assert difference(made.frames[0].color, roomy.frames[0].color) == 0
 
 
 def test_a_member_that_cannot_be_read_is_refused_by_name(compact: Weights, tmp_path: Any) -> None:
