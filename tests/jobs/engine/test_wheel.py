@@ -37,16 +37,18 @@ def test_the_wheel_does_what_its_document_shows(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(place)
     save_network(tmp_path / "RealESRGAN_x4plus.pth", seeded(partial(RRDBNet, features=8, growth=4, blocks=1)))
+    save_network(tmp_path / "denoise.pth", seeded(partial(RRDBNet, features=8, growth=4, blocks=1, unshuffle=4)))
     Image.fromarray(photo(30, 20)).save(tmp_path / "photo.jpg")
     document = (REPOSITORY / "docs" / "engine.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    example, chain = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
     done = subprocess.run(
-        [sys.executable, "-P", "-c", example + _WHERE_FROM], cwd=tmp_path, env={"PYTHONPATH": str(place)},
+        [sys.executable, "-P", "-c", example + chain + _WHERE_FROM], cwd=tmp_path, env={"PYTHONPATH": str(place)},
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told, where = done.stdout.strip().splitlines()
+    told, members, where = done.stdout.strip().splitlines()
     assert re.match(r"\w+", told)
+    assert re.fullmatch(r"\[\('denoise', 1, [0-9.e-]+\), \('x4plus', 1, [0-9.e-]+\)\]", members)
     assert where.split()[:2] == [str(place), "False"]
     assert where.split()[2] in ("avx512", "avx2", "sse2", "neon")
     with Image.open(tmp_path / "photo_x4.png") as image:
