@@ -26,6 +26,7 @@ class CursorInvalid(ValueError):
 class Filters:
     """The caller's filters; None does not filter. Times are compared with the job's creation."""
 
+    ids: list[uuid.UUID] | None = None
     status: str | None = None
     model: str | None = None
     batch: uuid.UUID | None = None
@@ -58,6 +59,8 @@ def page_of(jobs: "QuerySet[Job]", filters: Filters, *, limit: int, cursor: str 
 
 def filtered(jobs: "QuerySet[Job]", filters: Filters) -> "QuerySet[Job]":
     """Return the jobs that match the filters."""
+    if filters.ids is not None:
+        jobs = jobs.filter(id__in=filters.ids)
     if filters.status is not None:
         jobs = jobs.filter(status=filters.status)
     if filters.model is not None:

@@ -145,7 +145,8 @@ def test_a_file_that_is_no_picture_says_so(home: Page, tmp_path: Path) -> None:
     fake = card(home, "fake.jpg")
     expect(fake).to_have_attribute("data-state", "failed")
     expect(fake.locator("[data-error]")).to_contain_text(re.compile("image", re.IGNORECASE))
-    expect(fake.get_by_role("button", name="Remove")).to_be_visible()
+    fake.get_by_text("More").click()
+    expect(fake.get_by_role("button", name="Remove from the list")).to_be_visible()
     expect(fake.get_by_role("button", name="Try again")).to_be_hidden()  # it would end alike
     home.troubles.clear()  # type: ignore[attr-defined]  # the browser logs every 4xx answer as an error
 

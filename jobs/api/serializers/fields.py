@@ -2,6 +2,7 @@
 
 import math
 import re
+import uuid
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -75,3 +76,27 @@ class TextOrNull(serializers.CharField):
     def to_representation(self, value: Any) -> Any:
         """Return the text, or None."""
         return super().to_representation(value) or None
+
+
+class JobIds(serializers.CharField):
+    """Job ids in one text, separated by commas. They stand in the address, of which the web server reads 8 kB."""
+
+    MOST = 200
+    default_error_messages = {"count": f"Give 1 to {MOST} job ids, separated by commas.", "id": "Not a job id: {word}"}
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("help_text", f"Job ids, separated by commas; at most {self.MOST}.")
+        super().__init__(max_length=37 * self.MOST, **options)
+
+    def to_internal_value(self, data: Any) -> list[uuid.UUID]:  # type: ignore[override]  # the stubs know texts only
+        """Return the ids in the order given, each once; or refuse."""
+        words = [word.strip() for word in super().to_internal_value(data).split(",") if word.strip()]
+        if not 1 <= len(words) <= self.MOST:
+            self.fail("count")
+        ids: dict[uuid.UUID, None] = {}
+        for word in words:
+            try:
+                ids[uuid.UUID(word)] = None
+            except ValueError:
+                self.fail("id", word=word[:100])
+        return list(ids)

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from jobs import chains
 from jobs.api.pagination import CursorInvalid, Filters, decode_cursor
-from jobs.api.serializers.fields import WholeNumber
+from jobs.api.serializers.fields import JobIds, WholeNumber
 from jobs.api.serializers.job import JobSerializer
 from jobs.api.serializers.submission import merged
 from jobs.states import Status
@@ -35,6 +35,7 @@ class CursorField(serializers.CharField):
 class ListQuerySerializer(serializers.Serializer[dict[str, Any]]):
     """Filters are combined with "and"."""
 
+    ids = JobIds(required=False, help_text=f"These jobs, separated by commas; at most {JobIds.MOST}.")
     status = serializers.ChoiceField(choices=Status.choices, required=False)
     model = serializers.CharField(
         max_length=chains.LONGEST, required=False, help_text="Jobs whose model is this very text: a name, or a chain."

@@ -1,5 +1,7 @@
 // The REST API as the page uses it: one place for addresses, keys and error texts.
 
+import { connection } from "./connection.js";
+
 const config = JSON.parse(document.getElementById("page-config").textContent);
 const KEY = "upscaler.key";
 
@@ -14,6 +16,8 @@ export class ApiError extends Error {
   }
 }
 
+const GATEWAY = new Set([502, 503, 504]); // without a body of ours: a proxy says that nobody is behind it
+
 function statusText(status) {
   if (status === 0) return gettext("The service cannot be reached. Is it running?");
   if (status === 413) return gettext("The file is larger than the service accepts.");
@@ -27,6 +31,11 @@ export const apiKey = {
 
 export function url(path) {
   return config.api + path;
+}
+
+export async function alive() {
+  const answer = await fetch(url("/health/live"), { cache: "no-store" });
+  return !GATEWAY.has(answer.status);
 }
 
 export function headers(extra = {}) {
@@ -50,9 +59,14 @@ export async function call(method, path, { json, signal, prefer } = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    connection.lose();
     throw new ApiError(0);
   }
   const body = await response.json().catch(() => null);
+  if (body === null && GATEWAY.has(response.status)) {
+    connection.lose();
+    throw new ApiError(0);
+  }
   if (!response.ok) throw new ApiError(response.status, body, Number(response.headers.get("Retry-After")) || 0);
   return body;
 }

@@ -1,19 +1,22 @@
 // Wires the page together: files in, cards out, one upload after the other.
 
-import { ApiError, apiKey, call, saveArchive, url } from "./api.js";
+import { alive, ApiError, apiKey, call, saveArchive, url } from "./api.js";
 import { Card } from "./card.js";
+import { connection } from "./connection.js";
+import { seconds } from "./format.js";
+import { forget, KEY as HISTORY, remembered } from "./history.js";
 import { takeFiles } from "./intake.js";
-import { forget, remembered } from "./history.js";
+import { WorkList } from "./list.js";
 import { ModelPicker } from "./models.js";
+import { notify, offerNotifications } from "./notify.js";
 import { recallOptions, rememberOptions } from "./options.js";
 import { Restorer } from "./restorer.js";
 import { Viewer } from "./viewer.js";
 
 const UPLOADS_AT_ONCE = 2;
-const IDS_PER_ARCHIVE = 200; // the service's limit: the ids must fit into an address
+const IDS_PER_CALL = 200; // the service's limit: the ids must fit into an address
 const byId = (id) => document.getElementById(id);
 const config = JSON.parse(byId("page-config").textContent);
-const cards = new Map(); // root element -> Card, newest first on the page
 let uploading = 0;
 
 function announce(text) {
@@ -68,29 +71,31 @@ fitOptions();
 
 // --- Cards ------------------------------------------------------------------------------------------------------------
 
-function addCard(card) {
-  cards.set(card.root, card);
-  byId("results").prepend(card.root);
-  refresh();
+const list = new WorkList(announce, ({ done, failed }) => {
+  const parts = [interpolate(ngettext("%s picture is finished.", "%s pictures are finished.", done), [done])];
+  if (failed) parts.push(interpolate(ngettext("%s failed.", "%s failed.", failed), [failed]));
+  notify(byId("notify"), parts.join(" "), document.querySelector("link[rel=icon]").href);
+});
+offerNotifications(byId("notify"), byId("notify-hint"));
+
+function newCard(facts) {
+  list.add(new Card({ ...facts, onChange: changed, onCompare: compare, onAgain: (file) => accept([file]), announce, ready: isReady }));
+}
+
+function isReady(model) {
+  return picker.known.get(model)?.available ?? false;
 }
 
 function changed(card) {
-  if (card.removed) cards.delete(card.root);
-  refresh();
+  list.changed(card);
   pump();
 }
 
-function refresh() {
-  const finished = [...cards.values()].filter((card) => card.done);
-  byId("empty").hidden = cards.size > 0;
-  byId("all").hidden = finished.length < 2;
-  byId("clear").hidden = ![...cards.values()].some((card) => ["completed", "failed", "cancelled"].includes(card.state));
-}
-
+/** Send what waits, in its order; pictures whose model is still to come are passed over until it is there. */
 function pump() {
-  for (const card of cards.values()) {
+  for (const card of list.all) {
     if (uploading >= UPLOADS_AT_ONCE) return;
-    if (card.state !== "waiting") continue;
+    if (card.state !== "waiting" || !isReady(card.fields.model)) continue;
     uploading += 1;
     card.submit().finally(() => {
       uploading -= 1;
@@ -99,19 +104,20 @@ function pump() {
   }
 }
 
+picker.onChange(() => {
+  for (const card of list.all) if (card.state === "waiting") card.render();
+  pump();
+});
+
 function accept(files) {
-  const model = picker.current;
-  if (!model?.available) {
-    showProblem(gettext("Choose a model that is ready, or download this one first."));
-    return;
-  }
-  showProblem("");
+  if (!picker.current) return;
+  showProblem(picker.current.available ? "" : gettext("This model is not on the server yet. Your pictures wait here until it is downloaded."));
   for (const file of files) {
     if (file.size > config.maxUploadBytes) {
       showProblem(interpolate(gettext("%s is larger than %s MB, the most this server accepts."), [file.name, config.maxUploadBytes / 1e6]));
       continue;
     }
-    addCard(new Card({ file, name: file.name, fields: chosenFields(), onChange: changed, onCompare: compare, announce }));
+    newCard({ file, name: file.name, fields: chosenFields() });
   }
   pump();
 }
@@ -123,16 +129,10 @@ function showProblem(text) {
 
 takeFiles(byId("drop"), byId("files"), accept);
 
-byId("clear").addEventListener("click", () => {
-  for (const card of [...cards.values()])
-    if (["completed", "failed", "cancelled"].includes(card.state)) card.remove();
-  announce(gettext("The list is cleared. Results stay on the server until its clean-up."));
-});
-
 byId("all").addEventListener("click", async () => {
-  const ids = [...cards.values()].filter((card) => card.done).map((card) => card.id);
+  const ids = list.finished.map((card) => card.id);
   try {
-    for (let at = 0; at < ids.length; at += IDS_PER_ARCHIVE) await saveArchive(ids.slice(at, at + IDS_PER_ARCHIVE));
+    for (let at = 0; at < ids.length; at += IDS_PER_CALL) await saveArchive(ids.slice(at, at + IDS_PER_CALL));
   } catch (error) {
     showProblem(error.message);
   }
@@ -140,7 +140,7 @@ byId("all").addEventListener("click", async () => {
 
 // --- Before and after -------------------------------------------------------------------------------------------------
 
-const viewer = new Viewer(byId("viewer"), () => [...byId("results").children].map((root) => cards.get(root)).filter((card) => card?.done));
+const viewer = new Viewer(byId("viewer"), () => list.finished);
 const compare = (card) => viewer.open(card);
 
 // --- Access -----------------------------------------------------------------------------------------------------------
@@ -164,8 +164,9 @@ async function start() {
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) return askForKey(apiKey.get() ? error.message : "");
     byId("desk").hidden = false;
-    showProblem(error.message);
-    return;
+    if (error.status !== 0) return showProblem(error.message);
+    await connection.back(); // the banner says it
+    return start();
   }
   keyForm.hidden = true;
   byId("desk").hidden = false;
@@ -176,19 +177,30 @@ async function start() {
 
 picker.onKeyNeeded(() => askForKey(gettext("Downloading a model needs a key that allows it."), { desk: true }));
 
+/** Show the jobs that this browser remembers and this page does not show yet, oldest first, by a call for many. */
 async function restore() {
-  for (const { id, name } of remembered().reverse()) {
-    if ([...cards.values()].some((card) => card.id === id)) continue;
-    try {
-      const job = await call("GET", `/jobs/${id}`);
-      const card = new Card({ job, name, onChange: changed, onCompare: compare, announce });
-      addCard(card);
-      if (["queued", "processing"].includes(job.status)) card.watch();
-    } catch (error) {
-      if (error.status === 404) forget(id); // cleaned up meanwhile
+  const shown = new Set(list.all.map((card) => card.id));
+  const missing = remembered().filter(({ id }) => !shown.has(id)).reverse();
+  for (let at = 0; at < missing.length; at += IDS_PER_CALL) {
+    const some = missing.slice(at, at + IDS_PER_CALL);
+    const answer = await call("GET", `/jobs?limit=${IDS_PER_CALL}&ids=${some.map(({ id }) => id).join(",")}`);
+    const jobs = new Map(answer.jobs.map((job) => [job.job_id, job]));
+    for (const { id, name } of some) {
+      const job = jobs.get(id);
+      if (!job) forget(id); // cleaned up meanwhile
+      else if (!list.all.some((card) => card.id === id)) newCard({ job, name });
     }
   }
+  for (const card of list.all) if (card.id && card.live && !card.watched) card.watch();
 }
+
+// Another tab of this browser sent pictures, or took them from its list.
+addEventListener("storage", async (event) => {
+  if (event.key !== HISTORY) return;
+  const kept = new Set(remembered().map(({ id }) => id));
+  for (const card of list.all) if (card.id && !card.live && !kept.has(card.id)) card.remove();
+  await restore().catch((error) => showProblem(error.message));
+});
 
 keyForm.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -202,6 +214,14 @@ byId("key-forget").addEventListener("click", () => {
   location.reload(); // what the key has shown goes with it
 });
 
+// --- The way to the service -------------------------------------------------------------------------------------------
+
+connection.begin(alive, (lost, left) => {
+  byId("lost").hidden = !lost;
+  byId("lost-seconds").textContent = interpolate(gettext("Trying again in %s"), [seconds(left)]);
+});
+byId("lost-now").addEventListener("click", () => connection.look());
+
 byId("docs-link").href = url("").replace("/v1", "/docs");
-refresh();
+list.refresh();
 start();

@@ -1,21 +1,28 @@
 // One picture on the page, from the file that was chosen to the result that can be downloaded.
 
 import { ApiError, call, pictureUrl, save, send, shownUrl } from "./api.js";
+import { connection } from "./connection.js";
 import { follow } from "./events.js";
 import { bytes, percent, pixels, seconds } from "./format.js";
 import { forget, remember } from "./history.js";
+import { originalFile, resultAsPng, whenSeen } from "./pictures.js";
 
 const SHOWN_BY_BROWSERS = /^image\/(png|jpeg|webp|gif|avif|bmp)$/;
 /** Codes of errors of the file itself: another attempt, with the same choices, ends alike. */
 const HOPELESS = new Set(["image_invalid", "image_rejected", "image_too_large", "format_unsupported"]);
-const PARTS = ["name", "facts", "stage", "bar", "notes", "error", "thumb", "compare", "download", "cancel", "retry", "remove"];
+const LIVE = new Set(["waiting", "uploading", "held", "offline", "queued", "processing"]);
+const PARTS = [
+  "name", "facts", "stage", "bar", "notes", "error", "thumb", "compare", "download", "cancel", "retry", "more", "again", "copy", "delete", "remove",
+];
+const SHOWN_FORMATS = new Set(["png", "jpeg", "webp", "gif", "avif", "bmp"]);
+const THUMB_PIXELS = 40_000_000; // of an original that a browser makes a small picture of
 const BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==";
 const FULL_QUEUE_WAIT_SECONDS = 5;
 
 export class Card {
   /** `file` and `fields` for a new picture, or `job` (as the API gives it) for one of the history. */
-  constructor({ file = null, fields = {}, job = null, name, onChange, onCompare, announce }) {
-    Object.assign(this, { file, fields, job, name, onChange, onCompare, announce });
+  constructor({ file = null, fields = {}, job = null, name, onChange, onCompare, onAgain, announce, ready = () => true }) {
+    Object.assign(this, { file, fields, job, name, onChange, onCompare, onAgain, announce, modelReady: ready });
     this.state = job ? job.status : "waiting";
     this.uploaded = null; // share of the upload, 0 to 1
     this.stopper = new AbortController();
@@ -26,12 +33,22 @@ export class Card {
     this.parts.cancel.addEventListener("click", () => this.cancel());
     this.parts.retry.addEventListener("click", () => this.retry());
     this.parts.remove.addEventListener("click", () => this.remove());
+    this.parts.again.addEventListener("click", () => this.again());
+    this.parts.copy.addEventListener("click", () => this.copy());
+    this.parts.delete.addEventListener("click", () => this.delete());
+    this.parts.delete.addEventListener("blur", () => this.#ask(false));
     this.parts.compare.addEventListener("click", () => this.onCompare(this));
     this.parts.download.addEventListener("click", () => this.save());
     this.parts.thumb.src = BLANK; // without a source some browsers draw the sign of a broken picture
     this.parts.thumb.addEventListener("error", () => (this.parts.thumb.src = BLANK)); // a format browsers lack
     if (file && SHOWN_BY_BROWSERS.test(file.type)) this.parts.thumb.src = this.localUrl = URL.createObjectURL(file);
+    else if (job && !this.done) this.#showOriginal();
     this.render();
+  }
+
+  /** Whether something is still to come: it waits, is sent, or is worked on. */
+  get live() {
+    return LIVE.has(this.state);
   }
 
   get id() {
@@ -61,12 +78,19 @@ export class Card {
   }
 
   async #sendPatiently(form) {
-    for (;;) {
+    for (let unanswered = 0; ; ) {
       const upload = send("/jobs", form, (share) => this.set("uploading", share));
       this.stopper.signal.addEventListener("abort", upload.abort, { once: true });
       try {
         return await upload.promise;
       } catch (error) {
+        if (error.status === 0 && unanswered++ < 2) {
+          // Lost on the way, or refused before it was read, which browsers do not tell apart: so not for ever.
+          connection.lose();
+          this.set("offline");
+          await connection.back(this.stopper.signal);
+          continue;
+        }
         // A full queue empties by itself; the picture waits here, in the browser, meanwhile.
         if (!(error instanceof ApiError && ["queue_full", "rate_limited", "throttled"].includes(error.code))) throw error;
         this.set("held");
@@ -78,6 +102,7 @@ export class Card {
   }
 
   async watch() {
+    this.watched = true;
     try {
       const job = await follow(this.id, (news) => this.update(news), this.stopper.signal);
       this.update(job);
@@ -85,6 +110,8 @@ export class Card {
       if (job.status === "failed") this.announce(interpolate(gettext("%s failed."), [this.name]));
     } catch (error) {
       if (error.name !== "AbortError") this.fail(error);
+    } finally {
+      this.watched = false;
     }
   }
 
@@ -110,6 +137,7 @@ export class Card {
   set(state, share = null) {
     this.state = state;
     this.uploaded = share;
+    this.focused = this.root.contains(document.activeElement) ? document.activeElement : null;
     this.notice = null;
     if (state !== "failed") this.problem = null;
     this.render();
@@ -155,6 +183,46 @@ export class Card {
     }
   }
 
+  /** Take the same picture once more, with the options that are chosen now. */
+  async again() {
+    this.parts.more.open = false;
+    try {
+      const file = this.file ?? (await originalFile(this.id, this.name));
+      this.onAgain(file);
+    } catch (error) {
+      this.mention(error);
+    }
+  }
+
+  /** Copy the result to the clipboard, which takes PNG alone. */
+  async copy() {
+    this.parts.more.open = false;
+    try {
+      await navigator.clipboard.write([new ClipboardItem({ "image/png": resultAsPng(this.id) })]);
+      this.announce(interpolate(gettext("%s is in the clipboard."), [this.name]));
+    } catch {
+      this.mention(new Error(gettext("This browser does not copy the picture. Download it instead.")));
+    }
+  }
+
+  /** Delete the job with its files: the first click asks, the second does it. */
+  async delete() {
+    if (!this.asked) return this.#ask(true);
+    try {
+      await call("DELETE", `/jobs/${this.id}`);
+    } catch (error) {
+      if (error.status !== 404) return this.mention(error);
+    }
+    this.announce(interpolate(gettext("%s is deleted from the server."), [this.name]));
+    this.remove();
+  }
+
+  #ask(asked) {
+    this.asked = asked;
+    this.parts.delete.textContent = asked ? gettext("Delete for good?") : gettext("Delete from the server");
+    this.parts.delete.classList.toggle("danger", asked);
+  }
+
   remove() {
     this.stopper.abort();
     if (this.localUrl) URL.revokeObjectURL(this.localUrl);
@@ -167,7 +235,7 @@ export class Card {
   render() {
     const job = this.job ?? {};
     this.root.dataset.state = this.state;
-    const live = ["uploading", "held", "queued", "processing", "waiting"].includes(this.state);
+    const { live } = this;
     this.parts.stage.textContent = this.#stateText(job);
     this.parts.bar.hidden = !live || this.state === "waiting";
     const share = this.state === "uploading" ? this.uploaded : this.state === "processing" ? tileShare(job) : null;
@@ -189,15 +257,26 @@ export class Card {
     this.parts.cancel.hidden = !live;
     const again = this.state === "cancelled" || (this.state === "failed" && !HOPELESS.has(this.code ?? job.error_code));
     this.parts.retry.hidden = !again || (!this.id && !this.file);
-    this.parts.remove.hidden = live;
+    this.parts.more.hidden = live;
+    this.parts.copy.hidden = !(this.done && navigator.clipboard?.write);
+    this.parts.again.hidden = !(this.file || this.id);
+    this.parts.delete.hidden = !this.id;
     if (this.done && !this.ready) {
       this.ready = true;
-      this.#showResult();
+      whenSeen(this.root, () => this.#showResult());
     }
+  }
+
+  async #showOriginal() {
+    const { input_format: format, input_width: width, input_height: height } = this.job;
+    if (!SHOWN_FORMATS.has(format) || width * height > THUMB_PIXELS) return;
+    this.parts.thumb.src = await pictureUrl(this.id, "input").catch(() => BLANK);
   }
 
   async #showResult() {
     try {
+      if (!this.job.report) this.job = { ...this.job, ...(await call("GET", `/jobs/${this.id}`)) };
+      this.render(); // a list of jobs tells no notes
       this.parts.thumb.src = await shownUrl(this.id, this.job);
     } catch (error) {
       this.mention(error);
@@ -217,7 +296,10 @@ export class Card {
   #stateText(job) {
     const share = tileShare(job);
     switch (this.state) {
-      case "waiting": return gettext("Waiting to upload");
+      case "waiting": return this.modelReady(this.fields.model)
+        ? gettext("Waiting to upload")
+        : interpolate(gettext("Waiting for the model %s"), [this.fields.model]);
+      case "offline": return gettext("Waiting for the server");
       case "uploading": return interpolate(gettext("Uploading %s"), [percent(this.uploaded ?? 0)]);
       case "held": return gettext("The server's queue is full; trying again soon");
       case "queued": return gettext("Waiting for a worker");

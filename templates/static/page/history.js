@@ -1,8 +1,9 @@
 // The jobs that this browser sent: kept in localStorage only, so the service needs no account to show them again.
 
-const KEY = "upscaler.jobs";
-const MOST = 60;
+export const KEY = "upscaler.jobs";
+const MOST = 500;
 
+/** The jobs, newest first: {id, name}. */
 export function remembered() {
   try {
     const list = JSON.parse(localStorage.getItem(KEY) ?? "[]");

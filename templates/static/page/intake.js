@@ -1,4 +1,4 @@
-// Three ways in: choose files, drop them anywhere on the page, paste them.
+// Three ways in: choose files, drop them or folders of them anywhere on the page, paste them.
 
 export function takeFiles(zone, input, onFiles) {
   input.addEventListener("change", () => {
@@ -23,7 +23,7 @@ export function takeFiles(zone, input, onFiles) {
     event.preventDefault();
     depth = 0;
     zone.classList.remove("over");
-    onFiles([...event.dataTransfer.files]);
+    filesOf(event.dataTransfer).then(onFiles);
   });
   document.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
@@ -31,4 +31,30 @@ export function takeFiles(zone, input, onFiles) {
     event.preventDefault();
     onFiles(files);
   });
+}
+
+const PICTURE = /\.(png|apng|jpe?g|jfif|webp|tiff?|bmp|dib|gif|avif|heic|heif|jxl)$/i;
+
+/** The files of a drop; of folders, at any depth, those with a picture's name, in the order of their names. */
+async function filesOf(transfer) {
+  const plain = [...transfer.files]; // both lists are empty once this event is over
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return plain;
+  const found = await Promise.all(entries.map((entry) => within(entry, !entry.isDirectory)));
+  return found.flat();
+}
+
+async function within(entry, chosen) {
+  if (entry.isFile) return chosen || PICTURE.test(entry.name) ? [await new Promise((resolve, reject) => entry.file(resolve, reject))] : [];
+  const reader = entry.createReader();
+  const children = [];
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // a hundred at a time
+    if (some.length === 0) break;
+    children.push(...some);
+  }
+  children.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  const found = [];
+  for (const child of children) found.push(...(await within(child, false)));
+  return found;
 }

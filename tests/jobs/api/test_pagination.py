@@ -93,6 +93,10 @@ def test_filters(client: Client) -> None:
     assert page(client, batch=str(batch.id))["total"] == 3
     assert page(client, status="failed")["total"] == 1
     assert page(client, status="failed", model="a")["total"] == 0
+    some = Job.objects.order_by("id")[:2]
+    found = page(client, ids=",".join([*(str(job.id) for job in some), str(uuid.uuid4())]), limit=10)
+    assert {job["job_id"] for job in found["jobs"]} == {str(job.id) for job in some}
+    assert found["total"] == 2
     day = timedelta(days=1)
     assert page(client, created_before=(timezone.now() - day).isoformat())["total"] == 1
     assert page(client, created_after=(timezone.now() - day).isoformat().replace("+00:00", "Z"))["total"] == 6
@@ -104,6 +108,7 @@ def test_filters(client: Client) -> None:
         *({"limit": value} for value in ("0", "1001", "abc", ["1", "2"])),
         *({"status": "done"}, {"cursor": "x"}, {"batch": "x"}, {"created_after": "yesterday"}),
         *({"statuss": "completed"}, {"model": ""}),
+        *({"ids": ids} for ids in ("", ",", "x", ",".join(["00000000-0000-0000-0000-000000000000"] * 201))),
     ],
 )
 def test_nonsense_is_refused(client: Client, query: dict[str, Any]) -> None:
