@@ -82,8 +82,9 @@ function newCard(facts) {
   list.add(new Card({ ...facts, onChange: changed, onCompare: compare, onAgain: (file) => accept([file]), announce, ready: isReady }));
 }
 
+/** Whether a model, or every member of a chain, is on the server. */
 function isReady(model) {
-  return picker.known.get(model)?.available ?? false;
+  return model.split("+").every((member) => picker.known.get(member)?.available);
 }
 
 function changed(card) {
