@@ -1,20 +1,24 @@
-"""Own broker against django-q2's stock ORM broker, side by side in one run: start latency, idle CPU, throughput.
+"""Jobs a second from end to end, start latency and the cost of idleness, of one or two checkouts side by side.
 
-    python -m benchmarks.dispatch [--starts 200] [--idle 20] [--tasks 500] [--rows 1000000]
+    python -m benchmarks.dispatch [--beside ../main] [--workers 1 8 32] [--jobs 1000] [--rounds 3]
 
-Everything runs in a scratch directory with an embedded Postgres of its own. ``--rows`` also measures the claim of a job
-in a table of so many finished ones.
+Jobs compute nothing (benchmarks/noop). Each checkout has an embedded Postgres of its own, two clusters (one where there is
+one worker) and a driver that submits from eight threads, one job in each transaction; they take turns. Prints the
+median of the rounds, beside it seconds of processor time per 1,000 jobs. ``--rows`` measures the claim of a job in a
+table of so many finished ones instead.
 """
 
 import argparse
+import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
@@ -23,103 +27,168 @@ from typing import Any
 import psutil
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+THREADS = 8
 
 
-class Cluster:
-    """A running cluster of one broker, in a session of its own."""
+class Side:
+    """A checkout with its Postgres, its driver and, while `clusters` lasts, its clusters."""
 
-    def __init__(self, broker: str, scratch: Path) -> None:
-        self.notes = scratch / f"{broker}.notes"
-        self.log = scratch / f"{broker}.log"
-        command = ["-m", "benchmarks.queue_tasks"] if broker == "stock" else ["manage.py", "qcluster"]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *command],
-                cwd=REPOSITORY,
-                env={**os.environ, "BENCH_BROKER": broker, "BENCH_NOTES": str(self.notes), "Q_CLUSTER_NAME": "io"},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+    def __init__(self, name: str, checkout: Path, scratch: Path, url: str) -> None:
+        self.name, self.checkout, self.server = name, checkout, scratch / "database"
+        self.log = scratch / "clusters.log"
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._environment = os.environ | {
+            "DATABASE_URL": url,
+            "UPSCALER_DATA_DIR": str(scratch / "data"),
+            "DJANGO_SETTINGS_MODULE": "noop_jobs",
+            "PYTHONPATH": f"{checkout}:{REPOSITORY / 'benchmarks' / 'noop'}",
+            "Q_CLUSTER_NAME": "gpu",
+            "LOG_LEVEL": "WARNING",
+            "MAX_QUEUED_JOBS": "1000000",
+        }
+        self.driver = subprocess.Popen(
+            [sys.executable, str(REPOSITORY / "benchmarks" / "noop" / "noop_jobs.py")],
+            cwd=checkout, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.ask("prepare")
 
-    def lines(self) -> list[tuple[float, float]]:
-        if not self.notes.exists():
-            return []
-        return [(float(a), float(b)) for a, b in (line.split() for line in self.notes.read_text().splitlines())]
+    def ask(self, *command: Any) -> dict[str, float]:
+        """Have the driver do something; its answer."""
+        assert self.driver.stdin
+        assert self.driver.stdout
+        self.driver.stdin.write(json.dumps(command) + "\n")
+        self.driver.stdin.flush()
+        line = self.driver.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.name} broke:\n{self.log.read_text()[-3000:]}")
+        answer: dict[str, float] = json.loads(line)
+        return answer
 
-    def wait_for(self, count: int, seconds: float = 120) -> None:
-        limit = time.monotonic() + seconds
-        while len(self.lines()) < count:
-            if time.monotonic() > limit or self.process.poll() is not None:
-                raise SystemExit(f"{len(self.lines())} of {count} tasks ran:\n{self.log.read_text()[-3000:]}")
-            time.sleep(0.002)
-
-    def cpu_seconds(self) -> float:
-        total = 0.0
-        for process in [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]:
-            times = process.cpu_times()
-            total += times.user + times.system
-        return total
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
+    @contextmanager
+    def clusters(self, workers: int) -> Iterator[None]:
+        """Run ``workers`` in two clusters; one that is alone, in one."""
+        shares = [workers] if workers == 1 else [workers // 2, workers - workers // 2]
+        with self.log.open("ab") as log:
+            for share in shares:
+                self._running.append(
+                    subprocess.Popen(
+                        [sys.executable, "manage.py", "qcluster"],
+                        cwd=self.checkout, env=self._environment | {"NOOP_WORKERS": str(share)},
+                        stdout=log, stderr=log, start_new_session=True,
+                    )  # fmt: skip
+                )
         try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            self.ask("many", 8 * workers, 8)  # all have started, and have done something
+            yield
+        finally:
+            for process in self._running:
+                process.send_signal(signal.SIGTERM)
+            for process in self._running:
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+            self._running.clear()
+
+    def cpu(self) -> dict[str, float]:
+        """Return seconds of processor time so far, of the clusters and of Postgres."""
+        postmaster = psutil.Process(int((self.server / "postgres" / "data" / "postmaster.pid").read_text().split()[0]))
+        return {
+            "clusters": sum(_seconds(psutil.Process(process.pid)) for process in self._running),
+            "postgres": _seconds(postmaster),
+        }
+
+    def close(self) -> None:
+        if self.driver.stdin:
+            self.driver.stdin.close()
+        self.driver.wait(30)
 
 
-def enqueue(broker: str) -> None:
-    """Enqueue one task through the broker that is measured; the other one would not ring."""
-    from django_q.brokers.orm import ORM
-    from django_q.tasks import async_task
-
-    from jobs.queue.broker import PostgresBroker
-
-    chosen = PostgresBroker("io") if broker == "own" else ORM("io")
-    async_task("benchmarks.queue_tasks.note", time.time(), broker=chosen)
-
-
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+def _seconds(root: psutil.Process) -> float:
+    """Return processor seconds of a process, its living descendants and the dead ones that were waited for."""
+    total = 0.0
+    for process in [root, *root.children(recursive=True)]:
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
-def measure(broker: str, scratch: Path, arguments: argparse.Namespace) -> dict[str, float]:
-    from django.db import connection, transaction
-
-    cluster = Cluster(broker, scratch)
-    try:
-        enqueue(broker)
-        cluster.wait_for(1)
-        dice = random.Random(3)
-        for index in range(arguments.starts):
-            time.sleep(dice.uniform(0.02, 0.25))
-            enqueue(broker)
-            cluster.wait_for(index + 2)
-        starts = [1000 * seconds for seconds, _ in cluster.lines()[1:]]
-
-        time.sleep(2)
-        before, at = cluster.cpu_seconds(), time.monotonic()
-        time.sleep(arguments.idle)
-        idle = 100 * (cluster.cpu_seconds() - before) / (time.monotonic() - at)
-
-        already = len(cluster.lines())
-        with transaction.atomic():
-            for _ in range(arguments.tasks):
-                enqueue(broker)
-        begun = time.time()
-        cluster.wait_for(already + arguments.tasks, 600)
-        rate = arguments.tasks / (cluster.lines()[-1][1] - begun)
-    finally:
-        cluster.stop()
-        connection.close()
+def throughput(side: Side, jobs: int) -> dict[str, float]:
+    cpu, counts = side.cpu(), side.ask("counters")
+    done = side.ask("many", jobs, THREADS)
+    cpu_after, counts_after = side.cpu(), side.ask("counters")
+    per_thousand = 1000 / done["jobs"]
     return {
-        "start median ms": median(starts),
-        "start p95 ms": percentile(starts, 0.95),
-        "idle CPU % of a core": idle,
-        "tasks per second": rate,
+        "jobs a second": done["jobs"] / done["seconds"],
+        "CPU s per 1,000: clusters": per_thousand * (cpu_after["clusters"] - cpu["clusters"]),
+        "CPU s per 1,000: Postgres": per_thousand * (cpu_after["postgres"] - cpu["postgres"]),
+        "CPU s per 1,000: submitting": per_thousand * done["sender_cpu"],
+        "commits per job": (counts_after["commits"] - counts["commits"]) / done["jobs"],
+        "attempts per job": done["attempts"] / done["jobs"],
     }
+
+
+def latency(side: Side, count: int) -> dict[str, float]:
+    found = side.ask("starts", count)
+    return {
+        "submit to start, median ms": found["start"],
+        "submit to start, p95 ms": found["start95"],
+        "submit to end, median ms": found["end"],
+    }
+
+
+def idleness(side: Side, seconds: float) -> dict[str, float]:
+    time.sleep(2)
+    cpu, counts, at = side.cpu(), side.ask("counters"), time.monotonic()
+    time.sleep(seconds)
+    cpu_after, counts_after = side.cpu(), side.ask("counters")
+    passed = time.monotonic() - at
+    return {
+        "idle: clusters, CPU % of a core": 100 * (cpu_after["clusters"] - cpu["clusters"]) / passed,
+        "idle: Postgres, CPU % of a core": 100 * (cpu_after["postgres"] - cpu["postgres"]) / passed,
+        "idle: transactions a second": (counts_after["commits"] - counts["commits"]) / passed,
+        "idle: WAL bytes a second": (counts_after["wal"] - counts["wal"]) / passed,
+    }
+
+
+def connections(side: Side) -> dict[str, float]:
+    """Count the connections of a cluster of one worker, at rest and with a job that takes its time."""
+    found = {"connections, at rest": side.ask("counters")["connections"]}
+    side.ask("slow")
+    busy = 0.0
+    for _ in range(12):
+        time.sleep(0.5)
+        busy = max(busy, side.ask("counters")["connections"])
+    time.sleep(4)
+    return found | {"connections, at work": busy}
+
+
+def compare(sides: list[Side], title: str, measure: Callable[[Side], dict[str, float]], rounds: int) -> None:
+    """Let the sides take turns, and print the medians."""
+    found: list[list[dict[str, float]]] = [[] for _ in sides]
+    for _ in range(rounds):
+        for side, results in zip(sides, found, strict=True):
+            results.append(measure(side))
+    print(f"\n{title:34}" + "".join(f"{side.name:>12}" for side in sides) + f"{'ratio':>9}", flush=True)
+    for what in found[0][0]:
+        figures = [median(result[what] for result in results) for results in found]
+        ratio = f"{figures[0] / figures[1]:9.2f}" if len(figures) > 1 and figures[1] else ""
+        print(f"{what:34}" + "".join(f"{figure:12.2f}" for figure in figures) + ratio, flush=True)
+
+
+def measure_all(sides: list[Side], arguments: argparse.Namespace) -> None:
+    for workers in arguments.workers:
+        with ExitStack() as stack:
+            for side in sides:
+                stack.enter_context(side.clusters(workers))
+            rounds = arguments.rounds
+            compare(sides, f"{workers} workers", lambda side: throughput(side, arguments.jobs), rounds)
+            compare(sides, f"{workers} workers", lambda side: latency(side, arguments.starts), rounds)
+            compare(sides, f"{workers} workers", lambda side: idleness(side, arguments.idle), 1)
+            if workers == 1:
+                compare(sides, "1 worker", connections, 1)
 
 
 def measure_claims(rows: int) -> tuple[float, float, float]:
@@ -149,7 +218,7 @@ def measure_claims(rows: int) -> tuple[float, float, float]:
         at = time.perf_counter()
         assert Job.objects.claim("bench") is not None
         times.append(1000 * (time.perf_counter() - at))
-    return median(times), percentile(times, 0.95), median(server_times())
+    return median(times), sorted(times)[int(0.95 * len(times))], median(server_times())
 
 
 def server_times() -> list[float]:
@@ -180,47 +249,55 @@ def server_times() -> list[float]:
     return times
 
 
+def print_claims(rows: int, url: str, scratch: Path) -> None:
+    os.environ |= {
+        "DATABASE_URL": url,
+        "UPSCALER_DATA_DIR": str(scratch / "data"),
+        "DJANGO_SETTINGS_MODULE": "upscaler_site.settings",
+    }
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connection
+
+    call_command("migrate", verbosity=0, skip_checks=True)
+    for finished in (0, rows):
+        middle, high, inside = measure_claims(finished)
+        print(
+            f"claim among {finished} finished jobs: median {middle:.2f} ms, p95 {high:.2f} ms, "
+            f"of that inside the server {inside:.2f} ms"
+        )
+    connection.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--starts", type=int, default=200)
+    parser.add_argument("--beside", type=Path, help="another checkout, of an older version")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--starts", type=int, default=60)
     parser.add_argument("--idle", type=float, default=20.0)
-    parser.add_argument("--tasks", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=0)
     arguments = parser.parse_args()
     from upscaler_site.postgres.embedded import EmbeddedPostgres
 
-    with tempfile.TemporaryDirectory(prefix="upscaler-bench-") as name:
-        scratch = Path(name)
-        scratch.chmod(0o755)
-        with EmbeddedPostgres(scratch / "database") as url:
-            os.environ |= {
-                "DATABASE_URL": url,
-                "UPSCALER_DATA_DIR": str(scratch / "data"),
-                "DJANGO_SETTINGS_MODULE": "benchmarks.queue_settings",
-                "LOG_LEVEL": "WARNING",
-            }
-            import django
-
-            django.setup()
-            from django.core.management import call_command
-
-            call_command("migrate", verbosity=0, skip_checks=True)
-            found = {broker: measure(broker, scratch, arguments) for broker in ("own", "stock")}
-            print(f"{'':24}{'own':>10}{'stock':>10}{'own/stock':>12}")
-            for what in found["own"]:
-                own, stock = found["own"][what], found["stock"][what]
-                print(f"{what:24}{own:10.2f}{stock:10.2f}{own / stock:12.2f}")
-            print(f"{arguments.starts} starts, {arguments.idle:g} s idle, {arguments.tasks} tasks at once, one worker")
+    checkouts = {"this": REPOSITORY} | ({"beside": arguments.beside.resolve()} if arguments.beside else {})
+    with tempfile.TemporaryDirectory(prefix="upscaler-bench-") as name, ExitStack() as stack:
+        sides = []
+        for which, checkout in checkouts.items():
+            scratch = Path(name) / which
+            scratch.mkdir()
+            for directory in (Path(name), scratch):
+                directory.chmod(0o755)
+            url = stack.enter_context(EmbeddedPostgres(scratch / "database"))
             if arguments.rows:
-                for rows in (0, arguments.rows):
-                    middle, high, inside = measure_claims(rows)
-                    print(
-                        f"claim among {rows} finished jobs: median {middle:.2f} ms, p95 {high:.2f} ms, "
-                        f"of that inside the server {inside:.2f} ms"
-                    )
-            from django.db import connection
-
-            connection.close()
+                print_claims(arguments.rows, url, scratch)
+                return
+            sides.append(Side(which, checkout, scratch, url))
+            stack.callback(sides[-1].close)
+        measure_all(sides, arguments)
 
 
 if __name__ == "__main__":
