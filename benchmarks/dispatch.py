@@ -73,8 +73,11 @@ class Side:
                 self._running.append(
                     subprocess.Popen(
                         [sys.executable, "manage.py", "qcluster"],
-                        cwd=self.checkout, env=self._environment | {"NOOP_WORKERS": str(share)},
-                        stdout=log, stderr=log, start_new_session=True,
+                        cwd=self.checkout,
+                        env=self._environment | {"NOOP_WORKERS": str(share)},
+                        stdout=log,
+                        stderr=log,
+                        start_new_session=True,
                     )  # fmt: skip
                 )
         try:

@@ -1,17 +1,18 @@
-"""Announces changes of jobs, inside the transaction that makes them: to waiting requests, and to whoever registered.
+"""Announces changes of jobs: to whoever registered, in the transaction that makes them; to waiting requests, after it.
 
-The rooms above (webhooks) register when the app is ready; this room imports none of them.
+The rooms above (webhooks) register when the app is ready; this room imports none of them. Progress is told to no
+waiting request: those that watch it look at their rows once a second, as often as it is written.
 """
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from django.db import connection
+from jobs import notify
 
 if TYPE_CHECKING:
     from jobs.models.job import Job
 
-#: The Postgres channel that announces every change of a job; the payload is the job's id, and only a hint.
+#: The Postgres channel that announces every change of a job's status; the payload is the job's id, and only a hint.
 CHANNEL = "job_events"
 
 #: Called with the job as its row now is, and whether its batch may end with it.
@@ -35,13 +36,12 @@ def announce(job: "Job", *, may_end_batch: bool = True) -> None:
     :param job: as its row now is.
     :param may_end_batch: False for all but the last of jobs that end together, so that their batch ends once.
     """
-    notify(job.pk)
+    notify.after_commit(CHANNEL, str(job.pk))
     call_registered(job, may_end_batch=may_end_batch)
 
 
 def announce_progress(job: "Job", tiles_before: int) -> None:
-    """Announce that more tiles of a running job are done than ``tiles_before``. Needs the transaction of the change."""
-    notify(job.pk)
+    """Tell the registered that more tiles are done than ``tiles_before``. Needs the transaction of the change."""
     for call in _on_progress:
         call(job, tiles_before)
 
@@ -50,9 +50,3 @@ def call_registered(job: "Job", *, may_end_batch: bool = True) -> None:
     """Announce a change to the registered alone: where the statement that made it has sent the notification."""
     for call in _on_change:
         call(job, may_end_batch)
-
-
-def notify(job_id: object) -> None:
-    """Wake the requests that wait for the job; heard when the transaction commits."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(job_id)])

@@ -1,21 +1,25 @@
 """The verbs of a job. Each is one conditional UPDATE that names the state it leaves and the claim it holds.
 
 Zero rows means that somebody else owns the job now; the loser stops and deletes what it wrote. Times and leases are
-the database's clock, so that hosts whose clocks differ agree. Every change is announced in its own transaction
-(jobs/models/job_changes.py): a listener never hears of a change that was rolled back.
+the database's clock, so that hosts whose clocks differ agree. Every change of status is announced
+(jobs/models/job_changes.py); a listener never hears of one that was rolled back.
+
+Acceptance and end wait for the disk. Claim and heartbeat do not: when the server crashes, the last moments of them are
+lost, and then the token no longer holds, or the lease is an older one. The job runs again.
 """
 
 import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Extract, Least, Now
+from django.db.models.sql import UpdateQuery
 
-from jobs import chains
+from jobs import chains, notify
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models import job_changes
 from jobs.models.results import Beat, Finished, Reclaimed
@@ -51,7 +55,8 @@ CLAIM = """
             ORDER BY priority DESC, queued_at, id
             LIMIT 1 FOR UPDATE SKIP LOCKED)
         RETURNING *)
-    SELECT claimed.* FROM claimed, LATERAL pg_notify(%(channel)s, claimed.id::text)
+    SELECT claimed.* FROM claimed,
+        LATERAL pg_notify(%(channel)s, claimed.id::text), LATERAL set_config('synchronous_commit', 'off', true)
 """
 
 
@@ -103,11 +108,12 @@ class JobQuerySet(ClaimQuerySet["Job"]):
         The lease never goes beyond the hard limit: a hung job dies however lively its heartbeat is.
         """
         with transaction.atomic():
+            notify.not_waiting_for_the_disk()
             until = Least(lease(timedelta(seconds=settings.JOB_LEASE_SECONDS)), F("deadline"))
             held = self.held(job).filter(deadline__gt=Now())
-            if not held.update(lease_until=until, tiles_done=tiles_done, tiles_total=tiles_total):
+            row = self._update(held, lease_until=until, tiles_done=tiles_done, tiles_total=tiles_total)
+            if row is None:
                 return Beat(held=False, cancel=False)
-            row = self.get(pk=job.pk)
             if tiles_done != job.tiles_done or tiles_total != job.tiles_total:
                 job_changes.announce_progress(row, job.tiles_done)
             return Beat(held=True, cancel=row.cancel_requested)
@@ -117,18 +123,16 @@ class JobQuerySet(ClaimQuerySet["Job"]):
 
         The answer stays True when it is asked again after a connection that broke between COMMIT and its answer.
         """
-        with transaction.atomic():
-            changed = self.held(job).update(
-                status=Status.COMPLETED,
-                finished_at=Now(),
-                processing_seconds=_seconds_since_start(),
-                cancel_requested=False,
-                **vars(finished),
-                **_FREE,
-            )
-            if changed:
-                self._changed(job.pk)
-        return bool(changed) or self.filter(pk=job.pk, result_file=finished.result_file).exists()
+        changed = self._change(
+            self.held(job),
+            status=Status.COMPLETED,
+            finished_at=Now(),
+            processing_seconds=_seconds_since_start(),
+            cancel_requested=False,
+            **vars(finished),
+            **_FREE,
+        )
+        return changed is not None or self.filter(pk=job.pk, result_file=finished.result_file).exists()
 
     def add_preview(self, job: "Job", name: str) -> bool:
         """Name the preview of a completed job's result. False: the job is gone, or has one; the file is the caller's.
@@ -140,11 +144,11 @@ class JobQuerySet(ClaimQuerySet["Job"]):
 
     def fail(self, job: "Job", error: str, code: str) -> bool:
         """End a claimed job as failed; ``error`` is shown to its owner. False: the claim was lost."""
-        return self._end(self.held(job), job.pk, Status.FAILED, error, code)
+        return self._end(self.held(job), Status.FAILED, error, code)
 
     def give_up(self, job: "Job") -> bool:
         """End a claimed job as cancelled, as its owner asked. False: the claim was lost."""
-        return self._end(self.held(job), job.pk, Status.CANCELLED)
+        return self._end(self.held(job), Status.CANCELLED)
 
     def release(
         self, job: "Job", *, counted: bool, error: str = "", code: str = "", pause: timedelta | None = None
@@ -157,17 +161,15 @@ class JobQuerySet(ClaimQuerySet["Job"]):
 
         A job that somebody wants cancelled is cancelled instead.
         """
-        if self._end(self.held(job).filter(cancel_requested=True), job.pk, Status.CANCELLED):
+        if self._end(self.held(job).filter(cancel_requested=True), Status.CANCELLED):
             return True
-        with transaction.atomic():
-            attempts = F("attempts") - (0 if counted else 1)
-            place = {} if pause is None else {"queued_at": Now() + pause}
-            changed = self.held(job).update(
-                status=Status.QUEUED, attempts=attempts, error=error, error_code=code, worker="", **place, **_FREE
-            )
-            if changed:
-                self._changed(job.pk)
-        return bool(changed)
+        attempts = F("attempts") - (0 if counted else 1)
+        place = {} if pause is None else {"queued_at": Now() + pause}
+        changed = self._change(
+            self.held(job),
+            status=Status.QUEUED, attempts=attempts, error=error, error_code=code, worker="", **place, **_FREE,
+        )  # fmt: skip
+        return changed is not None
 
     def cancel(self, job_id: object) -> "Job":
         """Cancel a waiting job at once; ask the worker of a running one to stop between two tiles.
@@ -176,11 +178,11 @@ class JobQuerySet(ClaimQuerySet["Job"]):
         :raises JobStateConflict: the job has ended already.
         """
         queued = self.filter(pk=_key(job_id), status=Status.QUEUED)
-        if self._end(queued, job_id, Status.CANCELLED):
+        if self._end(queued, Status.CANCELLED):
             return self._found(job_id)
-        with transaction.atomic():
-            if self.filter(pk=_key(job_id), status=Status.PROCESSING).update(cancel_requested=True):
-                return self._changed(job_id)
+        running = self._change(self.filter(pk=_key(job_id), status=Status.PROCESSING), cancel_requested=True)
+        if running is not None:
+            return running
         job = self._found(job_id)
         if job.status in LIVE:  # it was requeued between the two statements
             return self.cancel(job_id)
@@ -192,24 +194,24 @@ class JobQuerySet(ClaimQuerySet["Job"]):
         :raises JobNotFound:
         :raises JobStateConflict: the job has not failed.
         """
-        with transaction.atomic():
-            changed = self.filter(pk=_key(job_id), status__in=RETRYABLE).update(
-                status=Status.QUEUED,
-                queued_at=Now(),
-                started_at=None,
-                finished_at=None,
-                processing_seconds=None,
-                attempts=0,
-                cancel_requested=False,
-                tiles_done=0,
-                tiles_total=None,
-                error="",
-                error_code="",
-                worker="",
-                report={},
-            )
-            if changed:
-                return self._changed(job_id)
+        waiting = self._change(
+            self.filter(pk=_key(job_id), status__in=RETRYABLE),
+            status=Status.QUEUED,
+            queued_at=Now(),
+            started_at=None,
+            finished_at=None,
+            processing_seconds=None,
+            attempts=0,
+            cancel_requested=False,
+            tiles_done=0,
+            tiles_total=None,
+            error="",
+            error_code="",
+            worker="",
+            report={},
+        )
+        if waiting is not None:
+            return waiting
         job = self._found(job_id)
         raise JobStateConflict(f"Job {job.id} is {job.status}; only failed and cancelled jobs can be retried")
 
@@ -246,41 +248,45 @@ class JobQuerySet(ClaimQuerySet["Job"]):
     def _reclaim(self, job: "Job") -> Status:
         held = self.held(job)
         if job.cancel_requested:
-            self._end(held, job.pk, Status.CANCELLED)
+            self._end(held, Status.CANCELLED)
             return Status.CANCELLED
         if held.filter(deadline__lt=Now()).exists():
-            self._end(held, job.pk, Status.FAILED, timeout_message(job), "timeout")
+            self._end(held, Status.FAILED, timeout_message(job), "timeout")
             return Status.FAILED
         if job.attempts >= settings.JOB_MAX_ATTEMPTS:
             times = "once" if job.attempts == 1 else f"{job.attempts} times"
-            self._end(
-                held, job.pk, Status.FAILED, f"the worker died {times} while it worked on this job", "worker_lost"
-            )
+            self._end(held, Status.FAILED, f"the worker died {times} while it worked on this job", "worker_lost")
             return Status.FAILED
-        held.update(status=Status.QUEUED, worker="", **_FREE)
-        self._changed(job.pk)
+        self._change(held, status=Status.QUEUED, worker="", **_FREE)
         return Status.QUEUED
 
-    def _end(self, rows: Self, job_id: object, status: Status, error: str = "", code: str = "") -> bool:
-        with transaction.atomic():
-            changed = rows.update(
-                status=status,
-                finished_at=Now(),
-                processing_seconds=_seconds_since_start(),
-                cancel_requested=False,
-                error=error,
-                error_code=code,
-                **_FREE,
-            )
-            if changed:
-                self._changed(job_id)
-        return bool(changed)
+    def _end(self, rows: Self, status: Status, error: str = "", code: str = "") -> bool:
+        ended = self._change(
+            rows,
+            status=status,
+            finished_at=Now(),
+            processing_seconds=_seconds_since_start(),
+            cancel_requested=False,
+            error=error,
+            error_code=code,
+            **_FREE,
+        )
+        return ended is not None
 
-    def _changed(self, job_id: object) -> "Job":
-        """Announce the row as it now is. Inside the transaction that changed it."""
-        job = self._found(job_id)
-        job_changes.announce(job)
+    def _change(self, rows: Self, **values: Any) -> "Job | None":
+        """Update the one row that is among ``rows``, and announce it as it then is. None: there was no such row."""
+        with transaction.atomic():
+            job = self._update(rows, **values)
+            if job is not None:
+                job_changes.announce(job)
         return job
+
+    def _update(self, rows: Self, **values: Any) -> "Job | None":
+        """Update the one row that is among ``rows`` and return it as it then is: one trip, where Django makes two."""
+        query = cast("UpdateQuery", rows.query.chain(UpdateQuery))
+        query.add_update_values(values)
+        sql, parameters = query.get_compiler(rows.db).as_sql()
+        return next(iter(self.raw(f"{sql} RETURNING *", parameters)), None)
 
     def _found(self, job_id: object) -> "Job":
         job = self.filter(pk=_key(job_id)).first()

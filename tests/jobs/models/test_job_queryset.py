@@ -212,7 +212,7 @@ def test_what_is_no_id_names_no_job() -> None:
                 verb(odd)
 
 
-def test_every_change_is_told_and_none_that_was_rolled_back() -> None:
+def test_every_change_of_status_is_told_and_none_that_was_rolled_back() -> None:
     with psycopg.connect(database_url(), autocommit=True) as ear:
         ear.execute(f"LISTEN {CHANNEL}")
         job = claimed()
@@ -224,8 +224,9 @@ def test_every_change_is_told_and_none_that_was_rolled_back() -> None:
             pass
         Job.objects.heartbeat(job, tiles_done=1, tiles_total=2)
         Job.objects.succeed(job, FINISHED)
-        heard = [note.payload for note in ear.notifies(timeout=5, stop_after=3)]
-    assert heard == [str(job.pk)] * 3  # claimed, progress, completed
+        heard = [note.payload for note in ear.notifies(timeout=5, stop_after=2)]
+        heard += [note.payload for note in ear.notifies(timeout=0)]
+    assert heard == [str(job.pk)] * 2  # claimed, completed; who watches the progress looks at the row
 
 
 def test_the_claim_uses_its_short_index_however_many_jobs_are_finished() -> None:
