@@ -1,43 +1,53 @@
-"""The queue's broker: django-q2's ORM broker with a claim that skips locked rows, and a doorbell that wakes it at once.
+"""The queue's broker: feeds django-q2's cluster, while a worker is idle, with tickets that say no more than "look".
 
-A ticket is a doorbell, so it is deleted when it is taken: at most once. What a killed process took with it is rung
-again by the sweep, which looks for waiting jobs that have no ticket. Nothing here can be delivered twice, wait for an
-acknowledgement, or be redelivered for ever.
+The `gpu` cluster's tickets are made here, one for each waiting job and idle worker: the jobs' rows are the queue, and no
+message about them is stored anywhere. The `io` cluster's are rows of django-q2's table, deleted as they are taken. In
+both, lost, doubled and reordered tickets are harmless: nothing can be delivered twice, wait for an acknowledgement, or
+be redelivered for ever.
 
-A ticket is taken only while a worker is idle: nothing waits in the local queue behind a running job, so priorities hold
-to the last moment, and several clusters share the work evenly.
+Nothing waits in the local queue behind a running job, so priorities hold to the last moment, and several clusters share
+the work evenly. A notification wakes the broker at once, but only where a worker is idle: while all work, which look at
+the rows themselves after each job, the broker does not listen.
 """
 
 import logging
 import os
 import signal
 import time
+import uuid
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.models import OrmQ
+from django_q.signing import SignedPackage
 
-from jobs import deadlines
+from jobs import deadlines, notify
 from jobs.errors import one_line
-from jobs.queue import shared_state, sweeper
-from jobs.queue.listener import Listener
+from jobs.models.job import Job
+from jobs.queue import dispatch, shared_state, sweeper
+from jobs.queue.listener import ListenerBeside, readable
 from jobs.queue.renamed_tasks import with_todays_name
 from modelstore.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
-CHANNEL = "queue_tickets"
-
-#: Seconds between two polls for tickets, since a notification may be lost; a stopping cluster waits for us as long.
+#: Seconds between two looks, since a notification may be lost; a stopping cluster waits for us as long.
 _WAIT_SECONDS = 0.5
 #: Longest round in seconds, even when the database is silent: else the main process would take this one for stuck.
 _ROUND_SECONDS = 20.0
 
 _TAKE = """
-    DELETE FROM django_q_ormq WHERE id = (
-        SELECT id FROM django_q_ormq WHERE key = %s ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+    DELETE FROM django_q_ormq WHERE id IN (
+        SELECT id FROM django_q_ormq WHERE key = %s ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
     ) RETURNING id, payload
 """
+
+#: What the worker of a waiting job is to do.
+_RUN_NEXT = {"name": "jobs.run_next", "func": "jobs.worker.tasks.run_next", "args": (), "kwargs": {}}
+
+Ticket = tuple[int, str]
 
 
 class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
@@ -46,7 +56,8 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key=list_key)
         self._pid = 0
-        self._listener: Listener | None = None
+        self._listener = ListenerBeside(dispatch.CHANNEL)
+        self._look = True  # something may wait that was not seen yet
         self._backoff = Backoff()
         self._alive: frozenset[int] = frozenset()
 
@@ -65,15 +76,14 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         return "PostgreSQL SKIP LOCKED, LISTEN/NOTIFY"
 
     def enqueue(self, task: str) -> int:
-        """Write a ticket and ring, both when the surrounding transaction commits."""
+        """Write a ticket, and ring when the surrounding transaction commits."""
         with transaction.atomic():
             pk = int(super().enqueue(task))
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, self.list_key])
+            notify.after_commit(dispatch.CHANNEL, self.list_key)
         return pk
 
-    def dequeue(self) -> list[tuple[int, str]] | None:
-        """Return one ticket for an idle worker, or None after half a second at most. Never raises for the database."""
+    def dequeue(self) -> list[Ticket] | None:
+        """Return tickets for idle workers, or None after half a second at most. Never raises for the database."""
         shared = shared_state.current()
         if shared is None:
             raise RuntimeError("start the cluster with: manage.py qcluster")
@@ -88,6 +98,7 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
             pause = self._backoff.next()
             logger.warning("queue waits for the database again_in=%.1fs error=%s", pause, one_line(error))
             connection.close()
+            self._look = True
             time.sleep(min(pause, _WAIT_SECONDS))
             return None
 
@@ -112,7 +123,6 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     def _begin(self, shared: shared_state.SharedState) -> None:
         """Reset the counts in a new pusher process: its predecessor may have been killed with a ticket in hand."""
         self._pid = os.getpid()
-        self._listener = Listener(CHANNEL)
         shared.memory.handed = shared.picked
 
     def _sweep(self, shared: shared_state.SharedState) -> None:
@@ -123,23 +133,40 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         else:
             sweeper.sweep_if_due()
 
-    def _dequeue(self, shared: shared_state.SharedState) -> list[tuple[int, str]] | None:
-        assert self._listener is not None
+    def _dequeue(self, shared: shared_state.SharedState) -> list[Ticket] | None:
         if shared.memory.stop != shared_state.RUNNING:
             time.sleep(0.05)
             return None
-        if shared.idle > shared.in_flight:
-            ticket = self._take()
-            if ticket is not None:
-                shared.memory.handed += 1
-                return [ticket]
-        self._listener.wait(_WAIT_SECONDS, also=[shared.wake_read])
-        shared.drain_wake()
-        return None  # whatever woke us, the next call looks
+        idle = shared.idle - shared.in_flight
+        if idle <= 0:
+            if not readable([shared.wake_read], _WAIT_SECONDS):
+                self._listener.rest()
+            shared.drain_wake()
+            return None
+        self._look |= self._listener.listen()
+        if self._look:
+            tickets = self._jobs(idle) if self.list_key == dispatch.GPU else self._tickets(idle)
+            self._backoff.reset()
+            shared.memory.handed += len(tickets)
+            # Those who got one look for themselves until nothing waits.
+            self._look = self.list_key != dispatch.GPU and len(tickets) == idle
+            if tickets:
+                return tickets
+        heard = self._listener.wait(_WAIT_SECONDS, also=[shared.wake_read])
+        woken = shared.drain_wake()
+        self._look |= self.list_key in heard or not (heard or woken)
+        return None
 
-    def _take(self) -> tuple[int, str] | None:
+    def _jobs(self, most: int) -> list[Ticket]:
+        """Return a ticket for each waiting job, ``most`` at most."""
+        waiting = Job.objects.waiting().filter(queued_at__lte=Now()).values_list("pk", flat=True)[:most]
+        if not waiting:
+            return []
+        ticket = str(SignedPackage.dumps(_RUN_NEXT | {"id": uuid.uuid4().hex, "started": timezone.now()}))
+        return [(0, ticket)] * len(waiting)
+
+    def _tickets(self, most: int) -> list[Ticket]:
+        """Take tickets out of the table, ``most`` at most."""
         with connection.cursor() as cursor:
-            cursor.execute(_TAKE, [self.list_key])
-            row = cursor.fetchone()
-        self._backoff.reset()
-        return (row[0], with_todays_name(row[1])) if row else None
+            cursor.execute(_TAKE, [self.list_key, most])
+            return [(pk, with_todays_name(payload)) for pk, payload in cursor.fetchall()]

@@ -1,20 +1,25 @@
 """The only sender of this room's messages. A message is a doorbell: it says that rows wait, not which.
 
-Inside a transaction a message appears, or vanishes, with the rows that it announces. Tasks are named as release 1.0
-names them, whose clusters may run beside ours during an upgrade (docs/upgrading.md); see jobs/queue/renamed_tasks.py.
+The `gpu` cluster is fed from the jobs' own rows (broker.py), so its bell is a notification and nothing more. The `io`
+cluster's work has no common table: its bells are tickets of django-q2, which appear, or vanish, with the transaction
+that writes them. Their tasks are named as release 1.0 names them, whose clusters may run beside ours during an upgrade
+(docs/upgrading.md); see renamed_tasks.py.
 """
 
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
+from jobs import notify
+
+#: The channel on which pushers listen; the payload is the cluster's name.
+CHANNEL = "queue_tickets"
 GPU = "gpu"
 IO = "io"
 
 
-def ring(times: int = 1) -> None:
-    """Wake as many workers of the `gpu` cluster: each takes the best waiting job."""
-    for _ in range(times):
-        async_task("jobs.worker.run_next", cluster=GPU, task_name="jobs.run_next")
+def ring() -> None:
+    """Wake the idle workers of the `gpu` clusters when the transaction has committed: they take what waits."""
+    notify.after_commit(CHANNEL, GPU)
 
 
 def ring_webhooks() -> None:
@@ -35,3 +40,8 @@ def ring_upkeep() -> None:
 def tickets(cluster: str) -> int:
     """Return the number of messages to that cluster that were not taken yet."""
     return int(OrmQ.objects.filter(key=cluster).count())
+
+
+def forget_gpu_tickets() -> None:
+    """Delete what web processes and sweepers of release 1.0 wrote: their clusters have no use for it any more."""
+    OrmQ.objects.filter(key=GPU).delete()

@@ -1,4 +1,4 @@
-"""A connection of its own that hears Postgres notifications, through restarts of the server."""
+"""Listening to notifications of Postgres: on a connection of its own, or beside the statements of another."""
 
 import logging
 import select
@@ -74,6 +74,54 @@ class Listener:
         logger.warning("not listening channel=%s error=%s again_in=%.1fs", self._channel, one_line(error), pause)
         self._not_before = time.monotonic() + pause
         self.close()
+
+
+class ListenerBeside:
+    """Hears one channel on this thread's own Django connection, between its statements: no second one is needed.
+
+    Raises what that connection raises; whoever closes it, or lets it be replaced, is heard again after `listen`.
+    """
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+        self._connection: psycopg.Connection[Any] | None = None
+        self._heard: list[str] = []
+
+    def listen(self) -> bool:
+        """Listen from now on. True when it did not before: what was told meanwhile is lost, and is to be looked for."""
+        django = connections["default"]
+        django.ensure_connection()
+        if self._connection is not None and self._connection is django.connection:
+            return False
+        with django.cursor() as cursor:
+            cursor.execute(f'LISTEN "{self._channel}"')
+        self._connection = django.connection
+        django.connection.add_notify_handler(self._note)
+        return True
+
+    def rest(self) -> None:
+        """Listen no more: the server need not wake this process for what it does not act on."""
+        django = connections["default"]
+        if self._connection is not None and self._connection is django.connection:
+            self._connection.remove_notify_handler(self._note)
+            self._connection = None
+            with django.cursor() as cursor:
+                cursor.execute(f'UNLISTEN "{self._channel}"')
+        self._heard.clear()
+
+    def wait(self, seconds: float, also: Sequence[int] = ()) -> list[str]:
+        """Return the payloads that arrived, as soon as one does or one of the descriptors ``also`` can be read."""
+        connection = self._connection
+        assert connection is not None
+        heard = self._heard + _arrived(connection)  # together with the answer of a statement
+        if not heard:
+            readable([connection.fileno(), *also], seconds)
+            heard = _arrived(connection)
+        self._heard.clear()
+        return heard
+
+    def _note(self, notification: psycopg.Notify) -> None:
+        self._heard.append(notification.payload)
 
 
 def _arrived(connection: "psycopg.Connection[Any]") -> list[str]:

@@ -17,7 +17,6 @@ from jobs.models.results import Reclaimed
 from jobs.models.webhook import WebhookMessage
 from jobs.models.worker import Worker
 from jobs.queue import dispatch, liveness
-from jobs.states import Status
 from jobs.storage import files
 from modelstore.downloads import runner
 
@@ -44,7 +43,7 @@ def sweep_if_due() -> None:
 
 
 def sweep() -> Reclaimed:
-    """Bring lost jobs and downloads back, ring for whoever waits unheard, begin what is periodic."""
+    """Bring lost jobs and downloads back, ring for downloads and webhooks that wait unheard, begin what is periodic."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
@@ -58,7 +57,10 @@ def sweep() -> Reclaimed:
             if spared:
                 logger.warning("leases extended after a silence seconds=%.0f leases=%d", since.total_seconds(), spared)
         found = Job.objects.reclaim_lost(dead, as_of=now)
-        _ring_for_waiting()
+        if found.requeued:
+            dispatch.ring()
+        if not Job.objects.waiting().exists():
+            dispatch.forget_gpu_tickets()
         runner.sweep()
         if WebhookMessage.objects.due().exists() and not dispatch.tickets(dispatch.IO):
             dispatch.ring_webhooks()
@@ -79,11 +81,3 @@ def sweep() -> Reclaimed:
             "lost jobs found requeued=%d failed=%d cancelled=%d", found.requeued, found.failed, found.cancelled
         )
     return found
-
-
-def _ring_for_waiting() -> None:
-    """Ring for waiting jobs without a ticket: the process that took it died, and they would wait for ever."""
-    waiting = Job.objects.filter(status=Status.QUEUED).count()
-    missing = waiting - dispatch.tickets(dispatch.GPU) if waiting else 0
-    if missing > 0:
-        dispatch.ring(missing)

@@ -121,7 +121,8 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
                 jobs = [_create(good[index], submission, model, made, batch, index) for index in sorted(good)]
                 result_reuse.announce(jobs)
                 idempotency.remember(submission, fingerprint, batch)
-                dispatch.ring(sum(job.status == Status.QUEUED for job in jobs))
+                if any(job.status == Status.QUEUED for job in jobs):
+                    dispatch.ring()
         except idempotency.Repeated:
             return _first(submission, fingerprint, Batch)
     logger.info(

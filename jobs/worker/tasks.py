@@ -20,6 +20,8 @@ from modelstore.downloads import runner
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
+#: Seconds in which a worker that failed takes no further job.
+_PAUSE_SECONDS = 0.5
 
 
 def started(name: str) -> None:
@@ -55,16 +57,18 @@ def _leave_when_told() -> None:
 
 
 def run_next() -> None:
-    """Work on the best waiting job, if one waits."""
+    """Work on waiting jobs, the best one first each time, until none waits or the cluster stops.
+
+    Going through django-q2 for each would cost more than the job's own statements.
+    """
     from jobs.worker import execution  # noqa: PLC0415 - as above
 
     try:
-        if shared_state.must_stop()[0]:  # another cluster's worker will take the job
-            dispatch.ring()
-        else:
-            execution.run_next()
+        while not shared_state.must_stop()[0] and execution.run_next():
+            pass
     except Exception:  # the worker's edge: django-q2 above could do nothing about it
         logger.exception("worker: job run failed")
+        time.sleep(_PAUSE_SECONDS)  # the job may wait still, and this worker would be handed the next ticket at once
 
 
 def deliver_webhooks() -> None:
