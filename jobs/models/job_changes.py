@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: The Postgres channel that announces every change of a job's status; the payload is the job's id, and only a hint.
 CHANNEL = "job_events"
 
-#: Called with the job as its row now is, and whether its batch may end with it.
+#: Called with the job as its row now is, and whether its batch may end with it. Jobs without a webhook concern nobody.
 OnChange = Callable[["Job", bool], None]
 #: Called with the job as its row now is, and the number of tiles that were done before.
 OnProgress = Callable[["Job", int], None]
@@ -36,7 +36,7 @@ def announce(job: "Job", *, may_end_batch: bool = True) -> None:
     :param job: as its row now is.
     :param may_end_batch: False for all but the last of jobs that end together, so that their batch ends once.
     """
-    notify.after_commit(CHANNEL, str(job.pk))
+    tell_waiters(job.pk)
     call_registered(job, may_end_batch=may_end_batch)
 
 
@@ -44,6 +44,16 @@ def announce_progress(job: "Job", tiles_before: int) -> None:
     """Tell the registered that more tiles are done than ``tiles_before``. Needs the transaction of the change."""
     for call in _on_progress:
         call(job, tiles_before)
+
+
+def tell_waiters(job_id: object) -> None:
+    """Tell whoever waits for the job that its status has changed, when that is committed."""
+    notify.after_commit(CHANNEL, str(job_id))
+
+
+def concerns_registered(job: "Job") -> bool:
+    """Return whether the registered have anything to do with this job's changes."""
+    return bool(job.webhook_url)
 
 
 def call_registered(job: "Job", *, may_end_batch: bool = True) -> None:

@@ -1,13 +1,13 @@
 """The queue's broker: feeds django-q2's cluster, while a worker is idle, with tickets that say no more than "look".
 
-The `gpu` cluster's tickets are made here, one for each waiting job and idle worker: the jobs' rows are the queue, and no
-message about them is stored anywhere. The `io` cluster's are rows of django-q2's table, deleted as they are taken. In
-both, lost, doubled and reordered tickets are harmless: nothing can be delivered twice, wait for an acknowledgement, or
-be redelivered for ever.
+The `gpu` cluster's tickets are made here, one for each waiting job and idle worker: the jobs' rows are the queue, and
+nothing else is stored about them. The `io` cluster's are rows of django-q2's table, deleted as they are taken. In both,
+lost, doubled and reordered tickets are harmless: nothing can be delivered twice, wait for an acknowledgement, or be
+redelivered for ever.
 
 Nothing waits in the local queue behind a running job, so priorities hold to the last moment, and several clusters share
-the work evenly. A notification wakes the broker at once, but only where a worker is idle: while all work, which look at
-the rows themselves after each job, the broker does not listen.
+the work evenly. A notification wakes the broker at once, but only where a worker is idle: while all are busy, each
+looks at the rows itself after its job, and the broker does not listen.
 """
 
 import logging

@@ -43,5 +43,5 @@ def tickets(cluster: str) -> int:
 
 
 def forget_gpu_tickets() -> None:
-    """Delete what web processes and sweepers of release 1.0 wrote: their clusters have no use for it any more."""
+    """Delete what processes of release 1.0 left. A cluster of that release rings again by its own sweep."""
     OrmQ.objects.filter(key=GPU).delete()

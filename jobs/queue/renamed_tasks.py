@@ -9,7 +9,6 @@ from django_q.signing import BadSignature, SignedPackage
 
 #: Dotted path of 1.0 -> the path of today. The release after this one writes the right side, the next drops the table.
 RENAMED = {
-    "jobs.worker.run_next": "jobs.worker.tasks.run_next",
     "jobs.worker.deliver_webhooks": "jobs.worker.tasks.deliver_webhooks",
     "jobs.worker.cleanup": "jobs.worker.tasks.cleanup",
     "jobs.worker.keep_up": "jobs.worker.tasks.keep_up",

@@ -59,18 +59,7 @@ def sweep() -> Reclaimed:
         found = Job.objects.reclaim_lost(dead, as_of=now)
         if found.requeued:
             dispatch.ring()
-        if not Job.objects.waiting().exists():
-            dispatch.forget_gpu_tickets()
-        runner.sweep()
-        if WebhookMessage.objects.due().exists() and not dispatch.tickets(dispatch.IO):
-            dispatch.ring_webhooks()
-        minutes = settings.CLEANUP_INTERVAL_MINUTES
-        if minutes and Chore.objects.take_turn("cleanup", timedelta(minutes=minutes)):
-            dispatch.ring_cleanup()
-        if Chore.objects.take_turn("upkeep", UPKEEP_PERIOD):
-            dispatch.ring_upkeep()
-        if Chore.objects.take_turn("silent workers", timedelta(minutes=10)):
-            Worker.objects.forget_silent()
+        _begin_what_is_due()
     for worker in dead:
         logger.warning("worker died in the middle of a job worker=%s", worker)
     for job_id, token in found.claims:
@@ -81,3 +70,17 @@ def sweep() -> Reclaimed:
             "lost jobs found requeued=%d failed=%d cancelled=%d", found.requeued, found.failed, found.cancelled
         )
     return found
+
+
+def _begin_what_is_due() -> None:
+    runner.sweep()
+    if WebhookMessage.objects.due().exists() and not dispatch.tickets(dispatch.IO):
+        dispatch.ring_webhooks()
+    minutes = settings.CLEANUP_INTERVAL_MINUTES
+    if minutes and Chore.objects.take_turn("cleanup", timedelta(minutes=minutes)):
+        dispatch.ring_cleanup()
+    if Chore.objects.take_turn("upkeep", UPKEEP_PERIOD):
+        dispatch.ring_upkeep()
+    if Chore.objects.take_turn("silent workers", timedelta(minutes=10)):
+        Worker.objects.forget_silent()
+        dispatch.forget_gpu_tickets()

@@ -1,7 +1,7 @@
 """The watch over one running job: heartbeat, progress, cancellation, the hard limit and the cluster's stop.
 
-A thread beside the computing one, with its own database connection. It asks the computing thread to leave between two
-tiles; where that is stuck in a call of C, it settles the row and ends the process.
+Done by the worker's pulse, a thread beside the computing one. It asks the computing thread to leave between two tiles;
+where that is stuck in a call of C, it settles the row and ends the process.
 """
 
 import enum
@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -23,10 +23,10 @@ from jobs.errors import one_line
 from jobs.models.job import Job
 from jobs.models.job_queryset import hard_limit, timeout_message
 from jobs.queue import dispatch, shared_state
+from jobs.worker import registration
 
 logger = logging.getLogger(__name__)
 
-_TICK_SECONDS = 0.2
 _BEAT_SECONDS = 1.0
 #: Seconds that the computing thread gets to leave before its process is ended.
 _LEAVE_SECONDS = 3.0
@@ -54,19 +54,20 @@ class Heartbeat:
         self._tiles: tuple[int, int | None] = (0, None)
         self._left = threading.Event()
         self._limit = time.monotonic() + hard_limit(job).total_seconds()
-        self._thread = threading.Thread(target=self._run, name=f"heartbeat-{job.id}", daemon=True)
+        self._next_beat = time.monotonic() + _BEAT_SECONDS
+        self._watch = ExitStack()
 
     def __enter__(self) -> Self:
         # For a C call that holds the GIL for ever: then this process's heartbeat thread cannot run either.
         shared_state.set_limit(self._limit + _KILL_SECONDS)
-        self._thread.start()
+        self._watch.enter_context(registration.mine().pulse.watching(self._tick))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left.set()
-        self._thread.join(timeout=30)
+        self._watch.close()
         shared_state.set_limit(0.0)
 
     def on_tile(self, done: int, total: int) -> None:
@@ -79,27 +80,24 @@ class Heartbeat:
         if self.reason is not None:
             raise Cancelled(self.reason.value)
 
-    def _run(self) -> None:
-        next_beat = time.monotonic() + _BEAT_SECONDS
+    def _tick(self) -> None:
+        now = time.monotonic()
         try:
-            while not self._left.wait(_TICK_SECONDS):
-                now = time.monotonic()
-                try:
-                    if now >= self._limit:
-                        return self._time_out()
-                    if shared_state.must_stop()[1]:
-                        return self._hand_back()
-                    if now >= next_beat and self.reason is not Reason.LOST:
-                        next_beat = now + _BEAT_SECONDS
-                        self._beat()
-                except (DatabaseError, InterfaceError) as error:
-                    logger.warning("no heartbeat job=%s error=%s", self.job.id, one_line(error))
-                    connection.close()
-                    # Without the database the row cannot be settled; the limit holds all the same.
-                    if now >= self._limit + _LEAVE_SECONDS:
-                        self._end_process()
-        finally:
+            if self.reason in (Reason.TIMEOUT, Reason.STOPPING):
+                return
+            if now >= self._limit:
+                self._time_out()
+            elif shared_state.must_stop()[1]:
+                self._hand_back()
+            elif now >= self._next_beat and self.reason is not Reason.LOST:
+                self._next_beat = now + _BEAT_SECONDS
+                self._beat()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("no heartbeat job=%s error=%s", self.job.id, one_line(error))
             connection.close()
+            # Without the database the row cannot be settled; the limit holds all the same.
+            if now >= self._limit + _LEAVE_SECONDS:
+                self._end_process()
 
     def _beat(self) -> None:
         done, total = self._tiles

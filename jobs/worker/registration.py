@@ -1,9 +1,8 @@
-"""A worker process says that it lives: one row per process, written every few seconds by a thread of its own."""
+"""A worker process says that it lives: one row per process, written every few seconds by its pulse."""
 
 import logging
 import os
 import socket
-import threading
 import uuid
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,11 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.models.functions import Now
 
+from jobs import deadlines
 from jobs.errors import one_line
 from jobs.models.worker import Worker
 from jobs.queue import liveness
+from jobs.worker.pulse import Pulse
 
 if TYPE_CHECKING:
     from jobs.engine.backends.device import ComputeDevice  # imports torch
@@ -29,7 +30,7 @@ _LONGEST = 500  # characters of a choice of a backend, in words
 
 
 class Registration:
-    """The row of this process. Attributes are set by the worker's main thread and written by the thread."""
+    """The row of this process. Attributes are set by the worker's main thread and written by its pulse."""
 
     def __init__(self, cluster: str) -> None:
         self.host = socket.gethostname()
@@ -43,13 +44,14 @@ class Registration:
         self.loaded_models: list[str] = []
         self.choices: dict[str, str] = {}
         self.jobs_done = 0
-        self._end = threading.Event()
-        self._known = False
+        self._left = self._known = False
+        self._seconds = min(SAY_SECONDS, settings.JOB_LEASE_SECONDS / 3)
+        self.pulse = Pulse(self._say_again, self._seconds)
 
     def start(self) -> None:
         """Write the row now and go on doing so."""
         self.say()
-        threading.Thread(target=self._run, name="registration", daemon=True).start()
+        self.pulse.start()
 
     def used(self, model: str, room: int, choice: str) -> None:
         """Note that the model's network is loaded and was used last; at most ``room`` are held.
@@ -103,16 +105,17 @@ class Registration:
 
     def leave(self) -> None:
         """Delete the worker's row: it ends in good order."""
-        self._end.set()
+        self._left = True
         try:
             Worker.objects.filter(pk=self.id).delete()
         except DatabaseError as error:
             logger.warning("worker's row stays worker=%s error=%s", self.id, one_line(error))
 
-    def _run(self) -> None:
-        while not self._end.wait(min(SAY_SECONDS, settings.JOB_LEASE_SECONDS / 3)):
-            self.say()
-        connection.close()
+    def _say_again(self) -> None:
+        """Write the row, within a time that leaves the same thread enough for a job's lease."""
+        if not self._left:
+            with deadlines.within(self._seconds):
+                self.say()
 
     def _memory(self) -> tuple[int | None, int | None, int | None]:
         """Return the device's memory in bytes: total, used, and free for the engine. The host's for a CPU."""

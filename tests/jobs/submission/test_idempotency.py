@@ -10,7 +10,6 @@ from pytest_django.fixtures import Settings
 from jobs import errors
 from jobs.models import Job
 from jobs.options import JobOptions
-from jobs.queue import dispatch
 from jobs.submission import idempotency, submit
 from jobs.submission.request import Submission
 from tests.jobs.conftest import picture, stored_files
@@ -23,7 +22,6 @@ def test_a_repeated_call_gets_the_first_job(make_submission: Make, data_dir: Pat
     again = submit.submit(picture(), make_submission(idempotency_key="k"))
     assert again.pk == first.pk
     assert stored_files(data_dir) == [first.input_file]
-    assert dispatch.tickets(dispatch.GPU) == 1
 
 
 def test_a_repetition_is_answered_even_when_the_queue_is_full(make_submission: Make, settings: Settings) -> None:
@@ -95,7 +93,6 @@ def test_ten_simultaneous_calls_with_one_key_make_one_job(make_submission: Make,
     job = Job.objects.get()
     assert [each.pk for each in found] == [job.pk] * 10
     assert stored_files(data_dir) == [job.input_file]
-    assert dispatch.tickets(dispatch.GPU) == 1
 
 
 def test_an_expired_key_may_be_used_again(make_submission: Make, settings: Settings) -> None:

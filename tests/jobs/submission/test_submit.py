@@ -23,6 +23,7 @@ from jobs.submission import admission, rollback, submit
 from modelstore.errors import ModelNotReady, ModelUnknown
 from tests.eventually import eventually
 from tests.jobs.conftest import picture, stored_files
+from tests.jobs.rings import rings
 from tests.jobs.submission.helpers import Make, text
 
 
@@ -40,17 +41,18 @@ def huge_png() -> Any:
     )
 
 
-def test_an_accepted_picture_has_row_file_and_ticket(make_submission: Make, data_dir: Path) -> None:
+def test_an_accepted_picture_has_row_file_and_a_bell(make_submission: Make, data_dir: Path) -> None:
     upload = picture(24, 16, name="../../holiday\\cat.png")
     content = upload.getvalue()
-    job = submit.submit(upload, make_submission(outscale=3.0, request_id="r-1"))
+    with rings() as heard:
+        job = submit.submit(upload, make_submission(outscale=3.0, request_id="r-1"))
+        assert heard() == [dispatch.GPU]
     assert (job.status, job.priority, job.attempts) == (Status.QUEUED, Priority.ASYNC, 0)
     assert (job.input_width, job.input_height, job.input_format) == (24, 16, "png")
     assert (job.input_name, job.request_id, job.options) == ("cat.png", "r-1", {"outscale": 3.0})
     assert stored_files(data_dir) == [job.input_file]
     with files.open_input(job) as file:
         assert file.read() == content
-    assert dispatch.tickets(dispatch.GPU) == 1
 
 
 def test_an_upload_that_lies_on_the_disk_is_linked_not_copied(make_submission: Make, settings: Settings) -> None:
@@ -89,7 +91,6 @@ def test_a_refused_picture_leaves_neither_row_nor_file(
         submit.submit(upload(), make_submission())
     assert not Job.objects.exists()
     assert stored_files(data_dir) == []
-    assert dispatch.tickets(dispatch.GPU) == 0
 
 
 def test_a_result_beyond_the_limit_is_refused_before_anything_is_computed(
@@ -171,7 +172,9 @@ def test_a_connection_that_breaks_after_the_commit_costs_the_job_no_file(
 
 def test_a_bad_file_does_not_sink_the_batch(make_submission: Make, data_dir: Path) -> None:
     uploads = [picture(seed=1, name="a.png"), text(name="b.jpg"), picture(seed=2, name="c.png")]
-    batch = submit.submit_batch(uploads, make_submission())
+    with rings() as heard:
+        batch = submit.submit_batch(uploads, make_submission())
+        assert heard() == [dispatch.GPU]  # one bell for all
     jobs = list(batch.jobs.order_by("batch_index"))
     assert [(job.batch_index, job.input_name, job.priority) for job in jobs] == [
         (0, "a.png", Priority.BATCH),
@@ -180,7 +183,6 @@ def test_a_bad_file_does_not_sink_the_batch(make_submission: Make, data_dir: Pat
     (entry,) = batch.rejected
     assert (entry["index"], entry["filename"], entry["code"]) == (1, "b.jpg", "image_invalid")
     assert len(stored_files(data_dir)) == 2
-    assert dispatch.tickets(dispatch.GPU) == 2
 
 
 def test_a_batch_of_bad_files_is_refused_with_every_reason(make_submission: Make, data_dir: Path) -> None:
