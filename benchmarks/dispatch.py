@@ -2,8 +2,8 @@
 
     python -m benchmarks.dispatch [--beside ../main] [--workers 1 8 32] [--jobs 1000] [--rounds 3]
 
-Jobs compute nothing (benchmarks/noop). Each checkout has an embedded Postgres of its own, two clusters (one where there is
-one worker) and a driver that submits from eight threads, one job in each transaction; they take turns. Prints the
+Jobs compute nothing (benchmarks/noop). Each checkout has an embedded Postgres of its own, two clusters (one where there
+is one worker) and a driver that submits from eight threads, one job in each transaction; they take turns. Prints the
 median of the rounds, beside it seconds of processor time per 1,000 jobs. ``--rows`` measures the claim of a job in a
 table of so many finished ones instead.
 """
@@ -78,7 +78,7 @@ class Side:
                         stdout=log,
                         stderr=log,
                         start_new_session=True,
-                    )  # fmt: skip
+                    )
                 )
         try:
             self.ask("many", 8 * workers, 8)  # all have started, and have done something
