@@ -4,8 +4,9 @@
 
 Jobs compute nothing (benchmarks/noop). Each checkout has an embedded Postgres of its own, two clusters (one where there
 is one worker) and a driver that submits from eight threads, one job in each transaction; they take turns. Prints the
-median of the rounds, beside it seconds of processor time per 1,000 jobs. ``--rows`` measures the claim of a job in a
-table of so many finished ones instead.
+median of the rounds, beside it seconds of processor time per 1,000 jobs. ``--sync-ms`` makes the disk slow (by
+``commit_delay``), as it is where several servers share one; ``--rows`` measures the claim of a job in a table of so
+many finished ones instead.
 """
 
 import argparse
@@ -283,9 +284,11 @@ def main() -> None:
     parser.add_argument("--idle", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=0)
+    parser.add_argument("--sync-ms", type=float, default=0.0, help="let Postgres wait so long before each sync")
     arguments = parser.parse_args()
     from upscaler_site.postgres.embedded import EmbeddedPostgres
 
+    slow_disk = {"commit_delay": str(round(1000 * arguments.sync_ms)), "commit_siblings": "0"}
     checkouts = {"this": REPOSITORY} | ({"beside": arguments.beside.resolve()} if arguments.beside else {})
     with tempfile.TemporaryDirectory(prefix="upscaler-bench-") as name, ExitStack() as stack:
         sides = []
@@ -294,7 +297,7 @@ def main() -> None:
             scratch.mkdir()
             for directory in (Path(name), scratch):
                 directory.chmod(0o755)
-            url = stack.enter_context(EmbeddedPostgres(scratch / "database"))
+            url = stack.enter_context(EmbeddedPostgres(scratch / "database", slow_disk))
             if arguments.rows:
                 print_claims(arguments.rows, url, scratch)
                 return

@@ -57,7 +57,7 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         super().__init__(list_key=list_key)
         self._pid = 0
         self._listener = ListenerBeside(dispatch.CHANNEL)
-        self._look = True  # something may wait that was not seen yet
+        self._look_at = 0.0  # monotonic time of the next look
         self._backoff = Backoff()
         self._alive: frozenset[int] = frozenset()
 
@@ -98,7 +98,6 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
             pause = self._backoff.next()
             logger.warning("queue waits for the database again_in=%.1fs error=%s", pause, one_line(error))
             connection.close()
-            self._look = True
             time.sleep(min(pause, _WAIT_SECONDS))
             return None
 
@@ -143,18 +142,22 @@ class PostgresBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
                 self._listener.rest()
             shared.drain_wake()
             return None
-        self._look |= self._listener.listen()
-        if self._look:
+        if self._listener.listen():
+            self._look_at = 0.0  # what was told before then is lost
+        now = time.monotonic()
+        if now >= self._look_at:
             tickets = self._jobs(idle) if self.list_key == dispatch.GPU else self._tickets(idle)
             self._backoff.reset()
-            shared.memory.handed += len(tickets)
-            # Those who got one look for themselves until nothing waits.
-            self._look = self.list_key != dispatch.GPU and len(tickets) == idle
+            self._look_at = now + _WAIT_SECONDS
             if tickets:
+                shared.memory.handed += len(tickets)
+                if self.list_key == dispatch.IO and len(tickets) == idle:
+                    self._look_at = 0.0  # there may be more; workers of `gpu` look for that themselves
                 return tickets
-        heard = self._listener.wait(_WAIT_SECONDS, also=[shared.wake_read])
-        woken = shared.drain_wake()
-        self._look |= self.list_key in heard or not (heard or woken)
+        heard = self._listener.wait(self._look_at - now, also=[shared.wake_read])
+        shared.drain_wake()
+        if self.list_key in heard:
+            self._look_at = 0.0
         return None
 
     def _jobs(self, most: int) -> list[Ticket]:

@@ -79,7 +79,7 @@ class Listener:
 class ListenerBeside:
     """Hears one channel on this thread's own Django connection, between its statements: no second one is needed.
 
-    Raises what that connection raises; whoever closes it, or lets it be replaced, is heard again after `listen`.
+    Raises Django's errors of the database; when that connection was closed or replaced, `listen` begins anew.
     """
 
     def __init__(self, channel: str) -> None:
@@ -113,10 +113,11 @@ class ListenerBeside:
         """Return the payloads that arrived, as soon as one does or one of the descriptors ``also`` can be read."""
         connection = self._connection
         assert connection is not None
-        heard = self._heard + _arrived(connection)  # together with the answer of a statement
-        if not heard:
-            readable([connection.fileno(), *also], seconds)
-            heard = _arrived(connection)
+        with connections["default"].wrap_database_errors:
+            heard = self._heard + _arrived(connection)  # together with the answer of a statement
+            if not heard:
+                readable([connection.fileno(), *also], seconds)
+                heard = _arrived(connection)
         self._heard.clear()
         return heard
 

@@ -90,12 +90,10 @@ class SharedState:
             os.write(self.wake_write, b"x")
 
     # --- read by the pusher
-    def drain_wake(self) -> bool:
-        """Forget the wake-ups that have been seen; return whether there were any."""
-        try:
-            return bool(os.read(self.wake_read, 65_536))  # as much as a pipe holds
-        except BlockingIOError:
-            return False
+    def drain_wake(self) -> None:
+        """Forget the wake-ups that have been seen."""
+        with suppress(BlockingIOError):
+            os.read(self.wake_read, 65_536)  # as much as a pipe holds
 
     @property
     def idle_pids(self) -> frozenset[int]:
