@@ -7,7 +7,7 @@ waiting request: those that watch it look at their rows once a second, as often 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jobs import notify
+from modelstore import notify
 
 if TYPE_CHECKING:
     from jobs.models.job import Job

@@ -19,11 +19,12 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Extract, Least, Now
 from django.db.models.sql import UpdateQuery
 
-from jobs import chains, notify
+from jobs import chains
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models import job_changes
 from jobs.models.results import Beat, Finished, Reclaimed
 from jobs.states import LIVE, RETRYABLE, TERMINAL, Status
+from modelstore import notify
 from modelstore.claims import UNCLAIMED, ClaimQuerySet, lease
 
 if TYPE_CHECKING:

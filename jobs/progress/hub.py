@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
+from jobs import deadlines
 from jobs.errors import WaitersExceeded, one_line
 from jobs.models.job import Job
 from jobs.models.job_changes import CHANNEL
@@ -31,6 +32,8 @@ LOOK_SECONDS = 1.0
 #: the 5 seconds that a connection has.
 READS_AT_ONCE = 8
 _IDLE_SECONDS = 60.0
+#: Seconds for connecting; then it is tried again.
+_CONNECT_SECONDS = 5.0
 
 #: The values of a row that waiters watch: (status, tiles done, tiles in all, cancel requested).
 _Seen = tuple[object, ...]
@@ -137,8 +140,11 @@ class Hub:
         last_look = last_waiter = time.monotonic()
         try:
             while True:
-                heard = _uuids(listener.wait(LOOK_SECONDS))
+                heard = _hear(listener)
                 now = time.monotonic()
+                if heard is None:
+                    last_look = now - LOOK_SECONDS
+                    heard = set()
                 with self._lock:
                     awaited = set(self._waiters)
                     if not awaited and (self.draining or now - last_waiter > _IDLE_SECONDS):
@@ -153,7 +159,6 @@ class Hub:
                 else:
                     self._look(awaited & heard)
         finally:
-            listener.close()
             connection.close()
 
     def _look(self, job_ids: set[uuid.UUID]) -> None:
@@ -182,6 +187,20 @@ class Hub:
                     elif seen != waiter.seen and not waiter.only_end:
                         waiter.seen = seen
                         waiter.ring()
+
+
+def _hear(listener: Listener) -> set[uuid.UUID] | None:
+    """Return the jobs that were told of within LOOK_SECONDS. None: nobody listened, so each is to be looked at."""
+    try:
+        with deadlines.within(_CONNECT_SECONDS):
+            if listener.listen():
+                return None
+        return _uuids(listener.wait(LOOK_SECONDS))
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("not listening again_in=%.1fs error=%s", LOOK_SECONDS, one_line(error))
+        connection.close()
+        time.sleep(LOOK_SECONDS)
+        return None
 
 
 def _sweep() -> None:

@@ -1,83 +1,15 @@
-"""Listening to notifications of Postgres: on a connection of its own, or beside the statements of another."""
+"""Listening to notifications of Postgres, beside the statements of a thread's own connection."""
 
-import logging
 import select
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
 from django.db import connections
 
-from jobs import deadlines
-from jobs.errors import one_line
-from modelstore.backoff import Backoff
-
-logger = logging.getLogger(__name__)
-
-#: Seconds for connecting: the owner has other duties while the database does not answer.
-_CONNECT_SECONDS = 5.0
-
 
 class Listener:
-    """Hears one channel. Belongs to one thread of one process; made after the fork, connected on first use.
-
-    Notifications are lost while it is not connected: its owner looks at the rows once a second anyway.
-    """
-
-    def __init__(self, channel: str) -> None:
-        self._channel = channel
-        self._connection: psycopg.Connection[Any] | None = None
-        self._backoff = Backoff()
-        self._not_before = 0.0
-
-    def wait(self, seconds: float, also: Sequence[int] = ()) -> list[str]:
-        """Return the payloads that arrived, as soon as one does or one of the descriptors ``also`` can be read.
-
-        Empty when nothing came in time. Never raises for a lost connection: it waits, and connects again.
-        """
-        try:
-            connection = self._connected()
-            if connection is None:
-                readable(also, min(seconds, self._not_before - time.monotonic()))
-                return []
-            readable([connection.fileno(), *also], seconds)
-            return _arrived(connection)
-        except (psycopg.Error, OSError) as error:
-            self._lost(error)
-            return []
-
-    @property
-    def is_connected(self) -> bool:
-        """True while notifications are received."""
-        return self._connection is not None
-
-    def close(self) -> None:
-        """Give the connection back."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _connected(self) -> "psycopg.Connection[Any] | None":
-        if self._connection is None and time.monotonic() >= self._not_before:
-            # Django's parameters without Django's connection: this one is never pooled, recycled or shared.
-            django = connections["default"]
-            with deadlines.within(_CONNECT_SECONDS):
-                parameters = django.get_connection_params() | {"autocommit": True}
-                self._connection = django.get_new_connection(parameters)
-                self._connection.execute(f'LISTEN "{self._channel}"')
-            self._backoff.reset()
-        return self._connection
-
-    def _lost(self, error: Exception) -> None:
-        pause = self._backoff.next()
-        logger.warning("not listening channel=%s error=%s again_in=%.1fs", self._channel, one_line(error), pause)
-        self._not_before = time.monotonic() + pause
-        self.close()
-
-
-class ListenerBeside:
-    """Hears one channel on this thread's own Django connection, between its statements: no second one is needed.
+    """Hears one channel, between the statements of this thread's Django connection: no second one is needed.
 
     Raises Django's errors of the database; when that connection was closed or replaced, `listen` begins anew.
     """

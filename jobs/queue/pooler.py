@@ -23,25 +23,25 @@ _HEARD_SECONDS = 5.0
 def warn_of_pooler() -> None:
     """Send a notification to this process, and log one warning where it does not arrive. Never raises for the database.
 
-    The notification goes by Django's connection, which a pooler tells apart from the listening one.
+    The notification goes by another connection, which a pooler tells apart from the listening one.
     """
     word = uuid.uuid4().hex
-    listener = Listener(f"pooler_{word}")
+    listener, other = Listener(f"pooler_{word}"), connection.copy()
     try:
-        listener.wait(0)
-        with deadlines.within(_HEARD_SECONDS), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [f"pooler_{word}", word])
+        with deadlines.within(_HEARD_SECONDS):
+            listener.listen()
+            with other.cursor() as cursor:
+                cursor.execute("SELECT pg_notify(%s, %s)", [f"pooler_{word}", word])
         until = time.monotonic() + _HEARD_SECONDS
-        while listener.is_connected and time.monotonic() < until:
+        while time.monotonic() < until:
             if word in listener.wait(until - time.monotonic()):
                 return
-        if listener.is_connected:
-            logger.warning(
-                "notifications do not arrive: DATABASE_URL leads through a pooler in transaction mode, so jobs start, "
-                "and callers hear of their end, up to a second late; name Postgres itself, or a pool in session mode"
-            )
+        logger.warning(
+            "notifications do not arrive: DATABASE_URL leads through a pooler in transaction mode, so jobs start, "
+            "and callers hear of their end, up to a second late; name Postgres itself, or a pool in session mode"
+        )
     except (DatabaseError, InterfaceError) as error:
         logger.info("cannot check whether notifications arrive error=%s", one_line(error))
     finally:
-        listener.close()
+        other.close()
         connection.close()

@@ -14,15 +14,12 @@ from django.db import connection, transaction
 from jobs.models.job import Job
 from jobs.models.periodic_task import Chore
 from jobs.models.results import Reclaimed
-from jobs.models.webhook import WebhookMessage
 from jobs.models.worker import Worker
 from jobs.queue import dispatch, liveness
 from jobs.storage import files
 from modelstore.downloads import runner
 
 logger = logging.getLogger(__name__)
-
-UPKEEP_PERIOD = timedelta(minutes=5)
 
 #: Seconds beyond its time after which a missing sweep means that the database was silent or the service was down.
 OUTAGE = timedelta(seconds=2)
@@ -43,7 +40,7 @@ def sweep_if_due() -> None:
 
 
 def sweep() -> Reclaimed:
-    """Bring lost jobs and downloads back, ring for downloads and webhooks that wait unheard, begin what is periodic."""
+    """Bring lost jobs and downloads back."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
@@ -59,7 +56,9 @@ def sweep() -> Reclaimed:
         found = Job.objects.reclaim_lost(dead, as_of=now)
         if found.requeued:
             dispatch.ring()
-        _begin_what_is_due()
+        runner.sweep()
+        if Chore.objects.take_turn("silent workers", timedelta(minutes=10)):
+            Worker.objects.forget_silent()
     for worker in dead:
         logger.warning("worker died in the middle of a job worker=%s", worker)
     for job_id, token in found.claims:
@@ -70,17 +69,3 @@ def sweep() -> Reclaimed:
             "lost jobs found requeued=%d failed=%d cancelled=%d", found.requeued, found.failed, found.cancelled
         )
     return found
-
-
-def _begin_what_is_due() -> None:
-    runner.sweep()
-    if WebhookMessage.objects.due().exists() and not dispatch.tickets(dispatch.IO):
-        dispatch.ring_webhooks()
-    minutes = settings.CLEANUP_INTERVAL_MINUTES
-    if minutes and Chore.objects.take_turn("cleanup", timedelta(minutes=minutes)):
-        dispatch.ring_cleanup()
-    if Chore.objects.take_turn("upkeep", UPKEEP_PERIOD):
-        dispatch.ring_upkeep()
-    if Chore.objects.take_turn("silent workers", timedelta(minutes=10)):
-        Worker.objects.forget_silent()
-        dispatch.forget_gpu_tickets()

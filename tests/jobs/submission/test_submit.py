@@ -23,8 +23,8 @@ from jobs.submission import admission, rollback, submit
 from modelstore.errors import ModelNotReady, ModelUnknown
 from tests.eventually import eventually
 from tests.jobs.conftest import picture, stored_files
-from tests.jobs.rings import rings
 from tests.jobs.submission.helpers import Make, text
+from tests.rings import rings
 
 
 def huge_png() -> Any:

@@ -12,12 +12,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from jobs import notify
 from jobs.models import Job
 from jobs.progress.wait import wait_for
 from jobs.queue import liveness
 from jobs.states import LIVE, Status
 from jobs.storage import file_names, files, retention
+from modelstore import notify
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, stored_files
 from tests.jobs.rig.apps import HANGS, HANGS_WITH_GIL, POISON, SLOW

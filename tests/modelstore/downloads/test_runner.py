@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django_q.models import OrmQ
 
 from modelstore.downloads import requests, runner
 from modelstore.models import Model
@@ -15,6 +14,7 @@ from tests.eventually import eventually
 from tests.modelstore import liar as lies
 from tests.modelstore.conftest import TestOfficial, make_official
 from tests.modelstore.liar import Liar
+from tests.rings import rings
 
 
 def in_thread(work: Any) -> threading.Thread:
@@ -30,8 +30,9 @@ def in_thread(work: Any) -> threading.Thread:
 
 
 def test_an_ordered_model_is_downloaded_verified_and_ready(official: TestOfficial, models_dir: Path) -> None:
-    requests.order([official.name])
-    assert OrmQ.objects.count() == 1  # one ring
+    with rings() as heard:
+        requests.order([official.name])
+        assert heard() == ["io"]
     runner.run_waiting()
     row = official.row
     assert (row.state, row.error, row.notes) == (State.READY, "", "")
@@ -211,10 +212,11 @@ def test_a_stop_gives_the_row_back_and_rings(official: TestOfficial, models_dir:
 
     claim = Model.objects.claim("worker", name=official.name)
     assert claim is not None
-    with pytest.raises(Stop):
-        runner.work_on(claim, on_progress=stop)
+    with rings() as heard:
+        with pytest.raises(Stop):
+            runner.work_on(claim, on_progress=stop)
+        assert heard() == ["io"]
     assert (official.row.state, official.row.attempts) == (State.REQUESTED, 0)
-    assert OrmQ.objects.count() == 1
     runner.run_waiting()
     assert official.row.state == State.READY
     assert [path.name for path in models_dir.iterdir()] == [f"{official.name}.pth"]
@@ -223,26 +225,16 @@ def test_a_stop_gives_the_row_back_and_rings(official: TestOfficial, models_dir:
 def test_the_sweep_rings_for_a_lost_download(official: TestOfficial) -> None:
     claim = Model.objects.claim("worker that dies", name=official.name)
     assert claim is not None
-    assert runner.sweep() == 0
-    assert OrmQ.objects.count() == 0
-    Model.objects.filter(pk=claim.pk).update(lease_until="2020-01-01T00:00Z")
-    assert runner.sweep() == 1
-    assert OrmQ.objects.count() == 1
-    assert runner.sweep() == 0
-    assert OrmQ.objects.count() == 1  # it does not ring again and again
+    with rings() as heard:
+        assert runner.sweep() == 0
+        assert heard() == []
+        Model.objects.filter(pk=claim.pk).update(lease_until="2020-01-01T00:00Z")
+        assert runner.sweep() == 1
+        assert heard() == ["io"]
+        assert runner.sweep() == 0
+        assert heard() == []  # it does not ring again and again
     runner.run_waiting()
     assert official.row.state == State.READY
-
-
-def test_the_doorbell_carries_nothing(official: TestOfficial) -> None:
-    requests.order([official.name])
-    task = OrmQ.objects.get().task
-    assert (task["func"], task["args"], task["kwargs"], task["cluster"]) == (
-        "modelstore.worker.download_waiting",
-        (),
-        {},
-        "io",
-    )
 
 
 def test_only_so_many_calls_wait_for_a_download_and_none_holds_a_connection(official: TestOfficial) -> None:

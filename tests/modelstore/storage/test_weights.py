@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from django_q.models import OrmQ
 from pytest_django.fixtures import Settings
 
 from modelstore.downloads import requests, runner
@@ -14,13 +13,13 @@ from modelstore.states import State
 from modelstore.storage import weights as store
 from tests.modelstore.conftest import TestOfficial, make_official
 from tests.modelstore.liar import Liar
+from tests.rings import rings
 
 
 @pytest.fixture
 def ready(official: TestOfficial) -> TestOfficial:
     requests.order([official.name])
     runner.run_waiting()
-    OrmQ.objects.all().delete()
     assert official.row.state == State.READY
     return official
 
@@ -127,11 +126,12 @@ def test_a_corrupt_shared_file_is_fetched_again(
     assert store.verify(ready.row)
     shared = models_dir / f"{ready.name}.pth"
     shared.write_bytes(b"x" * len(ready.content))
-    with pytest.raises(ModelNotReady, match="fetched again") as refusal:
-        store.weights_for(ready.name)
+    with rings() as heard:
+        with pytest.raises(ModelNotReady, match="fetched again") as refusal:
+            store.weights_for(ready.name)
+        assert heard() == ["io"]
     assert refusal.value.coming
     assert not shared.exists()
-    assert OrmQ.objects.count() == 1
     runner.run_waiting()
     assert store.weights_for(ready.name).path.read_bytes() == ready.content
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 
 import psycopg
 
-from jobs.queue.dispatch import CHANNEL
+from modelstore.notify import CLUSTERS
 from tests.jobs.conftest import database_url
 
 
@@ -13,5 +14,10 @@ from tests.jobs.conftest import database_url
 def rings() -> Iterator[Callable[[], list[str]]]:
     """Yield what returns the names of the clusters that were rung for since it was last called."""
     with psycopg.connect(database_url(), autocommit=True) as ear:
-        ear.execute(f'LISTEN "{CHANNEL}"')
-        yield lambda: [note.payload for note in ear.notifies(timeout=0)]
+        ear.execute(f'LISTEN "{CLUSTERS}"')
+
+        def heard() -> list[str]:
+            ear.execute("SELECT pg_notify(%s, 'until here')", [CLUSTERS])  # they come in the order of their COMMITs
+            return list(takewhile(lambda told: told != "until here", (note.payload for note in ear.notifies())))
+
+        yield heard

@@ -10,12 +10,18 @@ from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from jobs.errors import one_line
-
 logger = logging.getLogger(__name__)
+
+#: The channel on which the clusters' pushers listen (jobs/queue/broker.py); the payload is the cluster's name.
+CLUSTERS = "queue_tickets"
 
 #: One statement, and so one trip. The setting lasts for its own transaction.
 _NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
+
+
+def ring(cluster: str) -> None:
+    """Tell the clusters of that name that rows wait for them, when the transaction has committed. It is a hint."""
+    after_commit(CLUSTERS, cluster)
 
 
 def after_commit(channel: str, payload: str) -> None:
@@ -37,5 +43,5 @@ def _notify(channel: str, payload: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute(_NOTIFY, [channel, payload])
     except (DatabaseError, InterfaceError) as error:  # what it would tell is committed, and must not look failed
-        logger.warning("not notified channel=%s error=%s", channel, one_line(error))
+        logger.warning("not notified channel=%s error=%s", channel, str(error).partition("\n")[0])
         connection.close()

@@ -1,0 +1,74 @@
+"""What a cluster's workers do, and how it is told from the rows that there is something to do.
+
+The rows are the queue: nothing else says that work waits. Looking may name work that somebody else has just begun; its
+function then finds nothing to do.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from jobs.models.job import Job
+from jobs.models.periodic_task import Chore
+from jobs.models.webhook import WebhookMessage
+from jobs.queue import dispatch
+from modelstore.models import Model
+from modelstore.states import State
+
+logger = logging.getLogger(__name__)
+
+UPKEEP_PERIOD = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One kind of work: the dotted path of its function, and how many workers it has use for, ``most`` at most."""
+
+    function: str
+    waiting: Callable[[int], int]
+
+
+def waiting_in(cluster: str, most: int) -> list[str]:
+    """Return the dotted paths of what waits for the workers of that cluster, ``most`` at most."""
+    found: list[str] = []
+    for work in _WORK[cluster]:
+        if len(found) < most:
+            found += [work.function] * work.waiting(most - len(found))
+    return found
+
+
+def _jobs(most: int) -> int:
+    # As the claim reads it: the begin of a short index.
+    return len(Job.objects.waiting().filter(queued_at__lte=Now()).values_list("pk")[:most])
+
+
+def _webhooks(_most: int) -> int:
+    return int(WebhookMessage.objects.due().exists())  # one run delivers many
+
+
+def _models(most: int) -> int:
+    return len(Model.objects.filter(state=State.REQUESTED).values_list("pk")[:most])
+
+
+def _cleanup(_most: int) -> int:
+    minutes = settings.CLEANUP_INTERVAL_MINUTES
+    return int(bool(minutes) and Chore.objects.take_turn("cleanup", timedelta(minutes=minutes)))
+
+
+def _upkeep(_most: int) -> int:
+    return int(Chore.objects.take_turn("upkeep", UPKEEP_PERIOD))
+
+
+_WORK = {
+    dispatch.GPU: [Work("jobs.worker.tasks.run_next", _jobs)],
+    dispatch.IO: [
+        Work("jobs.worker.tasks.deliver_webhooks", _webhooks),
+        Work("modelstore.tasks.download_waiting", _models),
+        Work("jobs.worker.tasks.cleanup", _cleanup),
+        Work("jobs.worker.tasks.keep_up", _upkeep),
+    ],
+}
