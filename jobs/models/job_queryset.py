@@ -161,7 +161,7 @@ class JobQuerySet(ClaimQuerySet["Job"]):
 
         :param counted: whether the attempt counts: not when a worker was merely asked to stop. ``error`` and ``code``
             say why it did not work, until the next attempt.
-        :param pause: nobody takes it before so long, and others go first; then the sweep rings for it, not the caller.
+        :param pause: nobody takes it before so long, and others go first; then a cluster finds it by itself.
 
         A job that somebody wants cancelled is cancelled instead.
         """

@@ -13,6 +13,7 @@ import os
 import signal
 import time
 import uuid
+from typing import NoReturn
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
@@ -61,6 +62,10 @@ class PostgresBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
     def info(self) -> str:
         """Return the words that django-q2's own commands show."""
         return "PostgreSQL SKIP LOCKED, LISTEN/NOTIFY"
+
+    def enqueue(self, task: str) -> NoReturn:
+        """Refuse what `async_task` sends: nothing would keep it."""
+        raise NotImplementedError("this queue is fed from rows: see jobs/queue/work.py")
 
     def dequeue(self) -> list[Ticket] | None:
         """Return tickets for idle workers, or None after half a second at most. Never raises for the database."""
