@@ -30,7 +30,9 @@ from modelstore.notify import CLUSTERS
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks, since a notification may be lost; a stopping cluster waits for us as long.
+#: Seconds between two looks, since a notification may be lost.
+_LOOK_SECONDS = 1.0
+#: Longest wait in seconds; a stopping cluster waits for us as long.
 _WAIT_SECONDS = 0.5
 #: Longest round in seconds, even when the database is silent: else the main process would take this one for stuck.
 _ROUND_SECONDS = 20.0
@@ -128,7 +130,7 @@ class PostgresBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
             self._backoff.reset()
             # Where there is work for more than are idle, those of `gpu` go on by themselves.
             often = self.list_key == dispatch.GPU or len(found) == idle
-            self._look_at = now + (_WAIT_SECONDS if often else settings.SWEEP_SECONDS)
+            self._look_at = now + (_LOOK_SECONDS if often else settings.SWEEP_SECONDS)
             if found:
                 shared.memory.handed += len(found)
                 return [_ticket(function) for function in found]

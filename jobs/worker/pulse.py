@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 #: Seconds between two ticks while a job is watched, and while none is.
-_WATCHING_SECONDS, _RESTING_SECONDS = 0.2, 0.5
+_WATCHING_SECONDS, _RESTING_SECONDS = 0.2, 1.0
 #: Longest wait for a tick that is under way, in seconds.
 _LAST_TICK_SECONDS = 30.0
 
