@@ -235,6 +235,12 @@ class _Writer:
     def same(self, x: Any, *_: Any, **__: Any) -> Any:
         return x
 
+    def laid_out(self, x: _Blob, sizes: Sequence[int], *_: Any) -> _Blob:
+        """Pass over the layout of a pooled pixel in memory, which torch tells where weights are channels last."""
+        if tuple(sizes) != x.shape or x.shape[2:] != (1, 1):
+            raise NotWritten("it looks at its tensors in other shapes")
+        return x
+
     def copied(self, x: Any, source: Any) -> Any:
         if not (isinstance(x, _Blob) and isinstance(source, _Blob) and x.shape == source.shape):
             raise NotWritten("it writes into parts of its tensors")
@@ -386,6 +392,7 @@ _WRITTEN: dict[Any, Callable[..., Any]] = {
     _aten.leaky_relu.default: _Writer.leaky,
     _aten._prelu_kernel.default: _Writer.prelu,  # noqa: SLF001 - the name that torch gives in a trace
     _aten.clamp.default: _Writer.clamp,
+    _aten.as_strided.default: _Writer.laid_out,
     _aten.copy.default: _Writer.copied,
     _aten.cat.default: _Writer.join,
     _aten.slice.Tensor: _Writer.slice,

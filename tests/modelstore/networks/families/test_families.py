@@ -273,3 +273,11 @@ def test_a_network_leaves_its_input_as_it_is() -> None:
         first, second = network(pixels), network(pixels)
     assert torch.equal(pixels, before)
     assert torch.equal(first, second)
+
+
+def test_a_precision_that_fails_at_another_size_is_not_borne() -> None:
+    """GRL's tables for a new size are fp32 beside weights in bf16: jobs in bf16 ended in an internal error."""
+    network, facts = foreign.recognise(seeded("GRL"))
+    assert "bf16" in facts.precisions
+    with torch.inference_mode():
+        assert list(measurement._precisions(network, facts, 64)) == ["fp32"]

@@ -74,6 +74,14 @@ def test_the_graph_computes_what_torch_computes(family: str, real: devices.Vulka
         assert apart < (FP16 if half else FP32)
 
 
+@pytest.mark.parametrize("family", ["NAFNet", "RCAN", "RealCUGAN", "SPAN"])
+def test_weights_in_another_layout_are_written_alike(family: str) -> None:
+    """As they come from a file."""
+    network, facts = recognise(seeded(family))
+    plain = traced(network, spec_of(facts))
+    assert traced(network.to(memory_format=torch.channels_last), spec_of(facts)) == plain  # type: ignore[call-overload]  # torch's types lack it
+
+
 @pytest.mark.parametrize(
     ("family", "reason"),
     [
