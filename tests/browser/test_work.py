@@ -188,9 +188,26 @@ def test_a_picture_is_taken_again_with_other_options_also_after_a_reload(home: P
     home.select_option("#model", TINY_MODEL)
     home.select_option("#outscale", "3")
     card(home, "twice.png").get_by_text("More").click()
-    card(home, "twice.png").get_by_role("button", name="Again, with the options of now").click()
+    card(home, "twice.png").get_by_role("button", name="Again with the chosen options").click()
     expect(home.locator(".card")).to_have_count(2)
     expect(home.locator(".card", has_text="64 × 48 → 192 × 144")).to_have_attribute("data-state", "completed")
+
+
+def test_the_menu_of_a_card_closes_by_escape_and_by_a_click_elsewhere(home: Page, tmp_path: Path) -> None:
+    home.set_input_files("#files", picture(tmp_path / "menu.png"))
+    finished(home, "menu.png")
+    menu = card(home, "menu.png").locator("summary")
+    again = card(home, "menu.png").get_by_role("button", name="Again")
+    menu.click()
+    expect(again).to_be_visible()
+    home.keyboard.press("Tab")
+    expect(again).to_be_focused()
+    home.keyboard.press("Escape")
+    expect(again).to_be_hidden()
+    expect(menu).to_be_focused()
+    menu.click()
+    home.get_by_role("heading", level=1).click()
+    expect(again).to_be_hidden()
 
 
 def test_whoever_asked_for_it_is_told_when_all_are_finished(home: Page, tmp_path: Path, service: Service) -> None:

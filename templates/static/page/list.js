@@ -16,6 +16,8 @@ export class WorkList {
     this.title = document.title;
     byId("clear").addEventListener("click", () => this.clear());
     byId("undo").addEventListener("click", () => this.undo());
+    document.addEventListener("click", (event) => this.#closeMenus(event.target));
+    document.addEventListener("keydown", (event) => event.key === "Escape" && this.#closeMenus(null));
     document.addEventListener("visibilitychange", () => !document.hidden && this.refresh());
   }
 
@@ -54,6 +56,15 @@ export class WorkList {
     if (card.live) list.append(card.root);
     else list.prepend(card.root);
     return true;
+  }
+
+  /** Close the open menus of cards, but for the one that `within` lies in; a keyboard's focus goes back to its button. */
+  #closeMenus(within) {
+    for (const menu of document.querySelectorAll("details.more[open]")) {
+      if (within && menu.contains(within)) continue;
+      if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+      menu.open = false;
+    }
   }
 
   refresh() {
