@@ -7,10 +7,9 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from upscaler_site.conf import env
+from upscaler_site.conf import env, places
 
 VARIABLE = "UPSCALER_DATA_DIR"
-_BASE_DIR = Path(__file__).resolve().parent.parent.parent
 #: Bytes written as a test: some file systems accept an empty file on a full disk, none accepts this much.
 _PROBE_BYTES = 64 * 1024
 #: Errors of writing to an open file, which do not name the file.
@@ -20,7 +19,7 @@ _WITHOUT_NAME = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 def chosen() -> Path:
     """Return the operator's choice; nothing is created here. Known before the settings, which make secrets in it."""
     return env.directory(
-        VARIABLE, _BASE_DIR / "var", shown="var", help="Everything the service keeps: database, models, pictures"
+        VARIABLE, places.data_directory(), shown="var", help="Everything the service keeps: database, models, pictures"
     )
 
 

@@ -4,19 +4,19 @@ settings.py takes all of them over and adds what the environment decides.
 """
 
 import warnings
-from pathlib import Path
 
 import django_stubs_ext
 from corsheaders.defaults import default_headers
 from csp.constants import SELF
 
 from upscaler_site.api.description import DESCRIPTION
+from upscaler_site.conf import places
 from upscaler_site.conf.version import VERSION
 
 # Lets typed code say `admin.ModelAdmin[Job]`: Django's own classes cannot be subscripted at run time.
 django_stubs_ext.monkeypatch()
 
-BASE_DIR = Path(__file__).resolve().parent.parent.parent
+BASE_DIR = places.ROOT
 UPSCALER_VERSION = VERSION
 
 # --- Django -----------------------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ APPEND_SLASH = False
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [places.TEMPLATES],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -86,10 +86,10 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LANGUAGE_CODE = "en"
-LOCALE_PATHS = [BASE_DIR / "templates" / "locale"]
+LOCALE_PATHS = [places.TEMPLATES / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
-STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
+STATICFILES_DIRS = [places.TEMPLATES / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "upscaler_site.static_files.HashedStaticFilesStorage"},

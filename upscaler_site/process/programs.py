@@ -29,7 +29,7 @@ def web() -> Program:
 
 def cluster(name: str, queue: str, environment: Mapping[str, str] | None = None) -> Program:
     """Return a django-q2 cluster that serves ``queue``."""
-    command = [sys.executable, str(Path(__file__).resolve().parent.parent.parent / "manage.py"), "qcluster"]
+    command = [sys.executable, "-m", "upscaler_site.manage", "qcluster"]
     return Program(name, command, {"Q_CLUSTER_NAME": queue, **(environment or {})})
 
 

@@ -23,7 +23,7 @@ from jobs.engine.codec import decode, encode
 from jobs.engine.codecs import output_format, probe
 from jobs.engine.errors import DeviceUnavailable, EngineError, FormatUnsupported, WeightsRejected
 from jobs.engine.tiling.passes import LARGEST_SCALE, SMALLEST_SCALE, native_scale, plan_passes
-from jobs.engine.types import EncodeOptions, Frame, Header, Picture, Report, Runtime, UpscaleOptions
+from jobs.engine.types import EncodeOptions, Frame, Header, OnTile, Picture, Report, Runtime, UpscaleOptions
 from jobs.errors import ChainRefused
 from jobs.options import STRIP, engine_limits
 from modelstore.errors import ModelStoreError
@@ -104,14 +104,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        to_file = self._is_file(options)
+        to_file = self.names_a_file(options)
         try:
             items = inputs.gather(options["inputs"], options["output"])
             chosen = choose_chain(options["model"], options["denoise_strength"])
             inputs.result_name(options["name"], source=Path("picture.png"), model=_name_of(chosen), scale=4)
         except (inputs.GatheringError, ChainRefused, ModelStoreError) as error:
             raise CommandError(str(error)) from None
-        run = _Run(chosen, options, to_file=to_file)
+        run = Run(chosen, options, to_file=to_file)
         tally = Tally()
         try:
             for item in items:
@@ -129,7 +129,7 @@ class Command(BaseCommand):
         if tally.failed:
             sys.exit(1)
 
-    def _is_file(self, options: dict[str, Any]) -> bool:
+    def names_a_file(self, options: dict[str, Any]) -> bool:
         """Return whether -o names a file; it does for a single picture and a name with a picture's suffix."""
         target: Path = options["output"]
         single = len(options["inputs"]) == 1 and not options["inputs"][0].is_dir()
@@ -151,7 +151,7 @@ class Command(BaseCommand):
         options["format"] = asked
         return True
 
-    def _one(self, run: "_Run", item: inputs.Item, tally: Tally, position: str) -> None:
+    def _one(self, run: "Run", item: inputs.Item, tally: Tally, position: str) -> None:
         try:
             header, target = run.plan(item)
             if target in tally.targets:
@@ -164,7 +164,8 @@ class Command(BaseCommand):
                 tally.kept += 1
                 self.stdout.write(f"{position} {item.label}: kept {target}")
                 return
-            said = run.upscale(item, header, target)
+            with tqdm(desc=item.label, unit="tile", leave=False, disable=None) as bar:
+                said = run.upscale(item, header, target, _moves(bar)).told(run.verbosity)
         except (WeightsRejected, DeviceUnavailable):
             raise
         except (EngineError, inputs.GatheringError, OSError) as error:
@@ -175,7 +176,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{position} {item.label} → {target}: {said}")
 
 
-class _Run:
+class Run:
     """Everything that is the same for all pictures of one call."""
 
     def __init__(self, chosen: tuple[Chosen, ...], options: dict[str, Any], *, to_file: bool) -> None:
@@ -222,12 +223,11 @@ class _Run:
         name = inputs.result_name(self.template, source=item.source, model=self.model, scale=passes.scale)
         return header, self.output / item.folder / (name + inputs.suffix_for(item.source, written))
 
-    def upscale(self, item: inputs.Item, header: Header, target: Path) -> str:
-        """Do it, and return what is to be said of it. A result is there whole or not at all."""
+    def upscale(self, item: inputs.Item, header: Header, target: Path, on_tile: OnTile) -> "Made":
+        """Do it, and return what came of it. A result is there whole or not at all."""
         started = time.perf_counter()
         picture = decode(item.source, self.limits)
-        with tqdm(desc=item.label, unit="tile", leave=False, disable=None) as bar:
-            result, report = self.upscaler.upscale(picture, self.weights, self.asked, _moves(bar))
+        result, report = self.upscaler.upscale(picture, self.weights, self.asked, on_tile)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         provenance = f"{self.model} {report.scale:g}x, Real-ESRGAN upscaler {settings.UPSCALER_VERSION}"
@@ -240,12 +240,27 @@ class _Run:
             with contextlib.suppress(FileNotFoundError):
                 part.unlink()
         told = (*report.notes, *written.notes)
-        notes = f" ({'; '.join(told)})" if told else ""
-        if self.verbosity >= 2:
-            notes += _in_detail(report)
+        return Made(header, (result.width, result.height), time.perf_counter() - started, report, told)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A result that was written: its size in pixels, the seconds that it took, what there is to say of it."""
+
+    header: Header
+    size: tuple[int, int]
+    seconds: float
+    report: Report
+    notes: tuple[str, ...]
+
+    def told(self, verbosity: int) -> str:
+        """Return it in words."""
+        notes = f" ({'; '.join(self.notes)})" if self.notes else ""
+        if verbosity >= 2:
+            notes += _in_detail(self.report)
         return (
-            f"{header.width}×{header.height} → {result.width}×{result.height} px, "
-            f"{time.perf_counter() - started:.1f} s, {report.device} {report.precision}{notes}"
+            f"{self.header.width}×{self.header.height} → {self.size[0]}×{self.size[1]} px, "
+            f"{self.seconds:.1f} s, {self.report.device} {self.report.precision}{notes}"
         )
 
 

@@ -28,7 +28,11 @@ print(Path(jobs.__file__).parent.parent, "django" in sys.modules, load().name)
 def test_the_wheel_does_what_its_document_shows(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
     made = subprocess.run(
-        [*pip, "-w", str(tmp_path), str(REPOSITORY)], capture_output=True, text=True, check=False, timeout=300
+        [*pip, "-w", str(tmp_path), str(REPOSITORY / "engine")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert made.returncode == 0, made.stderr
     (wheel,) = tmp_path.glob("upscaler_engine-*-py3-none-*.whl")
