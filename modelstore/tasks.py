@@ -1,4 +1,4 @@
-"""Entry point of the `io` cluster, named by its dotted path in dispatch.py. Imported by nobody."""
+"""Entry point of the `io` cluster, named by its dotted path in jobs/queue/work.py. Imported by nobody."""
 
 from modelstore.downloads import runner
 

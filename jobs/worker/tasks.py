@@ -1,4 +1,4 @@
-"""Entry points of the clusters, named by their dotted path in dispatch.py and shared_state.py. Imported by nobody.
+"""Entry points of the clusters, named by their dotted path in work.py and shared_state.py. Imported by nobody.
 
 They never raise: django-q2 would keep the failure as a pickle, and a row of ours says what happened anyway.
 """
