@@ -1,4 +1,4 @@
-"""What a cluster's workers do, and how it is told from the rows that there is something to do.
+"""The kinds of work of each cluster, and how it is told from the rows that some of it waits.
 
 The rows are the queue: nothing else says that work waits. Looking may name work that somebody else has just begun; its
 function then finds nothing to do.
