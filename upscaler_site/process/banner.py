@@ -10,18 +10,28 @@ from collections.abc import Callable
 
 from django.conf import settings
 
+from upscaler_site.conf import places
+
 TEXT = """
   Upscaler {version} is ready:  {url}
 
   The page               {url}
-  First picture          curl -F image=@samples/sample.png -F model={bundled} {url}api/v1/upscale -o upscaled.png
-  Official models        {manage} download_models RealESRGAN_x4plus
-                         or, from a file:  {manage} import_model RealESRGAN_x4plus.pth
+  First picture          curl -F image=@{picture} -F model={bundled} {url}api/v1/upscale -o upscaled.png
+  Official models        {download} RealESRGAN_x4plus
+                         or, from a file:  {bring} RealESRGAN_x4plus.pth
   API documentation      {url}api/docs
   Admin                  {url}admin/  after  {manage} createsuperuser
   Data                   {data}
   Stop                   Ctrl-C
 """
+
+#: The commands as they can be pasted, where the program is a checkout, and where pip or pipx installed it.
+_CHECKOUT = {
+    "manage": ".venv/bin/python manage.py",
+    "download": ".venv/bin/python manage.py download_models",
+    "bring": ".venv/bin/python manage.py import_model",
+}
+_INSTALLED = {"manage": "upscaler manage", "download": "upscaler models download", "bring": "upscaler models import"}
 
 #: The model that ships with the service.
 BUNDLED = "bundled-compact-x4"
@@ -60,6 +70,9 @@ def _print() -> None:
     )
     # A command pasted into another terminal must find the same data.
     place = os.environ.get("UPSCALER_DATA_DIR")
-    manage = (f"UPSCALER_DATA_DIR={shlex.quote(place)} " if place else "") + ".venv/bin/python manage.py"
-    text = TEXT.format(version=settings.UPSCALER_VERSION, url=url, bundled=BUNDLED, data=data, manage=manage)
+    before = f"UPSCALER_DATA_DIR={shlex.quote(place)} " if place else ""
+    commands = _INSTALLED if places.INSTALLED else _CHECKOUT
+    words = {name: before + command for name, command in commands.items()}
+    picture = "photo.jpg" if places.INSTALLED else "samples/sample.png"
+    text = TEXT.format(version=settings.UPSCALER_VERSION, url=url, bundled=BUNDLED, data=data, picture=picture, **words)
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - for the person at the terminal

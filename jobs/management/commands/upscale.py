@@ -104,6 +104,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        items, run = self.prepared(options)
+        self._all(items, run)
+
+    def prepared(self, options: dict[str, Any]) -> tuple[list[inputs.Item], "Run"]:
+        """Return the pictures that ``options`` name, and what makes them larger.
+
+        :raises CommandError: the inputs, the model or the options cannot be used so.
+        """
         to_file = self.names_a_file(options)
         try:
             items = inputs.gather(options["inputs"], options["output"])
@@ -111,7 +119,9 @@ class Command(BaseCommand):
             inputs.result_name(options["name"], source=Path("picture.png"), model=_name_of(chosen), scale=4)
         except (inputs.GatheringError, ChainRefused, ModelStoreError) as error:
             raise CommandError(str(error)) from None
-        run = Run(chosen, options, to_file=to_file)
+        return items, Run(chosen, options, to_file=to_file)
+
+    def _all(self, items: list[inputs.Item], run: "Run") -> None:
         tally = Tally()
         try:
             for item in items:
