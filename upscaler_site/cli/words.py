@@ -1,4 +1,4 @@
-"""What every command says alike: errors, suggestions, hints that can be pasted, the texts below each help."""
+"""Words that all commands have in common: errors, suggestions, hints that can be pasted, the texts below each help."""
 
 import difflib
 import re

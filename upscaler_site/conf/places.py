@@ -1,4 +1,4 @@
-"""Where this program's own files are: a checkout, or a package that pip or pipx installed. Nothing is created here."""
+"""Places of this program's own files: a checkout, or a package that pip or pipx installed. Nothing is created here."""
 
 import os
 import sys
