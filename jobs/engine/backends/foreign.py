@@ -66,7 +66,7 @@ class _NotThere(Exception):
 
 def _on_vulkan(network: nn.Module, spec: NetworkSpec, place: ComputeDevice, *, named: bool) -> Network:
     from jobs.engine.backends.vulkan.network import VulkanNetwork  # noqa: PLC0415 - its packages may be absent
-    from jobs.engine.backends.vulkan.traced import NotWritten  # noqa: PLC0415 - as above
+    from jobs.engine.backends.vulkan.operations import NotWritten  # noqa: PLC0415 - as above
 
     try:
         return VulkanNetwork(network, spec, _borne(spec, place, "ncnn's graph of what torch does", named=named))

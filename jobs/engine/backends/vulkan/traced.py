@@ -5,9 +5,6 @@ as windows of attention do, cannot be a graph for every size: so a network is tr
 the same graph.
 """
 
-import operator
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,37 +13,12 @@ from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jobs.engine.backends.vulkan.layers import ENTRY, RESULT, Layers
+from jobs.engine.backends.vulkan.operations import Blob, NotWritten, is_blob, write
 from modelstore.networks.families.foreign import SURPRISES, ForeignNetwork, first_line
 from modelstore.networks.spec import NetworkSpec
 
 #: Sides of the traced inputs in input pixels, before they are aligned. Small: tracing computes the network once.
 _SIDES = ((32, 48), (64, 40))
-#: ncnn's number for "to the end".
-_END = -233
-#: Ends of slices beyond this are torch's "to the end".
-_ENDLESS = 1 << 40
-
-_aten = torch.ops.aten
-
-
-class NotWritten(Exception):
-    """A network that does what is not written for ncnn. The message begins with "it" and says what."""
-
-
-@dataclass(frozen=True)
-class _Blob:
-    """A tensor of the network: the name of ncnn's blob, and its shape (1, C, H, W)."""
-
-    name: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class _Repeated:
-    """A blob whose channels are being repeated, each so many times, by views that only together are something."""
-
-    blob: _Blob
-    times: int
 
 
 def traced(network: ForeignNetwork, spec: NetworkSpec) -> tuple[str, bytes]:
@@ -83,14 +55,14 @@ def _trace(network: ForeignNetwork, spec: NetworkSpec, height: int, width: int) 
 
 
 class _Writer:
-    """One trace as layers. Each method writes one operation of torch's; constants are computed, not written."""
+    """One trace as layers; constants are computed, not written."""
 
     def __init__(self, trace: fx.GraphModule) -> None:
         self.layers = Layers()
         self._values: dict[fx.Node, Any] = {}
         for node in trace.graph.nodes:
             if node.op == "placeholder":
-                self._values[node] = _Blob(ENTRY, tuple(node.meta["tensor_meta"].shape))
+                self._values[node] = Blob(ENTRY, tuple(node.meta["tensor_meta"].shape))
             elif node.op == "get_attr":
                 self._values[node] = getattr(trace, node.target)
             elif node.op == "output":
@@ -112,303 +84,14 @@ class _Writer:
     def _call(self, node: fx.Node) -> Any:
         arguments = [self._value(one) for one in node.args]
         keywords = {name: self._value(one) for name, one in node.kwargs.items()}
-        if not any(_is_blob(one) for one in (*arguments, *keywords.values())):
+        if not any(is_blob(one) for one in (*arguments, *keywords.values())):
             return node.target(*arguments, **keywords)  # type: ignore[operator]  # torch's types allow names here
-        write = _WRITTEN.get(node.target)
-        if write is None:
-            raise NotWritten(f"it needs {str(node.target).removeprefix('aten.').partition('.')[0]}")
         shape = getattr(node.meta.get("tensor_meta"), "shape", ())
-        made = write(self, *arguments, **{k: v for k, v in keywords.items() if v is not None})
-        return _Blob(made, tuple(shape)) if isinstance(made, str) else made
+        made = write(self.layers, node.target, arguments, keywords)
+        return Blob(made, tuple(shape)) if isinstance(made, str) else made
 
     def _result(self, value: Any) -> None:
         blob = value[0] if isinstance(value, list) else value
-        if not isinstance(blob, _Blob):
+        if not isinstance(blob, Blob):
             raise NotWritten("its result does not come of its input alone")
         self.layers.add("Noop", [blob.name], "", RESULT)
-
-    # --- Convolutions -------------------------------------------------------------------------------------------------
-
-    def convolution(
-        self, x: _Blob, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any,
-        transposed: bool, output_padding: Any, groups: int,
-    ) -> str:  # fmt: skip
-        if not isinstance(weight, Tensor):
-            raise NotWritten("it makes weights of its input")
-        if transposed:
-            if groups > 1:
-                raise NotWritten("it needs transposed convolutions of groups")
-            weight = weight.transpose(0, 1)  # (in, out, h, w) to (out, in, h, w)
-        kind = "Deconvolution" if transposed else "Convolution" if groups == 1 else "ConvolutionDepthWise"
-        self.layers.plain()
-        self.layers.numbers(weight, *([] if bias is None else [bias]))
-        return self.layers.add(
-            kind,
-            [x.name],
-            f"0={weight.shape[0]} 1={weight.shape[3]} 11={weight.shape[2]} 2={dilation[1]} 12={dilation[0]} "
-            f"3={stride[1]} 13={stride[0]} 4={padding[1]} 14={padding[0]} 5={int(bias is not None)} 6={weight.numel()}"
-            + (f" 7={groups}" if groups > 1 else "")
-            + (f" 18={output_padding[1]} 19={output_padding[0]}" if transposed else ""),
-        )
-
-    def batch_norm(
-        self, x: _Blob, weight: Any, bias: Any, mean: Tensor, variance: Tensor, training: bool, _: float, epsilon: float
-    ) -> list[_Blob]:
-        if training:
-            raise NotWritten("it measures its input while it runs")
-        factor = (variance + epsilon).rsqrt() * (1 if weight is None else weight)
-        self.layers.numbers(factor, (0 if bias is None else bias) - mean * factor)
-        return [_Blob(self.layers.add("Scale", [x.name], f"0={factor.numel()} 1=1"), x.shape)]
-
-    def group_norm(
-        self, x: _Blob, weight: Any, bias: Any, _: int, channels: int, __: int, groups: int, epsilon: float
-    ) -> list[_Blob]:
-        affine = weight is not None
-        if affine:
-            self.layers.numbers(weight, bias)
-        made = self.layers.add("GroupNorm", [x.name], f"0={groups} 1={channels} 2={epsilon} 3={int(affine)}")
-        return [_Blob(made, x.shape)]
-
-    # --- Arithmetic ---------------------------------------------------------------------------------------------------
-
-    def binary(self, code: int, x: Any, y: Any, alpha: float = 1) -> str:
-        if alpha != 1:
-            raise NotWritten("it needs sums of which one part is multiplied")
-        reverse = {0: 0, 1: 7, 2: 2, 3: 8}  # add, subtract, multiply, divide; and with their sides exchanged
-        if not isinstance(x, _Blob):
-            x, y, code = y, x, reverse[code]
-        if isinstance(y, Tensor) and y.numel() == 1:
-            y = float(y)
-        if not isinstance(y, (_Blob, Tensor)):
-            return self.layers.add("BinaryOp", [x.name], f"0={code} 1=1 2={float(y)!r}")
-        return self.layers.add("BinaryOp", [x.name, self._named(y)], f"0={code}")
-
-    def reversed_subtract(self, x: _Blob, y: Any, alpha: float = 1) -> str:
-        return self.binary(7, x, y, alpha)
-
-    def reciprocal(self, x: _Blob) -> str:
-        return self.binary(8, x, 1)
-
-    def power(self, x: _Blob, exponent: float) -> str:
-        if exponent == 2:
-            return self.layers.add("UnaryOp", [x.name], "0=4")
-        return self.layers.add("BinaryOp", [x.name], f"0=6 1=1 2={float(exponent)!r}")
-
-    def reduce(self, code: int, x: _Blob, dims: Sequence[int], keep: bool = False) -> str:
-        axes = sorted(dim % 4 - 1 for dim in dims)
-        if not keep or axes[0] < 0:
-            raise NotWritten("it drops dimensions")
-        listed = ",".join(str(axis) for axis in axes)
-        return self.layers.add("Reduction", [x.name], f"0={code} 1=0 -23303={len(axes)},{listed} 4=1 5=1")
-
-    def _named(self, y: _Blob | Tensor) -> str:
-        """Return the name of a blob; for a constant of one number per channel, write it first."""
-        if isinstance(y, _Blob):
-            return y.name
-        sizes = (1,) * (4 - y.dim()) + tuple(y.shape)
-        if sizes != (1, sizes[1], 1, 1):
-            raise NotWritten("it needs constants of the size of its input")
-        self.layers.numbers(y)
-        return self.layers.add("MemoryData", [], f"0=1 1=1 2={y.numel()}")
-
-    # --- Activations --------------------------------------------------------------------------------------------------
-
-    def plainly(self, kind: str, x: _Blob, *, parameters: str = "") -> str:
-        return self.layers.add(kind, [x.name], parameters)
-
-    def gelu(self, x: _Blob, approximate: str = "none") -> str:
-        return self.layers.add("GELU", [x.name], f"0={int(approximate == 'tanh')}")
-
-    def leaky(self, x: _Blob, slope: float = 0.01) -> str:
-        return self.layers.add("ReLU", [x.name], f"0={float(slope)!r}")
-
-    def prelu(self, x: _Blob, slopes: Tensor) -> str:
-        self.layers.numbers(slopes)
-        return self.layers.add("PReLU", [x.name], f"0={slopes.numel()}")
-
-    def clamp(self, x: _Blob, least: float | None = None, most: float | None = None) -> str:
-        bounds = [f"{number}={float(one)!r}" for number, one in enumerate((least, most)) if one is not None]
-        return self.layers.add("Clip", [x.name], " ".join(bounds))
-
-    # --- Places and channels ------------------------------------------------------------------------------------------
-
-    def same(self, x: Any, *_: Any, **__: Any) -> Any:
-        return x
-
-    def laid_out(self, x: _Blob, sizes: Sequence[int], *_: Any) -> _Blob:
-        """Pass over the layout of a pooled pixel in memory, which torch tells where weights are channels last."""
-        if tuple(sizes) != x.shape or x.shape[2:] != (1, 1):
-            raise NotWritten("it looks at its tensors in other shapes")
-        return x
-
-    def copied(self, x: Any, source: Any) -> Any:
-        if not (isinstance(x, _Blob) and isinstance(source, _Blob) and x.shape == source.shape):
-            raise NotWritten("it writes into parts of its tensors")
-        return source
-
-    def join(self, parts: Sequence[Any], dim: int = 0) -> str:
-        if dim % 4 != 1 or not all(isinstance(one, _Blob) for one in parts):
-            raise NotWritten("it joins other things than channels")
-        return self.layers.add("Concat", [one.name for one in parts], "0=0")
-
-    def slice(self, x: _Blob, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
-        if step != 1 or dim % 4 == 0:
-            raise NotWritten("it takes every second row")
-        begin, stop = start or 0, _ENDLESS if end is None else end
-        if begin == 0 and stop >= x.shape[dim]:
-            return x
-        return self._crop(x, dim % 4, begin, stop)
-
-    def _crop(self, x: _Blob, dim: int, begin: int, stop: int) -> str:
-        if begin < 0:
-            raise NotWritten("it counts from the end")
-        end = _END if stop >= x.shape[dim] else stop
-        return self.layers.add("Crop", [x.name], f"-23309=1,{begin} -23310=1,{end} -23311=1,{dim - 1}")
-
-    def scatter(
-        self, x: _Blob, part: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
-    ) -> Any:
-        """Write a part over channels of x, as an assignment to a slice does."""
-        begin, stop = start or 0, min(_ENDLESS if end is None else end, x.shape[dim])
-        if step != 1 or not isinstance(part, _Blob):
-            raise NotWritten("it writes into parts of its tensors")
-        if begin == 0 and stop == x.shape[dim]:
-            return part
-        if dim % 4 != 1:
-            raise NotWritten("it writes into parts of its tensors")
-        pieces = [part.name]
-        if begin > 0:
-            pieces.insert(0, self._crop(x, 1, 0, begin))
-        if stop < x.shape[dim]:
-            pieces.append(self._crop(x, 1, stop, x.shape[dim]))
-        return self.layers.add("Concat", pieces, "0=0")
-
-    def split(self, x: _Blob, sizes: int | Sequence[int], dim: int = 0) -> list[_Blob]:
-        if dim % 4 != 1:
-            raise NotWritten("it splits other things than channels")
-        count = x.shape[1]
-        if isinstance(sizes, int):
-            sizes = [min(sizes, count - begin) for begin in range(0, count, sizes)]
-        parts, begin = [], 0
-        for size in sizes:
-            name = self._crop(x, 1, begin, begin + size)
-            parts.append(_Blob(name, (x.shape[0], size, *x.shape[2:])))
-            begin += size
-        return parts
-
-    def part(self, parts: Sequence[Any], index: int) -> Any:
-        return parts[index] if index < len(parts) else None  # a norm's other results, which only training reads
-
-    def shuffle(self, x: _Blob, factor: int) -> str:
-        return self.layers.add("PixelShuffle", [x.name], f"0={factor}")
-
-    def unshuffle(self, x: _Blob, factor: int) -> str:
-        return self.layers.add("Reorg", [x.name], f"0={factor}")
-
-    def nearest(self, x: _Blob, size: Sequence[int], *_: Any) -> str:
-        down, across = size[0] / x.shape[2], size[1] / x.shape[3]
-        return self.layers.add("Interp", [x.name], f"0=1 1={down!r} 2={across!r}")
-
-    def bilinear(self, x: _Blob, size: Sequence[int], corners: bool, *_: Any) -> str:
-        down, across = size[0] / x.shape[2], size[1] / x.shape[3]
-        return self.layers.add("Interp", [x.name], f"0=2 1={down!r} 2={across!r} 6={int(corners)}")
-
-    def pad(self, kind: int, x: _Blob, sides: Sequence[int], value: float = 0.0) -> Any:
-        left, right, top, bottom = (*sides, 0, 0)[:4]
-        if not any(sides):
-            return x
-        if min(sides) < 0:
-            if max(sides) > 0:
-                raise NotWritten("it pads and cuts at once")
-            ends = ",".join(str(one or _END) for one in (bottom, right))
-            return self.layers.add("Crop", [x.name], f"-23309=2,{-top},{-left} -23310=2,{ends} -23311=2,1,2")
-        return self.layers.add(
-            "Padding", [x.name], f"0={top} 1={bottom} 2={left} 3={right} 4={kind} 5={float(value)!r}"
-        )
-
-    def unsqueeze(self, x: _Blob, dim: int) -> _Repeated:
-        if dim != 2:
-            raise NotWritten("it adds dimensions")
-        return _Repeated(x, 1)
-
-    def expand(self, x: _Blob | _Repeated, sizes: Sequence[int], **_: Any) -> Any:
-        if isinstance(x, _Repeated):
-            return _Repeated(x.blob, int(sizes[2]))
-        if tuple(sizes) != x.shape:
-            raise NotWritten("it expands dimensions")
-        return x
-
-    def view(self, x: _Blob | _Repeated, sizes: Sequence[int]) -> Any:
-        if isinstance(x, _Blob):
-            if tuple(sizes) != x.shape:
-                raise NotWritten("it looks at its tensors in other shapes")
-            return x
-        channels = x.blob.shape[1]
-        if tuple(sizes) != (1, channels * x.times, *x.blob.shape[2:]):
-            raise NotWritten("it looks at its tensors in other shapes")
-        ones = torch.ones(channels * x.times, 1, 1, 1)
-        made = self.convolution(x.blob, ones, None, (1, 1), (0, 0), (1, 1), False, (0, 0), channels)
-        return _Blob(made, tuple(sizes))
-
-
-def _is_blob(argument: Any) -> bool:
-    if isinstance(argument, list):
-        return any(_is_blob(one) for one in argument)
-    return isinstance(argument, (_Blob, _Repeated))
-
-
-def _by(method: Callable[..., Any], *first: Any, **named: Any) -> Callable[..., Any]:
-    """Return a writer that gives the method some arguments before torch's."""
-    return lambda writer, *rest, **more: method(writer, *first, *rest, **named, **more)
-
-
-_ACTIVATIONS = {
-    _aten.relu.default: "ReLU", _aten.sigmoid.default: "Sigmoid", _aten.silu.default: "Swish",
-    _aten.tanh.default: "TanH", _aten.mish.default: "Mish",
-}  # fmt: skip
-_BINARY = {
-    0: (_aten.add.Tensor, _aten.add.Scalar), 1: (_aten.sub.Tensor, _aten.sub.Scalar),
-    2: (_aten.mul.Tensor, _aten.mul.Scalar), 3: (_aten.div.Tensor, _aten.div.Scalar),
-}  # fmt: skip
-_SAME = (
-    _aten.alias.default, _aten.clone.default, _aten.detach.default, _aten.contiguous.default,
-    _aten.lift_fresh_copy.default, _aten._to_copy.default,  # noqa: SLF001 - the name that torch gives in a trace
-)  # fmt: skip
-#: What writes each of torch's operations.
-_WRITTEN: dict[Any, Callable[..., Any]] = {
-    _aten.convolution.default: _Writer.convolution,
-    _aten.native_batch_norm.default: _Writer.batch_norm,
-    _aten.native_group_norm.default: _Writer.group_norm,
-    **{target: _by(_Writer.plainly, kind) for target, kind in _ACTIVATIONS.items()},
-    **{target: _by(_Writer.binary, code) for code, targets in _BINARY.items() for target in targets},
-    **dict.fromkeys(_SAME, _Writer.same),
-    _aten.rsub.Scalar: _Writer.reversed_subtract,
-    _aten.reciprocal.default: _Writer.reciprocal,
-    _aten.pow.Tensor_Scalar: _Writer.power,
-    _aten.sqrt.default: _by(_Writer.plainly, "UnaryOp", parameters="0=5"),
-    _aten.mean.dim: _by(_Writer.reduce, 3),
-    _aten.sum.dim_IntList: _by(_Writer.reduce, 0),
-    _aten.gelu.default: _Writer.gelu,
-    _aten.leaky_relu.default: _Writer.leaky,
-    _aten._prelu_kernel.default: _Writer.prelu,  # noqa: SLF001 - the name that torch gives in a trace
-    _aten.clamp.default: _Writer.clamp,
-    _aten.as_strided.default: _Writer.laid_out,
-    _aten.copy.default: _Writer.copied,
-    _aten.cat.default: _Writer.join,
-    _aten.slice.Tensor: _Writer.slice,
-    _aten.slice_scatter.default: _Writer.scatter,
-    _aten.split.Tensor: _Writer.split,
-    _aten.split_with_sizes.default: _Writer.split,
-    _aten.pixel_shuffle.default: _Writer.shuffle,
-    _aten.pixel_unshuffle.default: _Writer.unshuffle,
-    _aten.upsample_nearest2d.default: _Writer.nearest,
-    _aten.upsample_bilinear2d.default: _Writer.bilinear,
-    _aten.constant_pad_nd.default: _by(_Writer.pad, 0),
-    _aten.replication_pad2d.default: _by(_Writer.pad, 1),
-    _aten.reflection_pad2d.default: _by(_Writer.pad, 2),
-    _aten.unsqueeze.default: _Writer.unsqueeze,
-    _aten.expand.default: _Writer.expand,
-    _aten.view.default: _Writer.view,
-    _aten._unsafe_view.default: _Writer.view,  # noqa: SLF001 - the name that torch gives in a trace
-    operator.getitem: _Writer.part,
-}

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from benchmarks.family_seeds import seeded
 from jobs.engine.backends.network_cache import NetworkPool
 from jobs.engine.backends.vulkan import devices
-from jobs.engine.backends.vulkan.traced import NotWritten, traced
+from jobs.engine.backends.vulkan.operations import NotWritten
+from jobs.engine.backends.vulkan.traced import traced
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
 from jobs.engine.types import Runtime, UpscaleOptions, Weights
 from jobs.engine.upscaler import Upscaler
