@@ -28,19 +28,21 @@ def finished(page: Page, *names: str) -> None:
 
 def test_what_is_in_work_stands_in_the_order_of_work_and_what_ended_newest_first(home: Page, tmp_path: Path) -> None:
     names = [f"row-{number}.png" for number in range(4)]
+    hung = [f"hung-{number}.png" for number in range(4)]
     home.route("**/api/v1/jobs", lambda route: None)  # uploads hang: all of them stay in work
-    home.set_input_files("#files", [picture(tmp_path / name) for name in names])
+    home.set_input_files("#files", [picture(tmp_path / name) for name in hung])
     expect(home.locator("#queue .card")).to_have_count(4)
-    assert names_in(home, "queue") == names
+    assert names_in(home, "queue") == hung
     expect(home.locator("#summary")).to_have_text("0 of 4 finished")
     expect(home).to_have_title(re.compile(r"^\(0/4\) "))
     home.unroute("**/api/v1/jobs")
     home.reload()
     home.select_option("#model", TINY_MODEL)
     for name in names[:2]:
-        home.set_input_files("#files", tmp_path / name)
+        home.set_input_files("#files", picture(tmp_path / name))
         finished(home, name)
-    assert names_in(home, "results") == names[1::-1]
+    # Uploads that hung may have been let go when the page was left.
+    assert [name for name in names_in(home, "results") if name in names] == names[1::-1]
     expect(home.locator("#in-work")).to_be_hidden()
     expect(home).to_have_title(re.compile(r"^Upscaler"))
 

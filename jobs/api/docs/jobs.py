@@ -11,7 +11,7 @@ from jobs.api.serializers.listing import JobListSerializer, ListQuerySerializer
 LIST_JOBS = operation(
     "jobs_list",
     "Jobs",
-    ("validation_error",),
+    ("validation_error", "address_too_long"),
     summary="List jobs",
     description="Newest first. With API keys required, a caller sees its own.",
     parameters=[ListQuerySerializer, header("Link", 'The next page, rel="next".', "200")],

@@ -1,5 +1,6 @@
 """A service without workers, and bytes on a socket as no HTTP library would send them."""
 
+import contextlib
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -32,11 +33,13 @@ class WebServer(Service):
 
     def serving_processes(self) -> list[psutil.Process]:
         """The processes that answer requests, without the one that watches over them."""
-        return [
-            process
-            for process in self.processes()
-            if "multiprocessing.spawn" in " ".join(process.cmdline()) and "spawn_main" in " ".join(process.cmdline())
-        ]
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it was just killed, and is a zombie at most
+                words = " ".join(process.cmdline())
+                if "multiprocessing.spawn" in words and "spawn_main" in words:
+                    found.append(process)
+        return found
 
 
 class Line:
