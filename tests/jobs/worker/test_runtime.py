@@ -106,7 +106,10 @@ def test_a_worker_that_lost_its_device_ends_and_a_fresh_one_tries_again(
     cluster = start_cluster()
     job, other = submit(LOSES_DEVICE), submit(seed=2)
     # Four workers one after the other, each of which imports torch: minutes on a busy machine.
-    eventually(lambda: Job.objects.filter(finished_at__isnull=False).count() == 2, seconds=500)
+    try:
+        eventually(lambda: Job.objects.filter(finished_at__isnull=False).count() == 2, seconds=500)
+    except AssertionError as error:  # seen once in many runs: what the cluster did is all that can tell why
+        raise AssertionError(cluster.output()) from error
     job.refresh_from_db()
     other.refresh_from_db()
     assert (job.status, job.error_code, job.attempts) == (Status.FAILED, "device_lost", 3)
