@@ -13,8 +13,8 @@ examples:
 
 """
 _SHELLS = ("bash", "zsh", "fish")
-#: Arguments that are files or folders, by the name of their value.
-_PATHS = {"inputs": "file", "output": "file", "path": "file", "watch": "directory", "api_key_file": "file"}
+#: Arguments that are files or folders, by their names.
+_PATHS = {"inputs", "output", "path"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +29,8 @@ def _run(options: argparse.Namespace) -> int:
 
     parser = main.parser_for(list(main.COMMANDS))
     for action in _actions(parser):
-        kind = _PATHS.get(action.dest)
-        if kind:
-            action.complete = shtab.DIRECTORY if kind == "directory" else shtab.FILE  # type: ignore[attr-defined]  # shtab's own
+        if action.dest in _PATHS:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab's own
     words.say(shtab.complete(parser, shell=options.shell))
     return 0
 

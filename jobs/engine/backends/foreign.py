@@ -7,6 +7,8 @@ from torch import nn
 from jobs.engine.backends.base import Network
 from jobs.engine.backends.device import ComputeDevice, cpu_name
 from jobs.engine.backends.torch_backend import TorchNetwork
+from jobs.engine.backends.vulkan.network import VulkanNetwork
+from jobs.engine.backends.vulkan.operations import NotWritten
 from jobs.engine.errors import DeviceUnavailable, PrecisionUnavailable
 from jobs.engine.types import Runtime
 from modelstore.networks.spec import NetworkSpec
@@ -40,8 +42,9 @@ def foreign(network: nn.Module, spec: NetworkSpec, place: ComputeDevice, *, runt
     if place.accelerator is not None and not place.accelerator.by_torch:
         if place.backend == "vulkan":
             try:
-                return _on_vulkan(network, spec, place, named=named)
-            except _NotThere as error:
+                place_there = _borne(spec, place, "ncnn's graph of what torch does", named=named)
+                return VulkanNetwork(network, spec, place_there)
+            except NotWritten as error:
                 if runtime.device != "auto":
                     raise DeviceUnavailable(
                         f"the {spec.architecture} network does not compute on {place.device}: {error}; DEVICE=auto or "
@@ -58,20 +61,6 @@ def foreign(network: nn.Module, spec: NetworkSpec, place: ComputeDevice, *, runt
     place = _borne(spec, replace(place, backend="torch"), why, named=named)
     # Graphs: some families ask the device for numbers while they run, which cannot be recorded.
     return TorchNetwork(network, spec, place, graphs=False, fused=False)
-
-
-class _NotThere(Exception):
-    """The device does not compute the network; the message says why."""
-
-
-def _on_vulkan(network: nn.Module, spec: NetworkSpec, place: ComputeDevice, *, named: bool) -> Network:
-    from jobs.engine.backends.vulkan.network import VulkanNetwork  # noqa: PLC0415 - its packages may be absent
-    from jobs.engine.backends.vulkan.operations import NotWritten  # noqa: PLC0415 - as above
-
-    try:
-        return VulkanNetwork(network, spec, _borne(spec, place, "ncnn's graph of what torch does", named=named))
-    except NotWritten as error:
-        raise _NotThere(str(error)) from error
 
 
 def _borne(spec: NetworkSpec, place: ComputeDevice, why: str, *, named: bool) -> ComputeDevice:

@@ -21,7 +21,7 @@ import ncnn
 import numpy as np
 from numpy.typing import NDArray
 
-ENTRY, RESULT = "x", "y"  # as in graph.py
+ENTRY, RESULT = "x", "y"  # as in layers.py
 
 #: Seconds between two looks whether the parent still lives.
 _LOOK_SECONDS = 1.0
