@@ -87,6 +87,12 @@ class ImageTooManyPixels(ImageInvalid):
     code = "image_too_large"
 
 
+class SizeUnreachable(ImageInvalid):
+    """The size in pixels that was asked for is smaller than the picture, or more than 16 times as large."""
+
+    code = "size_unreachable"
+
+
 class UploadTooLarge(JobError):
     """More bytes than MAX_UPLOAD_MB."""
 

@@ -5,6 +5,7 @@ from django.urls import path
 from jobs.api.views.archive import ArchiveViewSet
 from jobs.api.views.batches import BatchViewSet
 from jobs.api.views.cleanup import CleanupViewSet
+from jobs.api.views.estimates import EstimateViewSet
 from jobs.api.views.events import EventViewSet
 from jobs.api.views.jobs import JobsViewSet, JobViewSet
 from jobs.api.views.links import LinkViewSet
@@ -15,6 +16,7 @@ from jobs.api.views.submit import SubmitBatchViewSet, SubmitViewSet
 urlpatterns = [
     path("upscale", SubmitViewSet.as_view({"post": "upscale"}), name="upscale"),
     path("upscale-batch", SubmitBatchViewSet.as_view({"post": "create"}), name="upscale-batch"),
+    path("estimate", EstimateViewSet.as_view({"get": "retrieve"}), name="estimate"),
     path("jobs", JobsViewSet.as_view({"get": "list", "post": "create"}), name="jobs"),
     path("jobs/archive", ArchiveViewSet.as_view({"get": "retrieve"}), name="jobs-archive"),
     path("jobs/archive/links", LinkViewSet.as_view({"post": "archive"}), name="jobs-archive-links"),

@@ -60,8 +60,10 @@ class Chosen:
         )
 
 
-def choose(text: str, options: JobOptions) -> Chosen:
+def choose(text: str, options: JobOptions, *, sized: bool = False) -> Chosen:
     """Return the models that a text names, when a job with these options can run on them now.
+
+    :param sized: a size in pixels is asked for, so the models' own scale does not matter.
 
     :raises ChainRefused: too many, one missing, or an enlargement beyond the limit where no ``outscale`` was given.
     :raises ModelUnknown, ModelNotReady, DenoiseUnsupported: as `require_usable`, for the first member that is at fault.
@@ -76,7 +78,7 @@ def choose(text: str, options: JobOptions) -> Chosen:
         raise
     chosen = Chosen(models, _partners(models, options.denoise_strength))
     scale = native_scale(chosen.scales)
-    if options.outscale is None and scale > LARGEST_SCALE:
+    if options.outscale is None and not sized and scale > LARGEST_SCALE:
         raise ChainRefused(
             f"{chosen.name} enlarges {scale} times; at most {LARGEST_SCALE:g} are possible: give an outscale"
         )

@@ -17,7 +17,7 @@ from jobs.submission.chosen import Chosen
 class DryRunReport:
     """The answer to a dry run. None stands for what this installation cannot know yet."""
 
-    format: str
+    format: str | None  # None: no file was sent
     width: int
     height: int
     frames: int
@@ -53,7 +53,7 @@ def report_of(header: Header, chosen: Chosen, options: JobOptions) -> DryRunRepo
     )
     speed = throughput.measured(chosen.name)
     return DryRunReport(
-        format=header.format,
+        format=header.format or None,
         width=header.width,
         height=header.height,
         frames=header.frames,

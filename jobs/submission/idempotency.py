@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import timedelta
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from jobs.models.batch import Batch
 from jobs.models.idempotency import IdempotencyKey
 from jobs.models.job import Job
 from jobs.submission.request import Submission
+from jobs.submission.target_size import TargetSize
 
 #: Seconds for which a repetition waits for the first call's transaction, before it is answered that it still runs.
 _LOCK_TIMEOUT = "5s"
@@ -40,12 +41,19 @@ def fingerprint_of(submission: Submission, kind: str, pictures: Sequence[str]) -
     asked = [kind, list(pictures), submission.model, submission.options.as_json(), submission.webhook_url]
     others = {field.name: getattr(submission, field.name) for field in fields(submission)}
     given = {
-        name: sorted(value) if isinstance(value, tuple) else value
+        name: _plain(value)
         for name, value in others.items()
         if name not in _NOT_COMPARED and name not in _ALWAYS_COMPARED and value not in (None, (), "")
     }
     canonical = json.dumps([*asked, given] if given else asked, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """Return a field's value in a form that JSON has, the same for equal values."""
+    if isinstance(value, TargetSize):
+        return asdict(value)
+    return sorted(value) if isinstance(value, tuple) else value
 
 
 def first_call(submission: Submission, fingerprint: str) -> Job | Batch | None:

@@ -1,13 +1,15 @@
 """A submission: everything that a caller asks of a picture, of the right shape, not yet checked for its meaning."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 
+from jobs.engine.types import Header
 from jobs.models.api_key import ApiKey
 from jobs.options import JobOptions
 from jobs.states import Priority
+from jobs.submission.target_size import TargetSize
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Submission:
     model: str
     options: JobOptions
     priority: Priority = Priority.ASYNC
+    target: TargetSize | None = None  # instead of options.outscale
     api_key: ApiKey | None = None
     request_id: str = ""
     webhook_url: str = ""
@@ -24,6 +27,13 @@ class Submission:
     reuse: bool | None = None  # None: the setting REUSE_RESULTS
     idempotency_key: str = ""  # "" is none
     require_worker: Callable[[], None] | None = None  # asked before anything is written; raises NoWorker
+
+    def options_for(self, header: Header) -> JobOptions:
+        """Return the options for one picture: a size that was asked for is a factor there.
+
+        :raises SizeUnreachable: when no factor from 1 to 16 reaches it.
+        """
+        return replace(self.options, outscale=self.target.outscale(header)) if self.target else self.options
 
     @property
     def reuses(self) -> bool:

@@ -5,15 +5,15 @@ The API, the page and the commands all come through here. Nothing here imports t
 
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db.models.functions import Now
 
-from jobs.engine.codecs.probe import check_passes, probe
+from jobs.engine.codecs.probe import check, check_passes, probe
 from jobs.engine.errors import EngineError, ImageTooLarge
 from jobs.engine.tiling.passes import plan_passes
 from jobs.engine.types import Header
@@ -27,7 +27,7 @@ from jobs.errors import (
 )
 from jobs.models.batch import Batch
 from jobs.models.job import Job
-from jobs.options import engine_limits
+from jobs.options import JobOptions, engine_limits
 from jobs.queue import dispatch
 from jobs.states import Priority, Status
 from jobs.storage import file_names, files
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 _Created = TypeVar("_Created", Job, Batch)
 
-__all__ = ["DryRunReport", "Submission", "plan", "submit", "submit_batch"]
+__all__ = ["DryRunReport", "Submission", "estimate", "plan", "submit", "submit_batch"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class _Picture:
 
     staged: Staged
     header: Header
+    options: JobOptions
     name: str
 
 
@@ -140,12 +141,21 @@ def plan(upload: Any, submission: Submission) -> DryRunReport:
     with disk_that_may_be_full(), files.staged(upload) as staged:
         model = _usable(submission)
         picture = _examine(staged, _name_of(upload), submission, model)
-        return report_of(picture.header, model, submission.options)
+        return report_of(picture.header, model, picture.options)
+
+
+def estimate(header: Header, submission: Submission) -> DryRunReport:
+    """Return what a submission of a picture with this header would do and cost: the picture itself need not be here.
+
+    :raises ImageInvalid: when the picture, or its result, would be beyond a limit.
+    """
+    model = _usable(submission)
+    return report_of(header, model, _fitting(header, submission, model))
 
 
 def _usable(submission: Submission) -> Chosen:
     admission.require_precision(submission.options.precision)
-    return choose(submission.model, submission.options)
+    return choose(submission.model, submission.options, sized=submission.target is not None)
 
 
 def _examine(staged: Staged, name: str, submission: Submission, model: Chosen) -> _Picture:
@@ -155,17 +165,32 @@ def _examine(staged: Staged, name: str, submission: Submission, model: Chosen) -
     """
     if staged.bytes == 0:
         raise ImageInvalid("the image file is empty")
-    limits = engine_limits()
+    with _refusals():
+        header = probe(staged.path, engine_limits())
+    return _Picture(staged, header, _fitting(header, submission, model), name)
+
+
+def _fitting(header: Header, submission: Submission, model: Chosen) -> JobOptions:
+    """Return the picture's options, when it and its result lie within every limit.
+
+    :raises ImageInvalid: naming the limit that is passed.
+    """
+    limits, options = engine_limits(), submission.options_for(header)
+    with _refusals():
+        check(header, limits)
+        check_passes(header, plan_passes(header.width, header.height, model.scales, options.outscale), limits)
+    return options
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise what the engine says of a picture as the error of a submission."""
     try:
-        header = probe(staged.path, limits)
-        check_passes(
-            header, plan_passes(header.width, header.height, model.scales, submission.options.outscale), limits
-        )
+        yield
     except ImageTooLarge as error:
         raise ImageTooManyPixels(str(error)) from error
     except EngineError as error:
         raise ImageInvalid(str(error)) from error
-    return _Picture(staged, header, name)
 
 
 def _without_result(pictures: Iterable[_Picture], submission: Submission, model: Chosen) -> int:
@@ -173,7 +198,7 @@ def _without_result(pictures: Iterable[_Picture], submission: Submission, model:
 
     A result that is cleaned up in this moment makes one wait after all; nothing is lost by that.
     """
-    prints = [result_reuse.fingerprint_of(model, submission.options, picture.staged.sha256) for picture in pictures]
+    prints = [result_reuse.fingerprint_of(model, picture.options, picture.staged.sha256) for picture in pictures]
     if not submission.reuses:
         return len(prints)
     return sum(result_reuse.existing(fingerprint, submission.api_key) is None for fingerprint in prints)
@@ -205,7 +230,7 @@ def _create(
     index: int | None = None,
 ) -> Job:
     """Write the input's file and the row. ``made`` receives the name of every file, for the undoing."""
-    header, staged, options = picture.header, picture.staged, submission.options
+    header, staged, options = picture.header, picture.staged, picture.options
     job_id = uuid.uuid4()
     name = file_names.input_name(job_id, header.format)
     made.append(name)

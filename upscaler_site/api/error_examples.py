@@ -4,6 +4,10 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "malformed_request": (400, "Multipart form parse error - Invalid boundary in multipart: None"),
     "image_invalid": (400, "the file is not an image that we can read"),
     "image_too_large": (400, "image is 30000x30000 px, 900000000 in all; the limit is 50000000"),
+    "size_unreachable": (
+        400,
+        "The picture is 4032×3024 px: its longest side can become 4032 to 64512 px, not 3840",
+    ),
     "format_unsupported": (400, "JPEG cannot hold the result: 70000 px is beyond its 65535"),
     "denoise_unsupported": (400, "RealESRGAN_x4plus has no denoise strength"),
     "image_url_failed": (400, "The picture could not be fetched: example.org does not answer"),

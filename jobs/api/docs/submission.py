@@ -19,13 +19,14 @@ from jobs.api.docs.parts import (
     pictures,
 )
 from jobs.api.serializers.batch import BatchAcceptedSerializer
+from jobs.api.serializers.estimate import EstimateQuerySerializer
 from jobs.api.serializers.forms import BatchFormSerializer, ImageFormSerializer, ImageUrlSerializer
 from jobs.api.serializers.job import AcceptedSerializer, PlanSerializer
 
 _ERRORS = (
     *("validation_error", "malformed_request", "too_many_fields", "too_many_files"),
     *("unsupported_media_type", "upload_too_large"),
-    *("image_invalid", "image_too_large", "format_unsupported", "denoise_unsupported"),
+    *("image_invalid", "image_too_large", "size_unreachable", "format_unsupported", "denoise_unsupported"),
     *("model_not_found", "model_not_available", "queue_full", "storage_full"),
     *("precision_unavailable", "chain_refused"),
     *("idempotency_key_reused", "idempotency_key_in_progress", "webhook_url_refused"),
@@ -89,6 +90,17 @@ CREATE_JOB = operation(
         202: answer(AcceptedSerializer, "Accepted", example.ACCEPTED, "202"),
     },
 )
+ESTIMATE = operation(
+    "estimate",
+    "Upscaling",
+    ("validation_error", "address_too_long", "image_invalid", "image_too_large", "size_unreachable",
+     "denoise_unsupported", "model_not_found", "model_not_available", "precision_unavailable", "chain_refused"),
+    summary="Tell what a picture would become and cost",
+    description="The dry run for a picture that is not sent: its size is enough. Counted as 8-bit colour without "
+    "transparency; `dry_run=true` on `/upscale` looks at the picture itself.",
+    parameters=[EstimateQuerySerializer],
+    responses={200: answer(PlanSerializer, "The estimate", {**example.PLAN, "input_format": None}, "200")},
+)  # fmt: skip
 CREATE_BATCH = operation(
     "upscale_batch",
     "Upscaling",

@@ -133,7 +133,9 @@ class PlanSerializer(serializers.Serializer[DryRunReport]):
     """The answer to a dry run: nothing was created. null stands for what this installation cannot know yet."""
 
     dry_run = serializers.SerializerMethodField()
-    input_format = serializers.CharField(source="format")
+    input_format = serializers.CharField(
+        source="format", allow_null=True, help_text="null where no file was sent (`GET /estimate`)."
+    )
     input_width = serializers.IntegerField(source="width")
     input_height = serializers.IntegerField(source="height")
     input_frames = serializers.IntegerField(source="frames")

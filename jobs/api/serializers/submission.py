@@ -10,6 +10,7 @@ from rest_framework import serializers
 from jobs import chains
 from jobs.api.serializers.fields import FiniteNumber, StripSwitch, Switch, WholeNumber
 from jobs.options import STRIP, JobOptions
+from jobs.submission.target_size import TargetSize
 from jobs.webhooks.payloads import WebhookEvent
 
 FORMATS = {
@@ -23,6 +24,11 @@ FORMATS = {
     "jxl": "jxl",
 }
 MIN_TILE, MAX_TILE = 32, 2048
+#: Pixels of a side that may be asked for; what is really possible is a matter of the picture and the limits.
+MAX_SIDE = 1_000_000
+
+#: The ways to say how large the result shall be.
+_SIZES = (("outscale",), ("longest_side",), ("width", "height"))
 
 
 class TileSize(WholeNumber):
@@ -71,6 +77,22 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
         required=False,
         help_text="Output side / input side. Default: the model's own scale, or the product of a chain's.",
     )
+    longest_side = WholeNumber(
+        min_value=1,
+        max_value=MAX_SIDE,
+        required=False,
+        help_text="Pixels of the result's longer side, instead of outscale: the picture's own to 16 times as many.",
+    )
+    width = WholeNumber(
+        min_value=1,
+        max_value=MAX_SIDE,
+        required=False,
+        help_text="Pixels of the result's width, instead of outscale. The picture keeps its proportions: with height "
+        "it fits inside both.",
+    )
+    height = WholeNumber(
+        min_value=1, max_value=MAX_SIDE, required=False, help_text="Pixels of the result's height, as width."
+    )
     tile_size = TileSize(
         required=False,
         min_value=0,
@@ -112,6 +134,21 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
     def validate_format(self, value: str) -> str | None:
         """Bring the names of formats into one form; "auto" is the same as leaving it out."""
         return FORMATS.get(value)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a size that is given in two ways."""
+        ways = [[name for name in names if name in attrs] for names in _SIZES]
+        if sum(map(bool, ways)) > 1:
+            problem = "Give outscale, or longest_side, or width and height: not several of them."
+            raise serializers.ValidationError(dict.fromkeys([name for way in ways for name in way], problem))
+        return attrs
+
+    @property
+    def target(self) -> TargetSize | None:
+        """The size in pixels that was asked for."""
+        names = {field.name for field in fields(TargetSize)}
+        given = {name: value for name, value in self.validated_data.items() if name in names}
+        return TargetSize(**given) if given else None
 
     @property
     def model_name(self) -> str:

@@ -66,6 +66,7 @@ def read_submission(
     submission = Submission(
         model=serializer.model_name,
         options=serializer.options,
+        target=serializer.target,
         priority=priority,
         api_key=caller_key(request),
         request_id=str(getattr(request, "request_id", "")),

@@ -12,6 +12,7 @@ from jobs.models import Job
 from jobs.options import JobOptions
 from jobs.submission import idempotency, submit
 from jobs.submission.request import Submission
+from jobs.submission.target_size import TargetSize
 from tests.jobs.conftest import picture, stored_files
 from tests.jobs.submission.helpers import Make, text
 from tests.together import together
@@ -70,6 +71,7 @@ def test_every_field_of_a_submission_counts_or_is_named_as_one_that_does_not() -
         "webhook_url": "https://example.org",
         "webhook_events": ("job.failed",),
         "reuse": False,
+        "target": TargetSize(longest_side=100),
     }
     usual = idempotency.fingerprint_of(plain, "job", ["a"])
     for field in fields(Submission):
