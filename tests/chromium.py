@@ -6,9 +6,10 @@ A plugin of the whole suite, not of one directory's tests: Playwright can be sta
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 #: How long a page may take for anything, in milliseconds: Playwright's 5 seconds are a quiet machine's.
 PATIENCE = 60_000
@@ -41,10 +42,24 @@ def browser() -> Iterator[Browser]:
         instance.close()
 
 
+#: What a visitor has chosen before: most tests are about what follows the start.
+AT_ONCE = (
+    """localStorage.getItem("upscaler.options") ?? localStorage.setItem("upscaler.options", '{"at_once": true}')"""
+)
+
+
+def visitor(browser: Browser, *, at_once: bool = True, **options: Any) -> BrowserContext:
+    """A context of its own; ``at_once``: of somebody whose pictures start without being asked."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options})
+    if at_once:
+        context.add_init_script(AT_ONCE)
+    return context
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page that fails the test if the console showed an error or a script broke."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
+    context = visitor(browser)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     troubles: list[str] = []

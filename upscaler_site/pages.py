@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from jobs import chains
+from upscaler_site.presets import PRESETS
 
 SCALES = (2, 3, 4, 6, 8)
 
@@ -28,6 +29,8 @@ def index(request: HttpRequest) -> HttpResponse:
             "default_model": default_model,
             "default_restorer": before[-1] if before else "",
             "scales": SCALES,
+            "presets": PRESETS,
+            "url_import": ", ".join(settings.IMAGE_URL_HOSTS),
             "strip_default": settings.STRIP_METADATA_DEFAULT,
             "max_upload_mb": settings.MAX_UPLOAD_MB,
             "max_megapixels": settings.MAX_INPUT_PIXELS // 1_000_000,

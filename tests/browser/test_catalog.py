@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from benchmarks.family_seeds import seeded
 from modelstore.networks.families import registry
 from tests.browser.test_page import card, picture
-from tests.chromium import serious_findings
+from tests.chromium import serious_findings, visitor
 from tests.modelstore.catalogs.listing import entry, written
 from tests.modelstore.liar import Liar
 from tests.service import Service
@@ -52,7 +52,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_beside_the_licence(browser: Browser, shop: Service, scheme: str) -> None:
-    context = browser.new_context(
+    context = visitor(
+        browser,
         color_scheme=scheme,  # type: ignore[arg-type]  # two of the three literals
         viewport={"width": 390, "height": 844},
         bypass_csp=True,  # axe injects itself as an inline script, which our policy rightly refuses

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_page import card, home, picture
-from tests.chromium import serious_findings
+from tests.chromium import serious_findings, visitor
 from tests.service import Service
 from tests.tiny_models import TINY_MODEL, write_tiny_weights
 
@@ -33,7 +33,8 @@ def test_a_picture_is_restored_and_then_enlarged_as_one_job(
     browser: Browser, service: Service, restorer: str, tmp_path: Path, scheme: str
 ) -> None:
     """On a telephone's screen, by keyboard."""
-    context = browser.new_context(
+    context = visitor(
+        browser,
         color_scheme=scheme,  # type: ignore[arg-type]  # two of the three literals
         viewport={"width": 390, "height": 844},
         bypass_csp=True,  # for axe alone

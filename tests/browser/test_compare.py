@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.chromium import serious_findings
+from tests.chromium import serious_findings, visitor
 from tests.eventually import eventually
 from tests.service import REPOSITORY, Service
 from tests.tiny_models import TINY_MODEL
@@ -93,7 +93,7 @@ def test_a_preview_is_called_one_until_the_first_zoom_shows_the_result_itself(
 def test_a_screen_with_more_pixels_than_the_preview_gets_the_result_at_once(
     browser: Browser, service: Service, tmp_path: Path
 ) -> None:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=2)
+    context = visitor(browser, viewport={"width": 1280, "height": 900}, device_scale_factor=2)
     dense = opened(context.new_page(), service, noise(tmp_path / "dense.png"))
     shows(dense, "after", FULL)
     assert dense.locator(".ba-after img").evaluate("image => image.naturalWidth") == 1800
@@ -252,7 +252,7 @@ def test_two_results_of_one_picture_are_compared(page: Page, service: Service, t
 @pytest.fixture
 def phone(browser: Browser) -> Iterator[BrowserContext]:
     """A phone of 390 × 844 points with a touch screen."""
-    context = browser.new_context(viewport={"width": 390, "height": 844}, device_scale_factor=2, has_touch=True)
+    context = visitor(browser, viewport={"width": 390, "height": 844}, device_scale_factor=2, has_touch=True)
     yield context
     context.close()
 
@@ -300,7 +300,8 @@ def test_two_fingers_zoom_and_leave_the_divider(phone: BrowserContext, service: 
 def test_every_part_can_be_reached_and_axe_finds_nothing(
     browser: Browser, service: Service, tmp_path: Path, scheme: str, size: tuple[int, int]
 ) -> None:
-    context = browser.new_context(
+    context = visitor(
+        browser,
         color_scheme=scheme,  # type: ignore[arg-type]  # two of the three literals
         viewport={"width": size[0], "height": size[1]},
         bypass_csp=True,  # axe injects itself as an inline script, which our policy rightly refuses

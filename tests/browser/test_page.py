@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.chromium import serious_findings
+from tests.chromium import serious_findings, visitor
 from tests.eventually import eventually
 from tests.service import Service
 from tests.tiny_models import TINY_MODEL
@@ -220,7 +220,8 @@ def test_noise_removal_is_offered_with_the_partners_weights_only(page: Page, ser
 def test_nothing_serious_is_found_by_axe(
     browser: Browser, service: Service, tmp_path: Path, scheme: str, width: int
 ) -> None:
-    context = browser.new_context(
+    context = visitor(
+        browser,
         color_scheme=scheme,  # type: ignore[arg-type]  # two of the three literals
         viewport={"width": width, "height": 844},
         bypass_csp=True,  # axe injects itself as an inline script, which our policy rightly refuses

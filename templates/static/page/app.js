@@ -9,7 +9,9 @@ import { takeFiles } from "./intake.js";
 import { WorkList } from "./list.js";
 import { ModelPicker } from "./models.js";
 import { notify, offerNotifications } from "./notify.js";
-import { recallOptions, rememberOptions } from "./options.js";
+import { chosenFields, fitOptions, recallOptions, rememberOptions } from "./options.js";
+import { Presets } from "./presets.js";
+import { Ready } from "./ready.js";
 import { Restorer } from "./restorer.js";
 import { Viewer } from "./viewer.js";
 
@@ -29,30 +31,10 @@ const form = byId("options");
 const last = recallOptions(form);
 const picker = new ModelPicker(form, announce, last.model);
 const restorer = new Restorer(form, picker, last.restorer);
+new Presets(byId("presets"), form, picker);
 rememberOptions(form);
-
-function chosenFields() {
-  const data = new FormData(form);
-  const fields = { model: restorer.before(picker.select.value) };
-  for (const name of ["outscale", "format", "quality", "denoise_strength", "strip_metadata"]) {
-    const control = form.elements[name];
-    const value = data.get(name);
-    if (value && !control.closest("[hidden]")) fields[name] = value;
-  }
-  if (data.get("lossless") && !form.elements.lossless.closest("[hidden]")) fields.lossless = "true";
-  return fields;
-}
-
-function fitOptions() {
-  const format = form.elements.format.value;
-  byId("quality-field").hidden = !["jpeg", "webp", "avif", "jxl"].includes(format);
-  byId("lossless-field").hidden = !["webp", "avif", "jxl"].includes(format);
-  byId("quality-value").textContent = form.elements.quality.value;
-  byId("denoise-value").textContent = form.elements.denoise_strength.value;
-}
-
-form.addEventListener("input", fitOptions);
-form.addEventListener("submit", (event) => event.preventDefault());
+const fieldsNow = () => ({ model: restorer.before(picker.select.value), ...chosenFields(form) });
+form.addEventListener("input", () => fitOptions(form));
 picker.onChange((model) => {
   // Without the partner's weights a strength would be refused, so it is offered only with them.
   const partner = picker.known.get(model.denoise_partner);
@@ -67,7 +49,8 @@ picker.onChange((model) => {
       : interpolate(gettext("%s× (the model's own)"), [model.scale]);
 });
 byId("denoise-download").addEventListener("click", () => picker.download(picker.current.denoise_partner));
-fitOptions();
+fitOptions(form);
+if (matchMedia("(max-width: 820px)").matches) byId("more-options").open = false;
 
 // --- Cards ------------------------------------------------------------------------------------------------------------
 
@@ -89,6 +72,7 @@ function isReady(model) {
 
 function changed(card) {
   list.changed(card);
+  ready.show();
   pump();
 }
 
@@ -105,10 +89,21 @@ function pump() {
   }
 }
 
+const ready = new Ready(form, list, { fields: fieldsNow, usable: isReady, begin });
 picker.onChange(() => {
   for (const card of list.all) if (card.state === "waiting") card.render();
+  ready.later();
   pump();
 });
+
+/** Send the chosen pictures with the options as they are now. */
+function begin(cards) {
+  for (const card of cards) {
+    card.fields = fieldsNow();
+    card.set("waiting");
+  }
+  pump();
+}
 
 function accept(files) {
   if (!picker.current) return;
@@ -118,10 +113,23 @@ function accept(files) {
       showProblem(interpolate(gettext("%s is larger than %s MB, the most this server accepts."), [file.name, config.maxUploadBytes / 1e6]));
       continue;
     }
-    newCard({ file, name: file.name, fields: chosenFields() });
+    take({ file, name: file.name });
   }
+}
+
+/** A new picture: it waits for the start, unless everything is started at once. */
+function take(facts) {
+  newCard({ ...facts, fields: fieldsNow(), state: form.elements.at_once.checked ? "waiting" : "chosen" });
+  ready.later();
   pump();
 }
+
+byId("address-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const address = byId("address").value.trim();
+  take({ address, name: new URL(address).pathname.split("/").pop() || address });
+  event.target.reset();
+});
 
 function showProblem(text) {
   byId("problem").hidden = !text;

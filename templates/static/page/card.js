@@ -9,7 +9,7 @@ import { originalFile, resultAsPng, whenSeen } from "./pictures.js";
 
 const SHOWN_BY_BROWSERS = /^image\/(png|jpeg|webp|gif|avif|bmp)$/;
 /** Codes of errors of the file itself: another attempt, with the same choices, ends alike. */
-const HOPELESS = new Set(["image_invalid", "image_rejected", "image_too_large", "format_unsupported"]);
+const HOPELESS = new Set(["image_invalid", "image_rejected", "image_too_large", "format_unsupported", "size_unreachable", "chain_refused"]);
 const LIVE = new Set(["waiting", "uploading", "held", "offline", "queued", "processing"]);
 const PARTS = [
   "name", "facts", "stage", "bar", "notes", "error", "thumb", "compare", "download", "cancel", "retry", "more", "again", "copy", "delete", "remove",
@@ -20,10 +20,10 @@ const BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAAAAACH5BAEAAAAALAAAAAA
 const FULL_QUEUE_WAIT_SECONDS = 5;
 
 export class Card {
-  /** `file` and `fields` for a new picture, or `job` (as the API gives it) for one of the history. */
-  constructor({ file = null, fields = {}, job = null, name, onChange, onCompare, onAgain, announce, ready = () => true }) {
-    Object.assign(this, { file, fields, job, name, onChange, onCompare, onAgain, announce, modelReady: ready });
-    this.state = job ? job.status : "waiting";
+  /** `file` (or `address`, of a picture that the service fetches) and `fields` for a new picture, or `job` (as the API gives it) for one of the history. */
+  constructor({ file = null, address = null, fields = {}, job = null, state = "waiting", name, onChange, onCompare, onAgain, announce, ready = () => true }) {
+    Object.assign(this, { file, address, fields, job, name, onChange, onCompare, onAgain, announce, modelReady: ready });
+    this.state = job ? job.status : state;
     this.uploaded = null; // share of the upload, 0 to 1
     this.stopper = new AbortController();
     this.root = document.getElementById("card-template").content.firstElementChild.cloneNode(true);
@@ -51,6 +51,10 @@ export class Card {
     return LIVE.has(this.state);
   }
 
+  get ended() {
+    return !this.live && this.state !== "chosen";
+  }
+
   get id() {
     return this.job?.job_id ?? null;
   }
@@ -61,12 +65,9 @@ export class Card {
 
   /** Upload, then follow the job. Resolves when the upload ended, whatever its end: the next upload may begin. */
   async submit() {
-    const form = new FormData();
-    form.append("image", this.file, this.file.name);
-    for (const [field, value] of Object.entries(this.fields)) form.append(field, value);
     this.set("uploading");
     try {
-      const answer = await this.#sendPatiently(form);
+      const answer = await this.#sendPatiently(this.form());
       this.job = { job_id: answer.job_id, status: "queued" };
       remember(answer.job_id, this.name);
       this.set("queued");
@@ -75,6 +76,21 @@ export class Card {
       if (error.name === "AbortError") this.set("cancelled");
       else this.fail(error);
     }
+  }
+
+  /** The submission as a form. */
+  form() {
+    const form = new FormData();
+    if (this.file) form.append("image", this.file, this.file.name);
+    else form.append("image_url", this.address);
+    for (const [field, value] of Object.entries(this.fields)) form.append(field, value);
+    return form;
+  }
+
+  /** Show what the picture would become, or why the service would refuse it. */
+  foresee(plan, refusal) {
+    Object.assign(this, { plan, refusal });
+    this.render();
   }
 
   async #sendPatiently(form) {
@@ -153,6 +169,7 @@ export class Card {
   }
 
   async cancel() {
+    if (this.state === "chosen") return this.remove();
     if (!this.id) {
       this.stopper.abort();
       this.set("cancelled");
@@ -237,11 +254,12 @@ export class Card {
     this.root.dataset.state = this.state;
     const { live } = this;
     this.parts.stage.textContent = this.#stateText(job);
+    const chosen = this.state === "chosen";
     this.parts.bar.hidden = !live || this.state === "waiting";
     const share = this.state === "uploading" ? this.uploaded : this.state === "processing" ? tileShare(job) : null;
     if (share === null) this.parts.bar.removeAttribute("value");
     else this.parts.bar.value = share;
-    const problem = this.notice ?? this.problem ?? (this.state === "failed" ? job.error : null);
+    const problem = this.notice ?? this.problem ?? (this.state === "failed" ? job.error : chosen ? this.refusal : null);
     this.parts.error.hidden = !problem;
     this.parts.error.textContent = problem ?? "";
     this.parts.facts.textContent = this.#facts(job);
@@ -254,10 +272,11 @@ export class Card {
     }));
     this.parts.compare.hidden = !this.done;
     this.parts.download.hidden = !this.done;
-    this.parts.cancel.hidden = !live;
+    this.parts.cancel.hidden = !live && !chosen;
+    this.parts.cancel.textContent = chosen ? gettext("Remove") : gettext("Cancel");
     const again = this.state === "cancelled" || (this.state === "failed" && !HOPELESS.has(this.code ?? job.error_code));
-    this.parts.retry.hidden = !again || (!this.id && !this.file);
-    this.parts.more.hidden = live;
+    this.parts.retry.hidden = !again || (!this.id && !this.file && !this.address);
+    this.parts.more.hidden = live || chosen;
     this.parts.copy.hidden = !(this.done && navigator.clipboard?.write);
     this.parts.again.hidden = !(this.file || this.id);
     this.parts.delete.hidden = !this.id;
@@ -287,15 +306,25 @@ export class Card {
     return [
       this.file && !job.input_width ? bytes(this.file.size) : "",
       job.model ?? this.fields.model,
-      [pixels(job.input_width, job.input_height), pixels(job.result_width, job.result_height)].filter(Boolean).join(" → "),
+      this.#sizes(job),
       this.done && job.result_bytes ? bytes(job.result_bytes) : "",
       this.done && job.processing_time_seconds != null ? seconds(job.processing_time_seconds) : "",
     ].filter(Boolean).join(" · ");
   }
 
+  #sizes(job) {
+    const { plan } = this;
+    const [from, to] = job.input_width || !plan
+      ? [pixels(job.input_width, job.input_height), pixels(job.result_width, job.result_height)]
+      : [pixels(plan.input_width, plan.input_height), pixels(plan.output_width, plan.output_height)];
+    return [from, to].filter(Boolean).join(" → ");
+  }
+
   #stateText(job) {
     const share = tileShare(job);
     switch (this.state) {
+      case "chosen":
+        return this.plan?.seconds ? interpolate(gettext("Takes about %s"), [seconds(this.plan.seconds)]) : gettext("Ready to start");
       case "waiting": return this.modelReady(this.fields.model)
         ? gettext("Waiting to upload")
         : interpolate(gettext("Waiting for the model %s"), [this.fields.model]);

@@ -24,6 +24,12 @@ export function pixels(width, height) {
   return width && height ? `${width} × ${height}` : "";
 }
 
+export function megapixels(count) {
+  const amount = count / 1e6;
+  const number = new Intl.NumberFormat(lang, { maximumFractionDigits: amount < 10 ? 1 : 0 }).format(amount);
+  return interpolate(gettext("%s megapixels"), [number]);
+}
+
 export function percent(share) {
   return new Intl.NumberFormat(lang, { style: "percent", maximumFractionDigits: 0 }).format(share);
 }

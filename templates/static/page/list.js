@@ -51,10 +51,10 @@ export class WorkList {
 
   /** Put a card into its list, which takes the focus from it. Returns whether it moved. */
   #place(card) {
-    const list = byId(card.live ? "queue" : "results");
+    const list = byId(card.state === "chosen" ? "ready" : card.live ? "queue" : "results");
     if (card.root.parentElement === list) return false;
-    if (card.live) list.append(card.root);
-    else list.prepend(card.root);
+    if (list.id === "results") list.prepend(card.root);
+    else list.append(card.root);
     return true;
   }
 
@@ -69,7 +69,7 @@ export class WorkList {
 
   refresh() {
     const live = this.all.filter((card) => card.live);
-    const ended = this.all.length - live.length;
+    const ended = this.all.filter((card) => card.ended).length;
     byId("empty").hidden = this.cards.size > 0;
     byId("in-work").hidden = live.length === 0;
     byId("ended").hidden = ended === 0 && this.cleared.length === 0;

@@ -31,6 +31,13 @@ export class ModelPicker {
     return this.known.get(this.select.value);
   }
 
+  /** Choose a model as if somebody had. */
+  choose(name) {
+    this.select.value = name;
+    this.select.dispatchEvent(new Event("input", { bubbles: true }));
+    this.select.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
   onChange(listener) {
     this.listeners.push(listener);
   }

@@ -1,6 +1,39 @@
-// The options as they were chosen last: kept in localStorage only, for the next visit of this browser.
+// The options: which are shown, what they mean for the API, and their last choice, kept in localStorage of this browser only.
 
 const KEY = "upscaler.options";
+const SENT = ["outscale", "longest_side", "width", "height", "format", "quality", "denoise_strength", "strip_metadata"];
+/** Choices of the scale that are a size in pixels, with the fields that tell it. */
+const SIZES = { longest_side: ["longest_side"], box: ["width", "height"] };
+
+/** Return the fields of a submission as the form has them, but for the model. */
+export function chosenFields(form) {
+  const data = new FormData(form);
+  const fields = {};
+  for (const name of SENT) {
+    const value = data.get(name);
+    if (value && !(value in SIZES) && !form.elements[name].closest("[hidden]")) fields[name] = value;
+  }
+  if (data.get("lossless") && !form.elements.lossless.closest("[hidden]")) fields.lossless = "true";
+  return fields;
+}
+
+/** Show the options that belong to the chosen format and scale, and their values. */
+export function fitOptions(form) {
+  const { format, quality, lossless, denoise_strength: denoise, outscale } = form.elements;
+  const shown = (control, on) => (control.closest(".field").hidden = !on);
+  shown(quality, ["jpeg", "webp", "avif", "jxl"].includes(format.value));
+  shown(lossless, ["webp", "avif", "jxl"].includes(format.value));
+  form.querySelector("#quality-value").textContent = quality.value;
+  form.querySelector("#denoise-value").textContent = denoise.value;
+  for (const [choice, names] of Object.entries(SIZES)) {
+    for (const name of names) {
+      const control = form.elements[name];
+      control.disabled = outscale.value !== choice; // what nobody sees must not keep the form from being sent
+      control.closest("[data-size]").hidden = control.disabled;
+      control.required = !control.disabled && !names.some((each) => form.elements[each].value);
+    }
+  }
+}
 
 /** Write down every option of the form whenever one is changed. */
 export function rememberOptions(form) {
@@ -27,7 +60,7 @@ export function recallOptions(form) {
   for (const each of form.elements) {
     const value = values[each.id];
     if (each.type === "checkbox" && typeof value === "boolean") each.checked = value;
-    else if (each.type === "range" && Number.isFinite(Number(value))) each.value = value;
+    else if (["range", "number"].includes(each.type) && value !== undefined && Number.isFinite(Number(value))) each.value = value;
     else if (each.name && each.options && [...each.options].some((option) => option.value === value)) each.value = value;
   }
   const name = (value) => (typeof value === "string" ? value : undefined);

@@ -31,3 +31,23 @@ export function whenSeen(element, act) {
   );
   observer.observe(element);
 }
+
+const MEASURED = /^image\/(png|jpeg|bmp)$/; // of the others a browser does not tell how many frames there are
+const APNG_CHUNK = "acTL"; // stands before the first pixels of an animated PNG
+const HEAD_BYTES = 65_536;
+
+/** The size of a still picture that this browser can read, as the API names it; null where it cannot tell. */
+export async function measure(file) {
+  if (!MEASURED.test(file.type)) return null;
+  if (file.type === "image/png" && (await file.slice(0, HEAD_BYTES).text()).includes(APNG_CHUNK)) return null;
+  const image = new Image();
+  image.src = URL.createObjectURL(file);
+  try {
+    await new Promise((resolve, reject) => Object.assign(image, { onload: resolve, onerror: reject }));
+    return { input_width: image.naturalWidth, input_height: image.naturalHeight, input_frames: 1 };
+  } catch {
+    return null; // the service says what is wrong with it
+  } finally {
+    URL.revokeObjectURL(image.src);
+  }
+}
