@@ -29,8 +29,11 @@ log = logging.getLogger(__name__)
 STATEMENT_TIMEOUT_MS = 2000
 DATABASE_SECONDS = 2.5
 
-#: Checks that failed at this process's last probe.
+#: Checks that failed at this process's last probe, and those that ever succeeded.
 _failing: set[str] = set()
+_succeeded: set[str] = set()
+#: Seconds after this process's start in which a worker that never was there is starting, not missing.
+STARTING_SECONDS = 120.0
 
 NO_MODEL = "no usable model; download one first using /api/v1/models/download"
 
@@ -66,13 +69,21 @@ def _log_changes(findings: list[Finding]) -> None:
     """Log one line when a result changes: probes come every second, and repeated lines hide what matters."""
     for finding in findings:
         failed_before = finding.name in _failing
-        if not finding.ok:
+        if finding.ok:
+            _succeeded.add(finding.name)
+        if not finding.ok and _starts(finding):
+            log.debug("starting check=%s reason=%s", finding.name, finding.detail)
+        elif not finding.ok:
             _failing.add(finding.name)
             level = logging.DEBUG if failed_before else logging.WARNING
             log.log(level, "not ready check=%s reason=%s", finding.name, finding.cause or finding.detail)
         elif failed_before:
             _failing.discard(finding.name)
             log.info("ready again check=%s reason=%s", finding.name, finding.detail)
+
+
+def _starts(finding: Finding) -> bool:
+    return finding.name == "worker" and finding.name not in _succeeded and uptime_seconds() < STARTING_SECONDS
 
 
 def _check(name: str, question: Callable[[], tuple[bool, str]]) -> Finding:

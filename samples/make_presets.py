@@ -1,9 +1,9 @@
 # ruff: noqa: INP001 - a script beside its pictures, imported by nobody
 """Render the samples of the page's presets: left the small picture enlarged plainly, right what the preset makes of it.
 
-`python samples/make_presets.py --weights FOLDER --photographs FOLDER`. FOLDER of weights holds RealESRGAN_x4plus and
-RealESRGAN_x4plus_anime_6B under their file names; that of photographs chelsea.png and camera.png as scikit-image ships them (both
-CC0, by Stefan van der Walt and Lav Varshney). The drawing is samples/sample.png, our own.
+`python samples/make_presets.py --weights FOLDER --photographs FOLDER`. The folder of weights holds RealESRGAN_x4plus
+and RealESRGAN_x4plus_anime_6B under their file names; that of photographs chelsea.png and camera.png as scikit-image
+ships them (both CC0, by Stefan van der Walt and Lav Varshney). The drawing is samples/sample.png, our own.
 """
 
 import argparse

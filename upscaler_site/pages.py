@@ -1,10 +1,16 @@
-"""The page at ``/``: a template with the operator's limits in it. All it does, it does through the API."""
+"""The page at ``/``: a template with the operator's limits in it, and what a phone needs to install it.
+
+All that the page does, it does through the API.
+"""
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
+from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from jobs import chains
@@ -43,3 +49,41 @@ def index(request: HttpRequest) -> HttpResponse:
             },
         },
     )
+
+
+@require_safe
+@cache_control(max_age=3600)
+def manifest(_request: HttpRequest) -> JsonResponse:
+    """Answer the web app manifest, by which phones and desktops install the page."""
+    icons = [("icon.svg", "any", "any"), ("icon-192.png", "192x192", "any"), ("icon-512.png", "512x512", "any")]
+    icons.append(("icon-maskable.png", "512x512", "maskable"))
+    return JsonResponse(
+        {
+            "name": gettext("Upscaler"),
+            "short_name": gettext("Upscaler"),
+            "description": gettext("Makes pictures larger, and sharper"),
+            "id": reverse("page"),
+            "start_url": reverse("page"),
+            "scope": reverse("page"),
+            "display": "standalone",
+            "background_color": "#f6f7fb",
+            "theme_color": "#3a4fd8",
+            "icons": [
+                {
+                    "src": static(f"page/{name}"),
+                    "sizes": sizes,
+                    "type": "image/svg+xml" if name.endswith("svg") else "image/png",
+                    "purpose": purpose,
+                }
+                for name, sizes, purpose in icons
+            ],
+        },
+        content_type="application/manifest+json",
+    )
+
+
+@require_safe
+@cache_control(max_age=86_400)
+def favicon(_request: HttpRequest) -> HttpResponseRedirect:
+    """Point to the icon: browsers ask for it at this address on pages that name none."""
+    return HttpResponseRedirect(static("page/icon.svg"))

@@ -15,6 +15,8 @@ handler500 = "upscaler_site.api.error_pages.server_error"
 
 urlpatterns = [
     path("", pages.index, name="page"),
+    path("manifest.webmanifest", pages.manifest, name="manifest"),
+    path("favicon.ico", pages.favicon, name="favicon"),
     path("jsi18n", cache_control(max_age=3600)(JavaScriptCatalog.as_view()), name="jsi18n"),
     path(
         "", include("monitoring.urls")

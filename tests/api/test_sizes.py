@@ -108,6 +108,6 @@ def test_an_estimate_reads_chains_with_a_plus_or_a_blank(api: httpx.Client) -> N
     ],
 )
 def test_an_estimate_refuses_what_a_submission_would_refuse(
-    api: httpx.Client, asked: dict[str, object], status: int, code: str
+    api: httpx.Client, asked: dict[str, str | int], status: int, code: str
 ) -> None:
     assert is_error(api.get("/estimate", params={"model": TINY_MODEL, **asked}), status, code)

@@ -139,7 +139,7 @@ def test_whoever_wants_it_has_pictures_started_at_once(home: Page, tmp_path: Pat
 def test_a_phone_begins_with_the_options_and_starts_by_its_thumb(
     browser: Browser, service: Service, tmp_path: Path
 ) -> None:
-    context = visitor(browser, at_once=False, viewport={"width": 390, "height": 844}, has_touch=True)
+    context = visitor(browser, at_once=False, viewport={"width": 390, "height": 844}, has_touch=True, bypass_csp=True)
     page = context.new_page()
     page.goto(service.base_url)
     expect(page.locator("#model option", has_text=TINY_MODEL)).to_have_count(1)

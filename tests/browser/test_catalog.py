@@ -54,7 +54,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def test_axe_finds_nothing_beside_the_licence(browser: Browser, shop: Service, scheme: str) -> None:
     context = visitor(
         browser,
-        color_scheme=scheme,  # type: ignore[arg-type]  # two of the three literals
+        color_scheme=scheme,
         viewport={"width": 390, "height": 844},
         bypass_csp=True,  # axe injects itself as an inline script, which our policy rightly refuses
     )

@@ -35,7 +35,7 @@ def test_a_picture_is_restored_and_then_enlarged_as_one_job(
     """On a telephone's screen, by keyboard."""
     context = visitor(
         browser,
-        color_scheme=scheme,  # type: ignore[arg-type]  # two of the three literals
+        color_scheme=scheme,
         viewport={"width": 390, "height": 844},
         bypass_csp=True,  # for axe alone
     )

@@ -302,7 +302,7 @@ def test_every_part_can_be_reached_and_axe_finds_nothing(
 ) -> None:
     context = visitor(
         browser,
-        color_scheme=scheme,  # type: ignore[arg-type]  # two of the three literals
+        color_scheme=scheme,
         viewport={"width": size[0], "height": size[1]},
         bypass_csp=True,  # axe injects itself as an inline script, which our policy rightly refuses
     )

@@ -222,7 +222,7 @@ def test_nothing_serious_is_found_by_axe(
 ) -> None:
     context = visitor(
         browser,
-        color_scheme=scheme,  # type: ignore[arg-type]  # two of the three literals
+        color_scheme=scheme,
         viewport={"width": width, "height": 844},
         bypass_csp=True,  # axe injects itself as an inline script, which our policy rightly refuses
     )

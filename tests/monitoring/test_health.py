@@ -159,6 +159,32 @@ def test_a_probe_that_goes_on_failing_is_told_once_and_its_recovery_once(
 
 
 @pytest.mark.django_db
+def test_a_worker_that_is_still_starting_is_no_warning_and_one_that_left_is(
+    client: Client, data_dir: Path, fresh_log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_succeeded", set())
+    monkeypatch.setattr(health, "uptime_seconds", lambda: 2.0)
+    assert ready(client)[0] == 503
+    assert loud(fresh_log) == []
+    worker = made.worker()
+    ready(client)
+    worker.delete()
+    ready(client)
+    assert [line.rsplit(" reason=")[0] for line in loud(fresh_log)] == ["WARNING not ready check=worker"]
+
+
+@pytest.mark.django_db
+def test_a_worker_that_never_comes_is_told_once_the_start_is_over(
+    client: Client, data_dir: Path, fresh_log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_succeeded", set())
+    for seconds in (2.0, health.STARTING_SECONDS + 1, health.STARTING_SECONDS + 2):
+        monkeypatch.setattr(health, "uptime_seconds", lambda seconds=seconds: seconds)
+        ready(client)
+    assert [line.rsplit(" reason=")[0] for line in loud(fresh_log)] == ["WARNING not ready check=worker"]
+
+
+@pytest.mark.django_db
 def test_a_database_that_stays_away_is_told_once_with_its_own_words(
     client: Client, data_dir: Path, fresh_log: pytest.LogCaptureFixture
 ) -> None:

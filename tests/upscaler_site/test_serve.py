@@ -33,8 +33,8 @@ def everything_runs(service: Service) -> bool:
 def test_a_signal_to_the_top_process_stops_everything(start_service: StartService, number: signal.Signals) -> None:
     service = start_service()
     eventually(lambda: everything_runs(service), seconds=120)
+    eventually(lambda: f"is ready:  http://localhost:{service.port}/" in service.output())
     assert service.stop(number, seconds=STOP_SECONDS) == 0
-    assert f"is ready:  http://localhost:{service.port}/" in service.output()
 
 
 def test_a_signal_to_the_whole_group_stops_everything(start_service: StartService) -> None:

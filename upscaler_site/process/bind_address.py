@@ -12,7 +12,7 @@ from upscaler_site.conf import env
 _REGISTERED = 1024
 _PLAIN_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 #: Where the service's own addresses begin (urls.py).
-_OWN = ("api", "admin", "static", "metrics", "jsi18n")
+_OWN = ("api", "admin", "static", "metrics", "jsi18n", "manifest.webmanifest", "favicon.ico")
 
 
 class CannotListen(Exception):
