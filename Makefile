@@ -12,7 +12,7 @@ BUILD_KERNELS := $(BIN)/python -m jobs.engine.backends.winograd.build
 CC_ASKED := $(if $(filter default undefined,$(origin CC)),,$(CC))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick setup kernels kernels-sanitize check format reference families vulkan clean
+.PHONY: help run test quick setup kernels kernels-sanitize check format messages reference families vulkan clean
 
 help:  ## List the commands
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: $(VENV)/.dev  ## Lint, types, import directions, migrations, API document
 
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+messages: $(VENV)/.dev  ## Bring the translations in templates/locale up to date with the texts (needs gettext)
+	@$(BIN)/python .ci/messages
 
 reference: $(VENV)/.installed  ## Try again to install the original realesrgan package
 	@rm -f $(VENV)/.reference && $(MAKE) --no-print-directory $(VENV)/.reference

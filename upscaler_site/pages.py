@@ -11,7 +11,8 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import conditional_page, require_safe
+from django.views.i18n import JavaScriptCatalog
 
 from jobs import chains
 from upscaler_site.presets import PRESETS
@@ -87,3 +88,8 @@ def manifest(_request: HttpRequest) -> JsonResponse:
 def favicon(_request: HttpRequest) -> HttpResponseRedirect:
     """Point to the icon: browsers ask for it at this address on pages that name none."""
     return HttpResponseRedirect(static("page/icon.svg"))
+
+
+#: The page's texts for its scripts, in the visitor's language. Asked for anew at each visit, and answered 304 while
+#: they are the same: after an upgrade new scripts must not speak with old texts.
+texts = conditional_page(cache_control(no_cache=True)(JavaScriptCatalog.as_view(packages=["jobs"])))

@@ -2,8 +2,6 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.decorators.cache import cache_control
-from django.views.i18n import JavaScriptCatalog
 
 from upscaler_site import pages
 from upscaler_site.api import pages as api_pages
@@ -17,7 +15,7 @@ urlpatterns = [
     path("", pages.index, name="page"),
     path("manifest.webmanifest", pages.manifest, name="manifest"),
     path("favicon.ico", pages.favicon, name="favicon"),
-    path("jsi18n", cache_control(max_age=3600)(JavaScriptCatalog.as_view()), name="jsi18n"),
+    path("jsi18n", pages.texts, name="jsi18n"),
     path(
         "", include("monitoring.urls")
     ),  # before the admin: it has /admin/operations/, and the admin answers all of /admin/

@@ -45,10 +45,10 @@ MIDDLEWARE = [
     "monitoring.requests.CountRequests",
     "csp.middleware.CSPMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "upscaler_site.languages.LanguageMiddleware",
     "upscaler_site.api.middleware.ApiEdgeMiddleware",
     "jobs.auth.throttling.RateLimitHeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -86,6 +86,14 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LANGUAGE_CODE = "en"
+LANGUAGES = [  # of the page and of the API's errors, each with a complete catalogue in templates/locale
+    ("en", "English"),
+    ("de", "Deutsch"),
+    ("fr", "Français"),
+    ("es", "Español"),
+    ("ja", "日本語"),
+    ("zh-hans", "简体中文"),
+]
 LOCALE_PATHS = [places.TEMPLATES / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
