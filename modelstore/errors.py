@@ -1,6 +1,7 @@
 """The errors of models, with messages for people. No HTTP in here; importing this never imports torch."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 #: Advice for hosts that cannot reach any source of weights.
 OFFLINE_ADVICE = (
@@ -33,10 +34,16 @@ class ModelUnknown(ModelStoreError):
 
     code = "model_not_found"
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, known: Iterable[str] = ()) -> None:
+        """Name those that nobody knows; ``known`` are the names among which the one that was meant may be."""
         self.names = names
         shown = ", ".join(name if len(name) <= 60 else f"{name[:60]}…" for name in names)
-        super().__init__(f"Model not found: {shown}")
+        by_letters = {name.lower(): name for name in known}
+        near = difflib.get_close_matches(names[0].lower()[:60], by_letters, n=1, cutoff=0.6) if len(names) == 1 else []
+        if near:
+            super().__init__(f'Model not found: {shown}. Did you mean "{by_letters[near[0]]}"?')
+        else:
+            super().__init__(f"Model not found: {shown}")
 
 
 class ModelNotReady(ModelStoreError):

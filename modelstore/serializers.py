@@ -1,5 +1,6 @@
 """The shapes of the model endpoints: field names and units as in the API guide, further fields beside them."""
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -9,12 +10,27 @@ from rest_framework import serializers
 from modelstore.catalog import Provider
 from modelstore.models import Model
 from modelstore.names import NAME_PATTERN
+from modelstore.sentences import told, translated, unknown
 from modelstore.states import PENDING, Origin, State, Use
 from modelstore.storage import weights
 from modelstore.storage.paths import size_on_disk
 
 #: The guide's "size_mb" are mebibytes: 69927936 bytes are its 66.7.
 _MEBIBYTE = 1024 * 1024
+
+
+#: A provider's repository, which operators see in the admin and the log.
+_PLACE_AT_PROVIDER = re.compile(r"\b(huggingface) [\w.-]+/[\w.-]+:")
+
+
+class Choice(serializers.ChoiceField):
+    """One of a few words. What is none of them is answered with the one that was meant, and with all of them."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the choice, or refuse."""
+        if not isinstance(data, str) or data not in self.choices:
+            raise serializers.ValidationError(unknown(str(data), map(str, self.choices)), code="invalid_choice")
+        return super().to_internal_value(data)
 
 
 def mebibytes(size_bytes: int) -> float:
@@ -137,7 +153,9 @@ class ModelSerializer(serializers.Serializer[Any]):
     def to_representation(self, instance: Model) -> dict[str, Any]:
         """Show missing errors as null, as the job object does."""
         shape: dict[str, Any] = super().to_representation(instance)
-        shape["error"] = shape["error"] or None
+        shape["error"] = told(_PLACE_AT_PROVIDER.sub(r"\1:", shape["error"])) if shape["error"] else None
+        shape["notes"] = told(_PLACE_AT_PROVIDER.sub(r"\1:", shape["notes"]))
+        shape["description"] = translated(shape["description"])
         return shape
 
 
@@ -161,7 +179,7 @@ class DownloadRequestSerializer(serializers.Serializer[Any]):
         min_length=1,
         max_length=50,
     )
-    provider = serializers.ChoiceField(
+    provider = Choice(
         choices=[provider.value for provider in Provider],
         required=False,
         help_text="asked first; the other sources follow when it fails. Default: github",
@@ -186,7 +204,7 @@ class ImportRequestSerializer(serializers.Serializer[Any]):
     licence = serializers.CharField(
         required=False, default="", max_length=100, help_text="of the weights, such as CC-BY-4.0"
     )
-    use = serializers.ChoiceField(
+    use = Choice(
         choices=Use.choices,
         required=False,
         allow_blank=True,
@@ -198,7 +216,7 @@ class ImportRequestSerializer(serializers.Serializer[Any]):
 class ModelQuerySerializer(serializers.Serializer[Any]):
     """The choice of models to list."""
 
-    use = serializers.ChoiceField(choices=Use.choices, required=False, help_text="only models for these pictures")
+    use = Choice(choices=Use.choices, required=False, help_text="only models for these pictures")
 
 
 class DownloadOutcomeSerializer(serializers.Serializer[Any]):

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
@@ -15,6 +16,7 @@ from modelstore.errors import ImportRefused, ModelUnknown
 from modelstore.imports import importing
 from modelstore.models import Model
 from modelstore.prefer_header import preference
+from modelstore.sentences import told, unknown
 from modelstore.serializers import (
     DownloadOutcomeSerializer,
     DownloadRequestSerializer,
@@ -134,6 +136,9 @@ class ModelViewSet(ViewSet):
     def list(self, request: Request) -> Response:
         """List all models by name, those that can be downloaded included; with `use` only those for these pictures."""
         query = ModelQuerySerializer(data=request.query_params.dict())
+        wrong = {name[:60]: unknown(name, query.fields) for name in request.query_params if name not in query.fields}
+        if wrong:
+            raise ValidationError(wrong)
         query.is_valid(raise_exception=True)
         shapes = ModelSerializer(Model.objects.listed().filter(**query.validated_data), many=True).data
         local = sum(shape["available"] for shape in shapes)
@@ -186,7 +191,7 @@ class ModelViewSet(ViewSet):
         """Return one model, with the progress of its download; also one that was imported and is examined still."""
         model = Model.objects.filter(name=name).first()
         if model is None:
-            raise ModelUnknown(name)
+            raise ModelUnknown(name, known=Model.objects.listed().values_list("name", flat=True))
         return Response(ModelSerializer(model).data)
 
     @extend_schema(
@@ -251,12 +256,13 @@ class ModelsInfoViewSet(ViewSet):
 
 
 def _shape(result: requests.DownloadsState) -> dict[str, Any]:
-    message = f"Downloaded {len(result.downloaded)} model(s)"
     if result.downloading:
-        message += f", {len(result.downloading)} still downloading"
+        message = f"Downloaded {len(result.downloaded)} model(s), {len(result.downloading)} still downloading"
+    else:
+        message = f"Downloaded {len(result.downloaded)} model(s)"
     return {
         "success": not result.errors,
-        "message": message,
+        "message": told(message),
         "downloaded": result.downloaded,
         "failed": list(result.errors),
         "errors": result.errors,

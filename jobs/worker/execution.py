@@ -198,7 +198,7 @@ def _store(job: Job, result: Picture, provenance: str) -> tuple[Finished, tuple[
         # Pillow's encoders lose the number of an error while they write.
         if error.errno in files.FULL or error.errno is None:
             raise _StorageError("the disk is full: the result could not be written") from error
-        raise _StorageError(f"the result could not be written: {error.strerror}") from error
+        raise _StorageError("the result could not be written on this server; its log says why") from error
     finished = Finished(
         result_file=name,
         result_bytes=size,

@@ -136,7 +136,7 @@ def report_damage(model: Model) -> None:
 def _find(name: str) -> Model:
     model = Model.objects.listed().filter(name=name).first()
     if model is None:
-        raise ModelUnknown(name)
+        raise ModelUnknown(name, known=Model.objects.listed().values_list("name", flat=True))
     return model
 
 

@@ -3,7 +3,7 @@
 EXAMPLES: dict[str, tuple[int, str]] = {
     "malformed_request": (400, "Multipart form parse error - Invalid boundary in multipart: None"),
     "image_invalid": (400, "the file is not an image that we can read"),
-    "image_too_large": (400, "image is 30000x30000 px, 900000000 in all; the limit is 50000000"),
+    "image_too_large": (400, "The image is 30000×30000 px, 900 megapixels; the limit is 50 megapixels"),
     "size_unreachable": (
         400,
         "The picture is 4032×3024 px: its longest side can become 4032 to 64512 px, not 3840",
@@ -35,7 +35,7 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "address_too_long": (414, "The address has 9000 bytes; the limit is 8190"),
     "unsupported_media_type": (415, 'Unsupported media type "text/plain" in request.'),
     "range_not_satisfiable": (416, "The range lies beyond the file, which has 1234 bytes"),
-    "validation_error": (422, "tile_size: A valid integer is required."),
+    "validation_error": (422, "tile_size: A valid integer is required"),
     "too_many_fields": (422, "The form has too many fields"),
     "too_many_files": (422, "The form has too many files"),
     "idempotency_key_reused": (422, "This Idempotency-Key was used with another picture or other options"),

@@ -30,6 +30,7 @@ from jobs.api.views.ranges import RangeNotSatisfiable
 from jobs.auth import throttling
 from jobs.engine import errors as engine
 from modelstore import errors as models
+from modelstore.sentences import told
 from upscaler_site.web import request_errors as requests
 
 log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ def answer_to(error: Exception) -> JsonResponse:
 
 def plain_answer(status: int, code: str, detail: str) -> JsonResponse:
     """Return an error where no view runs: from a middleware, or from Django's own error pages."""
-    return JsonResponse(body(detail, code), status=status)
+    return JsonResponse(body(told(detail), code), status=status)
 
 
 #: Refusals that come before DRF's throttles run.
@@ -168,7 +169,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         return None
     if answer.code == "database_unavailable":
         log.error("the database does not answer: %s", jobs.one_line(error))
-    shape = body(answer.detail or str(error), code_of(error, answer), getattr(error, "rejected", None))
+    shape = body(told(answer.detail or str(error)), code_of(error, answer), _rejected(error))
     return Response(shape, status=answer.status, headers=_headers(error, answer))
 
 
@@ -183,6 +184,12 @@ def answer_for(error: BaseException) -> Answer | None:
 def code_of(error: BaseException | type[BaseException], answer: Answer) -> str:
     """Return the table's code, or the error's own: so a subclass can be narrower than its entry in the table."""
     return answer.code or str(error.code)  # type: ignore[union-attr]  # a test sees that each has one of the two
+
+
+def _rejected(error: Exception) -> list[dict[str, object]] | None:
+    """Return the pictures of a batch that were refused, with their reasons in the caller's language."""
+    rejected: list[dict[str, object]] | None = getattr(error, "rejected", None)
+    return rejected and [{**each, "detail": told(str(each["detail"]))} for each in rejected]
 
 
 def _headers(error: Exception, answer: Answer) -> dict[str, str]:
@@ -201,7 +208,7 @@ def _framework_answer(error: drf.APIException) -> Response:
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = str(error.auth_header)  # type: ignore[attr-defined]  # set by APIView.handle_exception
     code = next((DRF_CODES[kind] for kind in type(error).__mro__ if kind in DRF_CODES), None) or str(error.default_code)
-    return Response(body(str(error.detail), code), status=error.status_code, headers=headers)
+    return Response(body(told(str(error.detail)), code), status=error.status_code, headers=headers)
 
 
 def flatten(detail: Any, field: str = "") -> list[dict[str, str]]:
@@ -217,4 +224,4 @@ def flatten(detail: Any, field: str = "") -> list[dict[str, str]]:
         for index, inner in enumerate(detail):
             problems += flatten(inner, f"{field}[{index}]" if isinstance(inner, dict | list) else field)
         return problems
-    return [{"field": field, "message": str(detail)}]
+    return [{"field": field, "message": told(str(detail))}]

@@ -57,7 +57,7 @@ def _document(path: str, method: str, operation: dict[str, Any]) -> None:
         status, detail = EXAMPLES[code]
         value: dict[str, Any] = {"detail": detail, "code": code}
         if code == "validation_error":
-            value["errors"] = [{"field": "tile_size", "message": "A valid integer is required."}]
+            value["errors"] = [{"field": "tile_size", "message": "A valid integer is required"}]
         if code == "batch_rejected":
             value["errors"] = [{"index": 0, "filename": "notes.txt", "detail": "not an image", "code": "image_invalid"}]
         by_status.setdefault(str(status), {})[code] = {"value": value, "summary": code}

@@ -6,10 +6,12 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from jobs.api.serializers.fields import Switch, ToldOrNull
 from jobs.api.serializers.job import JobSerializer
 from jobs.models import Batch
 from jobs.models.batch_state import BatchState
 from jobs.states import Status
+from modelstore.sentences import told
 
 
 class RejectedSerializer(serializers.Serializer[Any]):
@@ -17,8 +19,16 @@ class RejectedSerializer(serializers.Serializer[Any]):
 
     index = serializers.IntegerField(help_text="Place in the call, from 0.")
     filename = serializers.CharField()
-    detail = serializers.CharField(help_text="Why, for people.")
+    detail = ToldOrNull(help_text="Why, for people, in their language.")
     code = serializers.CharField(help_text="Why, for programs.")
+
+
+class BatchResultsQuerySerializer(serializers.Serializer[dict[str, Any]]):
+    """The choice of a batch's results."""
+
+    partial = Switch(  # type: ignore[assignment]  # the parameter's name; the metaclass takes it away
+        default=False, help_text="Do not wait: what is done by now."
+    )
 
 
 class BatchAcceptedSerializer(serializers.Serializer[Batch]):
@@ -53,8 +63,9 @@ class BatchAcceptedSerializer(serializers.Serializer[Batch]):
 
     def get_message(self, batch: Batch) -> str:
         """Return the guide's sentence, and the pictures that were refused."""
-        refused = f"; {len(batch.rejected)} refused" if batch.rejected else ""
-        return f"Batch processing started for {len(self._ids)} images{refused}"
+        if batch.rejected:
+            return told(f"Batch processing started for {len(self._ids)} images; {len(batch.rejected)} refused")
+        return told(f"Batch processing started for {len(self._ids)} images")
 
     def get_status_url(self, batch: Batch) -> str:
         """Return the batch's address."""

@@ -8,6 +8,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from modelstore.sentences import told
+
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -63,7 +65,7 @@ class Switch(serializers.BooleanField):
 class StripSwitch(Switch):
     """true or false, or "location" for GPS alone."""
 
-    default_error_messages = {"invalid": "Must be true, false or location."}
+    default_error_messages = {"invalid": "Must be true, false or location"}
 
     def to_internal_value(self, data: Any) -> Any:
         """Return True, False or "location", or refuse."""
@@ -78,11 +80,20 @@ class TextOrNull(serializers.CharField):
         return super().to_representation(value) or None
 
 
+class ToldOrNull(TextOrNull):
+    """An error or a note that is stored in English, in the caller's language."""
+
+    def to_representation(self, value: Any) -> Any:
+        """Return the text as people read it, or None."""
+        text = super().to_representation(value)
+        return told(text) if text else None
+
+
 class JobIds(serializers.CharField):
     """Job ids in one text, separated by commas. They stand in the address, of which the web server reads 8 kB."""
 
     MOST = 200
-    default_error_messages = {"count": f"Give 1 to {MOST} job ids, separated by commas.", "id": "Not a job id: {word}"}
+    default_error_messages = {"count": f"Give 1 to {MOST} job ids, separated by commas", "id": "Not a job id: {word}"}
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("help_text", f"Job ids, separated by commas; at most {self.MOST}.")

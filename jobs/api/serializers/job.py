@@ -6,10 +6,11 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from jobs.api.serializers.fields import TextOrNull
+from jobs.api.serializers.fields import TextOrNull, ToldOrNull
 from jobs.models import Job
 from jobs.states import Priority, Status
 from jobs.submission.dry_run import DryRunReport
+from modelstore.sentences import told
 
 
 class ProgressSerializer(serializers.Serializer[dict[str, Any]]):
@@ -34,7 +35,7 @@ class JobSerializer(serializers.Serializer[Job]):
         source="finished_at", allow_null=True, help_text="When it ended, however it ended."
     )
     processing_time_seconds = serializers.FloatField(source="processing_seconds", allow_null=True)
-    error = TextOrNull(allow_null=True, help_text="Why it failed, for people.")
+    error = ToldOrNull(allow_null=True, help_text="Why it failed, for people, in their language.")
     error_code = TextOrNull(allow_null=True, help_text="Why it failed, for programs.")
     progress = serializers.SerializerMethodField()
     eta_seconds = serializers.SerializerMethodField(
@@ -108,6 +109,13 @@ class JobDetailSerializer(JobSerializer):
         help_text="Device, precision, tiles and seconds per span, of a chain also for each of its members; empty until "
         "the job is completed."
     )
+
+    def to_representation(self, instance: Job) -> dict[str, Any]:
+        """Tell the notes of the report in the caller's language."""
+        shape: dict[str, Any] = super().to_representation(instance)
+        if shape["report"].get("notes"):
+            shape["report"] = {**shape["report"], "notes": [told(note) for note in shape["report"]["notes"]]}
+        return shape
 
 
 class AcceptedSerializer(serializers.Serializer[Job]):

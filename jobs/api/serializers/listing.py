@@ -13,6 +13,7 @@ from jobs.api.serializers.fields import JobIds, WholeNumber
 from jobs.api.serializers.job import JobSerializer
 from jobs.api.serializers.submission import merged
 from jobs.states import Status
+from modelstore.serializers import Choice
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 
@@ -20,7 +21,7 @@ DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 class CursorField(serializers.CharField):
     """A cursor that this service gave out."""
 
-    default_error_messages = {"invalid": "Not a cursor of this service; take it from next_cursor."}
+    default_error_messages = {"invalid": "Not a cursor of this service; take it from next_cursor"}
 
     def to_internal_value(self, data: Any) -> str:
         """Return the cursor unchanged, or refuse."""
@@ -36,7 +37,7 @@ class ListQuerySerializer(serializers.Serializer[dict[str, Any]]):
     """Filters are combined with "and"."""
 
     ids = JobIds(required=False, help_text=f"These jobs, separated by commas; at most {JobIds.MOST}.")
-    status = serializers.ChoiceField(choices=Status.choices, required=False)
+    status = Choice(choices=Status.choices, required=False)
     model = serializers.CharField(
         max_length=chains.LONGEST, required=False, help_text="Jobs whose model is this very text: a name, or a chain."
     )

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from jobs.api.serializers.fields import WholeNumber
 from jobs.api.views.downloads import content_type
 from jobs.storage.pyramid.archive import Pyramid
+from modelstore.serializers import Choice
 
 #: Far beyond any picture; a number of this size still fits everywhere.
 _MOST = 100_000
@@ -15,7 +16,7 @@ _MOST = 100_000
 class PyramidQuerySerializer(serializers.Serializer[dict[str, Any]]):
     """The choice of a job's picture."""
 
-    picture = serializers.ChoiceField(
+    picture = Choice(
         choices=["result", "input"], default="result", help_text="The upscaled picture, or the one that was sent."
     )
 

@@ -4,14 +4,18 @@ from dataclasses import fields
 from typing import Any
 
 from django.conf import settings
+from django.http import QueryDict
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from jobs import chains
 from jobs.api.serializers.fields import FiniteNumber, StripSwitch, Switch, WholeNumber
+from jobs.auth import signed_urls
 from jobs.options import STRIP, JobOptions
 from jobs.submission.target_size import TargetSize
 from jobs.webhooks.payloads import WebhookEvent
+from modelstore.sentences import unknown
+from modelstore.serializers import Choice
 
 FORMATS = {
     "png": "png",
@@ -34,7 +38,7 @@ _SIZES = (("outscale",), ("longest_side",), ("width", "height"))
 class TileSize(WholeNumber):
     """0 (the picture goes through whole) or a sensible tile."""
 
-    default_error_messages = {"range": f"Must be 0 (no tiling) or from {MIN_TILE} to {MAX_TILE}."}
+    default_error_messages = {"range": f"Must be 0 (no tiling) or from {MIN_TILE} to {MAX_TILE}"}
 
     def to_internal_value(self, data: Any) -> int:
         """Return the side of a tile, or refuse."""
@@ -65,7 +69,7 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
         max_length=chains.LONGEST,
         required=False,
         error_messages={
-            "max_length": f"At most {chains.MOST} names of at most {chains.NAME_CHARACTERS} characters, joined by +."
+            "max_length": f"At most {chains.MOST} names of at most {chains.NAME_CHARACTERS} characters, joined by +"
         },
         help_text=f"Name of the model, or of up to {chains.MOST} that the picture goes through in turn, such as "
         "denoise+RealESRGAN_x4plus (%2B stands for the + in an address). Default: the service's, usually "
@@ -105,7 +109,7 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
         required=False,
         help_text="Input pixels around each tile. Default: the model's need.",
     )
-    format = serializers.ChoiceField(
+    format = Choice(
         choices=sorted({*FORMATS, "auto"}),
         required=False,
         help_text="File format of the result. Default: as the input.",
@@ -119,9 +123,7 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
     denoise_strength = FiniteNumber(
         min_value=0, max_value=1, required=False, help_text="0 keeps noise, 1 removes it; for models that offer it."
     )
-    precision = serializers.ChoiceField(
-        choices=["fp32", "bf16", "fp16"], required=False, help_text="Number format of the inference."
-    )
+    precision = Choice(choices=["fp32", "bf16", "fp16"], required=False, help_text="Number format of the inference.")
     reuse = Switch(required=False, help_text="Answer from an existing result of the same bytes and options.")
     webhook_url = serializers.CharField(
         max_length=2000, required=False, help_text="Told when the job ends (Standard Webhooks)."
@@ -139,7 +141,7 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
         """Refuse a size that is given in two ways."""
         ways = [[name for name in names if name in attrs] for names in _SIZES]
         if sum(map(bool, ways)) > 1:
-            problem = "Give outscale, or longest_side, or width and height: not several of them."
+            problem = "Give outscale, or longest_side, or width and height: not several of them"
             raise serializers.ValidationError(dict.fromkeys([name for way in ways for name in way], problem))
         return attrs
 
@@ -176,16 +178,25 @@ def merged(sources: list[dict[str, list[Any]]], known: set[str]) -> dict[str, An
     for source in sources:
         for name, given in source.items():
             if name not in known:
-                problems[_shown(name)] = "Unknown parameter."
+                problems[_shown(name)] = unknown(name, known)
             elif name == "webhook_events" and name not in values:
                 values[name] = given if len(given) > 1 else given[0]
             elif name in values or len(given) != 1:
-                problems[name] = "Given more than once."
+                problems[name] = "Given more than once"
             else:
                 values[name] = given[0]
     if problems:
         raise serializers.ValidationError(problems)
     return values
+
+
+def query(parameters: QueryDict, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """Read a query string by its serializer, beside the signature of a link. Raises ValidationError as `merged`."""
+    values = merged([dict(parameters.lists())], {*serializer().fields, signed_urls.PARAMETER})
+    values.pop(signed_urls.PARAMETER, None)
+    checked = serializer(data=values)
+    checked.is_valid(raise_exception=True)
+    return dict(checked.validated_data)
 
 
 def _shown(name: str) -> str:

@@ -8,6 +8,7 @@ from zipstream import ZipStream
 
 from jobs.api.docs import batches as docs
 from jobs.api.serializers.archive import ArchiveQuerySerializer
+from jobs.api.serializers.submission import query
 from jobs.api.views.base import ApiViewSet, visible_jobs
 from jobs.errors import JobNotFound, ResultNotFound
 from jobs.models import Job
@@ -24,9 +25,8 @@ class ArchiveViewSet(ApiViewSet):
     @docs.ARCHIVE
     def retrieve(self, request: Request) -> HttpResponseBase:
         """Return a ZIP file of the results of those of the named jobs that are completed."""
-        query = ArchiveQuerySerializer(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        return send_archive(request, stream_zip(completed(request, query.validated_data["ids"])), name="upscaled.zip")
+        ids = query(request.query_params, ArchiveQuerySerializer)["ids"]
+        return send_archive(request, stream_zip(completed(request, ids)), name="upscaled.zip")
 
 
 def completed(request: Request, ids: list[uuid.UUID]) -> list[Job]:

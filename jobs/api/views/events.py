@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils import translation
 from rest_framework.request import Request
 
 from jobs.api.docs import jobs as docs
@@ -70,6 +71,7 @@ class EventStream:
         except BaseException:
             self._held.close()
             raise
+        self._language = translation.get_language() or settings.LANGUAGE_CODE  # each step may run in another thread
         self._pieces = self._run()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -88,7 +90,8 @@ class EventStream:
                 yield b"event: deleted\ndata: {}\n\n"
                 return
             events = news(job, self.seen)
-            pieces = [_written(job, event) for event in events]
+            with translation.override(self._language):
+                pieces = [_written(job, event) for event in events]
             if not connection.in_atomic_block:
                 # A hundred readers must not hold a hundred connections while nothing happens; and before the pieces go
                 # out, because the next step of this iterator may run in another thread.

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from jobs.api.docs import pyramids as docs
 from jobs.api.serializers.pyramid import PyramidQuerySerializer, PyramidSerializer, TileQuerySerializer
+from jobs.api.serializers.submission import query
 from jobs.api.views import responses
 from jobs.api.views.base import ApiViewSet, find_job
 from jobs.api.views.downloads import content_type, download
@@ -26,14 +27,13 @@ class PyramidViewSet(ApiViewSet):
     @docs.PYRAMID
     def retrieve(self, request: Request, job_id: str) -> HttpResponseBase:
         """Describe the tiles; 202 while they are made, which this call sets going."""
-        query = PyramidQuerySerializer(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
+        asked = query(request.query_params, PyramidQuerySerializer)
         job = find_job(request, job_id)
-        if query.validated_data["picture"] == "result":
+        if asked["picture"] == "result":
             if job.status in LIVE:
                 return responses.still_running(job)
             responses.refuse_unfinished(job, blame_picture=False)
-        wanted = _wanted(job, query.validated_data["picture"])
+        wanted = _wanted(job, asked["picture"])
         found = archive.opened(wanted.name)
         if found is None:
             require_disk_room(wanted.usual_bytes)
@@ -44,9 +44,8 @@ class PyramidViewSet(ApiViewSet):
     @docs.TILE
     def tile(self, request: Request, job_id: str) -> HttpResponseBase:
         """Return one tile of a pyramid that is there."""
-        query = TileQuerySerializer(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        job, place = find_job(request, job_id), query.validated_data
+        place = query(request.query_params, TileQuerySerializer)
+        job = find_job(request, job_id)
         wanted = _wanted(job, place["picture"])
         level, column, row = place["level"], place["column"], place["row"]
         tile = archive.tile(wanted.name, level, column, row)

@@ -84,18 +84,18 @@ def _pictures(request: Request, field: str, url: str | None, *, most: int | None
     """Return the pictures that were sent, or the one that the service fetches; at least one."""
     sent: list[UploadedFile[Any]] = request.FILES.getlist(field)
     if most is not None and len(sent) + bool(url) > most:
-        raise serializers.ValidationError({field: "Give one picture, as a file or as image_url."})
+        raise serializers.ValidationError({field: "Give one picture, as a file or as image_url"})
     if url:
         fetched = image_url.fetch(url)
         close_with(request, fetched)
         return [fetched]
     if not sent:
-        raise serializers.ValidationError({field: "No file was sent: a picture is required."})
+        raise serializers.ValidationError({field: "No file was sent: a picture is required"})
     return sent
 
 
 def _refuse_wrong_files(sent: Mapping[str, Any], files_field: str) -> None:
-    problem = f"A file is not expected here; the picture's field is {files_field}."
+    problem = f"A file is not expected here; the picture's field is {files_field}"
     wrong = {name[:60]: problem for name in sent if name != files_field}
     if wrong:
         raise serializers.ValidationError(wrong)
@@ -104,7 +104,7 @@ def _refuse_wrong_files(sent: Mapping[str, Any], files_field: str) -> None:
 def _idempotency_key(request: Request) -> str:
     key = request.headers.get("Idempotency-Key", "").strip()
     if len(key) > MAX_KEY_CHARACTERS or not key.isprintable() or not key.isascii():
-        problem = f"At most {MAX_KEY_CHARACTERS} printable ASCII characters."
+        problem = f"At most {MAX_KEY_CHARACTERS} printable ASCII characters"
         raise serializers.ValidationError({"Idempotency-Key": problem})
     return key
 
@@ -113,14 +113,14 @@ def _body(request: Request, file_fields: set[str]) -> dict[str, list[Any]]:
     """Return the body's fields that are no files, each with all its values."""
     data = request.data
     if not isinstance(data, Mapping):
-        raise serializers.ValidationError("The body must be a JSON object.")
+        raise serializers.ValidationError("The body must be a JSON object")
     if not hasattr(data, "lists"):  # JSON has one value per name
         return {str(name): [value] for name, value in data.items()}
     fields: dict[str, list[Any]] = {}
     for name, values in data.lists():
         texts = [value for value in values if isinstance(value, str)]
         if texts and name in file_fields:
-            raise serializers.ValidationError({name: "Not a file: send the picture as a file, with a filename."})
+            raise serializers.ValidationError({name: "Not a file: send the picture as a file, with a filename"})
         if texts:
             fields[name] = texts
     return fields

@@ -15,6 +15,7 @@ from jobs.models import Job
 from jobs.progress.eta import Forecast
 from jobs.states import Status
 from jobs.storage import file_names, files
+from modelstore.sentences import told
 
 #: Error codes of the engine that mean that the picture is at fault.
 PICTURES_FAULT = frozenset({"image_rejected", "image_too_large", "format_unsupported"})
@@ -36,7 +37,7 @@ def accepted(job: Job, *, preference_applied: str = "") -> Response:
 def still_running(job: Job) -> Response:
     """Answer 202: the result was requested too early."""
     response = accepted(job)
-    response.data = {"detail": f"Job still {job.status}", **response.data}
+    response.data = {"detail": told(f"Job still {job.status}"), **response.data}
     return response
 
 
@@ -53,7 +54,7 @@ def pyramid_coming(job: Job) -> Response:
 def _coming(job: Job, detail: str) -> Response:
     response = accepted(job)
     response.headers["Retry-After"] = "1"
-    response.data = {"detail": detail, **response.data}
+    response.data = {"detail": told(detail), **response.data}
     return response
 
 

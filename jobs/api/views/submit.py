@@ -65,7 +65,7 @@ class SubmitBatchViewSet(ApiViewSet):
         """Accept many pictures. Those that cannot be upscaled are named in ``rejected`` and do not sink the rest."""
         call = read_submission(request, Priority.BATCH, files_field="images")
         if call.dry_run:
-            raise ValidationError({"dry_run": "Not for batches: ask for one picture at a time."})
+            raise ValidationError({"dry_run": "Not for batches: ask for one picture at a time"})
         batch = submit.submit_batch(call.pictures, call.submission)
         shape = BatchAcceptedSerializer(batch).data
         return Response(shape, status=202, headers={"Location": shape["status_url"], "Retry-After": "5"})

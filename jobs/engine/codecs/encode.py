@@ -21,6 +21,7 @@ from jobs.engine.codecs.tiff import writer as tiff
 from jobs.engine.types import Encoded, EncodeOptions, Metadata, Picture
 
 _WEBP_QUALITY = 90
+_LOSSLESS = {"png", "tiff"}
 #: Milliseconds of one frame: a number of 24 bit.
 _WEBP_LONGEST = (1 << 24) - 1
 _WEBP_LONGEST_SUM = (1 << 31) - 1
@@ -57,6 +58,10 @@ def write(picture: Picture, path: Path, options: EncodeOptions) -> Encoded:
         notes += (f"not kept: the pages, which became the frames of an animation in {SHOWN[name]}",)
     if picture.gain_map and name != "jpeg":
         notes += (f"not kept: the gain map (HDR), which {SHOWN[name]} cannot hold",)
+    if options.quality is not None and (options.lossless or name in _LOSSLESS) and name != "jpeg":
+        notes += (f"quality {options.quality} changed nothing: this {SHOWN[name]} is lossless",)
+    if options.lossless and name == "jpeg":
+        notes += ("lossless changed nothing: JPEG is never lossless",)
     return Encoded(name, notes)
 
 

@@ -55,8 +55,13 @@ def check(header: Header, limits: Limits) -> None:
     if header.pixels > limits.max_input_pixels:
         frames = f" in {header.frames} frames" if header.frames > 1 else ""
         raise ImageTooLarge(
-            f"the image is {size}{frames}, {header.pixels} pixels; the limit is {limits.max_input_pixels} pixels"
+            f"the image is {size}{frames}, {area(header.pixels)}; the limit is {area(limits.max_input_pixels)}"
         )
+
+
+def area(pixels: int) -> str:
+    """Return a number of pixels as people say it: "63.5 megapixels"; below 10,000 the pixels themselves."""
+    return f"{pixels / 1e6:.5g} megapixels" if pixels >= 10_000 else f"{pixels} pixels"
 
 
 def check_output(header: Header, scale: float, limits: Limits) -> None:
@@ -67,8 +72,8 @@ def check_output(header: Header, scale: float, limits: Limits) -> None:
     width, height = int(header.width * scale), int(header.height * scale)
     if width * height * header.frames > limits.max_output_pixels:
         raise ImageTooLarge(
-            f"the result would be {width}×{height} px, {width * height * header.frames} pixels; "
-            f"the limit is {limits.max_output_pixels} pixels"
+            f"the result would be {width}×{height} px, {area(width * height * header.frames)}; "
+            f"the limit is {area(limits.max_output_pixels)}"
         )
 
 
@@ -81,8 +86,8 @@ def check_passes(header: Header, passes: Passes, limits: Limits) -> None:
     width, height = max(passes.inputs, key=lambda size: size[0] * size[1])
     if len(passes.inputs) > 1 and width * height > limits.max_output_pixels:
         raise ImageTooLarge(
-            f"between two models the image would be {width}×{height} px, {width * height} pixels; "
-            f"the limit is {limits.max_output_pixels} pixels"
+            f"between two models the image would be {width}×{height} px, {area(width * height)}; "
+            f"the limit is {area(limits.max_output_pixels)}"
         )
 
 
@@ -117,7 +122,7 @@ def describe(name: str, image: ImageFile.ImageFile, limits: Limits) -> Header:
         if screen.stored_pixels > limits.max_input_pixels >= width * height * len(screen.parts):
             raise ImageTooLarge(
                 f"the image is {width}×{height} px, but its frames hang over it and have "
-                f"{screen.stored_pixels} pixels; the limit is {limits.max_input_pixels} pixels"
+                f"{area(screen.stored_pixels)}; the limit is {area(limits.max_input_pixels)}"
             )
     frames = count_frames(name, image, limits.max_frames)
     if name == "avif" and frames > 1:
