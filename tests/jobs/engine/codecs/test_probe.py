@@ -136,7 +136,9 @@ def test_what_lies_between_two_models_is_held_against_the_limit_too(tmp_path: Pa
     header = Header("png", 100, 50, frames=3, bits=8, gray=False, alpha=False)
     passes = plan_passes(100, 50, [4, 1], 1.0)
     check_passes(header, passes, Limits(max_output_pixels=400 * 200))
-    with pytest.raises(ImageTooLarge, match=r"between two models the image would be 400×200 px, 0.08 megapixels; .* 0.079999"):
+    with pytest.raises(
+        ImageTooLarge, match=r"between two models the image would be 400×200 px, 0.08 megapixels; .* 0.079999"
+    ):
         check_passes(header, passes, Limits(max_output_pixels=400 * 200 - 1))
     check_passes(header, plan_passes(100, 50, 4, 1.0), Limits(max_output_pixels=3 * 100 * 50))  # read in bands
     with pytest.raises(ImageTooLarge, match="the result would be"):
