@@ -93,13 +93,13 @@ def last_part(path: str) -> str:
 def download_name(job: "Job") -> str:
     """Return the name under which a result is saved: the caller's name, the model and the scale, a fitting suffix.
 
-    ``holiday.jpg`` upscaled 4 times becomes ``holiday_RealESRGAN_x4plus_4x.jpg``. Only the last part of the caller's
+    ``holiday.jpg`` upscaled 4 times becomes ``holiday_RealESRGAN_x4plus_x4.jpg``. Only the last part of the caller's
     path is used, without characters that mean something to a file system or a header. It keeps within the 255 bytes
     that file systems allow where the caller's name is ASCII, however long the chain of models is.
     """
     stem = Path(last_part(job.input_name)).stem
     stem = "".join(c for c in stem if c not in '<>:"/\\|?*;').strip(". ")[:100] or "upscaled"
-    factor = f"_{_factor(job)}x" if job.result_width else ""
+    factor = f"_x{_factor(job)}" if job.result_width else ""
     return f"{stem}_{job.model[:120]}{factor}.{suffix(job.result_format or job.input_format)}"
 
 

@@ -33,7 +33,7 @@ def test_a_picture_goes_through_a_chain_and_the_job_tells_of_each_member(api: ht
     assert [(member["model"], member["scale"]) for member in report["members"]] == [("tiny-x1", 1), (TINY_MODEL, 2)]
     assert done["progress"]["tiles_done"] == report["tiles"] == sum(member["tiles"] for member in report["members"])
     result = api.get(f"/jobs/{job['job_id']}/result")
-    assert f"cat_{CHAIN}_2x.png" in result.headers["Content-Disposition"]
+    assert f"cat_{CHAIN}_x2.png" in result.headers["Content-Disposition"]
     listed = api.get("/jobs", params={"model": CHAIN}).json()
     assert job["job_id"] in [each["job_id"] for each in listed["jobs"]]
     assert {each["model"] for each in listed["jobs"]} == {CHAIN}

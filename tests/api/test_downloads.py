@@ -25,7 +25,7 @@ def test_the_whole_result(api: httpx.Client, done: dict[str, Any]) -> None:
     assert hashlib.sha256(response.content).hexdigest() == done["result_sha256"]
     assert response.headers["ETag"] == f'"{done["result_sha256"]}"'
     assert response.headers["Accept-Ranges"] == "bytes"
-    assert response.headers["Content-Disposition"] == f'attachment; filename="cat_{TINY_MODEL}_2x.png"'
+    assert response.headers["Content-Disposition"] == f'attachment; filename="cat_{TINY_MODEL}_x2.png"'
 
 
 def test_head_answers_the_same_headers_without_the_bytes(api: httpx.Client, done: dict[str, Any]) -> None:

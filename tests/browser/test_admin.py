@@ -178,7 +178,7 @@ def test_results_are_downloaded_and_jobs_deleted_from_the_list(desk: Page, staff
     with desk.expect_download() as caught:
         choose(desk, job_id, "Download results as ZIP")
     with zipfile.ZipFile(caught.value.path()) as archive:
-        assert archive.namelist() == [f"to-go_{TINY_MODEL}_2x.png"]
+        assert archive.namelist() == [f"to-go_{TINY_MODEL}_x2.png"]
     desk.goto(f"{staffed.base_url}/admin/jobs/job/?q={job_id}")
     choose(desk, job_id, "Delete with files")
     expect(desk.get_by_text("will be gone for good")).to_be_visible()

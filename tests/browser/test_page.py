@@ -48,7 +48,7 @@ def test_a_picture_is_upscaled_compared_and_downloaded(home: Page, tmp_path: Pat
         meadow.get_by_role("button", name="Download").click()
     with Image.open(caught.value.path()) as result:
         assert result.size == (128, 96)
-    assert caught.value.suggested_filename == f"meadow_{TINY_MODEL}_2x.png"
+    assert caught.value.suggested_filename == f"meadow_{TINY_MODEL}_x2.png"
 
     meadow.get_by_role("button", name="Compare").click()
     after = home.locator("before-after .ba-after img")

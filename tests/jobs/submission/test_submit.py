@@ -202,11 +202,11 @@ def test_a_batch_is_bounded(make_submission: Make, settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("name", "saved"),
     [
-        ("holiday.jpg", "holiday_tiny-x2_2x.png"),
-        ("../../etc/passwd", "passwd_tiny-x2_2x.png"),
-        ('a"b;c\r\n.png', "abc_tiny-x2_2x.png"),
-        ("", "upscaled_tiny-x2_2x.png"),
-        ("...", "upscaled_tiny-x2_2x.png"),
+        ("holiday.jpg", "holiday_tiny-x2_x2.png"),
+        ("../../etc/passwd", "passwd_tiny-x2_x2.png"),
+        ('a"b;c\r\n.png', "abc_tiny-x2_x2.png"),
+        ("", "upscaled_tiny-x2_x2.png"),
+        ("...", "upscaled_tiny-x2_x2.png"),
     ],
 )
 def test_a_download_has_a_harmless_name(name: str, saved: str) -> None:
@@ -222,4 +222,4 @@ def test_a_download_of_the_longest_chain_fits_into_a_file_system() -> None:
     assert len(name.encode()) <= 255
     assert name.endswith("_2.42x.webp")
     job = Job(model="tiny-x1+tiny-x2", input_name="cat.png", input_width=24, result_width=48, result_format="png")
-    assert file_names.download_name(job) == "cat_tiny-x1+tiny-x2_2x.png"
+    assert file_names.download_name(job) == "cat_tiny-x1+tiny-x2_x2.png"
