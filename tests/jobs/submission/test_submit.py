@@ -220,6 +220,6 @@ def test_a_download_of_the_longest_chain_fits_into_a_file_system() -> None:
     )
     name = file_names.download_name(job)
     assert len(name.encode()) <= 255
-    assert name.endswith("_2.42x.webp")
+    assert name.endswith("_x2.42.webp")
     job = Job(model="tiny-x1+tiny-x2", input_name="cat.png", input_width=24, result_width=48, result_format="png")
     assert file_names.download_name(job) == "cat_tiny-x1+tiny-x2_x2.png"
