@@ -17,6 +17,7 @@ class Seen:
 
     path: str
     headers: dict[str, str]
+    method: str = "GET"
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         book = self.server.book
-        book.requests.append(Seen(self.path, {key.lower(): value for key, value in self.headers.items()}))
+        book.requests.append(Seen(self.path, {key.lower(): value for key, value in self.headers.items()}, self.command))
         content, behaviours = book.files.get(self.path, (b"", [status(404)]))
         behaviour = behaviours.pop(0) if len(behaviours) > 1 else behaviours[0]
         try:
@@ -53,6 +54,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         pass
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.do_GET()
 
 
 class LiarServer(ThreadingHTTPServer):
