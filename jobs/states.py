@@ -30,3 +30,7 @@ class Priority(models.IntegerChoices):
     BATCH = 0, "Batch"
     ASYNC = 10, "Asynchronous"
     SYNC = 20, "Synchronous"
+
+
+#: The states of a batch: waiting, begun, and every job ended, however it ended.
+BATCH_STATUSES = ["queued", "processing", "completed"]

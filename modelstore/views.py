@@ -36,10 +36,11 @@ _PREFER = OpenApiParameter(
     str,
     OpenApiParameter.HEADER,
     description="`respond-async`: do not wait; `wait=N`: at most N seconds (RFC 7240)",
+    examples=[OpenApiExample("Do not wait", "respond-async")],
 )
 _REQUEST = OpenApiExample(
-    "Two models",
-    {"models": ["RealESRGAN_x4plus", "RealESRGAN_x4plus_anime_6B"], "provider": "huggingface"},
+    "The smallest",
+    {"models": ["realesr-animevideov3"]},
     request_only=True,
 )
 _OUTCOME = OpenApiExample(
@@ -129,6 +130,7 @@ class ModelViewSet(ViewSet):
     @extend_schema(
         operation_id="models_list",
         tags=["Models"],
+        summary="List models",
         parameters=[ModelQuerySerializer],
         responses=ModelListSerializer,
         examples=_example(_LIST),
@@ -147,6 +149,7 @@ class ModelViewSet(ViewSet):
     @extend_schema(
         operation_id="models_import",
         tags=["Models"],
+        summary="Import a weights file",
         parameters=[_PREFER],
         request={"multipart/form-data": ImportRequestSerializer},
         responses={201: ModelSerializer, 202: ModelSerializer},
@@ -183,6 +186,7 @@ class ModelViewSet(ViewSet):
     @extend_schema(
         operation_id="models_retrieve",
         tags=["Models"],
+        summary="Get one model",
         parameters=[_NAME],
         responses=ModelSerializer,
         examples=_example(_MODEL),
@@ -197,6 +201,7 @@ class ModelViewSet(ViewSet):
     @extend_schema(
         operation_id="models_delete",
         tags=["Models"],
+        summary="Delete a model's files",
         parameters=[_NAME],
         request=None,
         responses={204: OpenApiResponse()},
@@ -209,6 +214,7 @@ class ModelViewSet(ViewSet):
     @extend_schema(
         operation_id="models_download",
         tags=["Models"],
+        summary="Download models",
         parameters=[_PREFER],
         request=DownloadRequestSerializer,
         responses={200: DownloadOutcomeSerializer, 202: DownloadOutcomeSerializer},
@@ -239,7 +245,11 @@ class ModelsInfoViewSet(ViewSet):
     throttle_scope: str | None = "read"
 
     @extend_schema(
-        operation_id="models_info", tags=["Models"], responses=ModelsInfoSerializer, examples=_example(_INFO)
+        operation_id="models_info",
+        tags=["Models"],
+        summary="Look at the models' directory",
+        responses=ModelsInfoSerializer,
+        examples=_example(_INFO),
     )
     def retrieve(self, _request: Request) -> Response:
         """Return the models directory and its size. The bundled model is part of the program: not counted."""

@@ -49,7 +49,7 @@ FORCE_SCRIPT_NAME = PUBLIC_PATH or None
 STATIC_URL = f"{PUBLIC_PATH}/static/"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = PUBLIC_PATH or "/"
 if PUBLIC_PATH:
-    SPECTACULAR_SETTINGS = SPECTACULAR_SETTINGS | {"SERVERS": [{"url": PUBLIC_PATH}]}  # noqa: F405 - from fixed_settings
+    SPECTACULAR_SETTINGS = SPECTACULAR_SETTINGS | {"SERVERS": [{"url": PUBLIC_PATH, "description": "This service"}]}  # noqa: F405 - from fixed_settings
 HTTPS_ONLY = env.flag(
     "HTTPS_ONLY", False, help="Redirect to HTTPS, secure cookies, HSTS; the proxy must set X-Forwarded-Proto"
 )

@@ -23,6 +23,7 @@ urlpatterns = [
     path("api/schema", api_pages.schema, name="schema"),
     path("api/docs", api_pages.swagger, name="docs"),
     path("api/redoc", api_pages.redoc, name="redoc"),
+    path("api/redoc.js", api_pages.redoc_script, name="redoc-script"),
     path("api/v1/", include("modelstore.urls")),
     path("api/v1/", include("jobs.api.urls")),
 ]

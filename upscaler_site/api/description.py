@@ -1,12 +1,49 @@
 """The introduction of the API's description: what holds for every call, and decisions where the guide is silent."""
 
+#: Stands in the examples for where the service is; the description that is served has the asked host instead.
+HOST = "http://localhost:8000"
+
 DESCRIPTION = """\
 Self-hosted image upscaling with the Real-ESRGAN models.
 
 ## Quick start
+A file `input.jpg` in, `output.jpg` out, by the model that comes with the service. With `curl`:
+
+```sh
+curl -f http://localhost:8000/api/v1/upscale -F image=@input.jpg -F model=bundled-compact-x4 -o output.jpg
 ```
-curl -X POST http://localhost:8000/api/v1/upscale -F 'image=@input.jpg' -o output.jpg
+
+In Python, with the package `httpx`:
+
+```python
+import httpx
+
+with open("input.jpg", "rb") as picture:
+    answer = httpx.post(
+        "http://localhost:8000/api/v1/upscale",
+        files={"image": picture},
+        data={"model": "bundled-compact-x4"},
+        timeout=None,
+    )
+answer.raise_for_status()
+with open("output.jpg", "wb") as result:
+    result.write(answer.content)
 ```
+
+In JavaScript, with Node 20 or newer:
+
+```js
+import { openAsBlob } from "node:fs";
+import { writeFile } from "node:fs/promises";
+
+const form = new FormData();
+form.append("image", await openAsBlob("input.jpg"), "input.jpg");
+form.append("model", "bundled-compact-x4");
+const answer = await fetch("http://localhost:8000/api/v1/upscale", { method: "POST", body: form });
+if (!answer.ok) throw new Error((await answer.json()).detail);
+await writeFile("output.jpg", Buffer.from(await answer.arrayBuffer()));
+```
+
 `POST /upscale` waits and answers the picture. `POST /jobs` answers at once; follow the job by its `status_url` or,
 live, by its
 `events_url`, and fetch its `result_url`. All take the same priority queue: who waits comes first, then jobs, then
@@ -60,3 +97,13 @@ batches.
   `RESULT_TTL_HOURS`, 24.
 * Clean-up by the service itself happens in the background: download results within that time.
 """
+
+#: The operations' groups, in the order in which a newcomer needs them.
+TAGS = [
+    {"name": "Upscaling", "description": "Pictures in, larger ones out."},
+    {"name": "Jobs", "description": "What was submitted: its state, its progress, its pictures."},
+    {"name": "Batches", "description": "Many pictures that were submitted together."},
+    {"name": "Models", "description": "Networks: which there are, and how to bring more."},
+    {"name": "Health & Monitoring", "description": "Is it well, and how much does it do."},
+    {"name": "Maintenance", "description": "For whoever runs the service."},
+]

@@ -6,8 +6,11 @@ call may meet is added to all operations.
 
 from typing import Any
 
+from django.urls import reverse
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
+from jobs.api.docs.examples import JOB_ID
+from upscaler_site.api.description import HOST
 from upscaler_site.api.error_examples import ALWAYS, BY_OPERATION, EXAMPLES, WITH_BODY
 
 ERROR = {
@@ -23,6 +26,16 @@ ERROR = {
         },
     },
     "required": ["detail", "code"],
+}
+#: Values of parameters, by operation.
+_EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+    ("get", "/estimate"): {"model": "bundled-compact-x4", "input_width": 1600, "input_height": 1200},
+    ("get", "/jobs/archive"): {"ids": JOB_ID},
+    ("post", "/jobs/archive/links"): {"ids": JOB_ID},
+    ("get", "/jobs/{job_id}/pyramid/tile"): {"level": 0, "column": 0, "row": 0},
+    ("get", "/models/{name}"): {"name": "bundled-compact-x4"},
+    ("delete", "/models/{name}"): {"name": "realesr-animevideov3"},
+    ("post", "/cleanup"): {"dry_run": True},
 }
 _METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -45,8 +58,31 @@ def document_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
+def give_examples(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add what makes a call succeed as it stands, on a fresh install, as a post-processing hook of drf-spectacular.
+
+    Parameters that come from serializers have no place for an example there.
+    """
+    for path, item in result["paths"].items():
+        for method in _METHODS:
+            examples = _EXAMPLES.get((method, path.removeprefix("/api/v1")), {})
+            for parameter in item.get(method, {}).get("parameters", ()):
+                if parameter["name"] in examples:
+                    parameter["example"] = examples[parameter["name"]]
+    return result
+
+
+def name_the_host(result: dict[str, Any], request: Any = None, **_: Any) -> dict[str, Any]:
+    """Put the host and path that were asked into the examples of the introduction, as a post-processing hook."""
+    if request is not None:
+        asked = request.build_absolute_uri(reverse("page")).rstrip("/")
+        result["info"]["description"] = result["info"]["description"].replace(HOST, asked)
+    return result
+
+
 def _document(path: str, method: str, operation: dict[str, Any]) -> None:
-    if operation.get("security"):
+    operation.setdefault("security", [])  # "nothing is needed" is said, not left open
+    if operation["security"]:
         operation["security"].append({})  # whether a key is needed is the operator's choice
     codes = list(operation.pop("x-errors", BY_OPERATION.get(operation["operationId"], ())))
     codes += [code for code in ALWAYS if not (path.startswith("/api/v1/health") and code in _NOT_FOR_PROBES)]

@@ -9,7 +9,7 @@ import django_stubs_ext
 from corsheaders.defaults import default_headers
 from csp.constants import SELF
 
-from upscaler_site.api.description import DESCRIPTION
+from upscaler_site.api.description import DESCRIPTION, TAGS
 from upscaler_site.conf import places
 from upscaler_site.conf.version import VERSION
 
@@ -171,20 +171,30 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Real-ESRGAN API",
     "DESCRIPTION": DESCRIPTION,
+    "TAGS": TAGS,
+    "CONTACT": {"name": "Whoever runs this service"},
+    "SERVERS": [{"url": "/", "description": "This service"}],
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    # A name that templates/static/page/docs/try_it_out.js gives to Swagger UI's settings; the page loads it first.
+    "SWAGGER_UI_SETTINGS": "upscalerDocs",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
-    "LICENSE": {"name": "BSD-3-Clause"},
+    "LICENSE": {"name": "BSD-3-Clause", "identifier": "BSD-3-Clause"},
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "PREPROCESSING_HOOKS": ["upscaler_site.api.schema.only_the_api"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "upscaler_site.api.schema.document_errors",
+        "upscaler_site.api.schema.give_examples",
+        "upscaler_site.api.schema.name_the_host",
     ],
-    "ENUM_NAME_OVERRIDES": {"JobStatus": "jobs.states.Status"},
+    "ENUM_NAME_OVERRIDES": {
+        "JobStatus": "jobs.states.Status",
+        "BatchStatus": "jobs.states.BATCH_STATUSES",
+    },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 

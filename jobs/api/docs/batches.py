@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from jobs.api.docs import examples as example
 from jobs.api.docs.parts import BATCH_ID, RETRY_AFTER, answer, operation
 from jobs.api.serializers.archive import ArchiveQuerySerializer
-from jobs.api.serializers.batch import BatchSerializer
+from jobs.api.serializers.batch import BatchSerializer, PendingBatchSerializer
 
 BATCH = operation(
     "batches_retrieve",
@@ -29,7 +29,9 @@ BATCH_RESULTS = operation(
     ],
     responses={
         (200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "The results"),
-        202: answer(BatchSerializer, "Still processing", {"detail": "Batch still processing", **example.BATCH}, "202"),
+        202: answer(
+            PendingBatchSerializer, "Still processing", {"detail": "Batch still processing", **example.BATCH}, "202"
+        ),
     },
 )
 ARCHIVE = operation(

@@ -152,6 +152,13 @@ CLEANUP = {
     "dry_run": False,
 }
 
+EVENT = {
+    "id": "62e3f0a5b3c40-1-2-12",
+    "event": "progress",
+    "data": f'{{"job_id":"{JOB_ID}","status":"processing","progress":{{"tiles_done":12,"tiles_total":48}}}}',
+}
+
+#: The same as it goes over the line, with what comes before and after it.
 EVENTS = f"""retry: 2000
 
 id: 62e3f0a5b3c40-1-1-0
@@ -160,7 +167,7 @@ data: {{"job_id":"{JOB_ID}","status":"processing", …}}
 
 id: 62e3f0a5b3c40-1-2-12
 event: progress
-data: {{"job_id":"{JOB_ID}","status":"processing","progress":{{"tiles_done":12,"tiles_total":48,"fraction":0.25}}, …}}
+data: {{"job_id":"{JOB_ID}","status":"processing","progress":{{"tiles_done":12,"tiles_total":48}}, …}}
 
 : still here
 

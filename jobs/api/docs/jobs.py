@@ -89,13 +89,13 @@ EVENTS = operation(
     summary="Follow a job",
     description="Server-sent events `queued`, `processing`, `progress`, and at the end `completed`, `failed` or "
     "`cancelled`, each with the job object as its data. A comment every 15 seconds keeps the line open. The stream "
-    "ends with the job; continuing after its last event is answered by 204.",
+    f"ends with the job; continuing after its last event is answered by 204.\n\n```\n{example.EVENTS}```",
     parameters=[JOB_ID, LAST_EVENT_ID],
     responses={
         (200, "text/event-stream"): OpenApiResponse(
             _EVENT,
             "The events",
-            examples=[OpenApiExample("A job's life", example.EVENTS, response_only=True, status_codes=["200"])],
+            examples=[OpenApiExample("One event", example.EVENT, response_only=True, status_codes=["200"])],
         ),
         204: OpenApiResponse(description="Nothing more will come"),
     },

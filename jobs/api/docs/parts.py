@@ -9,14 +9,26 @@ from typing import Any, Protocol, TypeVar
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 
+from jobs.api.docs import examples as example
+
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 #: Media types of results.
 PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/avif", "image/tiff", "image/jxl")
 
-JOB_ID = OpenApiParameter("job_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The job_id of a submission.")
+JOB_ID = OpenApiParameter(
+    "job_id",
+    OpenApiTypes.UUID,
+    OpenApiParameter.PATH,
+    description="The job_id of a submission.",
+    examples=[OpenApiExample("A job", example.JOB_ID)],
+)
 BATCH_ID = OpenApiParameter(
-    "batch_id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The batch_id of a submission."
+    "batch_id",
+    OpenApiTypes.UUID,
+    OpenApiParameter.PATH,
+    description="The batch_id of a submission.",
+    examples=[OpenApiExample("A batch", example.BATCH_ID)],
 )
 DRY_RUN = OpenApiParameter(
     "dry_run", bool, OpenApiParameter.QUERY, description="Check everything and tell what it would cost; create nothing."
@@ -25,15 +37,14 @@ PREFER = OpenApiParameter(
     "Prefer",
     str,
     OpenApiParameter.HEADER,
-    description="`respond-async`: answer 202 at once; `wait=N`: wait at most N seconds, then 202 (RFC 7240).",
-    examples=[OpenApiExample("At most ten seconds", "wait=10"), OpenApiExample("Do not wait", "respond-async")],
+    description="`respond-async`: answer 202 at once; `wait=10`: wait at most so many seconds, then 202 (RFC 7240).",
 )
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,
     OpenApiParameter.HEADER,
-    description="Any text, unique to this submission: repeating the call answers with the first call's job.",
-    examples=[OpenApiExample("A UUID", "0b6cf3c1-5b6b-4b26-9f3b-3a3f9b4cf0a5")],
+    description="Any text, unique to this submission, such as a UUID: repeating the call answers with the first call's "
+    "job. No example: a fixed one would answer everybody with the first one's picture.",
 )
 RANGE = OpenApiParameter(
     "Range", str, OpenApiParameter.HEADER, description="`bytes=0-1023`: one range of bytes (RFC 9110)."

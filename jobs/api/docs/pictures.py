@@ -19,11 +19,11 @@ from jobs.api.docs.parts import (
     operation,
     pictures,
 )
-from jobs.api.serializers.job import AcceptedSerializer
+from jobs.api.serializers.job import PendingSerializer
 
 _ERRORS = ("job_not_found", "result_not_found", "precondition_failed", "range_not_satisfiable")
 _NOT_YET = {
-    202: answer(AcceptedSerializer, "Still processing", {"detail": "Job still processing", **example.ACCEPTED}, "202")
+    202: answer(PendingSerializer, "Still processing", {"detail": "Job still processing", **example.ACCEPTED}, "202")
 }
 
 

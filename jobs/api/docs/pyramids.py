@@ -3,7 +3,7 @@
 from jobs.api.docs import examples as example
 from jobs.api.docs.parts import IF_NONE_MATCH, JOB_ID, LOCATION, RANGE, RETRY_AFTER, answer, header, operation
 from jobs.api.docs.pictures import download_of
-from jobs.api.serializers.job import AcceptedSerializer
+from jobs.api.serializers.job import PendingSerializer
 from jobs.api.serializers.pyramid import PyramidQuerySerializer, PyramidSerializer, TileQuerySerializer
 
 _EXAMPLE = {
@@ -31,7 +31,7 @@ PYRAMID = operation(
     parameters=[JOB_ID, PyramidQuerySerializer, LOCATION, RETRY_AFTER],
     responses={
         200: answer(PyramidSerializer, "The sizes", _EXAMPLE, "200"),
-        202: answer(AcceptedSerializer, "Being made", {"detail": "Tiles still being made", **example.ACCEPTED}, "202"),
+        202: answer(PendingSerializer, "Being made", {"detail": "Tiles still being made", **example.ACCEPTED}, "202"),
     },
 )
 TILE = operation(

@@ -37,7 +37,7 @@ _ONE_PICTURE = {
     "multipart/form-data": OpenApiRequest(
         ImageFormSerializer,
         examples=[
-            OpenApiExample("A form", {"image": "(the file)", "model": "RealESRGAN_x4plus"}, request_only=True),
+            OpenApiExample("A form", {"image": "(the file)", "model": "bundled-compact-x4"}, request_only=True),
             OpenApiExample(
                 "Two models in turn", {"image": "(the file)", "model": "denoise+RealESRGAN_x4plus"}, request_only=True
             ),
@@ -112,7 +112,9 @@ CREATE_BATCH = operation(
     request={
         "multipart/form-data": OpenApiRequest(
             BatchFormSerializer,
-            examples=[OpenApiExample("Two pictures", {"images": ["(file)", "(file)"]}, request_only=True)],
+            examples=[OpenApiExample(
+                    "Two pictures", {"images": ["(file)", "(file)"], "model": "bundled-compact-x4"}, request_only=True
+                )],
         )
     },
     responses={202: answer(BatchAcceptedSerializer, "Accepted", example.BATCH_ACCEPTED, "202")},

@@ -10,7 +10,7 @@ from jobs.api.serializers.fields import Switch, ToldOrNull
 from jobs.api.serializers.job import JobSerializer
 from jobs.models import Batch
 from jobs.models.batch_state import BatchState
-from jobs.states import Status
+from jobs.states import BATCH_STATUSES, Status
 from modelstore.sentences import told
 
 
@@ -81,7 +81,7 @@ class BatchSerializer(serializers.Serializer[BatchState]):
 
     batch_id = serializers.UUIDField(source="batch.id")
     status = serializers.ChoiceField(
-        choices=["queued", "processing", "completed"], help_text="completed: every job has ended, however it ended."
+        choices=BATCH_STATUSES, help_text="completed: every job has ended, however it ended."
     )
     created_at = serializers.DateTimeField(source="batch.created_at")
     total = serializers.IntegerField(help_text="Accepted pictures.")
@@ -111,3 +111,9 @@ class BatchSerializer(serializers.Serializer[BatchState]):
     def get_results_url(self, state: BatchState) -> str:
         """Return the address of the results, as one ZIP file."""
         return reverse("batch-results", args=[state.batch.id])
+
+
+class PendingBatchSerializer(BatchSerializer):
+    """The answer to whoever asks for the results of a batch that is not done."""
+
+    detail = serializers.CharField(help_text="What is still to come.")

@@ -137,6 +137,12 @@ class AcceptedSerializer(serializers.Serializer[Job]):
     get_events_url = JobSerializer.get_events_url
 
 
+class PendingSerializer(AcceptedSerializer):
+    """The answer to whoever asks for something that a job has not made yet."""
+
+    detail = serializers.CharField(help_text="What is still to come.")
+
+
 class PlanSerializer(serializers.Serializer[DryRunReport]):
     """The answer to a dry run: nothing was created. null stands for what this installation cannot know yet."""
 
