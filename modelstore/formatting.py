@@ -1,4 +1,7 @@
-"""Sizes as people read them: in the decimal units in which disks and downloads are counted, as everywhere else here."""
+"""Words for people: sizes in decimal units, as disks and downloads are counted; the name that was probably meant."""
+
+import difflib
+from collections.abc import Iterable
 
 
 def byte_size(value: float) -> str:
@@ -8,3 +11,10 @@ def byte_size(value: float) -> str:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def closest(wrong: str, known: Iterable[str]) -> str | None:
+    """Return the name of ``known`` that a mistyped one is near to, whatever its case, or None."""
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(wrong.lower()[:60], by_lower, n=1, cutoff=0.6)
+    return by_lower[near[0]] if near else None

@@ -1,1 +1,1 @@
-"""The command line's own pieces: inputs and weights."""
+"""Pieces of the command line: inputs, plans, weights, and pictures upscaled by the process itself."""

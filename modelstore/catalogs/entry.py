@@ -1,6 +1,5 @@
 """One entry of a catalogue: its keys, what each must hold, and what is said where it does not."""
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 
 from modelstore import catalog, safe_http
 from modelstore.errors import NameRefused, TargetRefused
-from modelstore.formatting import byte_size
+from modelstore.formatting import byte_size, closest
 from modelstore.names import checked
 from modelstore.states import Use
 
@@ -100,8 +99,8 @@ def parse(table: Any, rules: Rules) -> tuple[list[str], Listed | None]:
 
 def nearest(key: str, known: list[str]) -> str:
     """Return the end of a sentence about an unknown word: which was meant, or which there are."""
-    near = difflib.get_close_matches(key.lower()[:60], known, n=1, cutoff=0.5)
-    return f'; did you mean "{near[0]}"?' if near else f"; known are {', '.join(known)}" if len(known) > 1 else ""
+    near = closest(key, known)
+    return f'; did you mean "{near}"?' if near else f"; known are {', '.join(known)}" if len(known) > 1 else ""
 
 
 def _name(key: str, value: Any, rules: Rules) -> str:

@@ -13,19 +13,10 @@ DOCUMENTS = sorted(
         *(REPOSITORY / "docs").rglob("*.md"),
     ]
 )
+ROOMS = ("upscaler_client", "upscaler_site", "monitoring", "jobs", "modelstore")
 FILES = {
     str(path.relative_to(REPOSITORY))
-    for folder in (
-        "upscaler_client",
-        "upscaler_site",
-        "monitoring",
-        "jobs",
-        "modelstore",
-        "tests",
-        "benchmarks",
-        "training",
-        "templates",
-    )
+    for folder in (*ROOMS, "tests", "benchmarks", "training", "templates")
     for path in (REPOSITORY / folder).rglob("*")
     if path.is_file()
 } | {path.name for path in REPOSITORY.iterdir() if path.is_file()}

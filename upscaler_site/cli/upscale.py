@@ -1,11 +1,10 @@
-"""``upscaler upscale``: pictures and whole directories, by this process itself, with one progress over all."""
+"""``upscaler upscale``: pictures and whole directories, by this process itself or by a running service."""
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,9 @@ from upscaler_site.cli import manage, words
 
 if TYPE_CHECKING:
     from jobs.cli.inputs import Item
-    from jobs.engine.types import Header
-    from jobs.management.commands.upscale import Made, Run
+    from jobs.cli.plans import Plan
+    from jobs.cli.run import Run
+    from upscaler_site.cli.batch import Batch
 
 _EXAMPLES = """\
 examples:
@@ -24,10 +24,19 @@ examples:
   upscaler upscale old.jpg -o new.png --outscale 2 --model weights.pth
   curl https://example.org/a.jpg | upscaler upscale - -o - -f png > a.png
   upscaler upscale photos/ -o larger/ --json | jq -r .result
+  upscaler upscale photos/ -o larger/ --server http://upscaler.example.org
+  upscaler upscale --watch scans/ -o larger/
 
 A directory is taken with everything below it, and its tree is kept. A result
 that exists is kept, too (--overwrite replaces it). A picture that fails is
 reported and the others go on. - is stdin as the only INPUT, stdout as OUT.
+
+--server has a running service compute: its models, limits and options apply,
+and --device, --backend and weights files are not for it. The key stands in
+the file of --api-key-file or in UPSCALER_API_KEY. Ctrl-C cancels the jobs.
+
+--watch takes each picture that comes into a directory, those that are there
+first, as soon as it is whole, until Ctrl-C.
 
 --json prints one object per picture: "input", "status" (done, kept, failed),
 then "result", "width", "height", "seconds", "device", "precision", "notes", or
@@ -42,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     manage.borrow(parser, "upscale")
     parser.description = "Make pictures larger."
     parser.epilog = _EXAMPLES + words.EXIT_CODES
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to change an argument that is there
+        if action.dest == "inputs":
+            action.nargs, action.required = "*", False  # --watch stands for them
+    parser.add_argument("--watch", type=Path, metavar="DIR", help="take what comes into this directory, until Ctrl-C")
+    parser.add_argument("--server", metavar="URL", help="let this running service compute")
+    parser.add_argument("--api-key-file", type=Path, metavar="FILE", help="the service's API key (or UPSCALER_API_KEY)")
     parser.add_argument("--json", action="store_true", help="one JSON object per picture on stdout, for programs")
     loud = parser.add_mutually_exclusive_group()
     loud.add_argument("-v", "--verbose", action="store_true", help="tell what computed each picture, and why")
@@ -52,27 +67,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     given = vars(options) | {"verbosity": 2 if options.verbose else 1}
     given["name"] = given["name"].removesuffix(".{ext}")  # every result has its format's suffix
+    wrong = _misuse(options)
+    if wrong:
+        words.complain(f"Error: {wrong}")
+        return 2
     to_stdout = options.output == _STDIN
-    if _STDIN in options.inputs and len(options.inputs) > 1:
-        return _misused("- (stdin) must be the only INPUT")
-    if to_stdout and options.json:
-        return _misused("--json and -o - would both write to stdout")
-    with manage.database("upscale"), ExitStack() as stack:
-        from django.core.management import CommandError  # noqa: PLC0415 - late, as main.py says
-
+    with ExitStack() as stack:
         if options.inputs == [_STDIN] or to_stdout:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upscaler-")))
             _through_files(given, scratch)
-        try:
-            return _Batch(given, to_stdout=to_stdout).run()
-        except CommandError as error:
-            words.complain(f"Error: {error}")
-            return error.returncode
+        if options.watch is not None:
+            given["inputs"] = [options.watch]
+        return _by_server(given, to_stdout) if options.server else _by_itself(given, to_stdout)
 
 
-def _misused(why: str) -> int:
-    words.complain(f"Error: {why}")
-    return 2
+def _misuse(options: argparse.Namespace) -> str | None:
+    """Return why the words make no sense together."""
+    to_stdout, watch = options.output == _STDIN, options.watch
+    if bool(options.inputs) == (watch is not None):
+        return "Give either INPUT or --watch DIR"
+    if _STDIN in options.inputs and len(options.inputs) > 1:
+        return "- (stdin) must be the only INPUT"
+    if to_stdout and options.json:
+        return "--json and -o - would both write to stdout"
+    if options.api_key_file and not options.server:
+        return "--api-key-file is for --server"
+    if watch is not None:
+        if not watch.is_dir():
+            return f"--watch {watch}: there is no such directory"
+        if to_stdout or watch.resolve().is_relative_to(options.output.resolve()):
+            return "--watch wants results in another directory, such as one within DIR: they must not be taken again"
+    return None
 
 
 def _through_files(given: dict[str, Any], scratch: Path) -> None:
@@ -86,149 +111,93 @@ def _through_files(given: dict[str, Any], scratch: Path) -> None:
         given["output"] = scratch / "results"
 
 
-class _Batch:
-    """All pictures of one call."""
+def _by_server(given: dict[str, Any], to_stdout: bool) -> int:
+    from upscaler_site.cli import remote  # noqa: PLC0415 - late, as main.py says
+    from upscaler_site.cli.batch import Batch, Hopeless  # noqa: PLC0415 - as above
 
-    def __init__(self, given: dict[str, Any], *, to_stdout: bool) -> None:
-        self.given = given
-        self.to_stdout = to_stdout
-        self.count = {"done": 0, "kept": 0, "failed": 0}
-        self.targets: set[Path] = set()
+    try:
+        service = remote.Service(given)
+        with Batch(given, service.planner, to_stdout=to_stdout) as batch:
+            service.upscale(batch, _gathered(given, to_stdout))
+        return batch.sum_up()
+    except Hopeless as error:
+        words.complain(f"Error: {error}")
+        return 1
 
-    def run(self) -> int:
-        """Upscale them all; return the exit code.
 
-        :raises CommandError: nothing can be done as it was asked for.
-        """
-        from django.core.management import CommandError  # noqa: PLC0415 - late, as main.py says
-        from tqdm import tqdm  # noqa: PLC0415 - as above
-
-        from jobs.engine.errors import DeviceUnavailable, WeightsRejected  # noqa: PLC0415 - as above
-
-        items, run = self._prepared()
-        if self.to_stdout and len(items) > 1:
-            raise CommandError("-o - takes one picture only")
-        planned = [(item, self._planned(run, item)) for item in items]
-        total = sum(plan[0].pixels for _, plan in planned if plan)
-        # None: no bar where stderr is no terminal. Pixels, not pictures: the time left is then right for mixed sizes.
-        quiet = True if self.given["quiet"] else None
-        with tqdm(total=total, unit="px", unit_scale=True, disable=quiet, file=sys.stderr, dynamic_ncols=True) as bar:
-            for number, (item, plan) in enumerate(planned, start=1):
-                bar.set_description(f"{number} of {len(items)}")
-                if plan is not None:
-                    try:
-                        self._one(run, item, plan, bar)
-                    except (WeightsRejected, DeviceUnavailable) as error:  # the next picture would fail likewise
-                        raise CommandError(str(error)) from None
-        self._sum_up(len(items))
-        return 1 if self.count["failed"] else 0
-
-    def _prepared(self) -> "tuple[list[Item], Run]":
-        from django.core.management import CommandError  # noqa: PLC0415 - late, as main.py says
-
-        from jobs.management.commands.upscale import Command  # noqa: PLC0415 - as above
+def _by_itself(given: dict[str, Any], to_stdout: bool) -> int:
+    with manage.database("upscale"):
+        from jobs.cli import arrivals  # noqa: PLC0415 - late, as main.py says
+        from jobs.cli.inputs import GatheringError  # noqa: PLC0415 - as above
+        from jobs.cli.run import Run  # noqa: PLC0415 - as above
+        from jobs.errors import ChainRefused  # noqa: PLC0415 - as above
+        from modelstore.errors import ModelStoreError  # noqa: PLC0415 - as above
+        from modelstore.networks.errors import NetworkError  # noqa: PLC0415 - as above
+        from upscaler_site.cli.batch import Batch, Hopeless  # noqa: PLC0415 - as above
 
         try:
-            return Command().prepared(self.given)
-        except CommandError as error:
-            raise CommandError(f"{error}{self._near()}") from None
-
-    def _near(self) -> str:
-        """Return a suggestion where the model is known nowhere."""
-        from django.db import DatabaseError  # noqa: PLC0415 - late, as main.py says
-
-        from modelstore import catalog  # noqa: PLC0415 - as above
-        from modelstore.models import Model  # noqa: PLC0415 - as above
-
-        known = [catalog.BUNDLED_NAME, *catalog.OFFICIAL]
-        with suppress(DatabaseError):  # it was never made: only the catalogue's are known
-            known += Model.objects.listed().values_list("name", flat=True)
-        model = self.given["model"]
-        return "" if model in known or Path(model).suffix else words.suggestion(model, known)
-
-    def _planned(self, run: "Run", item: "Item") -> "tuple[Header, Path] | None":
-        from jobs.cli.inputs import GatheringError  # noqa: PLC0415 - late, as main.py says
-        from jobs.engine.errors import EngineError  # noqa: PLC0415 - as above
-
-        try:
-            header, target = run.plan(item)
-            if target in self.targets:
-                raise GatheringError(
-                    f"its result {target} would replace that of another picture; tell them apart: "
-                    "--name '{stem}_{model}_x{scale}_{ext}'"
-                )
-        except (EngineError, GatheringError, OSError) as error:
-            self._failed(item, error)
-            return None
-        self.targets.add(target)
-        return header, target
-
-    def _one(self, run: "Run", item: "Item", plan: "tuple[Header, Path]", bar: Any) -> None:
-        from jobs.engine.errors import DeviceUnavailable, EngineError, WeightsRejected  # noqa: PLC0415 - as main.py says
-
-        header, target = plan
-        before = bar.n
-        if target.exists() and not run.overwrite:
-            self.count["kept"] += 1
-            bar.total -= header.pixels
-            self._tell(item, "kept", {"result": str(target)}, f"{item.label}: kept {target}")
-            return
-        try:
-            made = run.upscale(item, header, target, _moves(bar, before, header.pixels))
-            if self.to_stdout:
-                with target.open("rb") as file:
-                    shutil.copyfileobj(file, sys.stdout.buffer)
-        except (WeightsRejected, DeviceUnavailable):
-            raise
-        except BrokenPipeError:
-            raise
-        except (EngineError, OSError) as error:
-            self._failed(item, error)
-            return
-        finally:
-            bar.update(before + header.pixels - bar.n if bar.total >= before + header.pixels else 0)
-        self.count["done"] += 1
-        self._tell(item, "done", _facts(made, target), f"{item.label} → {target}: {made.told(run.verbosity)}")
-
-    def _failed(self, item: "Item", error: Exception) -> None:
-        self.count["failed"] += 1
-        if self.given["json"]:
-            self._tell(item, "failed", {"error": str(error)}, "")
-        self._above_the_bar(f"{item.label}: {error}", sys.stderr)
-
-    def _tell(self, item: "Item", status: str, facts: dict[str, Any], text: str) -> None:
-        if self.given["json"]:
-            line = json.dumps({"input": str(item.source), "status": status, **facts}, ensure_ascii=False)
-            self._above_the_bar(line, sys.stdout)
-        elif not self.given["quiet"] and not self.to_stdout:
-            self._above_the_bar(text, sys.stdout)
-
-    def _above_the_bar(self, text: str, file: Any) -> None:
-        from tqdm import tqdm  # noqa: PLC0415 - late, as main.py says
-
-        tqdm.write(words.pasteable(text), file=file)
-        file.flush()
-
-    def _sum_up(self, items: int) -> None:
-        if self.given["json"]:
-            words.say(json.dumps(self.count))
-        elif not self.to_stdout and not self.given["quiet"] and (items > 1 or self.count["kept"]):
-            kept = " (--overwrite replaces them)" if self.count["kept"] else ""
-            done, kept_, failed = self.count.values()
-            words.say(f"{done} upscaled, {kept_} kept{kept}, {failed} failed")
+            items = _gathered(given, to_stdout)
+            run = Run(given)
+            with Batch(given, run.planner, to_stdout=to_stdout) as batch:
+                _all(batch, run, arrivals.watched(given["watch"], given["output"]) if items is None else items)
+            return batch.sum_up()
+        except (ChainRefused, ModelStoreError, NetworkError) as error:
+            words.complain(f"Error: {error}{_near(given['model'])}")
+        except (GatheringError, Hopeless) as error:
+            words.complain(f"Error: {error}")
+        return 1
 
 
-def _facts(made: "Made", target: Path) -> dict[str, Any]:
-    return {
-        "result": str(target), "width": made.size[0], "height": made.size[1], "seconds": round(made.seconds, 3),
-        "device": made.report.device, "precision": made.report.precision, "notes": list(made.notes),
-    }  # fmt: skip
+def _gathered(given: dict[str, Any], to_stdout: bool) -> "list[Item] | None":
+    """Return the pictures, or None where they come as they come."""
+    from jobs.cli import inputs  # noqa: PLC0415 - late, as main.py says
+    from upscaler_site.cli.batch import Hopeless  # noqa: PLC0415 - as above
+
+    if given["watch"] is not None:
+        return None
+    try:
+        items = inputs.gather(given["inputs"], given["output"])
+    except inputs.GatheringError as error:
+        raise Hopeless(str(error)) from None
+    if to_stdout and len(items) > 1:
+        raise Hopeless("-o - takes one picture only")
+    return items
 
 
-def _moves(bar: Any, before: int, pixels: int) -> Callable[[int, int], None]:
-    """Return a callback that moves the bar by a picture's tiles; the end of the file's writing moves it to the end."""
+def _all(batch: "Batch", run: "Run", items: "Iterable[Item]") -> None:
+    """Upscale them, one after the other; where all are known, the total is known first."""
+    from jobs.engine.errors import DeviceUnavailable, EngineError, WeightsRejected  # noqa: PLC0415 - as main.py says
+    from upscaler_site.cli.batch import Hopeless  # noqa: PLC0415 - as above
 
-    def on_tile(done: int, total: int) -> None:
-        bar.update(before + int(0.99 * pixels * done / total) - bar.n)
+    entries: Iterable[tuple[Item, Plan | None]] = ((item, batch.add(item)) for item in items)
+    for item, plan in entries if batch.given["watch"] else list(entries):
+        if plan is None or batch.keeps(item, plan):
+            continue
+        with batch.share(plan) as move:
+            try:
+                made = run.upscale(item, plan, _moves(move))
+                batch.done(item, plan, made)
+            except (WeightsRejected, DeviceUnavailable) as error:  # the next picture would fail likewise
+                raise Hopeless(str(error)) from None
+            except BrokenPipeError:
+                raise
+            except (EngineError, OSError) as error:
+                batch.failed(item, error)
 
-    return on_tile
+
+def _moves(move: Callable[[float], None]) -> Callable[[int, int], None]:
+    """Return a callback of a picture's tiles; the end of the file's writing is the last hundredth."""
+    return lambda done, total: move(0.99 * done / total)
+
+
+def _near(model: str) -> str:
+    """Return a suggestion where the model is known nowhere."""
+    from django.db import DatabaseError  # noqa: PLC0415 - late, as main.py says
+
+    from modelstore import catalog  # noqa: PLC0415 - as above
+    from modelstore.models import Model  # noqa: PLC0415 - as above
+
+    known = [catalog.BUNDLED_NAME, *catalog.OFFICIAL]
+    with suppress(DatabaseError):  # it was never made: only the catalogue's are known
+        known += Model.objects.listed().values_list("name", flat=True)
+    return "" if model in known or Path(model).suffix else words.suggestion(model, known)

@@ -1,10 +1,11 @@
 """Words that all commands have in common: errors, suggestions, hints that can be pasted, the texts below each help."""
 
-import difflib
 import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+
+from modelstore.formatting import closest
 
 EXIT_CODES = """\
 exit codes:
@@ -62,6 +63,5 @@ def say(text: str) -> None:
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:
     """Return " Did you mean …?" where one of ``known`` is near, else ""."""
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(wrong.lower(), by_lower, n=1, cutoff=0.6)
-    return f" Did you mean {by_lower[near[0]]}?" if near else ""
+    near = closest(wrong, known)
+    return f" Did you mean {near}?" if near else ""

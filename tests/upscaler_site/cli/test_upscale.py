@@ -2,12 +2,14 @@
 
 import io
 import json
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.eventually import eventually
 from tests.service import REPOSITORY
 from tests.upscaler_site.cli.test_main import COMMAND, QUICK, environment, picture, upscaler
 
@@ -63,3 +65,30 @@ def test_quiet_is_quiet(tmp_path: Path, tiny_weights: Path) -> None:
     source = picture(tmp_path / "in.png")
     done = upscaler(tmp_path / "data", "upscale", source, "-o", tmp_path / "out.png", "-m", tiny_weights, "-q", *QUICK)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_watched_folder_until_ctrl_c(tmp_path: Path, tiny_weights: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "larger"
+    picture(scans / "deep" / "a.png")
+    process = subprocess.Popen(
+        [*COMMAND, "upscale", "--watch", str(scans), "-o", str(out), "-m", str(tiny_weights), *QUICK, "--json"],
+        cwd=REPOSITORY, env=environment(tmp_path / "data"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        eventually((out / "deep" / "a_tiny-x2_x2.png").exists, seconds=240)
+        picture(tmp_path / "b.png").rename(scans / "b.png")
+        eventually((out / "b_tiny-x2_x2.png").exists, seconds=60)
+        process.send_signal(signal.SIGTERM)
+        said, complained = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, "Traceback" in complained) == (143, False), complained
+    assert [json.loads(line)["status"] for line in said.splitlines()] == ["done", "done"]
+
+
+def test_a_watched_folder_must_not_hold_its_own_results(tmp_path: Path) -> None:
+    for output in (tmp_path, tmp_path.parent, "-"):
+        refused = upscaler(tmp_path / "data", "upscale", "--watch", tmp_path, "-o", output)
+        assert (refused.returncode, "another directory" in refused.stderr) == (2, True), refused.stderr
+    neither = upscaler(tmp_path / "data", "upscale", "-o", tmp_path / "out")
+    assert (neither.returncode, neither.stderr) == (2, "Error: Give either INPUT or --watch DIR\n")
