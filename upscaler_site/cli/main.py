@@ -26,6 +26,7 @@ COMMANDS = {
     "cleanup": ("cleanup", "Remove old jobs and their pictures"),
     "manage": ("manage", "Django's own commands, such as createsuperuser"),
     "completion": ("completion", "Print the completion script of a shell"),
+    "man": ("man", "Print manual pages, or install them"),
 }
 
 #: What ``run`` of a command is: it gets the parsed words and returns the exit code.

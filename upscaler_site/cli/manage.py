@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command for help and completion; its words are not parsed here."""
     parser.add_argument("name", metavar="NAME", help="one of those that `upscaler manage help` lists")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="…", help="its own words")
+    parser.epilog = words.EXIT_CODES
 
 
 def set_up() -> None:
