@@ -14,7 +14,7 @@ examples:
 """
 _SHELLS = ("bash", "zsh", "fish")
 #: Arguments that are files or folders, by their names.
-_PATHS = {"inputs", "output", "path"}
+_PATHS = {"inputs", "output", "path", "watch", "api_key_file", "root"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

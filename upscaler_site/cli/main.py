@@ -22,6 +22,7 @@ COMMANDS = {
     "upscale": ("upscale", "Make pictures larger, here or by a running service"),
     "models": ("models", "List, download, import and verify models"),
     "serve": ("service", "Start the service: web page, API and workers"),
+    "mcp": ("mcp_server", "Offer a running service to assistants by the Model Context Protocol"),
     "keys": ("keys", "Make, list and revoke API keys"),
     "cleanup": ("cleanup", "Remove old jobs and their pictures"),
     "manage": ("manage", "Django's own commands, such as createsuperuser"),
