@@ -1,7 +1,8 @@
 """The errors of models, with messages for people. No HTTP in here; importing this never imports torch."""
 
-import difflib
 from collections.abc import Iterable, Sequence
+
+from modelstore.formatting import closest
 
 #: Advice for hosts that cannot reach any source of weights.
 OFFLINE_ADVICE = (
@@ -38,10 +39,9 @@ class ModelUnknown(ModelStoreError):
         """Name those that nobody knows; ``known`` are the names among which the one that was meant may be."""
         self.names = names
         shown = ", ".join(name if len(name) <= 60 else f"{name[:60]}…" for name in names)
-        by_letters = {name.lower(): name for name in known}
-        near = difflib.get_close_matches(names[0].lower()[:60], by_letters, n=1, cutoff=0.6) if len(names) == 1 else []
+        near = closest(names[0], known) if len(names) == 1 else None
         if near:
-            super().__init__(f'Model not found: {shown}. Did you mean "{by_letters[near[0]]}"?')
+            super().__init__(f'Model not found: {shown}. Did you mean "{near}"?')
         else:
             super().__init__(f"Model not found: {shown}")
 

@@ -5,7 +5,6 @@ English sentence is what travels, and it is translated when it is shown: the cat
 its templates out of the code, ``f"Job not found: {job_id}"``) tells which sentence it is and what was filled in.
 """
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from functools import cache, lru_cache
 
 from django.utils import translation
 from django.utils.translation.trans_real import DjangoTranslation
+
+from modelstore.formatting import closest
 
 _DOMAIN = "errors"
 _PLACE = re.compile(r"\{(\w+)\}")
@@ -35,11 +36,11 @@ def translated(text: str) -> str:
 def unknown(word: str, known: Iterable[str]) -> str:
     """Return the sentence about a word that nobody knows: which was meant, where that shows, and which there are."""
     names = sorted(known)
-    near = difflib.get_close_matches(word.lower()[:60], names, n=1, cutoff=0.5)
+    near = closest(word, names)
     shown = word if len(word) <= 60 else f"{word[:60]}…"
     there = ", ".join(names)
     return (
-        f'"{shown}" is not known. Did you mean "{near[0]}"? There are: {there}'
+        f'"{shown}" is not known. Did you mean "{near}"? There are: {there}'
         if near
         else f'"{shown}" is not known. There are: {there}'
     )

@@ -10,6 +10,7 @@ from jobs import chains
 from jobs.engine.types import Weights
 from modelstore import catalog
 from modelstore.errors import DenoiseUnsupported, ModelNotReady, ModelStoreError
+from modelstore.formatting import closest
 from modelstore.storage.checksums import is_genuine
 from modelstore.storage.paths import bundled_file
 from modelstore.storage.weights import weights_for
@@ -29,10 +30,12 @@ class UnknownHere(ModelStoreError):
     """The name is none that is known without the service's database, and that cannot be asked."""
 
     def __init__(self, model: str) -> None:
-        known = ", ".join([catalog.BUNDLED_NAME, *catalog.OFFICIAL])
+        names = [catalog.BUNDLED_NAME, *catalog.OFFICIAL]
+        near, known = closest(model, names), ", ".join(names)
+        meant = f' Did you mean "{near}"?' if near else ""
         super().__init__(
-            f"Model not found: {model}. Without the service's database, which cannot be asked here, these are known: "
-            f"{known}; and the path of any .pth or .safetensors file"
+            f"Model not found: {model}.{meant} Without the service's database, which cannot be asked here, these are "
+            f"known: {known}; and the path of any .pth or .safetensors file"
         )
 
 

@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,9 +141,7 @@ def _by_itself(given: dict[str, Any], to_stdout: bool) -> int:
             with Batch(given, run.planner, to_stdout=to_stdout) as batch:
                 _all(batch, run, arrivals.watched(given["watch"], given["output"]) if items is None else items)
             return batch.sum_up()
-        except (ChainRefused, ModelStoreError, NetworkError) as error:
-            words.complain(f"Error: {error}{_near(given['model'])}")
-        except (GatheringError, Hopeless) as error:
+        except (ChainRefused, GatheringError, Hopeless, ModelStoreError, NetworkError) as error:
             words.complain(f"Error: {error}")
         return 1
 
@@ -188,16 +186,3 @@ def _all(batch: "Batch", run: "Run", items: "Iterable[Item]") -> None:
 def _moves(move: Callable[[float], None]) -> Callable[[int, int], None]:
     """Return a callback of a picture's tiles; the end of the file's writing is the last hundredth."""
     return lambda done, total: move(0.99 * done / total)
-
-
-def _near(model: str) -> str:
-    """Return a suggestion where the model is known nowhere."""
-    from django.db import DatabaseError  # noqa: PLC0415 - late, as main.py says
-
-    from modelstore import catalog  # noqa: PLC0415 - as above
-    from modelstore.models import Model  # noqa: PLC0415 - as above
-
-    known = [catalog.BUNDLED_NAME, *catalog.OFFICIAL]
-    with suppress(DatabaseError):  # it was never made: only the catalogue's are known
-        known += Model.objects.listed().values_list("name", flat=True)
-    return "" if model in known or Path(model).suffix else words.suggestion(model, known)

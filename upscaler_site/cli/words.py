@@ -62,6 +62,6 @@ def say(text: str) -> None:
 
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:
-    """Return " Did you mean …?" where one of ``known`` is near, else ""."""
+    """Return ' Did you mean "…"?' where one of ``known`` is near, else ""."""
     near = closest(wrong, known)
-    return f" Did you mean {near}?" if near else ""
+    return f' Did you mean "{near}"?' if near else ""

@@ -78,7 +78,7 @@ def test_models_and_keys_where_the_service_has_never_run(tmp_path: Path) -> None
     listed = upscaler(tmp_path / "data", "keys", "list").stdout
     assert (prefix in listed, "valid" in listed, "archive" in listed) == (True, True, True)
     mistyped = upscaler(tmp_path / "data", "keys", "revoke", prefix[:-1])
-    assert (mistyped.returncode, f"Did you mean {prefix}?" in mistyped.stderr) == (1, True)
+    assert (mistyped.returncode, f'Did you mean "{prefix}"?' in mistyped.stderr) == (1, True)
     assert upscaler(tmp_path / "data", "keys", "revoke", prefix).stdout == f"archive ({prefix}): revoked\n"
     assert "revoked" in upscaler(tmp_path / "data", "keys", "list").stdout
 

@@ -56,7 +56,7 @@ def test_what_it_refuses_is_said_as_it_is_here(service: Service, tmp_path: Path)
     source, out = picture(tmp_path / "in.png"), tmp_path / "out.png"
     there = ("--server", service.base_url)
     mistyped = upscaler(tmp_path, "upscale", source, "-o", out, "-m", TINY_MODEL[:-1], *there)
-    assert (mistyped.returncode, f"Did you mean {TINY_MODEL}?" in mistyped.stderr) == (1, True)
+    assert (mistyped.returncode, f'Did you mean "{TINY_MODEL}"?' in mistyped.stderr) == (1, True)
     absent = upscaler(tmp_path, "upscale", source, "-o", out, "-m", "RealESRGAN_x4plus", *there)
     assert (absent.returncode, "Model not ready: RealESRGAN_x4plus" in absent.stderr) == (1, True)
     gray = upscaler(tmp_path, "upscale", source, "-o", out, "-m", TINY_MODEL, "--denoise-strength", "0.5", *there)

@@ -57,7 +57,7 @@ def test_a_mistyped_model_gets_a_suggestion(tmp_path: Path) -> None:
     source = picture(tmp_path / "in.png")
     done = upscaler(tmp_path / "data", "upscale", source, "-o", tmp_path / "out.png", "-m", "realesrgan-x4plus")
     assert done.returncode == 1
-    assert "Did you mean RealESRGAN_x4plus?" in done.stderr
+    assert 'Did you mean "RealESRGAN_x4plus"?' in done.stderr
     assert not (tmp_path / "out.png").exists()
 
 
