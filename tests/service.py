@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.eventually import eventually
-from tests.tiny_models import TINY_MODEL
+from tests.tiny_models import TINY_MODEL, write_tiny_weights
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -216,3 +216,11 @@ def service(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Ite
         running.stop()
     finally:
         running.kill()
+
+
+@pytest.fixture(scope="session")
+def slow_model(service: Service, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that takes a while, with many tiles: for what can be seen only while a job runs."""
+    path = tmp_path_factory.mktemp("slow") / "slow-x2.safetensors"
+    service.import_model(write_tiny_weights(path, features=64, convolutions=32), "slow-x2")
+    return "slow-x2"

@@ -9,6 +9,7 @@ from upscaler_client.errors import Refused as Refused
 from upscaler_client.errors import TimedOut as TimedOut
 from upscaler_client.errors import Unreachable as Unreachable
 from upscaler_client.errors import UpscalerError as UpscalerError
+from upscaler_client.shapes import Accepted as Accepted
 from upscaler_client.shapes import Job as Job
 from upscaler_client.shapes import Model as Model
 from upscaler_client.shapes import Options as Options

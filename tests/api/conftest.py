@@ -11,7 +11,6 @@ from PIL import Image
 
 from tests.eventually import eventually
 from tests.service import Service
-from tests.tiny_models import write_tiny_weights
 
 ENDED = {"completed", "failed", "cancelled"}
 
@@ -32,14 +31,6 @@ def picture(
     out = io.BytesIO()
     image.save(out, file_format)
     return out.getvalue()
-
-
-@pytest.fixture(scope="session")
-def slow_model(service: Service, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model that takes a while, with many tiles: for what can be seen only while a job runs."""
-    path = tmp_path_factory.mktemp("slow") / "slow-x2.safetensors"
-    service.import_model(write_tiny_weights(path, features=64, convolutions=32), "slow-x2")
-    return "slow-x2"
 
 
 @pytest.fixture

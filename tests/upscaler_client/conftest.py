@@ -8,7 +8,7 @@ import pytest
 
 from tests.modelstore.liar import Liar
 from tests.service import Service
-from upscaler_client import AsyncClient, Client
+from upscaler_client import AsyncClient, Client, retries
 
 #: Calls a method of a client by its name, whichever kind of client it is.
 Ask = Callable[..., Any]
@@ -20,6 +20,12 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests need not wait as long as a service that is overrun deserves."""
+    monkeypatch.setattr(retries, "FIRST_SECONDS", 0.02)
 
 
 @pytest.fixture

@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.api.conftest import picture, slow_model
+from tests.api.conftest import picture
 from tests.eventually import eventually
-from tests.service import REPOSITORY, Service, StartService
+from tests.service import REPOSITORY, Service
 from tests.tiny_models import TINY_MODEL
 from tests.upscaler_client.conftest import Ask
 from upscaler_client import AsyncClient, Client, Job, JobFailed, Refused, TimedOut
-
-__all__ = ["slow_model"]  # a fixture
 
 
 def test_a_picture_comes_back_larger_with_its_progress(service: Service, ask: Ask, tmp_path: Path) -> None:
@@ -146,16 +144,6 @@ def test_an_interrupt_cancels_the_job(service: Service, client: Client, slow_mod
     assert process.returncode != 0
     eventually(lambda: client.job(job_id).status == "cancelled", seconds=60)
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
-
-
-def test_an_api_key_opens_what_is_closed(start_service: StartService) -> None:
-    closed = start_service(REQUIRE_API_KEY="1")
-    with Client(closed.base_url) as stranger, pytest.raises(Refused) as refused:
-        stranger.models()
-    assert (refused.value.status, refused.value.code) == (401, "not_authenticated")
-    key = closed.manage("create_api_key", "tests", "--quiet").stdout.strip()
-    with Client(closed.base_url, api_key=key) as known:
-        assert known.upscale(picture(8, 8), model="bundled-compact-x4").job.result_width == 32
 
 
 def test_one_client_serves_several_threads(service: Service, client: Client) -> None:

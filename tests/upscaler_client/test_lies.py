@@ -12,7 +12,7 @@ import pytest
 from tests.modelstore.liar import Behaviour, Handler, Liar, good, login_page, status, truncated
 from tests.upscaler_client.conftest import Ask
 from upscaler_client import BadAnswer, Refused, Unreachable
-from upscaler_client.retries import backoff, pause_after
+from upscaler_client.retries import FIRST_SECONDS, backoff, pause_after
 from upscaler_client.steps import Answer, Events
 
 JOB = "4a3c6f0e-0000-4000-8000-000000000001"
@@ -165,6 +165,12 @@ def test_where_there_are_no_streams_the_job_is_looked_at(liar: Liar, ask: Ask) -
     assert ask(liar.url, "wait", JOB, client=HASTY).status == "completed"
 
 
+def test_the_key_goes_with_every_call(liar: Liar, ask: Ask) -> None:
+    liar.put("/api/v1/models", b"", answered({"available_models": []}))
+    assert ask(liar.url + "/", "models", client=HASTY | {"api_key": "ups_secret"}) == []
+    assert [seen.headers.get("x-api-key") for seen in liar.requests] == ["ups_secret"]
+
+
 def test_nobody_there_is_said_after_the_tries(ask: Ask) -> None:
     with pytest.raises(Unreachable) as gone:
         ask("http://127.0.0.1:9", "models", client={"retries": 1})
@@ -185,7 +191,8 @@ def test_events_are_read_however_they_are_cut() -> None:
     assert (heard, reader.last_id) == ([("a", "{é}"), ("", "b")], "9")
 
 
-def test_pauses_grow_to_a_bound() -> None:
-    assert all(0.25 <= backoff(0) <= 0.5 for _ in range(100))
+def test_pauses_grow_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert all(FIRST_SECONDS / 2 <= backoff(0) <= FIRST_SECONDS for _ in range(100))
     assert all(4 <= backoff(20) <= 8 for _ in range(100))
     assert pause_after(Answer(404), 0) is None

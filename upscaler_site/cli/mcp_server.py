@@ -3,12 +3,13 @@
 import argparse
 import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upscaler_site.cli import words
+from upscaler_site.cli import loops, words
 from upscaler_site.conf.version import VERSION
 
 if TYPE_CHECKING:
@@ -63,8 +64,25 @@ def _run(options: argparse.Namespace) -> int:
         words.complain(f"Error: {error.filename}: {error.strerror}")
         return 2
     client = AsyncClient(options.server, api_key=key or os.environ.get("UPSCALER_API_KEY") or None)
-    _server(Tools(client, roots)).run("stdio")
+    loops.run(_server(Tools(client, roots)).run_stdio_async(), first=_stdin_that_can_end())
     return 0
+
+
+def _stdin_that_can_end() -> Callable[[], None]:
+    """Put a pipe in the place of stdin and return what ends it: no thread that waits for stdin can be stopped."""
+    source = os.dup(0)
+    reading, writing = os.pipe()
+    os.dup2(reading, 0)
+    os.close(reading)
+    pipe = os.fdopen(writing, "wb", buffering=0)
+
+    def pump() -> None:
+        with suppress(OSError, ValueError), pipe:  # it was ended
+            while piece := os.read(source, 65_536):
+                pipe.write(piece)
+
+    threading.Thread(target=pump, daemon=True).start()
+    return pipe.close
 
 
 def _server(tools: "Tools") -> "MCPServer[Any]":

@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +15,7 @@ from jobs.cli.plans import Made, Plan, Planner
 from jobs.engine.types import Limits
 from jobs.errors import ChainRefused
 from upscaler_client import AsyncClient, Client, Model, Options, Refused, Result, Unreachable, UpscalerError
-from upscaler_site.cli import words
+from upscaler_site.cli import loops, words
 from upscaler_site.cli.batch import Batch, Hopeless
 
 #: Pictures that are under way at once: one is sent and one is fetched while others are computed.
@@ -26,7 +24,6 @@ IN_FLIGHT = 4
 _PATIENCE = 7 * 86_400.0
 #: The options of a picture that the service takes under the same names.
 _SAME = ("outscale", "tile_size", "tile_pad", "quality", "denoise_strength")
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 #: One picture with its plan; None where it failed already.
 Entry = tuple[Item, Plan | None]
@@ -88,31 +85,7 @@ class Service:
 
     def upscale(self, batch: Batch, items: list[Item] | None) -> None:
         """Upscale the pictures, or those that come where ``items`` is None. An interrupt cancels what is under way."""
-        asked: list[int] = []
-        before = {number: signal.getsignal(number) for number in _ENDING}
-
-        async def run() -> None:
-            loop, whole = asyncio.get_running_loop(), asyncio.current_task()
-            assert whole is not None
-
-            def end(number: int) -> None:
-                if not asked:  # once: what is under way is being cancelled already
-                    asked.append(number)
-                    whole.cancel()
-
-            for number in _ENDING:
-                loop.add_signal_handler(number, end, number)
-            await self._all(batch, _entries(batch, items))
-
-        try:
-            with suppress(asyncio.CancelledError):
-                asyncio.run(run())
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        if asked:
-            os.kill(os.getpid(), asked[0])  # the program's own handler says how it ends
-            signal.pause()
+        loops.run(self._all(batch, _entries(batch, items)))
 
     async def _all(self, batch: Batch, entries: AsyncIterator[Entry]) -> None:
         places = asyncio.Semaphore(IN_FLIGHT)
@@ -160,7 +133,11 @@ async def _entries(batch: Batch, items: list[Item] | None) -> AsyncIterator[Entr
         async for item in arrivals.awaited(batch.given["watch"], batch.given["output"]):
             yield item, batch.add(item)
     else:
-        for entry in [(item, batch.add(item)) for item in items]:
+        entries = []
+        for item in items:
+            entries.append((item, batch.add(item)))
+            await asyncio.sleep(0)  # Ctrl-C is heard between two looks into files
+        for entry in entries:
             yield entry
 
 

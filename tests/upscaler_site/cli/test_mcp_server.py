@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from PIL import Image
 
 from tests.service import REPOSITORY, Service
 from tests.tiny_models import TINY_MODEL
-from tests.upscaler_site.cli.test_main import environment, picture, upscaler
+from tests.upscaler_site.cli.test_main import COMMAND, environment, picture, upscaler
 
 mcp = pytest.importorskip("mcp", reason="the extra upscaler[mcp] is not installed")
 pytestmark = pytest.mark.processes
@@ -100,6 +102,26 @@ def test_files_outside_of_the_root_are_out_of_reach(service: Service, tmp_path: 
     with_tools(service, root, use)
     assert {path.name for path in tmp_path.iterdir()} <= {"pictures", "secret.png", "data"}
     assert {path.name for path in root.iterdir()} == {"in.png", "link.png", "way"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it(tmp_path: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "mcp", "--root", str(tmp_path)], cwd=REPOSITORY, env=environment(tmp_path / "data"),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write('{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+    finally:
+        process.kill()
+        _, complained = process.communicate()
+    assert "Traceback" not in complained
 
 
 def test_it_wants_a_root(tmp_path: Path) -> None:

@@ -11,13 +11,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.api.conftest import slow_model
 from tests.eventually import eventually
 from tests.service import REPOSITORY, Service, StartService
 from tests.tiny_models import TINY_MODEL
 from tests.upscaler_site.cli.test_main import COMMAND, environment, picture, upscaler
-
-__all__ = ["slow_model"]  # a fixture
 
 
 def test_a_folder_is_upscaled_by_the_service_as_it_is_here(service: Service, tmp_path: Path) -> None:
