@@ -37,7 +37,7 @@ check: $(VENV)/.dev  ## Lint, types, import directions, migrations, API document
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-messages: $(VENV)/.dev  ## Bring the translations in templates/locale up to date with the texts (needs gettext)
+messages: $(VENV)/.dev  ## Bring the translations in templates/locale up to date with the texts
 	@$(BIN)/python .ci/messages
 
 reference: $(VENV)/.installed  ## Try again to install the original realesrgan package

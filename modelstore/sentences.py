@@ -17,8 +17,10 @@ from modelstore.formatting import closest
 
 _DOMAIN = "errors"
 _PLACE = re.compile(r"\{(\w+)\}")
+#: Places for what callers wrote, or may write: a status that they filter by stays what it is.
+_NAMES = {"shown", "near", "there", "known", "word", "text", "names", "name", "host", "id"}
 #: An ordinary word at the beginning. What goes on otherwise is a name: of a field, a file, a model.
-_SMALL = re.compile(r"[a-z]+('s)?[ ,]")
+_SMALL = re.compile(r"[a-zà-öø-ÿ]+(\u2019|('s)?[ ,])")
 _FULL_STOP = re.compile(r"(?<![.…])[.。]$")
 
 
@@ -67,8 +69,8 @@ def _in(language: str, text: str) -> str:
 
 
 def _filled(language: str, target: str, found: re.Match[str]) -> str:
-    """Fill a translation's places. What was filled in may be a sentence itself: a reason, an advice."""
-    return _PLACE.sub(lambda place: _in(language, found[place[1]]), target)
+    """Fill a translation's places. What was filled in may be a sentence itself, as a reason or an advice; or a name."""
+    return _PLACE.sub(lambda place: found[place[1]] if place[1] in _NAMES else _in(language, found[place[1]]), target)
 
 
 @cache
@@ -84,5 +86,5 @@ def _catalogue(language: str) -> tuple[dict[str, str], list[_Template]]:
 
 def _pattern(source: str) -> re.Pattern[str]:
     pieces = _PLACE.split(source)  # text, name, text, name … text
-    parts = [f"(?P<{piece}>.+?)" if number % 2 else re.escape(piece) for number, piece in enumerate(pieces)]
+    parts = [f"(?P<{piece}>.*?)" if number % 2 else re.escape(piece) for number, piece in enumerate(pieces)]
     return re.compile("".join(parts), re.DOTALL)

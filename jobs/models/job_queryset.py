@@ -258,8 +258,9 @@ class JobQuerySet(ClaimQuerySet["Job"]):
             self._end(held, Status.FAILED, timeout_message(job), "timeout")
             return Status.FAILED
         if job.attempts >= settings.JOB_MAX_ATTEMPTS:
-            times = "once" if job.attempts == 1 else f"{job.attempts} times"
-            self._end(held, Status.FAILED, f"the worker died {times} while it worked on this job", "worker_lost")
+            once = "the worker died once while it worked on this job"
+            often = f"the worker died {job.attempts} times while it worked on this job"
+            self._end(held, Status.FAILED, once if job.attempts == 1 else often, "worker_lost")
             return Status.FAILED
         self._change(held, status=Status.QUEUED, worker="", **_FREE)
         return Status.QUEUED

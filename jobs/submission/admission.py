@@ -85,7 +85,9 @@ def require_precision(precision: str | None) -> None:
     known = sorted({each for offer in offers for each in offer or ()})
     if not offers or None in offers or precision in known:
         return
-    raise PrecisionUnavailable(f"precision: no worker computes in {precision} here; there {_are(known)}")
+    if len(known) == 1:
+        raise PrecisionUnavailable(f"precision: no worker computes in {precision} here; there is {known[0]}")
+    raise PrecisionUnavailable(f"precision: no worker computes in {precision} here; there are {', '.join(known)}")
 
 
 class _Stored:
@@ -116,10 +118,6 @@ class _Stored:
 
 
 _stored = _Stored()
-
-
-def _are(precisions: list[str]) -> str:
-    return f"{'is' if len(precisions) == 1 else 'are'} {', '.join(precisions)}"
 
 
 def _age_seconds() -> float:

@@ -22,8 +22,12 @@ class _WrongSeparator(ModelUnknown):
 
     def __init__(self, text: str, names: Sequence[str]) -> None:
         super().__init__(text)
-        hint = "A chain of models is written {}; in an address or a URL-encoded form, where + means a blank, {}"
-        self.args = (f"{self}. {hint.format('+'.join(names), '%2B'.join(names))}",)
+        chain, escaped = "+".join(names), "%2B".join(names)
+        told = (
+            f"Model not found: {text}. A chain of models is written {chain}; in an address or a URL-encoded form, "
+            f"where + means a blank, {escaped}"
+        )
+        self.args = (told,)
 
 
 @dataclass(frozen=True)

@@ -21,18 +21,18 @@ class TargetSize:
         :raises SizeUnreachable: when the picture is larger already, or would have to grow more than 16 times.
         """
         sides = {
-            "width": (self.width, header.width),
-            "height": (self.height, header.height),
-            "longest side": (self.longest_side, max(header.width, header.height)),
+            "the width": (self.width, header.width),
+            "the height": (self.height, header.height),
+            "the longest side": (self.longest_side, max(header.width, header.height)),
         }
-        name, scale = min(
+        side, scale = min(
             ((name, wanted / given) for name, (wanted, given) in sides.items() if wanted is not None),
             key=lambda found: found[1],
         )
         if SMALLEST_SCALE <= scale <= LARGEST_SCALE:
             return scale
-        wanted, given = sides[name]
+        wanted, given = sides[side]
         raise SizeUnreachable(
-            f"The picture is {header.width}×{header.height} px: its {name} can become {given} to "
+            f"The picture is {header.width}×{header.height} px: {side} can become {given} to "
             f"{int(given * LARGEST_SCALE)} px, not {wanted}"
         )

@@ -49,7 +49,7 @@ def delete(name: str) -> int:
 
 def _require_unused(name: str) -> None:
     if jobs := _jobs_that_need(name):
-        raise ModelInUse(name, [f"{jobs} unfinished job{'s need' if jobs > 1 else ' needs'} it"])
+        raise ModelInUse(name, ["1 unfinished job needs it" if jobs == 1 else f"{jobs} unfinished jobs need it"])
 
 
 def _jobs_that_need(name: str) -> int:

@@ -153,9 +153,12 @@ def _require_ready(model: Model) -> None:
     if model.origin in DOWNLOADABLE:
         advice = "Download it first using /api/v1/models/download"
         if model.state == State.FAILED:
-            advice += f"; the last download failed: {model.error}"
+            advice = f"Download it first using /api/v1/models/download; the last download failed: {model.error}"
         elif not Model.objects.filter(state=State.READY).exists():
-            advice += f" or `python manage.py download_models {model.name}`. {OFFLINE_ADVICE}"
+            advice = (
+                "Download it first using /api/v1/models/download or "
+                f"`python manage.py download_models {model.name}`. {OFFLINE_ADVICE}"
+            )
         raise ModelNotReady(model.name, advice)
     if model.origin == Origin.BUNDLED:
         raise ModelNotReady(model.name, f"The file {catalog.BUNDLED_FILE} of this installation is missing or damaged")

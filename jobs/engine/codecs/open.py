@@ -102,8 +102,9 @@ def open_image(file: BinaryIO, path: Path) -> tuple[str, ImageFile.ImageFile]:
     name = sniff(head)
     if name is None:
         kind = foreign.named(head)
-        told = f"the file is {kind}, not" if kind else "the file is not"
-        raise FormatUnsupported(f"{told} an image of a format that we read: {READABLE}")
+        if kind:
+            raise FormatUnsupported(f"the file is {kind}, not an image of a format that we read: {READABLE}")
+        raise FormatUnsupported(f"the file is not an image of a format that we read: {READABLE}")
     file.seek(0)
     if name == "jpeg":
         check_count(file)

@@ -56,7 +56,7 @@ if (matchMedia("(max-width: 820px)").matches) byId("more-options").open = false;
 
 const list = new WorkList(announce, ({ done, failed }) => {
   const parts = [interpolate(ngettext("%s picture is finished.", "%s pictures are finished.", done), [done])];
-  if (failed) parts.push(interpolate(ngettext("%s failed.", "%s failed.", failed), [failed]));
+  if (failed) parts.push(interpolate(ngettext("%s picture failed.", "%s pictures failed.", failed), [failed]));
   notify(byId("notify"), parts.join(" "), document.querySelector("link[rel=icon]").href);
 });
 offerNotifications(byId("notify"), byId("notify-hint"));

@@ -50,7 +50,7 @@ def test_a_chain_is_accepted_as_one_job(restorer: Model) -> None:
         ("tiny-x1 tiny-x2", ModelUnknown, r"written tiny-x1\+tiny-x2; in an address .* tiny-x1%2Btiny-x2$"),
         ("tiny-x1\uff0btiny-x2", ModelUnknown, r"written tiny-x1\+tiny-x2;"),
         ("tiny-x1, tiny-x2", ModelUnknown, r"written tiny-x1\+tiny-x2;"),
-        ("tiny-x1 nobody", ModelUnknown, "^Model not found: tiny-x1 nobody[.] Did you mean "tiny-x1"[?]$"),
+        ("tiny-x1 nobody", ModelUnknown, '^Model not found: tiny-x1 nobody[.] Did you mean "tiny-x1"[?]$'),
         ("tiny-x1 + tiny-x2", ModelUnknown, r"written tiny-x1\+tiny-x2;"),
         ("tiny-x1%2Btiny-x2", ModelUnknown, "^Model not found: tiny-x1%2Btiny-x2$"),
     ],
