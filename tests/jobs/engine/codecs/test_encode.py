@@ -105,6 +105,22 @@ def test_quality_is_obeyed(tmp_path: Path, name: str) -> None:
     assert sizes[0] < 0.8 * sizes[2]
 
 
+@pytest.mark.parametrize(
+    ("name", "lossless", "notes"),
+    [
+        ("png", False, ("quality 80 changed nothing: this PNG is lossless",)),
+        ("tiff", False, ("quality 80 changed nothing: this TIFF is lossless",)),
+        ("webp", True, ("quality 80 changed nothing: this WebP is lossless",)),
+        ("webp", False, ()),
+        ("jpeg", False, ()),
+        ("jpeg", True, ("lossless changed nothing: JPEG is never lossless",)),
+    ],
+)
+def test_an_option_without_effect_is_noted(tmp_path: Path, name: str, lossless: bool, notes: tuple[str, ...]) -> None:
+    options = EncodeOptions(format=name, quality=80, lossless=lossless)  # type: ignore[arg-type]
+    assert encode(picture(photo(20, 10)), tmp_path / "out", options).notes == notes
+
+
 def test_real_files_round_trip(shared_dir: Path, tmp_path: Path) -> None:
     for path in sorted((shared_dir / "images").iterdir()):
         made = decode(path, LIMITS)
