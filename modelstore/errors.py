@@ -1,5 +1,6 @@
 """The errors of models, with messages for people. No HTTP in here; importing this never imports torch."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from modelstore.formatting import closest
@@ -9,6 +10,16 @@ OFFLINE_ADVICE = (
     "Without internet, bring the file and run `python manage.py import_model FILE`, "
     "or set MODEL_GITHUB_URL or MODEL_HUGGINGFACE_URL to a mirror"
 )
+
+#: What is for operators, who read it in the admin and the log: commands, settings, and a provider's repository.
+_FOR_OPERATORS = re.compile(
+    rf"(?<=huggingface) [\w.-]+/[\w./-]+(?=:|$)| or `python manage\.py [^`]+`|\. {re.escape(OFFLINE_ADVICE)}"
+)
+
+
+def for_callers(text: str) -> str:
+    """Return an error's text without what only an operator can use."""
+    return _FOR_OPERATORS.sub("", text)
 
 
 class ModelStoreError(Exception):

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from django.utils import translation
 from django.utils.translation.trans_real import DjangoTranslation
 
+from modelstore.errors import for_callers
 from modelstore.formatting import closest
 
 _DOMAIN = "errors"
@@ -25,8 +26,11 @@ _FULL_STOP = re.compile(r"(?<![.…])[.。]$")
 
 
 def told(text: str) -> str:
-    """Return an error or a note as people read it: in the active language, with a capital, without a full stop."""
-    shown = _FULL_STOP.sub("", translated(text))
+    """Return an error or a note as people read it: in the active language, with a capital, without a full stop.
+
+    What is for operators only is left out: `modelstore.errors.for_callers`.
+    """
+    shown = _FULL_STOP.sub("", translated(for_callers(text)))
     return shown[:1].upper() + shown[1:] if _SMALL.match(shown) else shown
 
 

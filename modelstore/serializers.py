@@ -1,6 +1,5 @@
 """The shapes of the model endpoints: field names and units as in the API guide, further fields beside them."""
 
-import re
 from typing import Any
 
 from django.conf import settings
@@ -8,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from modelstore.catalog import Provider
+from modelstore.errors import for_callers
 from modelstore.models import Model
 from modelstore.names import NAME_PATTERN
 from modelstore.sentences import told, translated, unknown
@@ -17,10 +17,6 @@ from modelstore.storage.paths import size_on_disk
 
 #: The guide's "size_mb" are mebibytes: 69927936 bytes are its 66.7.
 _MEBIBYTE = 1024 * 1024
-
-
-#: A provider's repository, which operators see in the admin and the log.
-_PLACE_AT_PROVIDER = re.compile(r"\b(huggingface) [\w.-]+/[\w.-]+:")
 
 
 class Choice(serializers.ChoiceField):
@@ -153,8 +149,9 @@ class ModelSerializer(serializers.Serializer[Any]):
     def to_representation(self, instance: Model) -> dict[str, Any]:
         """Show missing errors as null, as the job object does."""
         shape: dict[str, Any] = super().to_representation(instance)
-        shape["error"] = told(_PLACE_AT_PROVIDER.sub(r"\1:", shape["error"])) if shape["error"] else None
-        shape["notes"] = told(_PLACE_AT_PROVIDER.sub(r"\1:", shape["notes"]))
+        shape["error"] = told(shape["error"]) if shape["error"] else None
+        shape["notes"] = told(shape["notes"])
+        shape["source"] = translated(for_callers(shape["source"]))
         shape["description"] = translated(shape["description"])
         return shape
 

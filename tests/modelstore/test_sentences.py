@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.utils import translation
 
+from modelstore.errors import OFFLINE_ADVICE, ModelNotReady
 from modelstore.sentences import told, translated, unknown
 
 
@@ -23,6 +24,18 @@ from modelstore.sentences import told, translated, unknown
 def test_english_begins_with_a_capital_and_ends_without_a_full_stop(text: str, shown: str) -> None:
     with translation.override("en"):
         assert told(text) == shown
+
+
+def test_callers_read_neither_commands_nor_repositories() -> None:
+    name = "RealESRGAN_x4plus"
+    for_operators = f"`python manage.py download_models {name}`. {OFFLINE_ADVICE}"
+    advice = f"Download it first using /api/v1/models/download or {for_operators}"
+    assert told(str(ModelNotReady(name, advice))) == (
+        "Model not available: RealESRGAN_x4plus. Download it first using /api/v1/models/download"
+    )
+    assert told(f"huggingface somebody/Upscalers: HTTP 404; github: HTTP 404. {OFFLINE_ADVICE}") == (
+        "huggingface: HTTP 404; github: HTTP 404"
+    )
 
 
 def test_an_unknown_word_is_answered_by_the_nearest_and_the_list() -> None:
