@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from modelstore import usage
 from modelstore.downloads import requests
 from modelstore.errors import ModelStoreError, WeightsDamaged
-from modelstore.formatting import byte_size
+from modelstore.formatting import badge, byte_size
 from modelstore.forms import ImportForm
 from modelstore.imports import importing
 from modelstore.imports.registration import problems_of_catalogs
@@ -113,12 +113,8 @@ class ModelAdmin(_Base):
     def state_badge(self, model: Model) -> str:
         lost = model.state == State.READY and not weights.is_available(model)
         word = "file is gone" if lost else model.get_state_display()
-        return format_html(
-            '<span class="model-badge model-{}" data-model-state="{}">{}</span>',
-            "failed" if lost else model.state,
-            model.pk,
-            word,
-        )
+        shown = badge("failed" if lost else model.state, word[:1].upper() + word[1:])
+        return format_html('<span data-model-state="{}">{}</span>', model.pk, shown)
 
     @admin.display(description="progress")
     def progress(self, model: Model) -> str:
@@ -143,7 +139,7 @@ class ModelAdmin(_Base):
     def shown_licence(self, model: Model) -> str:
         if not model.non_commercial:
             return model.licence
-        return format_html('{} <span class="model-badge model-warned">Non-commercial</span>', model.licence)
+        return format_html("{} {}", model.licence, badge("warned", "Non-commercial"))
 
     @admin.display(description="on the disk")
     def on_disk(self, model: Model) -> str:

@@ -71,6 +71,11 @@ class Chart:
     is_empty: bool
 
 
+def beginning(period: Period) -> datetime:
+    """Return the moment at which a period that ends now begins: that of its first step."""
+    return _steps(period, datetime.now(UTC))[0]
+
+
 def throughput(period: Period, now: datetime) -> Chart:
     """Chart the jobs that ended per step, stacked by outcome."""
     steps = _steps(period, now)

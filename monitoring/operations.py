@@ -1,33 +1,32 @@
 """The Operations page of the admin.
 
-Is everything running, how long is the queue, how full is the disk; and clean-up.
+Is everything running, how long is the queue, what failed, how full is the disk; and clean-up.
 """
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import psutil
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from jobs.admin import formatting
-from jobs.models import Job, Worker
-from jobs.states import Priority, Status
 from jobs.storage import retention
-from monitoring import charts, health, ledger, stats, system
-from monitoring import queue as waiting
+from monitoring import charts, failures, health, machines, stats, summary
 
-#: Thresholds above which a card turns red.
-DISK_HIGH_PERCENT = 90
+#: The parts that are renewed while somebody looks: name → (template, what it shows).
+PARTS: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+    "cards": ("admin/monitoring/cards.html", lambda: {"cards": summary.cards()}),
+    "workers": ("admin/monitoring/workers.html", lambda: {"kinds": machines.workers()}),
+}
 
 
 class CleanUpForm(forms.Form):
@@ -63,10 +62,24 @@ def operations(request: HttpRequest) -> HttpResponse:
         "found_bytes": formatting.byte_size(found.bytes) if found else "",
         "may_clean": may_clean,
         "period": period,
+        "period_name": _("last %(period)s") % {"period": dict(_period_names())[period.name]},
         "periods": [(charts.PERIODS[name], label) for name, label in _period_names()],
         **_state(period),
     }
     return TemplateResponse(request, "admin/monitoring/operations.html", context)
+
+
+@require_safe
+def part(request: HttpRequest, name: str) -> HttpResponse:
+    """Return a part of the page as HTML, for the script that renews it (staff/live.js)."""
+    if not request.user.has_perm("monitoring.view_operations"):
+        raise PermissionDenied
+    if name not in PARTS:
+        raise Http404("no such part")
+    template, context = PARTS[name]
+    response = TemplateResponse(request, template, context())
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def _clean(request: HttpRequest, hours: int) -> HttpResponse:
@@ -91,21 +104,15 @@ def _clean(request: HttpRequest, hours: int) -> HttpResponse:
 
 
 def _state(period: charts.Period) -> dict[str, Any]:
-    ledger.fold()
     now = timezone.now()
-    workers = list(Worker.objects.order_by("cluster", "host", "pid"))
-    alive = set(Worker.objects.alive().values_list("pk", flat=True))
-    by_priority = waiting.depth_by_priority()
+    findings = health.readiness()
     return {
-        "now": now,
-        "findings": health.readiness(),
-        "queue": [(priority.label, by_priority.get(priority.value, 0)) for priority in reversed(Priority)],
-        "queued": sum(by_priority.values()),
-        "oldest": formatting.seconds(waiting.oldest_wait_seconds() if by_priority else None),
-        "processing": Job.objects.filter(status=Status.PROCESSING).count(),
-        "workers": [_worker(worker, worker.pk in alive) for worker in workers],
-        "alive": len(alive),
+        "cards": summary.cards(findings),  # folds the ledger, so it comes before the other figures
+        "findings": findings,
+        "kinds": machines.workers(),
         "totals": stats.totals(),
+        "reasons": failures.by_reason(period),
+        "failing_models": failures.by_model(period),
         "throughput": charts.throughput(period, now),
         "durations": charts.durations(period, now),
         "chart_size": {
@@ -115,46 +122,8 @@ def _state(period: charts.Period) -> dict[str, Any]:
             "right": charts.WIDTH - charts.RIGHT,
             "bottom": charts.HEIGHT - 6,
         },
-        "disks": _disks(),
+        "disks": machines.disks(),
     }
-
-
-def _worker(worker: Worker, is_alive: bool) -> dict[str, Any]:
-    state = ("busy" if worker.current_job else "alive") if is_alive else "silent"
-    total = worker.memory_total or 0
-    return {
-        "row": worker,
-        "state": state,
-        "label": {"busy": _("at work"), "alive": _("idle"), "silent": _("silent")}[state],
-        "seen": formatting.age(worker.seen_at),
-        "running": formatting.age(worker.started_at),
-        "memory": f"{formatting.byte_size(worker.memory_used)} / {formatting.byte_size(total)}"
-        if total
-        else formatting.DASH,
-        "memory_share": round(1000 * (worker.memory_used or 0) / total) if total else 0,
-    }
-
-
-def _disks() -> list[dict[str, Any]]:
-    """Return the disks of pictures and models, each once."""
-    disks: dict[int, dict[str, Any]] = {}
-    for label, directory in ((_("Pictures"), settings.MEDIA_ROOT), (_("Models"), settings.MODELS_DIR)):
-        path = system.existing(Path(directory))
-        device = path.stat().st_dev
-        if device in disks:
-            disks[device]["labels"].append(label)
-            continue
-        usage = psutil.disk_usage(str(path))  # its percentage leaves out what only root may use, as df does
-        percent = round(usage.percent)
-        disks[device] = {
-            "labels": [label],
-            "free": formatting.byte_size(usage.free),
-            "total": formatting.byte_size(usage.total),
-            "percent": percent,
-            "share": percent * 10,
-            "high": percent >= DISK_HIGH_PERCENT,
-        }
-    return list(disks.values())
 
 
 def _period_names() -> list[tuple[str, str]]:

@@ -12,5 +12,6 @@ urlpatterns = [
     path("api/v1/system", views.SystemView.as_view(), name="system"),
     path("api/v1/stats", views.StatsView.as_view(), name="stats"),
     path("admin/operations/", admin.site.admin_view(operations.operations), name="operations"),
+    path("admin/operations/part/<slug:name>", admin.site.admin_view(operations.part), name="operations-part"),
     path("metrics", metrics.metrics_view, name="metrics"),
 ]

@@ -8,12 +8,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from jobs.auth import api_keys
 from jobs.models.api_key import ApiKey, Scope
 from jobs.webhooks.signing import secrets_for
+from modelstore.formatting import badge
 
 
 class ApiKeyForm(forms.ModelForm[ApiKey]):
@@ -109,6 +112,8 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     def shown_scopes(self, key: ApiKey) -> str:
         return ", ".join(key.scopes)
 
-    @admin.display(description=_("valid"), boolean=True)
-    def state(self, key: ApiKey) -> bool:
-        return api_keys.is_valid(key)
+    @admin.display(description=_("state"))
+    def state(self, key: ApiKey) -> SafeString:
+        if key.revoked_at is not None:
+            return badge("revoked", _t("Revoked"))
+        return badge("valid", _t("Valid")) if api_keys.is_valid(key) else badge("expired", _t("Expired"))

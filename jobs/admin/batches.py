@@ -17,6 +17,7 @@ from jobs.admin.paginator import BoundedPaginator
 from jobs.admin.read_only import LookedAt
 from jobs.models import Batch, Job
 from jobs.states import Status
+from modelstore.formatting import badge
 
 
 @admin.register(Batch)
@@ -47,7 +48,7 @@ class BatchAdmin(LookedAt, admin.ModelAdmin[Batch]):
             _count_jobs([batch])
         counts = [(batch.job_counts.get(status, 0), status, label) for status, label in Status.choices]
         badges = format_html_join(
-            " ", "{} {}", ((formatting.badge(status, str(label)), count) for count, status, label in counts if count)
+            " ", "{} {}", ((badge(status, str(label)), count) for count, status, label in counts if count)
         )
         return format_html('<a href="{}?q={}">{}</a>', reverse("admin:jobs_job_changelist"), batch.pk, badges or "–")
 
@@ -56,9 +57,9 @@ class BatchAdmin(LookedAt, admin.ModelAdmin[Batch]):
         return len(batch.rejected)
 
     @admin.display(description=_("refused files"))
-    def rejected_files(self, batch: Batch) -> SafeString:
+    def rejected_files(self, batch: Batch) -> SafeString | str:
         rows = ((entry.get("filename", "?"), entry.get("detail", "")) for entry in batch.rejected)
-        return format_html_join("", "<div><strong>{}</strong>: {}</div>", rows) or format_html("–")
+        return format_html_join("", "<div><strong>{}</strong>: {}</div>", rows) or formatting.DASH
 
     @admin.display(description=_("age"), ordering="created_at")
     def age(self, batch: Batch) -> SafeString | str:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jobs import chains
 from jobs.models import ApiKey, Job
+from jobs.states import Status
 from modelstore.models import Model
 
 Choices = Iterable[tuple[Any, Any]]
@@ -77,3 +78,19 @@ class ApiKeyFilter(admin.SimpleListFilter):
         if self.value() == self.NONE:
             return queryset.filter(api_key__isnull=True)
         return queryset.filter(api_key__prefix=self.value()) if self.value() else queryset
+
+
+class ErrorFilter(admin.SimpleListFilter):
+    """By the reason of failure. Operations links to it; only the chosen one is offered, so nothing asks for all."""
+
+    title = _("reason of failure")
+    parameter_name = "error_code"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        """Return the chosen one."""
+        chosen = self.value()
+        return [(chosen, chosen)] if chosen else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        """Apply the choice."""
+        return queryset.filter(status=Status.FAILED, error_code=self.value()) if self.value() else queryset

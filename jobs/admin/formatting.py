@@ -19,11 +19,6 @@ from modelstore import formatting
 DASH = "–"
 
 
-def badge(status: str, label: str) -> SafeString:
-    """Render a state as a coloured word; the colour is not the only sign."""
-    return format_html('<span class="badge badge-{}">{}</span>', status, label)
-
-
 def progress(job: Job) -> SafeString | str:
     """Render a bar of tiles for a running job; for others their number, or a dash."""
     if job.status == Status.PROCESSING and job.tiles_total:

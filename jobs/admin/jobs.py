@@ -3,8 +3,9 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
@@ -12,18 +13,19 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from jobs.admin import actions as job_actions
-from jobs.admin import details, formatting, pictures
-from jobs.admin.filters import AgeFilter, ApiKeyFilter, ModelFilter
+from jobs.admin import cells, details, formatting, pictures
+from jobs.admin.filters import AgeFilter, ApiKeyFilter, ErrorFilter, ModelFilter
 from jobs.admin.paginator import BoundedPaginator
 from jobs.admin.read_only import ReadOnly
 from jobs.admin.search import find
 from jobs.models import Job, WebhookMessage
-from jobs.states import Status
+from jobs.states import TERMINAL
 
 #: The columns of the list; the rest of the row (options, report) is not loaded.
 SHOWN = (
     "id", "status", "priority", "model", "created_at", "finished_at", "processing_seconds", "attempts", "tiles_done",
-    "tiles_total", "input_width", "input_height", "result_width", "result_height", "input_name", "error_code",
+    "tiles_total", "input_width", "input_height", "result_width", "result_height", "input_name", "error_code", "error",
+    "cancel_requested", "api_key__name",
 )  # fmt: skip
 
 
@@ -31,9 +33,10 @@ SHOWN = (
 class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
     """The pages of jobs: they read; actions cancel, retry, delete with files and download."""
 
-    list_display = ("picture", "short_id", "state", "model", "size", "seconds", "attempts", "age")
+    list_display = ("picture", "short_id", "state", "model", "size", "caller", "age")
     list_display_links = ("short_id",)
-    list_filter = ("status", AgeFilter, "priority", ModelFilter, ApiKeyFilter)
+    list_filter = ("status", AgeFilter, "priority", ErrorFilter, ModelFilter, ApiKeyFilter)
+    list_select_related = ("api_key",)
     search_fields = ("id",)  # shows the box; jobs/admin/search.py decides what is found
     search_help_text = _("Job, batch or request id, or part of a file's name (among the newest 100,000 jobs)")
     date_hierarchy = "created_at"
@@ -80,29 +83,25 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
     def picture(self, job: Job) -> SafeString:
         return formatting.thumbnail(job)
 
-    @admin.display(description=_("job"))
-    def short_id(self, job: Job) -> str:
-        return str(job.pk)[:8]
+    @admin.display(description=_("file"))
+    def short_id(self, job: Job) -> SafeString:
+        return format_html("{}<span class=more>{}</span>", job.input_name or _("unnamed"), str(job.pk)[:8])
 
     @admin.display(description=_("state"))
     def state(self, job: Job) -> SafeString:
-        shown = formatting.badge(job.status, job.get_status_display())
-        more: SafeString | str = job.error_code if job.status == Status.FAILED else ""
-        if job.status == Status.PROCESSING:
-            more = formatting.progress(job)
-        return format_html("{}<div class=more>{}</div>", shown, more) if more else shown
+        return cells.live(job, "state")
 
     @admin.display(description=_("size"))
     def size(self, job: Job) -> SafeString:
-        return formatting.size(job)
+        return cells.live(job, "size")
 
-    @admin.display(description=_("took"))
-    def seconds(self, job: Job) -> str:
-        return formatting.seconds(job.processing_seconds)
+    @admin.display(description=_("caller"))
+    def caller(self, job: Job) -> str:
+        return job.api_key.name if job.api_key else formatting.DASH
 
     @admin.display(description=_("age"), ordering="created_at")
-    def age(self, job: Job) -> SafeString | str:
-        return formatting.age(job.created_at)
+    def age(self, job: Job) -> SafeString:
+        return format_html("{}{}", formatting.age(job.created_at), cells.live(job, "took"))
 
     # --- One job
 
@@ -110,6 +109,7 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
         wrap = self.admin_site.admin_view
         own = [
             path("<uuid:job_id>/<str:kind>/<str:size>.webp", wrap(self.rendition), name="jobs_job_rendition"),
+            path("live", wrap(self.live), name="jobs_job_live"),
             path("<uuid:job_id>/<str:kind>/file", wrap(self.file), name="jobs_job_file"),
             path("<uuid:job_id>/do/<str:action>", wrap(self.action_view), name="jobs_job_action"),
         ]
@@ -132,14 +132,20 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
             "job": job,
             "sections": details.sections(job),
             "spans": details.spans(job),
-            "badge": formatting.badge(job.status, job.get_status_display()),
-            "progress": formatting.progress(job),
+            "state": cells.whole(job),
+            "ended": job.status in TERMINAL,
             "may_operate": self.has_operate_permission(request),
             "may_delete": self.has_delete_permission(request),
             "job_actions": job_actions.open_to(job),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/jobs/job/detail.html", context)
+
+    def live(self, request: HttpRequest) -> HttpResponse:
+        """Return what the cells of some jobs show now, as JSON."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return JsonResponse(cells.now(request.GET.getlist("id")), headers={"Cache-Control": "no-store"})
 
     def rendition(self, request: HttpRequest, job_id: Any, kind: str, size: str) -> HttpResponse:
         """Return a small WebP of the input or the result."""

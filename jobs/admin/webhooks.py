@@ -13,11 +13,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from jobs.admin.formatting import badge
 from jobs.admin.paginator import BoundedPaginator
 from jobs.admin.read_only import LookedAt, ReadOnly
 from jobs.models.webhook import ENDED, WebhookAttempt, WebhookMessage
 from jobs.queue import dispatch
+from modelstore.formatting import badge
 
 
 class AttemptInline(ReadOnly, admin.TabularInline[WebhookAttempt, WebhookMessage]):

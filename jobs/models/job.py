@@ -102,6 +102,9 @@ class Job(models.Model):
                 condition=Q(model__contains=chains.SEPARATOR),
                 name="job_chain_newest",
             ),
+            models.Index(
+                fields=["error_code", "-created_at", "-id"], condition=Q(status=Status.FAILED), name="job_error_newest"
+            ),
             models.Index(fields=["fingerprint"], condition=Q(status=Status.COMPLETED), name="job_reuse"),
             models.Index(
                 fields=["model", "-finished_at"],

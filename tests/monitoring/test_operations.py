@@ -10,7 +10,7 @@ from django.test import Client
 
 from jobs.models import Job
 from modelstore.models import Model
-from monitoring import charts, ledger
+from monitoring import charts, failures, ledger
 from monitoring.buckets import empty
 from monitoring.models import JobFigure, SpanFigure
 from tests.jobs import made
@@ -37,9 +37,66 @@ def test_it_shows_workers_queue_and_readiness(staff: Staff) -> None:
     assert "no usable model" in page
 
 
+def test_the_cards_name_their_periods_and_tell_the_kinds_of_workers_apart(staff: Staff) -> None:
+    made.completed()
+    made.failed()
+    made.worker(device="cuda:0")
+    made.worker(host="gone", silent_seconds=3600)
+    made.worker("io")
+    client = staff("Viewers")
+    for address in (PAGE, "/admin/", f"{PAGE}part/cards"):
+        page = client.get(address).content.decode()
+        for fact in ("Completed, last 24 hours", "50.0 % of those that ran", "API requests, last 24 hours"):
+            assert fact in page, (address, fact)
+        assert "pictures: 0 at work, 1 idle, cuda:0, 1 silent" in page
+        assert "downloads, webhooks, clean-up: 0 at work, 1 idle" in page
+
+
+def test_parts_are_for_those_who_may_see_the_page(staff: Staff, client: Client) -> None:
+    assert client.get(f"{PAGE}part/cards").status_code == 302
+    stranger = staff()
+    assert stranger.get(f"{PAGE}part/cards").status_code == 403
+    assert "data-live" not in stranger.get("/admin/").content.decode()
+    viewer = staff("Viewers")
+    assert viewer.get(f"{PAGE}part/other").status_code == 404
+    assert "No worker has reported yet" in viewer.get(f"{PAGE}part/workers").content.decode()
+
+
+def test_failures_are_told_by_reason_and_by_model(staff: Staff) -> None:
+    for model, code, number in (("photo-x4", "out_of_memory", 3), ("photo-x4", "time_limit", 1), ("art-x2", "x", 1)):
+        for _ in range(number):
+            made.failed(code, model=model)
+    made.completed(model="photo-x4")
+    made.completed(model="other-x4")
+    ledger.fold()
+    period = charts.PERIODS["day"]
+    assert [(reason.code, reason.jobs) for reason in failures.by_reason(period)] == [
+        ("out_of_memory", 3), ("time_limit", 1), ("x", 1),
+    ]  # fmt: skip
+    assert [(m.model, m.failed, m.ran, m.reason) for m in failures.by_model(period)] == [
+        ("photo-x4", 4, 5, "out_of_memory"), ("art-x2", 1, 1, "x"),
+    ]  # fmt: skip
+    client = staff("Viewers")
+    page = client.get(PAGE).content.decode()
+    assert "80.0 %" in page
+    for reason in failures.by_reason(period):
+        assert reason.link.replace("&", "&amp;") in page
+        assert client.get(reason.link).context["cl"].result_count == reason.jobs
+
+
+def test_failures_of_long_ago_are_in_the_longer_periods_only() -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=3)
+    JobFigure.objects.create(hour=hour, model="chain of 2", status="failed", error_code="x", jobs=2)
+    assert failures.by_reason(charts.PERIODS["day"]) == failures.by_model(charts.PERIODS["day"]) == []
+    (model,) = failures.by_model(charts.PERIODS["week"])
+    assert "model=%2B" in model.link, "chains are one choice of the list's filter"
+    (reason,) = failures.by_reason(charts.PERIODS["month"])
+    assert (reason.jobs, reason.newest_job) == (2, "")
+
+
 def test_it_works_before_anything_happened(staff: Staff) -> None:
     page = staff("Viewers").get(PAGE).content.decode()
-    assert "No worker has reported yet." in page
+    assert "No worker has reported yet" in page
     assert page.count("nothing in this period") >= 2
 
 
@@ -59,7 +116,7 @@ def test_the_number_of_questions_does_not_grow(staff: Staff, django_assert_max_n
         made.completed(model=f"model-{number}")
         made.worker(host=f"host-{number}")
     client.get(PAGE)
-    with django_assert_max_num_queries(40):
+    with django_assert_max_num_queries(50):
         client.get(PAGE)
 
 

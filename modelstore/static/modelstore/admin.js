@@ -23,8 +23,10 @@ document.addEventListener("DOMContentLoaded", () => {
     for (const badge of badges) {
       const model = models[badge.dataset.modelState];
       if (!model) continue;
-      badge.textContent = model.percent === null ? model.label : `${model.label} ${model.percent} %`;
-      badge.className = `model-badge model-${model.state}`;
+      const word = badge.firstElementChild;
+      const label = model.label[0].toUpperCase() + model.label.slice(1);
+      word.textContent = model.percent === null ? label : `${label} ${model.percent} %`;
+      word.className = `badge badge-${model.state}`;
     }
     const busy = Object.entries(models).some(([pk, model]) => shown.has(pk) && model.pending);
     if (busy) setTimeout(poll, POLL_MS);

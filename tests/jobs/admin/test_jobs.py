@@ -27,7 +27,11 @@ def shown(client: Client, query: str = "") -> set[str]:
     """The ids of the jobs on the page, eight digits each."""
     answer = client.get(f"{LIST}{query}")
     assert answer.status_code == 200
-    return set(re.findall(r'<th class="field-short_id"><a [^>]*>([0-9a-f]{8})</a>', answer.content.decode()))
+    return set(
+        re.findall(
+            r'<th class="field-short_id"><a [^>]*>[^<]*<span class=more>([0-9a-f]{8})</span>', answer.content.decode()
+        )
+    )
 
 
 def short(*jobs: Job) -> set[str]:
@@ -44,7 +48,8 @@ def test_every_state_is_shown_in_words_with_its_numbers(staff: Staff) -> None:
     page = staff("Viewers").get(LIST).content.decode()
     for label in ("Completed", "Failed", "Cancelled", "Processing", "Queued"):
         assert f">{label}</span>" in page
-    assert "out_of_memory" in page
+    assert "it failed: out_of_memory" in page
+    assert "cat.png" in page
     assert 'max="12" value="3"' in page
     assert "25 %" in page
     assert "→ 96×64" in page
@@ -66,6 +71,40 @@ def test_it_asks_the_same_number_of_questions_for_one_job_and_for_fifty(
     assert len(found) == many
     counting = [q["sql"] for q in found.captured_queries if "COUNT(" in q["sql"]]
     assert all("LIMIT" in sql for sql in counting)
+
+
+def test_callers_are_named(staff: Staff) -> None:
+    key = ApiKey.objects.create(name="Photo robot", prefix="p1", digest="d", scopes=["upscale"])
+    made.completed(api_key=key)
+    made.completed()
+    page = staff("Viewers").get(LIST).content.decode()
+    assert '<td class="field-caller">Photo robot</td>' in page
+    assert '<td class="field-caller">–</td>' in page
+
+
+def test_a_script_is_told_what_the_cells_of_running_jobs_show_now(staff: Staff) -> None:
+    client = staff("Viewers")
+    running = made.processing()
+    page = client.get(LIST).content.decode()
+    assert page.count(f'data-live-job="{running.pk}"') == 3
+    assert 'data-live-jobs="/admin/jobs/job/live"' in page
+    Job.objects.heartbeat(running, tiles_done=6, tiles_total=12)
+    address = f"{LIST}live?id={running.pk}&id=nonsense&id={uuid.uuid4()}"
+    now = client.get(address).json()
+    assert list(now) == [str(running.pk)]
+    assert "50 %" in now[str(running.pk)]["cells"]["state"]
+    assert not now[str(running.pk)]["ended"]
+    assert Job.objects.fail(running, "The <disk> is full", "disk_full")
+    ended = client.get(address).json()[str(running.pk)]
+    assert ended["ended"]
+    assert "The &lt;disk&gt; is full" in ended["cells"]["state"]
+    assert "data-live-job=" not in client.get(LIST).content.decode()
+
+
+def test_the_state_of_jobs_is_for_those_who_may_see_jobs(staff: Staff, client: Client) -> None:
+    job = made.queued()
+    assert client.get(f"{LIST}live?id={job.pk}").status_code == 302
+    assert staff().get(f"{LIST}live?id={job.pk}").status_code == 403
 
 
 def test_long_columns_stay_in_the_database(staff: Staff, django_assert_max_num_queries: Any) -> None:
@@ -102,6 +141,10 @@ def test_filters(staff: Staff) -> None:
     client = staff("Viewers")
     key = ApiKey.objects.create(name="k", prefix="p1", digest="d", scopes=["upscale"])
     old = made.cancelled(created_at=timezone.now() - timedelta(days=3))
+    other = made.failed("time_limit")
+    assert shown(client, "?error_code=time_limit") == short(other)
+    assert shown(client, "?error_code=out_of_memory") == set()
+    other.delete()
     failed = made.failed()
     new = made.queued(model="another-x4", priority=20, api_key=key)
     assert shown(client, f"?status__exact={Status.FAILED}") == short(failed)
@@ -129,6 +172,16 @@ def test_the_jobs_with_chains_are_found_by_their_index() -> None:
         cursor.execute("EXPLAIN " + found.captured_queries[0]["sql"])
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "job_chain_newest" in plan, plan
+
+
+def test_the_failures_of_one_reason_are_found_by_their_index() -> None:
+    with CaptureQueriesContext(connection) as found:
+        list(Job.objects.filter(status="failed", error_code="x").order_by("-created_at", "-id")[:50])
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("EXPLAIN " + found.captured_queries[0]["sql"])
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "job_error_newest" in plan, plan
 
 
 def test_the_count_stops_at_its_bound(monkeypatch: pytest.MonkeyPatch, staff: Staff) -> None:

@@ -269,7 +269,7 @@ def test_the_admin_marks_a_licence_that_forbids_commercial_use(
     listed: Shelf, admin_client: Client, plain_static_files: None
 ) -> None:
     page = admin_client.get("/admin/modelstore/model/", {"use__exact": "text"}).content.decode()
-    assert 'CC-BY-NC-SA-4.0 <span class="model-badge model-warned">Non-commercial</span>' in page
+    assert 'CC-BY-NC-SA-4.0 <span class="badge badge-warned">Non-commercial</span>' in page
     assert "RealESRGAN_x4plus" not in page
     answer = admin_client.post(f"/admin/modelstore/model/{listed.row.pk}/do/download/", follow=True)
     assert "Its licence: CC-BY-NC-SA-4.0 (non-commercial)" in answer.content.decode()
