@@ -87,6 +87,12 @@ class ImageTooManyPixels(ImageInvalid):
     code = "image_too_large"
 
 
+class ResultUnstorable(ImageInvalid):
+    """The format that was asked for cannot hold the result; the message says why."""
+
+    code = "format_unsupported"
+
+
 class SizeUnreachable(ImageInvalid):
     """The size in pixels that was asked for is smaller than the picture, or more than 16 times as large."""
 

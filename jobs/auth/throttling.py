@@ -55,7 +55,7 @@ class ScopeThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         """Take one of the view's limit; False when nothing is left."""
-        return self.take(request, by_method(getattr(view, "throttle_scope", "read"), request.method))
+        return self.take(request, _scope(request, view))
 
     def take(self, request: Request, scope: str | None) -> bool:
         """Take one of a scope's limit, where it has any; False when nothing is left."""
@@ -76,6 +76,13 @@ class ScopeThrottle(BaseThrottle):
         return self.retry_after
 
 
+def _scope(request: Request, view: "APIView") -> str | None:
+    """Return what a call counts as. A dry run submits nothing: whoever looks first must not have less to submit."""
+    scope: str | None = by_method(getattr(view, "throttle_scope", "read"), request.method)
+    looks = request.query_params.get("dry_run", "").lower() in ("true", "1", "on", "yes")
+    return "read" if scope == "upscale" and looks else scope
+
+
 def refusal(error: APIException, request: Request | None, view: "APIView | None") -> APIException:
     """Count a call that was refused before its rate was asked for; return what to answer: ``error``, or Throttled.
 
@@ -83,7 +90,7 @@ def refusal(error: APIException, request: Request | None, view: "APIView | None"
     """
     if request is None or view is None or hasattr(request._request, "rate_limit"):  # noqa: SLF001 - DRF's own way
         return error
-    scope = by_method(getattr(view, "throttle_scope", "read"), request.method)
+    scope = _scope(request, view)
     if scope is not None and _limit(scope) is None:
         scope = "read"  # a wrong key is no submission: it counts as a read even where submissions have no limit
     counted = ScopeThrottle()

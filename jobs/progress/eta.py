@@ -49,15 +49,32 @@ def _walk() -> dict[UUID, float | None]:
     """Walk the queue in the order in which it will be served, adding up what lies before each job."""
     found: dict[UUID, float | None] = {}
     workers = max(1, Worker.objects.computing().count())
-    sum_before: float | None = 0.0
-    columns = ("id", "model", "input_width", "input_height", "input_frames")
-    for job_id, model, width, height, frames in Job.objects.waiting().values_list(*columns):
+    sum_before = _running_seconds()
+    columns = ("id", "model", "input_width", "input_height", "input_frames", "options")
+    for job_id, model, width, height, frames, options in Job.objects.waiting().values_list(*columns):
         speed = _speed(model)
-        own = speed.seconds(width * height * frames) if speed else None
+        own = speed.seconds(width, height, frames, options.get("outscale")) if speed else None
         known = sum_before is not None and own is not None
         found[job_id] = (sum_before or 0.0) / workers + (own or 0.0) if known else None
         sum_before = (sum_before or 0.0) + (own or 0.0) if known else None  # behind the unknown all is unknown
     return found
+
+
+def seconds_before_a_new_job() -> float | None:
+    """Return the seconds until a worker has done all that waits or runs now; None where that is not known."""
+    waiting = list(Job.objects.waiting().values_list("id", flat=True))
+    if waiting:
+        return _ahead(waiting)[waiting[-1]]
+    workers = max(1, Worker.objects.computing().count())
+    running = _running_seconds()
+    return None if running is None else running / workers
+
+
+def _running_seconds() -> float | None:
+    """Return the seconds of work that are left of the running jobs together; None where one is not known."""
+    running = Job.objects.filter(status=Status.PROCESSING)
+    left = [_running(job) for job in running]
+    return None if None in left else sum(seconds or 0.0 for seconds in left)
 
 
 def _running(job: Job) -> float | None:
@@ -65,7 +82,8 @@ def _running(job: Job) -> float | None:
     if speed is None:
         return None
     done = job.tiles_done / job.tiles_total if job.tiles_total else 0.0
-    return speed.left(job.input_width * job.input_height * job.input_frames, done)
+    whole = speed.seconds(job.input_width, job.input_height, job.input_frames, job.options.get("outscale"))
+    return speed.left(whole, done)
 
 
 def _speed(model: str) -> Throughput | None:

@@ -4,14 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import prod
+from statistics import median
 from typing import Any
 
 from jobs import chains
+from jobs.engine.tiling.passes import plan_passes
 from jobs.models.job import Job
 from jobs.states import Status
 from modelstore.models import Model
 
 _RECENT = 50
+#: How many times larger than the largest measured job another may be for its time to be told: small pictures tell how
+#: long a job takes at least, but not how fast the network is.
+_REACH = 32
 
 #: Points (share of the tiles, share of the time) of a job whose tiles all take as long.
 _EVEN = ((0.0, 0.0), (1.0, 1.0))
@@ -21,24 +26,30 @@ _EVEN = ((0.0, 0.0), (1.0, 1.0))
 class Throughput:
     """Of one model, or one chain of them, on the device that last worked with it."""
 
-    pixels_per_second: float  # input pixels of all frames
+    pixels_per_second: float  # pixels that go into networks, of all passes and frames
     fixed_seconds: float  # the part of a job's time that does not depend on its pixels
     device: str
     jobs: int  # how many were measured
+    scales: tuple[int, ...]  # of the model, or of a chain's members; empty where nobody knows them
+    largest: float  # the most pixels of a measured job, as above
     #: A line through points (share of the tiles done, share of the time passed), both 0 to 1 and growing: a chain's
     #: members take as many tiles, but not as long for one.
     course: tuple[tuple[float, float], ...] = _EVEN
 
-    def seconds(self, pixels: int) -> float:
-        """Return the seconds that a picture of so many input pixels takes."""
-        return self.fixed_seconds + pixels / self.pixels_per_second
+    def seconds(self, width: int, height: int, frames: int = 1, outscale: float | None = None) -> float:
+        """Return the seconds that a picture of this size in pixels takes."""
+        return self.fixed_seconds + _work(self.scales, width, height, frames, outscale) / self.pixels_per_second
 
-    def left(self, pixels: int, done: float) -> float:
-        """Return the seconds that are left when a share of the tiles is done, 0 to 1."""
+    def foretells(self, width: int, height: int, frames: int = 1, outscale: float | None = None) -> bool:
+        """Return True if jobs that are not all much smaller were measured."""
+        return _work(self.scales, width, height, frames, outscale) <= _REACH * self.largest
+
+    def left(self, whole: float, done: float) -> float:
+        """Return the seconds that are left of a job's ``whole`` ones when a share of the tiles is done, 0 to 1."""
         for (tiles, time), (next_tiles, next_time) in pairwise(self.course):
             if done <= next_tiles and next_tiles > tiles:
                 passed = time + (next_time - time) * (done - tiles) / (next_tiles - tiles)
-                return self.seconds(pixels) * (1.0 - passed)
+                return whole * (1.0 - passed)
         return 0.0
 
 
@@ -55,7 +66,7 @@ def _measured(model: str, device: str | None) -> Throughput | None:
     rows = Job.objects.filter(status=Status.COMPLETED, model=model, reused_from=None, processing_seconds__gt=0)
     recent = list(
         rows.order_by("-finished_at").values_list(
-            "report", "processing_seconds", "input_width", "input_height", "input_frames"
+            "report", "processing_seconds", "input_width", "input_height", "input_frames", "options"
         )[:_RECENT]
     )
     if not recent:
@@ -64,16 +75,56 @@ def _measured(model: str, device: str | None) -> Throughput | None:
     same = [row for row in recent if row[0].get("device", "") == device]
     if not same:
         return None
+    scales = _scales(chains.split(model))
+    work = [_work(scales, *row[2:5], row[5].get("outscale")) for row in same]
+    took = [float(row[1] or 0.0) for row in same]
     infer = [float(row[0].get("seconds", {}).get("infer", row[1])) for row in same]
-    pixels = sum(width * height * frames for _, _, width, height, frames in same)
-    fixed = sorted(max(0.0, (row[1] or 0.0) - seconds) for row, seconds in zip(same, infer, strict=True))
+    fixed, per_pixel = _line(work, took) or _proportion(work, took, infer)
     return Throughput(
-        pixels_per_second=pixels / max(sum(infer), 1e-6),
-        fixed_seconds=fixed[len(fixed) // 2],
+        pixels_per_second=1 / per_pixel,
+        fixed_seconds=fixed,
         device=device,
         jobs=len(same),
+        scales=scales,
+        largest=max(work),
         course=_course(same[0][0].get("members")),
     )
+
+
+def _work(scales: tuple[int, ...], width: int, height: int, frames: int, outscale: float | None) -> float:
+    """Return the pixels that go into networks: a picture that is enlarged beyond a model's scale passes it twice."""
+    if not scales:
+        return width * height * frames
+    return frames * sum(w * h for w, h in plan_passes(width, height, scales, outscale).inputs)
+
+
+def _scales(names: Sequence[str]) -> tuple[int, ...]:
+    """Return the models' scales in their order; empty where one of them is gone, or was never examined."""
+    known = dict(Model.objects.filter(name__in=names).values_list("name", "scale"))
+    return tuple(known[name] for name in names) if all(known.get(name) for name in names) else ()
+
+
+def _line(work: Sequence[float], took: Sequence[float]) -> tuple[float, float] | None:
+    """Return the seconds of a job without pixels, and those per pixel: the line with the least relative errors.
+
+    None where the jobs are too much alike to tell one from the other.
+    """
+    if max(work) < 2 * min(work):
+        return None
+    weights = [1 / max(seconds, 1e-3) ** 2 for seconds in took]
+    total = sum(weights)
+    mean_work = sum(w * x for w, x in zip(weights, work, strict=True)) / total
+    mean_time = sum(w * y for w, y in zip(weights, took, strict=True)) / total
+    spread = sum(w * (x - mean_work) ** 2 for w, x in zip(weights, work, strict=True))
+    slope = sum(w * (x - mean_work) * (y - mean_time) for w, x, y in zip(weights, work, took, strict=True)) / spread
+    fixed = mean_time - slope * mean_work
+    return (fixed, slope) if slope > 0 and fixed >= 0 else None
+
+
+def _proportion(work: Sequence[float], took: Sequence[float], infer: Sequence[float]) -> tuple[float, float]:
+    """Return the same where no line is to be had: by what the reports say of the networks' own time."""
+    fixed = median(max(0.0, seconds - own) for seconds, own in zip(took, infer, strict=True))
+    return fixed, max(sum(infer), 1e-6) / sum(work)
 
 
 def _together(names: Sequence[str], device: str | None) -> Throughput | None:
@@ -86,7 +137,9 @@ def _together(names: Sequence[str], device: str | None) -> Throughput | None:
     grown = [prod(scales[name] for name in names[:place]) ** 2 for place in range(len(names))]
     seconds = sum(factor / speed.pixels_per_second for factor, speed in zip(grown, known, strict=True))
     return Throughput(
-        pixels_per_second=1 / seconds,
+        pixels_per_second=sum(grown) / seconds,
+        scales=tuple(scales[name] for name in names),
+        largest=min(speed.largest for speed in known),
         fixed_seconds=max(speed.fixed_seconds for speed in known),
         device=known[0].device,
         jobs=min(speed.jobs for speed in known),

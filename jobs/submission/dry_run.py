@@ -8,8 +8,8 @@ from jobs.engine.types import Header
 from jobs.models.job import Job
 from jobs.models.worker import Worker
 from jobs.options import JobOptions
-from jobs.progress import throughput
-from jobs.states import Status
+from jobs.progress import eta, throughput
+from jobs.states import LIVE
 from jobs.submission.chosen import Chosen
 
 
@@ -28,7 +28,8 @@ class DryRunReport:
     tiles: int | None
     memory_bytes: int | None
     seconds: float | None  # of computing, from jobs of this model that were measured here
-    jobs_ahead: int  # waiting now
+    jobs_ahead: int  # waiting or running now
+    wait_seconds: float | None  # until they are done
 
 
 def report_of(header: Header, chosen: Chosen, options: JobOptions) -> DryRunReport:
@@ -52,6 +53,8 @@ def report_of(header: Header, chosen: Chosen, options: JobOptions) -> DryRunRepo
         item_bytes=ITEM_BYTES[options.precision or worker.precision or "fp32"],
     )
     speed = throughput.measured(chosen.name)
+    asked = (header.width, header.height, header.frames, options.outscale)
+    wait = eta.seconds_before_a_new_job()
     return DryRunReport(
         format=header.format or None,
         width=header.width,
@@ -63,6 +66,7 @@ def report_of(header: Header, chosen: Chosen, options: JobOptions) -> DryRunRepo
         passes=cost.passes if cost else len(passes.inputs),
         tiles=cost.tiles if cost else None,
         memory_bytes=cost.bytes if cost else None,
-        seconds=round(speed.seconds(header.pixels), 2) if speed else None,
-        jobs_ahead=Job.objects.filter(status=Status.QUEUED).count(),
+        seconds=round(speed.seconds(*asked), 2) if speed and speed.foretells(*asked) else None,
+        jobs_ahead=Job.objects.filter(status__in=LIVE).count(),
+        wait_seconds=None if wait is None else round(wait, 2),
     )

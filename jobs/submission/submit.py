@@ -8,15 +8,16 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.db.models.functions import Now
 
+from jobs.engine.codecs.output_format import check_side
 from jobs.engine.codecs.probe import check, check_passes, probe
-from jobs.engine.errors import EngineError, ImageTooLarge
+from jobs.engine.errors import EngineError, FormatUnsupported, ImageTooLarge
 from jobs.engine.tiling.passes import plan_passes
-from jobs.engine.types import Header
+from jobs.engine.types import Header, Written
 from jobs.errors import (
     BatchRejected,
     BatchTooLarge,
@@ -24,6 +25,7 @@ from jobs.errors import (
     ImageInvalid,
     ImageTooManyPixels,
     JobError,
+    ResultUnstorable,
 )
 from jobs.models.batch import Batch
 from jobs.models.job import Job
@@ -178,7 +180,10 @@ def _fitting(header: Header, submission: Submission, model: Chosen) -> JobOption
     limits, options = engine_limits(), submission.options_for(header)
     with _refusals():
         check(header, limits)
-        check_passes(header, plan_passes(header.width, header.height, model.scales, options.outscale), limits)
+        passes = plan_passes(header.width, header.height, model.scales, options.outscale)
+        check_passes(header, passes, limits)
+        if options.format is not None:
+            check_side(cast("Written", options.format), passes.width, passes.height)
     return options
 
 
@@ -189,6 +194,8 @@ def _refusals() -> Iterator[None]:
         yield
     except ImageTooLarge as error:
         raise ImageTooManyPixels(str(error)) from error
+    except FormatUnsupported as error:
+        raise ResultUnstorable(str(error)) from error
     except EngineError as error:
         raise ImageInvalid(str(error)) from error
 

@@ -106,6 +106,43 @@ def test_an_empty_size_is_asked_for_and_nothing_starts(home: Page, tmp_path: Pat
     expect(card(home, "empty.png")).to_have_attribute("data-state", "chosen")
 
 
+def test_what_is_wrong_with_a_size_is_said_in_the_browsers_words(home: Page, tmp_path: Path) -> None:
+    home.set_input_files("#files", picture(tmp_path / "odd.png"))
+    home.select_option("#outscale", "longest_side")
+    for wrong in ("0", "1.5", ""):
+        home.fill("#longest_side", wrong)
+        expect(home.locator("#ready-sum")).to_contain_text("Longest side in pixels: ")
+    home.fill("#longest_side", "100")
+    home.keyboard.press("Enter")  # is no start
+    expect(card(home, "odd.png").locator("[data-facts]")).to_contain_text("64 × 48 → 100 × 75")
+    expect(card(home, "odd.png")).to_have_attribute("data-state", "chosen")
+
+
+def test_a_format_that_cannot_hold_the_result_is_said_before(home: Page, tmp_path: Path) -> None:
+    home.set_input_files("#files", picture(tmp_path / "thread.png", 4000, 2))
+    home.select_option("#outscale", "8")
+    home.select_option("#format", "webp")
+    expect(card(home, "thread.png").locator("[data-error]")).to_contain_text("16383 px per side")
+    expect(card(home, "thread.png").locator("[data-stage]")).to_have_text("Not possible so")
+    expect(home.locator("#start")).to_be_hidden()
+    home.select_option("#format", "png")
+    expect(card(home, "thread.png").locator("[data-facts]")).to_contain_text("→ 32000 × 16")
+
+
+def test_a_file_that_is_no_picture_is_looked_at_once(home: Page, tmp_path: Path) -> None:
+    (tmp_path / "text.tif").write_text("no picture")
+    sent: list[str] = []
+    home.on("request", lambda request: sent.append(request.url) if "dry_run" in request.url else None)
+    home.set_input_files("#files", [tmp_path / "text.tif", picture(tmp_path / "good.png")])
+    expect(card(home, "text.tif").locator("[data-error]")).to_be_visible()
+    for factor in ("2", "3", "4"):
+        home.select_option("#outscale", factor)
+        width = 64 * int(factor)
+        expect(card(home, "good.png").locator("[data-facts]")).to_contain_text(f"→ {width} ×")  # behind it in the list
+    expect(card(home, "text.tif").locator("[data-error]")).to_be_visible()
+    assert len(sent) == 1
+
+
 def test_presets_choose_model_and_scale_and_show_it(home: Page, tmp_path: Path) -> None:
     fast, best, scan = (home.get_by_role("button", name=name) for name in ("Photo, fast", "Photo, best", "Old scan"))
     fast.click()
@@ -144,7 +181,9 @@ def test_a_phone_begins_with_the_options_and_starts_by_its_thumb(
     page.goto(service.base_url)
     expect(page.locator("#model option", has_text=TINY_MODEL)).to_have_count(1)
     page.set_input_files("#files", [picture(tmp_path / f"{number}.png") for number in range(6)])
-    expect(page.locator("#start")).to_be_enabled()
+    expect(page.locator("#start")).to_be_in_viewport(ratio=1)
+    page.locator(".card").last.scroll_into_view_if_needed()
+    expect(page.locator("#start")).to_be_in_viewport(ratio=1)
     top = {name: page.locator(name).bounding_box() for name in ("#options", "#drop", "#ready")}
     assert top["#options"]["y"] < top["#drop"]["y"] < top["#ready"]["y"]  # type: ignore[index]  # all are shown
     expect(page.locator("#format")).to_be_hidden()

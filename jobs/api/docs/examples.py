@@ -106,6 +106,7 @@ PLAN = {
     "memory_bytes": 1234567890,
     "seconds": 44.9,
     "jobs_ahead": 0,
+    "wait_seconds": 0.0,
 }
 
 REJECTED = {

@@ -17,14 +17,13 @@ class EstimateQuerySerializer(SubmissionSerializer):
     input_frames = WholeNumber(min_value=1, max_value=MAX_SIDE, default=1, help_text="Of an animation.")
 
     # What changes neither the size nor the cost is no parameter here.
-    format = None  # type: ignore[assignment]  # takes the field out, as DRF wants it; likewise below
-    quality = None  # type: ignore[assignment]  # as format
-    lossless = None  # type: ignore[assignment]  # as format
-    strip_metadata = None  # type: ignore[assignment]  # as format
-    reuse = None  # type: ignore[assignment]  # as format
-    webhook_url = None  # type: ignore[assignment]  # as format
-    webhook_events = None  # type: ignore[assignment]  # as format
-    image_url = None  # type: ignore[assignment]  # as format
+    quality = None  # type: ignore[assignment]  # takes the field out, as DRF wants it; likewise below
+    lossless = None  # type: ignore[assignment]  # as quality
+    strip_metadata = None  # type: ignore[assignment]  # as quality
+    reuse = None  # type: ignore[assignment]  # as quality
+    webhook_url = None  # type: ignore[assignment]  # as quality
+    webhook_events = None  # type: ignore[assignment]  # as quality
+    image_url = None  # type: ignore[assignment]  # as quality
 
     @classmethod
     def read(cls, parameters: QueryDict) -> Self:

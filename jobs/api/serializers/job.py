@@ -160,9 +160,12 @@ class PlanSerializer(serializers.Serializer[DryRunReport]):
     tiles = serializers.IntegerField(allow_null=True)
     memory_bytes = serializers.IntegerField(allow_null=True, help_text="Host memory at the peak, estimated.")
     seconds = serializers.FloatField(
-        allow_null=True, help_text="Of computing, from jobs of this model that were measured here."
+        allow_null=True,
+        help_text="Of computing, from jobs of this model that were measured here; null where all of them were much "
+        "smaller.",
     )
-    jobs_ahead = serializers.IntegerField(help_text="Jobs that wait now.")
+    jobs_ahead = serializers.IntegerField(help_text="Jobs that wait or are computed now.")
+    wait_seconds = serializers.FloatField(allow_null=True, help_text="Until these are done.")
 
     def get_dry_run(self, _plan: DryRunReport) -> bool:
         """Return True."""

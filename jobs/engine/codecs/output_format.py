@@ -25,6 +25,19 @@ def choose(picture: Picture, options: EncodeOptions) -> Written:
     return options.format
 
 
+def check_side(name: Written, width: int, height: int) -> None:
+    """Check the result's sides in pixels, before anything is computed.
+
+    :raises FormatUnsupported: when the format cannot hold them.
+    """
+    if max(width, height) > _SIDES[name]:
+        raise FormatUnsupported(f"{name.upper()} cannot hold the result: {_side(name, width, height)}; png can")
+
+
+def _side(name: str, width: int, height: int) -> str:
+    return f"it ends at {_SIDES.get(name, 0)} px per side, the result is {width}×{height} px"
+
+
 def avif_depth(picture: Picture) -> int:
     """Return the bits per channel, 8, 10 or 12, with which AVIF holds the (H, W, C) picture: its own, or 12 for 16."""
     if picture.bits == 8:
@@ -36,7 +49,7 @@ def obstacle(picture: Picture, name: str, *, lossless: bool = False) -> str | No
     """Return why a format cannot hold the picture without loss (side in px, frames, alpha, bits), or None."""
     side = max(picture.width, picture.height)
     if side > _SIDES.get(name, 0):
-        return f"it ends at {_SIDES.get(name, 0)} px per side, the result is {picture.width}×{picture.height} px"
+        return _side(name, picture.width, picture.height)
     if name == "jxl" and not jxl_writer.installed():
         return "it is written where the package pylibjxl is installed"
     if name in ("jpeg", "jxl") and len(picture.frames) > 1:

@@ -8,12 +8,23 @@ const KEY = "upscaler.key";
 /** What the service answered instead of what was asked; `message` is fit to be shown. */
 export class ApiError extends Error {
   constructor(status, body, retryAfter) {
-    const fields = (body?.errors ?? []).map((each) => `${each.field}: ${each.message}`).join("; ");
-    super(fields || body?.detail || statusText(status));
+    super(complaints(body?.errors) || body?.detail || statusText(status));
     this.status = status;
     this.code = body?.code ?? "";
     this.retryAfter = retryAfter;
   }
+}
+
+/** What is wrong with which option, each complaint once, with the option's name on the page. */
+function complaints(errors = []) {
+  const byMessage = new Map();
+  for (const { field, message } of errors) byMessage.set(message, [...(byMessage.get(message) ?? []), label(field)]);
+  return [...byMessage].map(([message, fields]) => `${fields.join(", ")}: ${message}`).join("; ");
+}
+
+function label(field) {
+  const control = document.getElementById(field);
+  return control?.getAttribute("aria-label") ?? control?.labels?.[0]?.firstChild.textContent.trim() ?? field;
 }
 
 const GATEWAY = new Set([502, 503, 504]); // without a body of ours: a proxy says that nobody is behind it

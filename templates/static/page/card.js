@@ -109,6 +109,7 @@ export class Card {
         }
         // A full queue empties by itself; the picture waits here, in the browser, meanwhile.
         if (!(error instanceof ApiError && ["queue_full", "rate_limited", "throttled"].includes(error.code))) throw error;
+        this.throttled = error.code !== "queue_full";
         this.set("held");
         const wait = (error.retryAfter || FULL_QUEUE_WAIT_SECONDS) * 1000;
         await new Promise((resolve) => setTimeout(resolve, wait));
@@ -312,25 +313,35 @@ export class Card {
     ].filter(Boolean).join(" · ");
   }
 
+  /** Sizes before and after; those that were foreseen for as long as nobody knows better. */
   #sizes(job) {
-    const { plan } = this;
-    const [from, to] = job.input_width || !plan
-      ? [pixels(job.input_width, job.input_height), pixels(job.result_width, job.result_height)]
-      : [pixels(plan.input_width, plan.input_height), pixels(plan.output_width, plan.output_height)];
+    const plan = this.plan ?? {};
+    const from = pixels(job.input_width ?? plan.input_width, job.input_height ?? plan.input_height);
+    const to = pixels(job.result_width ?? plan.output_width, job.result_height ?? plan.output_height);
     return [from, to].filter(Boolean).join(" → ");
+  }
+
+  /** What is to be expected of a picture that was not started. */
+  #outlook() {
+    if (this.refusal) return gettext("Not possible so");
+    if (!this.modelReady(this.fields.model)) return gettext("Starts once its model is downloaded");
+    const time = this.plan?.seconds;
+    if (time == null) return gettext("Ready to start");
+    return time < 1 ? gettext("Takes less than a second") : interpolate(gettext("Takes about %s"), [seconds(time)]);
   }
 
   #stateText(job) {
     const share = tileShare(job);
     switch (this.state) {
-      case "chosen":
-        return this.plan?.seconds ? interpolate(gettext("Takes about %s"), [seconds(this.plan.seconds)]) : gettext("Ready to start");
+      case "chosen": return this.#outlook();
       case "waiting": return this.modelReady(this.fields.model)
         ? gettext("Waiting to upload")
         : interpolate(gettext("Waiting for the model %s"), [this.fields.model]);
       case "offline": return gettext("Waiting for the server");
       case "uploading": return interpolate(gettext("Uploading %s"), [percent(this.uploaded ?? 0)]);
-      case "held": return gettext("The server's queue is full; trying again soon");
+      case "held": return this.throttled
+        ? gettext("As many as this server takes at a time; going on soon")
+        : gettext("The server's queue is full; trying again soon");
       case "queued": return gettext("Waiting for a worker");
       case "processing": {
         if (job.cancel_requested) return gettext("Cancelling …");

@@ -26,7 +26,7 @@ export function pixels(width, height) {
 
 export function megapixels(count) {
   const amount = count / 1e6;
-  const number = new Intl.NumberFormat(lang, { maximumFractionDigits: amount < 10 ? 1 : 0 }).format(amount);
+  const number = new Intl.NumberFormat(lang, { maximumSignificantDigits: amount < 10 ? 2 : 20, maximumFractionDigits: 0, roundingPriority: "morePrecision" }).format(amount);
   return interpolate(gettext("%s megapixels"), [number]);
 }
 

@@ -6,7 +6,10 @@ import { measure } from "./pictures.js";
 
 const QUIET_MS = 250; // after the last change of an option, before the service is asked
 const SENT_TO_MEASURE_BYTES = 25_000_000; // larger files of formats that a browser cannot read are not sent twice
-const ASKED = ["model", "outscale", "longest_side", "width", "height", "denoise_strength"];
+const ASKED = ["model", "outscale", "longest_side", "width", "height", "format", "denoise_strength"];
+/** Codes of errors of the file itself: no option changes them, so it is not sent again. */
+const FAULTS = new Set(["image_invalid", "image_rejected"]);
+const AT_ONCE = 6; // questions under way
 const byId = (id) => document.getElementById(id);
 
 export class Ready {
@@ -14,6 +17,9 @@ export class Ready {
   constructor(form, list, { fields, usable, begin }) {
     Object.assign(this, { form, list, fields, usable, round: 0, timer: 0 });
     form.addEventListener("input", () => this.later());
+    // Enter in a size means "this size", not "go": what it makes of the pictures is seen first.
+    form.addEventListener("keydown", (event) => event.key === "Enter" && event.target.type === "number" && event.preventDefault());
+    addEventListener("beforeunload", (event) => this.cards.length && event.preventDefault());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       begin(this.startable);
@@ -40,18 +46,30 @@ export class Ready {
   async #estimate() {
     const round = ++this.round;
     const answers = new Map(); // a folder of photographs of one size is one question
-    for (const card of this.cards) {
-      if (round !== this.round) return; // the options have changed meanwhile
-      card.fields = this.fields();
-      const { plan = null, refusal = null } = this.usable(card.fields.model) ? await this.#plan(card, answers) : {};
-      if (round !== this.round) return;
-      if (card.state === "chosen") card.foresee(plan, refusal);
-      this.show();
-    }
+    const cards = this.cards[Symbol.iterator]();
+    const ask = async () => {
+      for (const card of cards) {
+        if (round !== this.round) return; // the options have changed meanwhile
+        card.fields = this.fields();
+        const asked = this.usable(card.fields.model) && !this.#wrong();
+        const { plan = null, refusal = null } = asked ? await this.#plan(card, answers) : {};
+        if (round !== this.round) return;
+        if (card.state === "chosen") card.foresee(plan, refusal);
+        this.show();
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, ask));
+  }
+
+  /** What is wrong with a size, in the browser's words; "" where all is well. */
+  #wrong() {
+    const control = this.form.querySelector("input:invalid");
+    return control ? `${control.getAttribute("aria-label")}: ${control.validationMessage}` : "";
   }
 
   /** Ask what would become of a picture: {plan}, {refusal} of the service, or {} where nobody can tell before the upload. */
   async #plan(card, answers) {
+    if (card.fault) return { refusal: card.fault };
     try {
       card.size ??= card.file && (await measure(card.file));
       if (!card.size) return { plan: await this.#planByFile(card) };
@@ -61,7 +79,9 @@ export class Ready {
       if (!answers.has(query)) answers.set(query, call("GET", `/estimate?${query}`));
       return { plan: await answers.get(query) };
     } catch (error) {
-      return [400, 413, 422].includes(error.status) ? { refusal: error.message } : {};
+      if (FAULTS.has(error.code)) card.fault = error.message;
+      // Of anything else, a limit of calls for one, nothing is learned: what was known stays.
+      return [400, 413, 422].includes(error.status) ? { refusal: error.message } : { plan: card.plan, refusal: card.refusal };
     }
   }
 
@@ -76,10 +96,15 @@ export class Ready {
     const { cards, startable } = this;
     byId("ready-section").hidden = cards.length === 0;
     const button = byId("start");
-    button.disabled = startable.length === 0;
+    button.hidden = startable.length === 0;
     button.textContent = interpolate(ngettext("Start %s picture", "Start %s pictures", startable.length), [startable.length]);
     const plans = startable.map((card) => card.plan).filter(Boolean);
-    byId("ready-sum").textContent = plans.length && plans.length === startable.length ? this.#sum(plans) : "";
+    byId("ready-sum").textContent = this.#wrong() || plans.length && plans.length === startable.length ? this.#sum(plans) : "";
+  }
+
+  #before(count, wait) {
+    const jobs = interpolate(ngettext("%s job before", "%s jobs before", count), [count]);
+    return wait === null ? jobs : `${jobs} (${interpolate(gettext("about %s"), [seconds(wait)])})`;
   }
 
   #sum(plans) {
@@ -89,7 +114,7 @@ export class Ready {
     return [
       megapixels(pixels),
       time === null ? "" : interpolate(gettext("about %s"), [seconds(time)]),
-      before ? interpolate(ngettext("%s job waits before", "%s jobs wait before", before), [before]) : "",
+      before ? this.#before(before, plans[0].wait_seconds) : "",
     ].filter(Boolean).join(" · ");
   }
 }

@@ -52,10 +52,10 @@ def test_every_reachable_side_is_met_to_the_pixel() -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        (TargetSize(longest_side=63), "its longest side can become 64 to 1024 px, not 63"),
-        (TargetSize(longest_side=1025), "its longest side can become 64 to 1024 px, not 1025"),
-        (TargetSize(height=47, width=500), "its height can become 48 to 768 px, not 47"),
-        (TargetSize(width=1025), "its width can become 64 to 1024 px, not 1025"),
+        (TargetSize(longest_side=63), "the longest side can become 64 to 1024 px, not 63"),
+        (TargetSize(longest_side=1025), "the longest side can become 64 to 1024 px, not 1025"),
+        (TargetSize(height=47, width=500), "the height can become 48 to 768 px, not 47"),
+        (TargetSize(width=1025), "the width can become 64 to 1024 px, not 1025"),
     ],
 )
 def test_a_size_out_of_reach_is_refused_with_what_is_possible(target: TargetSize, message: str) -> None:
