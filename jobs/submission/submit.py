@@ -182,8 +182,11 @@ def _fitting(header: Header, submission: Submission, model: Chosen) -> JobOption
         check(header, limits)
         passes = plan_passes(header.width, header.height, model.scales, options.outscale)
         check_passes(header, passes, limits)
-        if options.format is not None:
+    if options.format is not None:
+        try:
             check_side(cast("Written", options.format), passes.width, passes.height)
+        except FormatUnsupported as error:
+            raise ResultUnstorable(str(error)) from error
     return options
 
 
@@ -194,8 +197,6 @@ def _refusals() -> Iterator[None]:
         yield
     except ImageTooLarge as error:
         raise ImageTooManyPixels(str(error)) from error
-    except FormatUnsupported as error:
-        raise ResultUnstorable(str(error)) from error
     except EngineError as error:
         raise ImageInvalid(str(error)) from error
 
