@@ -104,7 +104,7 @@ def test_fields_that_do_not_fit_are_named(models_dir: Path, client: Client, fiel
 
 
 def test_a_request_without_a_file_and_one_that_is_no_form(models_dir: Path, client: Client) -> None:
-    assert client.post(URL, {"name": "n"}).json()["errors"] == [{"field": "file", "message": "No file was submitted."}]
+    assert client.post(URL, {"name": "n"}).json()["errors"] == [{"field": "file", "message": "No file was submitted"}]
     assert client.post(URL, "{}", content_type="application/json").status_code == 415
 
 
