@@ -1,7 +1,8 @@
 """Models in the admin: the list, download progress, and the actions of the API as buttons."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -9,20 +10,20 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from modelstore import usage
-from modelstore.downloads import requests
-from modelstore.errors import ModelStoreError, WeightsDamaged
+from modelstore.admin_actions import ACTIONS, MANAGE, OPERATE, may_be_brought, possible_actions
+from modelstore.errors import ModelStoreError
 from modelstore.formatting import badge, byte_size
 from modelstore.forms import ImportForm
 from modelstore.imports import importing
 from modelstore.imports.registration import problems_of_catalogs
-from modelstore.licences import named
 from modelstore.models import Model
-from modelstore.states import DOWNLOADABLE, PENDING, REQUESTABLE, Origin, State
-from modelstore.storage import deletion, weights
+from modelstore.states import PENDING, Origin, State
+from modelstore.storage import weights
 from modelstore.storage.paths import size_on_disk
 
 if TYPE_CHECKING:
@@ -30,64 +31,16 @@ if TYPE_CHECKING:
 else:  # the class takes no parameter when it runs
     _Base = admin.ModelAdmin
 
-_OPERATE, _MANAGE = "modelstore.operate_model", "modelstore.manage_model"
 
-
-# The admin capitalises the first letter of a message, so no message begins with a model's name.
-def _download(model: Model) -> str:
-    if model.origin not in DOWNLOADABLE:
-        return f"Only models that have sources can be downloaded; {model.name} is {model.get_origin_display()}"
-    if model.state == State.READY and weights.is_available(model):
-        return f"Already downloaded: {model.name}"
-    requests.order([model.name])
-    return f"Download requested: {model.name}. Its licence: {named(model.licence)}"
-
-
-def _cancel(model: Model) -> str:
-    return f"{'Download cancelled' if Model.objects.cancel(model.name) else 'Not being downloaded'}: {model.name}"
-
-
-def _verify(model: Model) -> str:
-    if model.state != State.READY:
-        return f"Not downloaded: {model.name}"
-    if weights.verify(model):
-        return f"Checksum verified: {model.name}"
-    again = "; it is being downloaded again" if model.origin in DOWNLOADABLE else ""
-    raise WeightsDamaged(f"the file of {model.name} is damaged{again}")
-
-
-def _delete(model: Model) -> str:
-    return f"Deleted {model.name}: {byte_size(deletion.delete(model.name))} freed"
-
-
-#: Name in the address → (action, permission, label).
-ACTIONS: dict[str, tuple[Callable[[Model], str], str, str]] = {
-    "download": (_download, _OPERATE, "Download"),
-    "cancel": (_cancel, _OPERATE, "Cancel the download"),
-    "verify": (_verify, _OPERATE, "Verify the file"),
-    "delete": (_delete, _MANAGE, "Delete the file"),
-}
-
-
-def possible_actions(model: Model) -> list[str]:
-    """Return the actions that a model's present state allows."""
-    possible = []
-    if model.origin in DOWNLOADABLE and model.state in REQUESTABLE:
-        possible.append("download")
-    if model.origin in DOWNLOADABLE and model.state in PENDING:
-        possible.append("cancel")
-    if model.state == State.READY:
-        possible.append("verify")
-    if model.origin == Origin.IMPORTED or (model.origin in DOWNLOADABLE and model.state == State.READY):
-        possible.append("delete")
-    return possible
+_BUTTON = '<button class="button row {}" formaction="{}">{}<span class="visually-hidden"> {}</span></button>'
+_LINK = '<a class="button row {}" href="{}">{}<span class="visually-hidden"> {}</span></a>'
 
 
 @admin.register(Model)
 class ModelAdmin(_Base):
     """The pages of models: they read, and actions act. Rows come from the catalogue and from imports, never by hand."""
 
-    list_display = ("name", "state_badge", "progress", "size", "shown_scale", "use", "origin", "shown_licence")
+    list_display = ("name", "state_in_list", "size", "shown_scale", "use", "origin", "shown_licence")
     list_filter = ("use", "state", "origin", "architecture", "scale")
     search_fields = ("name", "description", "sha256")
     actions = ("download_models", "cancel_downloads", "verify_models", "delete_models")
@@ -115,6 +68,10 @@ class ModelAdmin(_Base):
         word = "file is gone" if lost else model.get_state_display()
         shown = badge("failed" if lost else model.state, word[:1].upper() + word[1:])
         return format_html('<span data-model-state="{}">{}</span>', model.pk, shown)
+
+    @admin.display(description="state", ordering="state")
+    def state_in_list(self, model: Model) -> str:
+        return format_html("{} {}", self.state_badge(model), self.progress(model))
 
     @admin.display(description="progress")
     def progress(self, model: Model) -> str:
@@ -165,13 +122,45 @@ class ModelAdmin(_Base):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Add the row's own actions for those who may do some."""
+        shown: list[Any] = list(self.list_display)
+        if self.has_operate_permission(request) or self.has_manage_permission(request):
+            shown.insert(2, self._row_actions(request))
+        return shown
+
+    def _row_actions(self, request: HttpRequest) -> Callable[[Model], SafeString]:
+        allowed = {name for name, action in ACTIONS.items() if request.user.has_perm(action.permission)}
+        may_import = self.has_manage_permission(request)
+        back = urlencode({"list": request.GET.urlencode()})
+
+        @admin.display(description="actions")
+        def row_actions(model: Model) -> SafeString:
+            """Render buttons inside the list's form, each with an address of its own: no form may stand in another."""
+            parts = []
+            for name in possible_actions(model):
+                if name not in allowed:
+                    continue
+                if name == "delete":
+                    address = reverse("admin:modelstore_model_delete", args=[model.pk])
+                    parts.append((_LINK, "danger", f"{address}?{back}", ACTIONS[name].short, model.name))
+                else:
+                    address = reverse("admin:modelstore_model_do", args=[model.pk, name])
+                    parts.append((_BUTTON, "", f"{address}?{back}", ACTIONS[name].short, model.name))
+            if may_import and may_be_brought(model):
+                address = f"{reverse('admin:modelstore_model_import')}?{urlencode({'name': model.name})}"
+                parts.append((_LINK, "", address, "Import", model.name))
+            return format_html_join(" ", "{}", ((format_html(shape, *rest),) for shape, *rest in parts))
+
+        return row_actions
+
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Check the permission of Django's admin actions that name "operate"."""
-        return request.user.has_perm(_OPERATE)
+        return request.user.has_perm(OPERATE)
 
     def has_manage_permission(self, request: HttpRequest) -> bool:
         """Check the permission of Django's admin actions that name "manage"."""
-        return request.user.has_perm(_MANAGE)
+        return request.user.has_perm(MANAGE)
 
     @admin.action(description="Download", permissions=["operate"])
     def download_models(self, request: HttpRequest, queryset: QuerySet[Model]) -> None:
@@ -186,11 +175,16 @@ class ModelAdmin(_Base):
         self._do(request, "verify", queryset)
 
     @admin.action(description="Delete the files", permissions=["manage"])
-    def delete_models(self, request: HttpRequest, queryset: QuerySet[Model]) -> None:
-        self._do(request, "delete", queryset)
+    def delete_models(self, request: HttpRequest, queryset: QuerySet[Model]) -> HttpResponse | None:
+        """Ask, then delete."""
+        chosen = [model for model in queryset if "delete" in possible_actions(model)]
+        if request.POST.get("post") or not chosen:
+            self._do(request, "delete", chosen)
+            return None
+        return self._ask_to_delete(request, chosen)
 
     def _do(self, request: HttpRequest, action: str, models: QuerySet[Model] | list[Model]) -> None:
-        act = ACTIONS[action][0]
+        act = ACTIONS[action].run
         for model in models:
             try:
                 self.message_user(request, act(model), messages.SUCCESS)
@@ -222,22 +216,48 @@ class ModelAdmin(_Base):
         allowed = [
             {
                 "url": reverse("admin:modelstore_model_do", args=[object_id, action]),
-                "label": ACTIONS[action][2],
+                "ask": reverse("admin:modelstore_model_delete", args=[object_id]) if action == "delete" else "",
+                "label": ACTIONS[action].label,
                 "name": action,
             }
             for action in possible
-            if request.user.has_perm(ACTIONS[action][1])
+            if request.user.has_perm(ACTIONS[action].permission)
         ]
         return super().change_view(request, object_id, form_url, {"model_actions": allowed} | (extra_context or {}))
 
     def action_view(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
         """Run the action of one of the buttons."""
-        if action not in ACTIONS or not request.user.has_perm(ACTIONS[action][1]):
+        if action not in ACTIONS or not request.user.has_perm(ACTIONS[action].permission):
             raise PermissionDenied
         self._do(request, action, list(Model.objects.filter(pk=pk)))
-        still_there = Model.objects.filter(pk=pk).exists()
-        target = reverse("admin:modelstore_model_change", args=[pk]) if still_there else ""
-        return HttpResponseRedirect(target or reverse("admin:modelstore_model_changelist"))
+        if "list" not in request.GET and Model.objects.filter(pk=pk).exists():
+            return HttpResponseRedirect(reverse("admin:modelstore_model_change", args=[pk]))
+        return _back_to_list(request)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ask before one file goes; Django's own page at this address would delete the row."""
+        if not self.has_manage_permission(request):
+            raise PermissionDenied
+        model = self.get_object(request, object_id)
+        if model is None or "delete" not in possible_actions(model):
+            self.message_user(request, "There is no file of this model to delete", messages.WARNING)
+            return _back_to_list(request)
+        return self._ask_to_delete(request, [model])
+
+    def _ask_to_delete(self, request: HttpRequest, models: Sequence[Model]) -> TemplateResponse:
+        single = models[0] if len(models) == 1 else None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Delete the file?" if single else "Delete the files?",
+            "opts": self.opts,
+            "models": [(model, byte_size(model.size_bytes), usage.loaded_in(model.name)) for model in models],
+            "imported": [model.name for model in models if model.origin == Origin.IMPORTED],
+            "action": reverse("admin:modelstore_model_do", args=[single.pk, "delete"]) if single else "",
+            "back": request.GET.get("list", ""),
+        }
+        return TemplateResponse(request, "admin/modelstore/model/delete.html", context)
 
     def progress_view(self, request: HttpRequest) -> HttpResponse:
         """Return download progress as JSON; the pages ask every second while something is on its way."""
@@ -259,7 +279,7 @@ class ModelAdmin(_Base):
         """Upload a weights file. It is examined by the `io` cluster: this process never opens it."""
         if not self.has_manage_permission(request):
             raise PermissionDenied
-        form = ImportForm(request.POST or None, request.FILES or None)
+        form = ImportForm(request.POST or None, request.FILES or None, initial={"name": request.GET.get("name", "")})
         if request.method == "POST" and form.is_valid():
             values = form.cleaned_data
             try:
@@ -279,3 +299,9 @@ class ModelAdmin(_Base):
                 return HttpResponseRedirect(reverse("admin:modelstore_model_change", args=[model.pk]))
         context = {**self.admin_site.each_context(request), "form": form, "opts": self.opts, "title": "Import a model"}
         return TemplateResponse(request, "admin/modelstore/model/import.html", context)
+
+
+def _back_to_list(request: HttpRequest) -> HttpResponseRedirect:
+    """Return to the list as it was filtered."""
+    query = request.GET.get("list", "")
+    return HttpResponseRedirect(reverse("admin:modelstore_model_changelist") + (f"?{query}" if query else ""))

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.apps import apps as django_apps
 from django.db import ProgrammingError, transaction
+from django.utils.translation import gettext_lazy as _
 
 VIEWERS = (
     "jobs.view_job",
@@ -28,6 +29,14 @@ MANAGERS = (
     "modelstore.manage_model",
 )
 GROUPS = {"Viewers": VIEWERS, "Operators": OPERATORS, "Managers": MANAGERS}
+#: What a member may do, for those who choose.
+MEANINGS = {
+    "Viewers": _("see jobs with their pictures, batches, workers, webhooks, models and Operations; change nothing"),
+    "Operators": _("all that Viewers may; also cancel and retry jobs, send webhooks again, download and verify models"),
+    "Managers": _(
+        "all that Operators may; also delete jobs and models, import models, clean up, and make and revoke API keys"
+    ),
+}
 
 
 #: Ids of the permissions that were there before this run of `migrate`; None: not asked, or no table yet.

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -57,6 +58,10 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         (_("Times"), {"fields": ("created_at", "last_used_at", "expires_at", "revoked_at")}),
     )
     _fixed = ("shown_prefix", "shown_scopes", "state", "created_at", "last_used_at", "expires_at", "revoked_at")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        required = {"key_required": settings.REQUIRE_API_KEY}
+        return super().changelist_view(request, required | (extra_context or {}))
 
     def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
         return self.add_fieldsets if obj is None else self.fieldsets

@@ -106,8 +106,64 @@ def test_an_operator_cancels(operator: Client, official: TestOfficial) -> None:
 def test_a_manager_deletes(manager: Client, official: TestOfficial, models_dir: Path) -> None:
     requests.order([official.name])
     runner.run_waiting()
-    assert f"Deleted {official.name}" in act(manager, "delete_models", official.row)
+    question = act(manager, "delete_models", official.row)
+    assert "Delete the file?" in question
+    assert list(models_dir.iterdir()) != [], "asked first"
+    sure = {"action": "delete_models", "_selected_action": [official.row.pk], "post": "yes"}
+    assert f"Deleted {official.name}" in manager.post(LIST, sure, follow=True).content.decode()
     assert list(models_dir.iterdir()) == []
+
+
+def test_a_row_offers_what_its_state_and_the_reader_allow(official: TestOfficial) -> None:
+    viewer, operator, manager = (
+        staff("view_model"),
+        staff("view_model", "operate_model"),
+        staff("view_model", "operate_model", "manage_model"),
+    )
+    do, delete = f"{LIST}{official.row.pk}/do", f"{LIST}{official.row.pk}/delete/"
+    bring = f'href="{IMPORT}?name={official.name}"'
+    assert "formaction" not in viewer.get(LIST).content.decode()
+    page = operator.get(LIST).content.decode()
+    assert f'formaction="{do}/download/' in page
+    assert bring not in page
+    page = manager.get(LIST).content.decode()
+    assert bring in page
+    assert delete not in page
+    requests.order([official.name])
+    assert f'formaction="{do}/cancel/' in operator.get(LIST).content.decode()
+    runner.run_waiting()
+    page = operator.get(LIST).content.decode()
+    assert f'formaction="{do}/verify/' in page
+    assert delete not in page
+    assert f'href="{delete}' in manager.get(LIST).content.decode()
+
+
+def test_a_rows_button_leads_back_to_the_list_as_it_was(operator: Client, official: TestOfficial) -> None:
+    page = operator.get(f"{LIST}?q={official.name}").content.decode()
+    address = f"{LIST}{official.row.pk}/do/download/?list=q%3D{official.name}"
+    assert f'formaction="{address}"' in page
+    answer = operator.post(address)
+    assert answer.headers["Location"] == f"{LIST}?q={official.name}"
+    assert official.row.state == State.REQUESTED
+
+
+def test_deleting_one_file_asks_and_says_what_cannot_come_back(
+    manager: Client, operator: Client, official: TestOfficial, models_dir: Path
+) -> None:
+    address = f"{LIST}{official.row.pk}/delete/"
+    assert manager.get(address).status_code == 302, "there is no file"
+    requests.order([official.name])
+    runner.run_waiting()
+    assert operator.get(address).status_code == 403
+    page = manager.get(address).content.decode()
+    assert "downloaded again at any time" in page
+    assert list(models_dir.iterdir()) != []
+    Model.objects.filter(pk=official.row.pk).update(origin="imported")
+    assert f"cannot be downloaded again: {official.name}" in manager.get(address).content.decode()
+
+
+def test_the_import_of_a_row_knows_its_name(manager: Client, official: TestOfficial) -> None:
+    assert f'value="{official.name}"' in manager.get(f"{IMPORT}?name={official.name}").content.decode()
 
 
 def test_a_damaged_file_is_shown_as_an_error(operator: Client, official: TestOfficial, models_dir: Path) -> None:
