@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.core.paginator import Paginator
 from django.db import connections
 from django.db.models import QuerySet
@@ -24,7 +25,10 @@ class BoundedPaginator(Paginator[Any]):
         """Return the number of rows, an ``AtLeast`` where there are more than ``BOUND``."""
         queryset: QuerySet[Any] = self.object_list  # type: ignore[assignment]  # a ChangeList gives nothing else
         rows = queryset.order_by().values("pk")[: self.BOUND + 1]
-        sql, params = rows.query.sql_with_params()
+        try:
+            sql, params = rows.query.sql_with_params()
+        except EmptyResultSet:  # Django knows without asking: an empty list of ids
+            return 0
         with connections[queryset.db].cursor() as cursor:
             cursor.execute(f"SELECT COUNT(*) FROM ({sql}) AS bounded", params)  # noqa: S608 - Django's own SQL
             counted = int(cursor.fetchone()[0])

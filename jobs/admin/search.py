@@ -8,6 +8,8 @@ from jobs.models import Job
 
 #: File names are searched in so many of the newest rows that pass the other filters: no index serves "contains".
 NAMES_AMONG = 100_000
+#: Up to so many matches are named by their ids to the queries that follow.
+FEW = 200
 
 
 def find(queryset: QuerySet[Job], term: str) -> QuerySet[Job]:
@@ -31,7 +33,10 @@ def find(queryset: QuerySet[Job], term: str) -> QuerySet[Job]:
     oldest_row = newest.values_list("created_at", flat=True)[NAMES_AMONG : NAMES_AMONG + 1].first()
     if oldest_row is not None:
         queryset = queryset.filter(created_at__gte=oldest_row)
-    return queryset.filter(Q(input_name__icontains=term) | Q(request_id=term))
+    found = queryset.filter(Q(input_name__icontains=term) | Q(request_id=term))
+    # A rare name is looked for in all of those rows: once, not by the count and by the page again.
+    few = list(found.order_by().values_list("pk", flat=True)[: FEW + 1])
+    return found if len(few) > FEW else queryset.filter(pk__in=few)
 
 
 def _uuid(term: str) -> uuid.UUID | None:

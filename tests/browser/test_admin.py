@@ -117,8 +117,14 @@ def choose(desk: Page, job_id: str, action: str) -> None:
     desk.get_by_role("button", name="Run").or_(desk.get_by_role("button", name="Go")).first.click()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_accessible_and_without_errors(desk: Page, staffed: Service, tmp_path: Path, scheme: str) -> None:
+#: (width in pixels, colours)
+SCREENS = {"wide, light": (1280, "light"), "wide, dark": (1280, "dark"), "phone": (390, "light")}
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_page_is_accessible_and_fits(desk: Page, staffed: Service, tmp_path: Path, screen: str) -> None:
+    width, scheme = SCREENS[screen]
+    desk.set_viewport_size({"width": width, "height": 850})
     desk.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     job_id = submit(staffed, tmp_path)
     wait_until(staffed, job_id, "completed")
@@ -127,6 +133,7 @@ def test_every_page_is_accessible_and_without_errors(desk: Page, staffed: Servic
         "operations/",
         "operations/?period=month",
         "jobs/job/",
+        "jobs/job/?q=nothing-like-it",
         f"jobs/job/{job_id}/change/",
         f"jobs/job/{job_id}/delete/",
         "jobs/batch/",
@@ -135,10 +142,69 @@ def test_every_page_is_accessible_and_without_errors(desk: Page, staffed: Servic
         "jobs/apikey/",
         "jobs/apikey/add/",
         "modelstore/model/",
+        "modelstore/model/import/",
+        "auth/user/",
+        "auth/user/add/",
+        "auth/user/1/change/",
+        "auth/user/1/delete/",
+        "auth/group/",
+        "auth/group/1/change/",
+        "password_change/",
     ):
         desk.goto(f"{staffed.base_url}/admin/{path}")
         desk.wait_for_load_state("networkidle")
         assert serious_findings(desk) == [], path
+        assert desk.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the screen"
+
+
+def test_what_is_not_there_is_told_on_an_accessible_page(desk: Page, staffed: Service) -> None:
+    answer = desk.goto(f"{staffed.base_url}/admin/no/such/page/")
+    assert answer is not None
+    assert answer.status == 404
+    expect(desk.get_by_role("heading", name="Page not found")).to_be_visible()
+    assert serious_findings(desk) == []
+    desk.troubles.clear()  # type: ignore[attr-defined]  # chromium reports the 404 that was asked for
+
+
+def test_the_index_and_the_lists_move_by_themselves(desk: Page, staffed: Service, tmp_path: Path) -> None:
+    """Nobody reloads: the cards count a job that comes in, and its row and its page tell its end."""
+    watcher = desk.context.new_page()
+    with frozen_workers(staffed):
+        desk.goto(f"{staffed.base_url}/admin/")
+        waiting = desk.locator(".card", has=desk.get_by_role("link", name="Waiting", exact=True)).locator("p")
+        expect(waiting).to_have_text("0")
+        job_id = submit(staffed, tmp_path, "moving.png")
+        expect(waiting).to_have_text("1")
+        desk.goto(f"{staffed.base_url}/admin/jobs/job/")
+        watcher.goto(f"{staffed.base_url}/admin/jobs/job/{job_id}/change/")
+        row = desk.get_by_role("row", name="moving.png")
+        expect(row.locator(".badge")).to_have_text("Queued")
+        expect(watcher.locator(".job-state .badge")).to_have_text("Queued")
+    expect(row.locator(".badge")).to_have_text("Completed")
+    expect(row.locator(".field-size")).to_contain_text("→")
+    expect(watcher.get_by_role("link", name="Download result")).to_be_visible()
+    assert serious_findings(desk) == []
+
+
+def test_a_user_is_added_by_keyboard_alone(desk: Page, staffed: Service) -> None:
+    desk.goto(f"{staffed.base_url}/admin/auth/user/add/")
+    desk.get_by_label("Username").focus()
+    desk.keyboard.type("ada")
+    for label in ("Password:", "Password confirmation:"):
+        for _ in range(6):
+            desk.keyboard.press("Tab")
+            if desk.evaluate("document.activeElement.labels?.[0]?.textContent.trim()") == label:
+                break
+        desk.keyboard.type("a-passphrase-of-adas")
+    for _ in range(6):
+        desk.keyboard.press("Tab")
+        if "Viewers" in (desk.evaluate("document.activeElement.labels?.[0]?.textContent") or ""):
+            break
+    desk.keyboard.press("Space")
+    desk.keyboard.press("Enter")
+    expect(desk.get_by_text("was added successfully")).to_be_visible()
+    expect(desk.get_by_label("Viewers: see")).to_be_checked()
+    expect(desk.get_by_label("Staff status")).to_be_checked()
 
 
 def test_a_wrong_password_does_not_get_in(page: Page, staffed: Service) -> None:
@@ -232,8 +298,7 @@ def test_a_download_is_started_and_arrives(
     directory.mkdir()
     (directory / real_weights.name).write_bytes(real_weights.read_bytes())
     desk.goto(f"{staffed.base_url}/admin/modelstore/model/")
-    desk.get_by_role("link", name=DOWNLOADED, exact=True).click()
-    desk.get_by_role("button", name="Download").first.click()
+    desk.get_by_role("button", name=f"Download {DOWNLOADED}").click()
     expect(desk.get_by_text(f"Download requested: {DOWNLOADED}")).to_be_visible()
 
     def available() -> bool:
@@ -242,4 +307,13 @@ def test_a_download_is_started_and_arrives(
 
     eventually(available, seconds=120)
     desk.goto(f"{staffed.base_url}/admin/modelstore/model/")
-    expect(desk.get_by_role("row", name=DOWNLOADED)).to_contain_text("ready")
+    row = desk.get_by_role("row", name=DOWNLOADED)
+    expect(row).to_contain_text("Ready")
+    row.get_by_role("button", name="Verify").click()
+    expect(desk.get_by_text(f"Checksum verified: {DOWNLOADED}")).to_be_visible()
+    row.get_by_role("link", name="Delete").click()
+    expect(desk.get_by_text("It can be downloaded again at any time")).to_be_visible()
+    assert serious_findings(desk) == []
+    desk.get_by_role("button", name="Yes, delete").click()
+    expect(desk.get_by_text(f"Deleted {DOWNLOADED}")).to_be_visible()
+    expect(row).to_contain_text("Not downloaded")

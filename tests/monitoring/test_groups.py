@@ -47,6 +47,17 @@ def test_staff_of_no_group_see_nothing(staff: Staff) -> None:
     assert b"Operations" not in client.get("/admin/").content
 
 
+def test_what_is_refused_or_not_there_is_told_on_a_page_of_the_admin(staff: Staff, client: Client) -> None:
+    stranger = staff()
+    refused = stranger.get("/admin/jobs/job/")
+    assert refused.status_code == 403
+    assert "may not do this" in refused.content.decode()
+    missing = stranger.get("/admin/no/such/page/")
+    assert missing.status_code == 404
+    assert "Nothing has this address" in missing.content.decode()
+    assert client.get("/admin/jobs/job/0/file").status_code == 302, "strangers are asked to log in"
+
+
 def test_a_member_who_is_no_staff_does_not_get_in(staff: Staff, client: Client) -> None:
     from tests.staff import member
 

@@ -4,7 +4,9 @@ import logging
 import sys
 from typing import Any
 
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views import csrf, defaults
 
 from upscaler_site.api.errors import answer_for, code_of, plain_answer
@@ -14,6 +16,12 @@ log = logging.getLogger(__name__)
 
 def _is_api(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/")
+
+
+def _is_of_staff(request: HttpRequest) -> bool:
+    """Return True for the admin's pages seen by who is logged in to them: others learn nothing of what is there."""
+    user = getattr(request, "user", None)  # absent where a middleware before the sessions' answered
+    return request.path_info.startswith("/admin/") and user is not None and admin.site.has_permission(request)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -28,6 +36,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 403."""
+    if _is_of_staff(request):
+        return render(request, "admin/403.html", admin.site.each_context(request), status=403)
     if not _is_api(request):
         return defaults.permission_denied(request, exception)
     return plain_answer(403, "permission_denied", "Permission denied")
@@ -35,6 +45,8 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 404: no such address."""
+    if _is_of_staff(request):
+        return render(request, "admin/404.html", admin.site.each_context(request), status=404)
     if not _is_api(request):
         return defaults.page_not_found(request, exception)
     shown = request.path if len(request.path) <= 200 else f"{request.path[:200]}…"

@@ -132,6 +132,18 @@ def test_searching(staff: Staff) -> None:
     assert shown(client, "?q=%27%3B--") == set()
 
 
+def test_a_rare_name_is_looked_for_once(staff: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jobs.admin import search
+
+    client = staff("Viewers")
+    cats = [made.queued(input_name=f"cat-{number}.png") for number in range(3)]
+    with CaptureQueriesContext(connection) as found:
+        assert shown(client, "?q=cat-") == short(*cats)
+    assert sum("LIKE" in query["sql"] for query in found.captured_queries) == 1
+    monkeypatch.setattr(search, "FEW", 2)
+    assert shown(client, "?q=cat-") == short(*cats), "many matches are no fewer"
+
+
 def test_a_name_of_hexadecimal_letters_is_found_too(staff: Staff) -> None:
     facade = made.queued(input_name="facade.png")
     assert shown(staff("Viewers"), "?q=facade") == short(facade)
