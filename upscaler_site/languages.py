@@ -1,4 +1,4 @@
-"""Which language an answer is in: the caller's by Accept-Language, English for staff, operators and programs."""
+"""Language of an answer: the caller's by Accept-Language, English for staff, operators and programs."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase

@@ -38,7 +38,7 @@ class EstimateQuerySerializer(SubmissionSerializer):
 
     @property
     def header(self) -> Header:
-        """What would be read from the picture's file: 8 bits, colour, no transparency."""
+        """Header that would be read from the picture's file: 8 bits, colour, no transparency."""
         data: dict[str, Any] = self.validated_data
         return Header(
             format="",
