@@ -99,7 +99,7 @@ export class Ready {
     button.hidden = startable.length === 0;
     button.textContent = interpolate(ngettext("Start %s picture", "Start %s pictures", startable.length), [startable.length]);
     const plans = startable.map((card) => card.plan).filter(Boolean);
-    byId("ready-sum").textContent = this.#wrong() || plans.length && plans.length === startable.length ? this.#sum(plans) : "";
+    byId("ready-sum").textContent = this.#wrong() || (plans.length && plans.length === startable.length ? this.#sum(plans) : "");
   }
 
   #before(count, wait) {
