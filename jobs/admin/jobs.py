@@ -36,7 +36,6 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
     list_display = ("picture", "short_id", "state", "model", "size", "caller", "age")
     list_display_links = ("short_id",)
     list_filter = ("status", AgeFilter, "priority", ErrorFilter, ModelFilter, ApiKeyFilter)
-    list_select_related = ("api_key",)
     search_fields = ("id",)  # shows the box; jobs/admin/search.py decides what is found
     search_help_text = _("Job, batch or request id, or part of a file's name (among the newest 100,000 jobs)")
     date_hierarchy = "created_at"
@@ -65,7 +64,9 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         changes = super().get_changelist_instance(request)
         changes.result_list = (
-            changes.result_list.only(*SHOWN) if hasattr(changes.result_list, "only") else changes.result_list
+            changes.result_list.select_related("api_key").only(*SHOWN)
+            if hasattr(changes.result_list, "only")
+            else changes.result_list
         )
         return changes
 
