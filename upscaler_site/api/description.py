@@ -30,14 +30,13 @@ with open("output.jpg", "wb") as result:
     result.write(answer.content)
 ```
 
-In JavaScript, with Node 20 or newer:
+In JavaScript, with Node 18 or newer:
 
 ```js
-import { openAsBlob } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 
 const form = new FormData();
-form.append("image", await openAsBlob("input.jpg"), "input.jpg");
+form.append("image", new Blob([await readFile("input.jpg")]), "input.jpg");
 form.append("model", "bundled-compact-x4");
 const answer = await fetch("http://localhost:8000/api/v1/upscale", { method: "POST", body: form });
 if (!answer.ok) throw new Error((await answer.json()).detail);
