@@ -83,6 +83,8 @@ MIN_TRANSFER_BYTES_PER_SECOND = env.integer(
     help="Minimum transfer rate of a request's body (below: 408) and of a response, after a grace of 20 seconds",
 )
 
+# Over plain HTTP browsers ignore the header, and complain on every page.
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin" if HTTPS_ONLY else None
 if HTTPS_ONLY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True

@@ -98,8 +98,10 @@ picker.onChange(() => {
 
 /** Send the chosen pictures with the options as they are now. */
 function begin(cards) {
+  const fields = fieldsNow();
   for (const card of cards) {
-    card.fields = fieldsNow();
+    if (JSON.stringify(card.fields) !== JSON.stringify(fields)) card.plan = null; // it was foreseen with others
+    card.fields = fields;
     card.set("waiting");
   }
   pump();

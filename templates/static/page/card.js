@@ -1,9 +1,9 @@
 // One picture on the page, from the file that was chosen to the result that can be downloaded.
 
 import { ApiError, call, pictureUrl, save, send, shownUrl } from "./api.js";
+import { factsOf, stateText, tileShare } from "./card-text.js";
 import { connection } from "./connection.js";
 import { follow } from "./events.js";
-import { bytes, percent, pixels, seconds } from "./format.js";
 import { forget, remember } from "./history.js";
 import { originalFile, resultAsPng, whenSeen } from "./pictures.js";
 
@@ -254,7 +254,7 @@ export class Card {
     const job = this.job ?? {};
     this.root.dataset.state = this.state;
     const { live } = this;
-    this.parts.stage.textContent = this.#stateText(job);
+    this.parts.stage.textContent = stateText(this, job);
     const chosen = this.state === "chosen";
     this.parts.bar.hidden = !live || this.state === "waiting";
     const share = this.state === "uploading" ? this.uploaded : this.state === "processing" ? tileShare(job) : null;
@@ -263,7 +263,7 @@ export class Card {
     const problem = this.notice ?? this.problem ?? (this.state === "failed" ? job.error : chosen ? this.refusal : null);
     this.parts.error.hidden = !problem;
     this.parts.error.textContent = problem ?? "";
-    this.parts.facts.textContent = this.#facts(job);
+    this.parts.facts.textContent = factsOf(this, job);
     const notes = this.done ? job.report?.notes ?? [] : [];
     this.parts.notes.hidden = notes.length === 0;
     this.parts.notes.replaceChildren(...notes.map((note) => {
@@ -302,63 +302,4 @@ export class Card {
       this.mention(error);
     }
   }
-
-  #facts(job) {
-    return [
-      this.file && !job.input_width ? bytes(this.file.size) : "",
-      job.model ?? this.fields.model,
-      this.#sizes(job),
-      this.done && job.result_bytes ? bytes(job.result_bytes) : "",
-      this.done && job.processing_time_seconds != null ? seconds(job.processing_time_seconds) : "",
-    ].filter(Boolean).join(" · ");
-  }
-
-  /** Sizes before and after; those that were foreseen for as long as nobody knows better. */
-  #sizes(job) {
-    const plan = this.plan ?? {};
-    const from = pixels(job.input_width ?? plan.input_width, job.input_height ?? plan.input_height);
-    const to = pixels(job.result_width ?? plan.output_width, job.result_height ?? plan.output_height);
-    return [from, to].filter(Boolean).join(" → ");
-  }
-
-  /** What is to be expected of a picture that was not started. */
-  #outlook() {
-    if (this.refusal) return gettext("Not possible so");
-    if (!this.modelReady(this.fields.model)) return gettext("Starts once its model is downloaded");
-    const time = this.plan?.seconds;
-    if (time == null) return gettext("Ready to start");
-    return time < 1 ? gettext("Takes less than a second") : interpolate(gettext("Takes about %s"), [seconds(time)]);
-  }
-
-  #stateText(job) {
-    const share = tileShare(job);
-    switch (this.state) {
-      case "chosen": return this.#outlook();
-      case "waiting": return this.modelReady(this.fields.model)
-        ? gettext("Waiting to upload")
-        : interpolate(gettext("Waiting for the model %s"), [this.fields.model]);
-      case "offline": return gettext("Waiting for the server");
-      case "uploading": return interpolate(gettext("Uploading %s"), [percent(this.uploaded ?? 0)]);
-      case "held": return this.throttled
-        ? gettext("As many as this server takes at a time; going on soon")
-        : gettext("The server's queue is full; trying again soon");
-      case "queued": return gettext("Waiting for a worker");
-      case "processing": {
-        if (job.cancel_requested) return gettext("Cancelling …");
-        if (share === null) return gettext("Preparing");
-        const tiles = interpolate(gettext("Tile %s of %s"), [job.progress.tiles_done, job.progress.tiles_total]);
-        const left = job.eta_seconds == null ? "" : interpolate(gettext("%s left"), [seconds(job.eta_seconds)]);
-        return [tiles, left].filter(Boolean).join(" · ");
-      }
-      case "completed": return gettext("Finished");
-      case "failed": return gettext("Failed");
-      case "cancelled": return gettext("Cancelled");
-      default: return this.state;
-    }
-  }
-}
-
-function tileShare(job) {
-  const { tiles_done: done, tiles_total: total } = job.progress ?? {};
-  return total ? done / total : null;
 }
