@@ -1,6 +1,6 @@
 """Plans of a call's pictures: size, format and place of each result, known before a pixel is decoded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ from jobs.cli import inputs
 from jobs.engine.codecs import output_format, probe
 from jobs.engine.tiling.passes import LARGEST_SCALE, native_scale, plan_passes
 from jobs.engine.types import EncodeOptions, Frame, Header, Limits, Picture, UpscaleOptions
+from jobs.errors import SizeUnreachable
 from jobs.options import STRIP
+from jobs.submission.target_size import TargetSize
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Plan:
     header: Header
     target: Path
     format: str
+    asked: UpscaleOptions
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Planner:
     def __init__(self, options: dict[str, Any], *, model: str, scales: list[int], limits: Limits, strip: str) -> None:
         self.to_file = names_a_file(options)
         inputs.result_name(options["name"], source=Path("picture.png"), model=model, scale=4)
-        if options["outscale"] is None and native_scale(scales) > LARGEST_SCALE:
+        self.size = _size_in_pixels(options)
+        if options["outscale"] is None and self.size is None and native_scale(scales) > LARGEST_SCALE:
             raise inputs.GatheringError(
                 f"{model} enlarges {native_scale(scales)} times; at most {LARGEST_SCALE:g} are possible: "
                 "give --outscale"
@@ -76,16 +80,35 @@ class Planner:
     def plan(self, item: inputs.Item) -> Plan:
         """Find out what the picture is and where its result goes, and check every limit.
 
-        :raises EngineError, OSError: it cannot be upscaled so.
+        :raises EngineError, GatheringError, OSError: it cannot be upscaled so.
         """
         header = probe.probe(item.source, self.limits)
-        passes = plan_passes(header.width, header.height, self.scales, self.asked.outscale)
+        asked = self._asked_of(header)
+        passes = plan_passes(header.width, header.height, self.scales, asked.outscale)
         probe.check_passes(header, passes, self.limits)
         written = output_format.choose(_outline(header, passes.width, passes.height), self.encoding)
         if self.to_file:
-            return Plan(header, self.output, written)
+            return Plan(header, self.output, written, asked)
         name = inputs.result_name(self.template, source=item.source, model=self.model, scale=passes.scale)
-        return Plan(header, self.output / item.folder / (name + inputs.suffix_for(item.source, written)), written)
+        target = self.output / item.folder / (name + inputs.suffix_for(item.source, written))
+        return Plan(header, target, written, asked)
+
+    def _asked_of(self, header: Header) -> UpscaleOptions:
+        if self.size is None:
+            return self.asked
+        try:
+            return replace(self.asked, outscale=self.size.outscale(header))
+        except SizeUnreachable as error:
+            raise inputs.GatheringError(str(error)) from None
+
+
+def _size_in_pixels(options: dict[str, Any]) -> TargetSize | None:
+    """Return the size that the options name instead of a factor. :raises GatheringError: they name two."""
+    sides = {name: options[name] for name in ("width", "height", "longest_side") if options[name] is not None}
+    ways = [options["outscale"] is not None, "longest_side" in sides, bool(sides.keys() & {"width", "height"})]
+    if sum(ways) > 1:
+        raise inputs.GatheringError("give --outscale, or --longest-side, or --width and --height: not several of them")
+    return TargetSize(**sides) if sides else None
 
 
 def names_a_file(options: dict[str, Any]) -> bool:

@@ -44,7 +44,7 @@ class Run:
         """Do it, and return what came of it. A result is there whole or not at all."""
         started, planner, target = time.perf_counter(), self.planner, plan.target
         picture = decode(item.source, planner.limits)
-        result, report = self.upscaler.upscale(picture, self.weights, planner.asked, on_tile)
+        result, report = self.upscaler.upscale(picture, self.weights, plan.asked, on_tile)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         provenance = f"{planner.model} {report.scale:g}x, Real-ESRGAN upscaler {settings.UPSCALER_VERSION}"

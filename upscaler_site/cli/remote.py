@@ -23,7 +23,7 @@ IN_FLIGHT = 4
 #: Seconds for one picture, waiting behind the pictures of others included.
 _PATIENCE = 7 * 86_400.0
 #: The options of a picture that the service takes under the same names.
-_SAME = ("outscale", "tile_size", "tile_pad", "quality", "denoise_strength")
+_SAME = ("outscale", "longest_side", "width", "height", "tile_size", "tile_pad", "quality", "denoise_strength")
 
 #: One picture with its plan; None where it failed already.
 Entry = tuple[Item, Plan | None]
@@ -51,7 +51,8 @@ class Service:
             raise Hopeless(f"{self._server}: {error.detail.rstrip('.')}{hint}") from None
         members = self._members(str(given["model"]), known)
         limits = members[0].limits
-        if given["outscale"] is None and not all(member.scale for member in members):
+        sizes = ("outscale", "longest_side", "width", "height")
+        if not all(member.scale for member in members) and all(given[name] is None for name in sizes):
             raise Hopeless(f"{self._server} does not know the scale of {given['model']} yet: give --outscale")
         try:
             self.planner = Planner(

@@ -56,6 +56,15 @@ class Command(BaseCommand):
             "-s", "--outscale", type=_within(float, SMALLEST_SCALE, LARGEST_SCALE), metavar="N",
             help="enlargement, 1 to 16 (default: the model's own, or the product of a chain's)",
         )  # fmt: skip
+        parser.add_argument(
+            "--longest-side", type=_within(int, 1, 1_000_000), metavar="PX",
+            help="pixels of the result's longer side, instead of --outscale",
+        )  # fmt: skip
+        for side in ("width", "height"):
+            parser.add_argument(
+                f"--{side}", type=_within(int, 1, 1_000_000), metavar="PX",
+                help=f"pixels of the result's {side}; the picture keeps its proportions, with both it fits inside",
+            )  # fmt: skip
         parser.add_argument("--tile-size", type=_tile_size, metavar="PX", help="32 to 2048 input pixels; 0: no tiles")
         parser.add_argument(
             "--tile-pad", type=_within(int, 0, 128), metavar="PX", help="surroundings of a tile, 0 to 128"

@@ -50,6 +50,27 @@ def test_one_picture_to_one_file(tmp_path: Path, tiny_weights: Path) -> None:
         assert (image.format, image.size) == ("WEBP", (40, 24))
 
 
+@pytest.mark.parametrize(
+    ("asked", "size"),
+    [(("--longest-side", 50), (50, 30)), (("--height", 13), (21, 13)), (("--width", 400, "--height", 60), (100, 60))],
+)
+def test_a_size_in_pixels(tmp_path: Path, tiny_weights: Path, asked: tuple[object, ...], size: tuple[int, int]) -> None:
+    source = picture(tmp_path / "in.png")
+    assert upscale(source, "-o", tmp_path / "out.png", "-m", tiny_weights, *asked)[0] == 0
+    assert size_of(tmp_path / "out.png") == size
+
+
+def test_of_many_pictures_each_gets_the_size_or_says_why_not(tmp_path: Path, tiny_weights: Path) -> None:
+    picture(tmp_path / "in" / "small.png")
+    picture(tmp_path / "in" / "large.png", (90, 20))
+    code, _, complaints = upscale(
+        tmp_path / "in", "-o", tmp_path / "out", "-m", tiny_weights, "--longest-side", 80, "--name", "{stem}"
+    )
+    assert code == 1
+    assert size_of(tmp_path / "out" / "small.png") == (80, 48)
+    assert "large.png: The picture is 90×20 px: the longest side can become 90 to 1440 px, not 80" in complaints
+
+
 def test_verbosity_two_tells_what_computed_it_and_why(tmp_path: Path, tiny_weights: Path) -> None:
     source = picture(tmp_path / "in.png")
     _, said, _ = upscale(source, "-o", tmp_path / "a.png", "-m", tiny_weights, "--verbosity", "2")
