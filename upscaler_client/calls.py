@@ -1,5 +1,7 @@
 """Every call of the service, written once as steps: `client.py` performs them, at once or with ``await``."""
 
+import errno
+import re
 import secrets
 import time
 import uuid
@@ -8,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Unpack
+from typing import IO, Literal, Unpack
 
 import httpx
 
@@ -27,6 +29,14 @@ _BROKEN_STREAMS = 3
 _POLL_SECONDS, _MOST_POLL_SECONDS = 0.25, 5.0
 #: Seconds for the word that a job is not wanted any more: whoever says it is about to leave.
 _GOODBYE_SECONDS = 5.0
+_GOODBYE_TRIES = 3
+#: Formats by the suffixes of files.
+_FORMATS: dict[str, Literal["png", "jpeg", "webp", "avif", "tiff", "jxl"]] = {
+    ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif", ".tif": "tiff",
+    ".tiff": "tiff", ".jxl": "jxl",
+}  # fmt: skip
+#: What ids and names consist of. Anything else could lead to another address, with the caller's key.
+_WORD = re.compile(r"(?!\.+$)[A-Za-z0-9._+-]+")
 
 
 @dataclass(frozen=True)
@@ -51,12 +61,24 @@ class Calls:
 
         An interrupt, a cancelled task or any error while it waits cancels the job on the service.
 
-        :param to: the file to be written, replaced in one step; None: the result holds the bytes.
+        :param to: the file to be written, replaced in one step; None: the result holds the bytes. Its suffix is the
+            format, where no other is asked for.
         :param on_progress: told the job whenever there is news of it.
         :param timeout: seconds for the computing, waiting in the queue included.
         :raises JobFailed, TimedOut, Refused, Unreachable, BadAnswer: all UpscalerError.
+        :raises OSError: the picture cannot be read, or the file cannot be written.
         """
-        accepted = yield from self.submit(picture, name=name, **options)
+        if to is not None:
+            options = _written_as(Path(to), options)
+        key = str(uuid.uuid4())
+        try:
+            accepted = yield from self.submit(picture, name=name, idempotency_key=key, **options)
+        except (UpscalerError, OSError, GeneratorExit):
+            raise
+        except BaseException:
+            with suppress(UpscalerError, httpx.TransportError, OSError):  # the interrupt tells more
+                yield from self._taken_back(picture, key, options)
+            raise
         try:
             yield from self.wait(accepted.job_id, on_progress=on_progress, timeout=timeout)
             return (yield from self.result(accepted.job_id, to))
@@ -64,9 +86,20 @@ class Calls:
             raise
         except BaseException:
             with suppress(UpscalerError, httpx.TransportError):  # the error that led here tells more
-                address = f"api/v1/jobs/{accepted.job_id}/cancel"
+                address = _address("jobs", accepted.job_id, "cancel")
                 yield Ask("POST", address, silence=_GOODBYE_SECONDS, seconds=_GOODBYE_SECONDS)
             raise
+
+    def _taken_back(self, picture: Picture, key: str, options: Options) -> Call[None]:
+        """Cancel the job that an interrupted submission may have made: the same key tells which one it is."""
+        if not isinstance(picture, str | Path | bytes | bytearray | memoryview) and not picture.seekable():
+            return
+        patient = replace(self, retries=_GOODBYE_TRIES, longest_pause=1.0)
+        sent = patient._sent(picture, None, {**options}, {"Idempotency-Key": key}, _GOODBYE_SECONDS)  # noqa: SLF001 - itself, less patient
+        answer = yield from sent
+        accepted = Accepted.read(answer.json())
+        address = _address("jobs", accepted.job_id, "cancel")
+        yield Ask("POST", address, silence=_GOODBYE_SECONDS, seconds=_GOODBYE_SECONDS)
 
     def submit(
         self,
@@ -97,7 +130,7 @@ class Calls:
 
     def job(self, job_id: str) -> Call[Job]:
         """Return a job as it is now."""
-        return Job.read((yield from self._asked(Ask("GET", f"api/v1/jobs/{job_id}"))).json())
+        return Job.read((yield from self._asked(Ask("GET", _address("jobs", job_id)))).json())
 
     def wait(self, job_id: str, *, on_progress: OnProgress | None = None, timeout: float = HOUR) -> Call[Job]:
         """Wait for the job's end and return it, completed. Told by its event stream, else by looking again and again.
@@ -124,7 +157,9 @@ class Calls:
         """Follow the event stream as long as it goes; return how many have broken without news."""
         before, seen = news.count, {"Last-Event-ID": events.last_id} if events.last_id else {}
         left = max(news.until - time.monotonic(), 0.1)
-        ask = Ask("GET", f"api/v1/jobs/{job_id}/events", headers=seen, taker=events, silence=self.stall, seconds=left)
+        ask = Ask(
+            "GET", _address("jobs", job_id, "events"), headers=seen, taker=events, silence=self.stall, seconds=left
+        )
         try:
             answer = yield ask
         except httpx.TimeoutException:
@@ -158,7 +193,7 @@ class Calls:
     def _fetched(self, job: Job, file: IO[bytes], timeout: float) -> Call[None]:
         sink = Sink(file, job.result_sha256 or "")
         answer = yield from self._asked(
-            Ask("GET", f"api/v1/jobs/{job.job_id}/result", taker=sink, seconds=timeout), again=sink.headers
+            Ask("GET", _address("jobs", job.job_id, "result"), taker=sink, seconds=timeout), again=sink.headers
         )
         if answer.status not in (200, 206):
             raise BadAnswer(f"Job {job.job_id} is completed, and its result is not there", status=answer.status)
@@ -167,11 +202,11 @@ class Calls:
 
     def cancel(self, job_id: str) -> Call[Job]:
         """Cancel a job: a waiting one at once, a running one after its present tile."""
-        return Job.read((yield from self._asked(Ask("POST", f"api/v1/jobs/{job_id}/cancel"))).json())
+        return Job.read((yield from self._asked(Ask("POST", _address("jobs", job_id, "cancel")))).json())
 
     def delete(self, job_id: str) -> Call[None]:
         """Delete an ended job with its pictures; a live one is cancelled instead."""
-        yield from self._asked(Ask("DELETE", f"api/v1/jobs/{job_id}"))
+        yield from self._asked(Ask("DELETE", _address("jobs", job_id)))
 
     def models(self) -> Call[list[Model]]:
         """Return all models that the service knows, those that it could download included."""
@@ -183,7 +218,7 @@ class Calls:
 
     def model(self, name: str) -> Call[Model]:
         """Return one model."""
-        return Model.read((yield from self._asked(Ask("GET", f"api/v1/models/{name}"))).json())
+        return Model.read((yield from self._asked(Ask("GET", _address("models", name)))).json())
 
     def download_models(
         self,
@@ -215,14 +250,19 @@ class Calls:
             yield Pause(1.0)
 
     def _sent(
-        self, picture: Picture, name: str | None, options: dict[str, object], headers: dict[str, str]
+        self,
+        picture: Picture,
+        name: str | None,
+        options: dict[str, object],
+        headers: dict[str, str],
+        silence: float | None = None,
     ) -> Call[Answer]:
         """Send a picture with its options, from its first byte with each try."""
-        ask = Ask("POST", "api/v1/jobs", headers=headers, data=_form(options))
+        ask = Ask("POST", "api/v1/jobs", headers=headers, data=_form(options), silence=silence)
         if isinstance(picture, str | Path):
             with Path(picture).open("rb") as file:
-                return (yield from self._asked(replace(ask, file=(name or Path(picture).name, file))))
-        named = name or Path(str(getattr(picture, "name", "") or "picture")).name
+                return (yield from self._asked(replace(ask, file=(_text(name or Path(picture).name), file))))
+        named = _text(name or Path(str(getattr(picture, "name", "") or "picture")).name)
         if isinstance(picture, bytes | bytearray | memoryview):
             return (yield from self._asked(replace(ask, file=(named, bytes(picture)))))
         content = picture if picture.seekable() else picture.read()  # a pipe gives its bytes once only
@@ -283,11 +323,34 @@ class _News:
 
 def _completed(job: Job | None) -> Job:
     assert job is not None
+    if not job.ended:
+        raise Refused(f"Job {job.job_id} has not ended yet: it is {job.status}", code="job_not_ended")
     if job.status == "failed":
         raise JobFailed(job.job_id, job.error or "Job failed", code=job.error_code or "job_failed")
     if job.status == "cancelled":
         raise JobFailed(job.job_id, f"Job {job.job_id} was cancelled", code="job_cancelled")
     return job
+
+
+def _address(kind: str, word: str, *rest: str) -> str:
+    """Return the address of a job or a model. Raises Refused: it has no such id or name."""
+    if not _WORD.fullmatch(word):
+        code = {"jobs": "job_not_found", "models": "model_not_found"}[kind]
+        raise Refused(f"No {kind.removesuffix('s')} can be called {word!r}", code=code, status=404)
+    return "/".join(("api/v1", kind, word, *rest))
+
+
+def _written_as(target: Path, options: Options) -> Options:
+    """Return the options with the format that the file's suffix says, where they name none. Raises OSError."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such directory", str(target.parent))
+    format_ = _FORMATS.get(target.suffix.lower())
+    return {**options, "format": format_} if format_ and not options.get("format") else options
+
+
+def _text(name: str) -> str:
+    """Return a file's name as text that can be sent, whatever bytes the file system holds for it."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _form(options: dict[str, object]) -> dict[str, str]:

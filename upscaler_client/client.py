@@ -10,6 +10,7 @@ import anyio
 import httpx
 
 from upscaler_client.calls import Calls
+from upscaler_client.errors import Refused, Unreachable
 from upscaler_client.steps import Answer, Ask, Call, Pause, Reading
 
 P = ParamSpec("P")
@@ -27,6 +28,7 @@ class _Settings:
     :param retries: tries after the first one.
     :param longest_pause: seconds; a service that asks for a longer pause is not waited for.
     :param stall: seconds of silence after which an event stream counts as dead; the service speaks every 15.
+    :raises Refused, Unreachable: the key, or the address, cannot be one.
     """
 
     def __init__(
@@ -39,6 +41,12 @@ class _Settings:
         longest_pause: float = 60.0,
         stall: float = 45.0,
     ) -> None:
+        if api_key and not (api_key.isascii() and api_key.isprintable()):
+            raise Refused("The API key holds characters, or lines, that no key has", code="key_malformed")
+        try:
+            httpx.URL(server)
+        except httpx.InvalidURL as error:
+            raise Unreachable(f"{server} is no address: {error}") from None
         self._calls = Calls(retries, longest_pause, stall)
         self._http_options: dict[str, Any] = {
             "base_url": server.rstrip("/") + "/",

@@ -32,6 +32,9 @@ def refusal(answer: Answer) -> Refused:
     if _is_ours(answer):
         told = answer.json()
         return Refused(str(told["detail"]), code=str(told["code"]), status=answer.status)
+    if answer.status in (301, 302, 307, 308) and "Location" in answer.headers:
+        place = answer.headers["Location"]
+        return Refused(f"The service is elsewhere: HTTP {answer.status} to {place}", code="http", status=answer.status)
     kind = answer.headers.get("Content-Type", "nothing")
     return Refused(
         f"HTTP {answer.status} with {kind} in place of the service's answer", code="http", status=answer.status

@@ -1,6 +1,7 @@
 """Pictures that come into a directory, each taken as soon as it is whole."""
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from jobs.cli.inputs import PICTURE_SUFFIXES, GatheringError, Item, gather
 
 #: Seconds for which size and times must not change; longer where nobody can say whether a program still writes.
 REST_SECONDS, UNSURE_SECONDS = 1.0, 3.0
+logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells every change, of its own files too
 _LOOK = 250  # milliseconds between two looks at files that are not whole yet
 
 
@@ -46,7 +48,9 @@ class Arrivals:
         """Take note of what changed."""
         for kind, name in changes:
             path = Path(name)
-            if kind != Change.deleted and self._is_for_us(path):
+            if kind != Change.deleted and path.is_dir():
+                self.look()  # a folder that came as a whole: of what it holds nothing is told
+            elif kind != Change.deleted and self._is_for_us(path):
                 self._waiting.setdefault(path, None)
 
     def whole(self) -> list[Item]:

@@ -91,6 +91,8 @@ class Planner:
             return Plan(header, self.output, written, asked)
         name = inputs.result_name(self.template, source=item.source, model=self.model, scale=passes.scale)
         target = self.output / item.folder / (name + inputs.suffix_for(item.source, written))
+        if target.resolve() == item.source.resolve():
+            raise inputs.GatheringError("its result would replace the picture itself; choose another -o or --name")
         return Plan(header, target, written, asked)
 
     def _asked_of(self, header: Header) -> UpscaleOptions:

@@ -35,6 +35,18 @@ def test_a_picture_comes_back_larger_with_its_progress(service: Service, ask: As
     assert {path.name for path in tmp_path.iterdir()} == {"grüße.png", "out.webp"}
 
 
+def test_a_results_file_has_the_format_of_its_name(service: Service, client: Client, tmp_path: Path) -> None:
+    for name, expected in (("a.jpg", "JPEG"), ("b.WEBP", "WEBP"), ("c.png", "PNG")):
+        client.upscale(picture(8, 6), tmp_path / name, model=TINY_MODEL)
+        with Image.open(tmp_path / name) as result:
+            assert result.format == expected
+    client.upscale(picture(8, 6), tmp_path / "d.png", model=TINY_MODEL, format="webp")  # who says otherwise has it so
+    with Image.open(tmp_path / "d.png") as result:
+        assert result.format == "WEBP"
+    with pytest.raises(FileNotFoundError):
+        client.upscale(picture(8, 6), tmp_path / "nowhere" / "e.png", model=TINY_MODEL)
+
+
 @pytest.mark.parametrize("form", ["bytes", "file", "pipe"])
 def test_pictures_are_bytes_and_files_too(service: Service, ask: Ask, form: str) -> None:
     content = picture(9, 7)

@@ -1,8 +1,10 @@
 """Both clients against a server that lies, stalls and hangs up."""
 
+import asyncio
 import email.utils
 import hashlib
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from tests.modelstore.liar import Behaviour, Handler, Liar, good, login_page, status, truncated
 from tests.upscaler_client.conftest import Ask
-from upscaler_client import BadAnswer, Refused, Unreachable
+from upscaler_client import AsyncClient, BadAnswer, Client, Refused, Unreachable, UpscalerError
 from upscaler_client.retries import FIRST_SECONDS, backoff, pause_after
 from upscaler_client.steps import Answer, Events
 
@@ -196,3 +198,74 @@ def test_pauses_grow_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(FIRST_SECONDS / 2 <= backoff(0) <= FIRST_SECONDS for _ in range(100))
     assert all(4 <= backoff(20) <= 8 for _ in range(100))
     assert pause_after(Answer(404), 0) is None
+
+
+def test_a_task_that_is_cancelled_while_it_submits_takes_its_job_back(liar: Liar) -> None:
+    """The job may be made, and its id is still on the way: the same key tells it."""
+    held = threading.Event()
+    accepted = {
+        "success": True,
+        "job_id": JOB,
+        "status": "queued",
+        "status_url": "",
+        "result_url": "",
+        "events_url": "",
+    }
+
+    def hold(handler: Handler, content: bytes) -> None:
+        held.set()
+        handler.server.book.closing.wait(60)
+        handler.hang_up()
+
+    liar.put("/api/v1/jobs", b"", hold, answered(accepted, 202))
+    liar.put(f"/api/v1/jobs/{JOB}/cancel", b"", answered(job("cancelled")))
+
+    async def run() -> None:
+        async with AsyncClient(liar.url, **HASTY) as client:  # type: ignore[arg-type]  # patience, by name
+            task = asyncio.create_task(client.upscale(b"picture"))
+            await asyncio.to_thread(held.wait)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(run())
+    sent = [(seen.method, seen.path) for seen in liar.requests]
+    assert sent == [("POST", "/api/v1/jobs"), ("POST", "/api/v1/jobs"), ("POST", f"/api/v1/jobs/{JOB}/cancel")]
+    first, second = (seen.headers["idempotency-key"] for seen in liar.requests[:2])
+    assert first == second
+
+
+@pytest.mark.parametrize("word", ["", "..", "../health?x=", "a/b", "a b", "%2e%2e", "a\nb"])
+def test_a_word_that_is_no_id_or_name_goes_nowhere(liar: Liar, ask: Ask, word: str) -> None:
+    for call in ("job", "cancel", "delete", "model", "result"):
+        with pytest.raises(Refused) as refused:
+            ask(liar.url, call, word)
+        assert refused.value.status == 404
+    assert liar.requests == []
+
+
+@pytest.mark.parametrize(
+    ("server", "key", "words"),
+    [
+        ("http://127.0.0.1:abc", None, "is no address"),
+        ("http://[::1", None, "is no address"),
+        ("http://127.0.0.1:1", "ups_…", "API key holds characters"),
+        ("http://127.0.0.1:1", "ups_secret\n# my key", "API key holds characters"),
+    ],
+)
+def test_addresses_and_keys_that_cannot_be_are_errors_of_the_client(server: str, key: str | None, words: str) -> None:
+    with pytest.raises(UpscalerError, match=words) as error:
+        Client(server, api_key=key)
+    assert "secret" not in str(error.value)
+
+
+def test_a_result_of_a_job_that_runs_is_not_fetched(liar: Liar, ask: Ask) -> None:
+    tells_of_the_job(liar, answered(job("processing")))
+    with pytest.raises(Refused, match="has not ended yet: it is processing"):
+        ask(liar.url, "result", JOB)
+
+
+def test_an_address_that_moved_is_named(liar: Liar, ask: Ask) -> None:
+    liar.put("/api/v1/models", b"", answered(b"", 301, "text/html", Location="https://up.example.org/api/v1/models"))
+    with pytest.raises(Refused, match=r"elsewhere: HTTP 301 to https://up\.example\.org"):
+        ask(liar.url, "models")

@@ -128,5 +128,6 @@ class Batch:
             self._above_the_bar(text, sys.stdout)
 
     def _above_the_bar(self, text: str, file: Any) -> None:
-        tqdm.write(words.pasteable(text), file=file)
+        # A file's name may hold bytes that are no text: that must not end the call.
+        tqdm.write(words.pasteable(text).encode("utf-8", "replace").decode(), file=file)
         file.flush()

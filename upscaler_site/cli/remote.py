@@ -37,8 +37,6 @@ class Service:
 
     def __init__(self, given: dict[str, Any]) -> None:
         self._server = str(given["server"])
-        if not self._server.startswith(("http://", "https://")):
-            raise Hopeless(f"--server {self._server}: an address begins with http:// or https://")
         for name, usual in (("device", settings.DEVICE), ("backend", settings.ENGINE_BACKEND)):
             if given[name] != usual:
                 raise Hopeless(f"--{name} is decided by the service; leave it out with --server")

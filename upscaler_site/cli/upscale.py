@@ -92,6 +92,11 @@ def _misuse(options: argparse.Namespace) -> str | None:
         return "--json and -o - would both write to stdout"
     if options.api_key_file and not options.server:
         return "--api-key-file is for --server"
+    if options.server and not options.server.lower().startswith(("http://", "https://")):
+        return f"--server {options.server}: an address begins with http:// or https://"
+    ways = [options.outscale, options.longest_side, options.width or options.height]
+    if sum(way is not None for way in ways) > 1:
+        return "Give --outscale, or --longest-side, or --width and --height: not several of them"
     if watch is not None:
         if not watch.is_dir():
             return f"--watch {watch}: there is no such directory"

@@ -102,6 +102,18 @@ def test_results_hidden_files_and_what_is_gone_are_no_pictures(folder: Path, com
     assert not coming._waiting
 
 
+def test_a_folder_that_is_moved_in_is_taken_with_all_that_it_holds(
+    folder: Path, coming: Arrivals, tmp_path: Path
+) -> None:
+    (tmp_path / "album" / "deep").mkdir(parents=True)
+    (tmp_path / "album" / "deep" / "a.jpg").write_bytes(b"a")
+    (tmp_path / "album" / "b.png").write_bytes(b"b")
+    (tmp_path / "album").rename(folder / "album")
+    added(coming, folder / "album")  # the system tells of the folder alone
+    look = taken(coming)
+    eventually(lambda: sorted(look()) == ["album/b.png", "album/deep/a.jpg"])
+
+
 def test_an_empty_file_is_not_whole(folder: Path, coming: Arrivals) -> None:
     (folder / "a.png").touch()
     os.utime(folder / "a.png", (1, 1))

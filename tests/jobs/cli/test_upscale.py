@@ -71,6 +71,15 @@ def test_of_many_pictures_each_gets_the_size_or_says_why_not(tmp_path: Path, tin
     assert "large.png: The picture is 90×20 px: the longest side can become 90 to 1440 px, not 80" in complaints
 
 
+def test_a_picture_is_never_replaced_by_its_own_result(tmp_path: Path, tiny_weights: Path) -> None:
+    source = picture(tmp_path / "in.png")
+    before = source.read_bytes()
+    code, _, complaints = upscale(source, "-o", tmp_path, "-m", tiny_weights, "--name", "{stem}", "--overwrite")
+    assert code == 1
+    assert "its result would replace the picture itself" in complaints
+    assert source.read_bytes() == before
+
+
 def test_verbosity_two_tells_what_computed_it_and_why(tmp_path: Path, tiny_weights: Path) -> None:
     source = picture(tmp_path / "in.png")
     _, said, _ = upscale(source, "-o", tmp_path / "a.png", "-m", tiny_weights, "--verbosity", "2")
