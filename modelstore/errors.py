@@ -11,9 +11,11 @@ OFFLINE_ADVICE = (
     "or set MODEL_GITHUB_URL or MODEL_HUGGINGFACE_URL to a mirror"
 )
 
-#: What is for operators, who read it in the admin and the log: commands, settings, and a provider's repository.
+#: What is for operators, who read it in the admin and the log: commands, settings, a provider's repository, and the
+#: numbers of the system's errors, whose words follow.
 _FOR_OPERATORS = re.compile(
     rf"(?<=huggingface) [\w.-]+/[\w./-]+(?=:|$)| or `python manage\.py [^`]+`|\. {re.escape(OFFLINE_ADVICE)}"
+    r"|\[Errno -?\d+\] | \(_ssl\.c:\d+\)"
 )
 
 

@@ -35,6 +35,8 @@ _FORMATS: dict[str, Literal["png", "jpeg", "webp", "avif", "tiff", "jxl"]] = {
     ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif", ".tif": "tiff",
     ".tiff": "tiff", ".jxl": "jxl",
 }  # fmt: skip
+#: The system's numbers of errors; their words follow.
+_NUMBERS = re.compile(r"\[Errno -?\d+\] | \(_ssl\.c:\d+\)")
 #: What ids and names consist of. Anything else could lead to another address, with the caller's key.
 _WORD = re.compile(r"(?!\.+$)[A-Za-z0-9._+-]+")
 
@@ -281,7 +283,8 @@ class Calls:
             try:
                 answer = yield replace(ask, headers={**ask.headers, **again()})
             except httpx.TransportError as error:
-                problem = Unreachable(f"{ask.method} {ask.path}: {str(error) or type(error).__name__}")
+                reason = _NUMBERS.sub("", str(error)) or type(error).__name__
+                problem = Unreachable(f"{ask.method} {ask.path}: {reason}")
                 pause = retries.backoff(attempt)
             else:
                 if answer.status < 300:

@@ -77,3 +77,10 @@ def test_each_sentence_of_the_catalogue_is_found_again() -> None:
                 if translated(entry.msgid.format(**values)) != entry.msgstr.format(**values):
                     hidden.append(entry.msgid)
     assert hidden == []
+
+
+def test_callers_read_no_numbers_of_the_system() -> None:
+    assert told("github: Network error: [Errno -2] Name or service not known") == (
+        "github: Network error: Name or service not known"
+    )
+    assert told("huggingface: certificate has expired (_ssl.c:1006)") == "huggingface: certificate has expired"
