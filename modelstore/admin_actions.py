@@ -1,4 +1,4 @@
-"""What staff may do with a model, and what its state allows: one table for buttons, rows and actions on many."""
+"""Actions of staff on a model, and what its state allows: one table for buttons, rows and actions on many."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

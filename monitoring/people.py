@@ -50,7 +50,7 @@ class NewUserForm(AdminUserCreationForm[User]):
     groups = _groups()
 
     class Meta(AdminUserCreationForm.Meta):
-        """What is asked at once."""
+        """Fields that are asked for at once."""
 
         fields = ("username", "is_staff", "groups")
         help_texts = {"is_staff": _STAFF}
@@ -62,7 +62,7 @@ class UserForm(UserChangeForm[User]):
     groups = _groups()
 
     class Meta(UserChangeForm.Meta):
-        """What is explained."""
+        """Fields that are explained."""
 
         help_texts = {"is_staff": _STAFF}
 
