@@ -103,6 +103,13 @@ class SharedState:
         )
 
     @property
+    def died_idle(self) -> frozenset[int]:
+        """Workers that were killed while they waited for a task, and in whose place none has begun yet."""
+        return frozenset(
+            int(slot.pid) for slot in self.memory.slots if slot.pid and not slot.busy and not is_alive(slot.pid)
+        )
+
+    @property
     def idle(self) -> int:
         """The number of workers that wait for a task."""
         return len(self.idle_pids)

@@ -54,7 +54,8 @@ class Watchdog:
         before, self._idle = self._idle, self.shared.idle_pids
         if self.shared.busy:
             return None
-        died = [pid for pid in before if not shared_state.is_alive(pid)]
+        # One that read a task since and ended at work, as with a lost device, had given the lock back.
+        died = sorted(before & self.shared.died_idle)
         return f"the idle worker {died[0]} was killed" if died else None
 
     def _blind_sentinel(self) -> str | None:

@@ -228,8 +228,8 @@ def test_a_waiting_job_is_cancelled_and_then_retried(desk: Page, staffed: Servic
     desk.get_by_role("button", name="Retry").click()
     expect(desk.get_by_text("1 job waits again.")).to_be_visible()
     wait_until(staffed, job_id, "completed")
-    desk.reload()
     result = desk.get_by_role("img", name="The result")
+    expect(result).to_be_visible()  # the page of a job loads anew by itself when it ends
     eventually(lambda: result.evaluate("image => image.complete && image.naturalWidth === 128"))
     for span in ("queue", "infer"):
         expect(desk.locator(f"rect.span-{span}")).to_have_count(1)

@@ -112,6 +112,18 @@ def test_a_busy_workers_death_is_its_sentinels_business() -> None:
     assert guard.look() is None
 
 
+def test_a_worker_that_took_a_task_between_two_looks_and_died_at_it_was_no_idle_one() -> None:
+    """As one whose device is lost at the first job: its successor goes on in the same cluster."""
+    shared = SharedState("gpu", 1)
+    guard = Watchdog(shared)
+    worker = _child(shared, busy=False)
+    assert guard.look() is None
+    shared.memory.slots[0].busy = 1
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
+    assert guard.look() is None
+
+
 def test_a_sentinel_that_does_not_see_a_dead_worker_ends_it() -> None:
     shared = SharedState("gpu", 1)
     guard = Watchdog(shared)

@@ -115,7 +115,7 @@ def test_the_api_answers_addresses_that_work(host: str, proxied: Proxied) -> Non
         assert client.get(answer.headers["Location"]).json()["status"] == "queued"
         signed = client.post(f"{answer.headers['Location']}/links").json()
         assert client.get(signed["input_url"]).content == picture()
-        assert client.get(f"{PREFIX}/api/schema").json()["servers"] == [{"url": PREFIX}]
+        assert client.get(f"{PREFIX}/api/schema").json()["servers"][0]["url"] == PREFIX
         assert client.get(f"{PREFIX}/api/v1/nothing").json()["code"] == "not_found"
     # A probe comes without the proxy, and knows nothing of its path.
     assert httpx.get(f"{proxied.server.base_url}/api/v1/health/live", timeout=60).status_code == 200
