@@ -122,7 +122,8 @@ class Batch:
 
     def _tell(self, item: Item, status: str, facts: dict[str, Any], text: str) -> None:
         if self.given["json"]:
-            line = json.dumps({"input": str(item.source), "status": status, **facts}, ensure_ascii=False)
+            source = "-" if self.given.get("stdin") else str(item.source)  # its file is ours, and goes with the call
+            line = json.dumps({"input": source, "status": status, **facts}, ensure_ascii=False)
             self._above_the_bar(line, sys.stdout)
         elif not self.given["quiet"] and not self.to_stdout:
             self._above_the_bar(text, sys.stdout)

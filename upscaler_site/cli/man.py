@@ -67,6 +67,9 @@ def _page(command: str) -> str:
     page = str(Manpage(parser, _data=facts, format="single-commands-section" if command else "pretty"))
     title = f'.TH {_name(command).upper()} "1" "{datetime.now(UTC):%Y-%m-%d}" "upscaler {VERSION}" "Upscaler"'
     body = page.partition("\n")[2].rstrip()
+    if command:  # the page has the name with a hyphen, what people type has none
+        head, synopsis, rest = body.partition(".SH SYNOPSIS")
+        body = head + synopsis + rest.replace(f"upscaler\\-{command}", f"upscaler {command}")
     if not command:  # it names the commands, and would repeat each as a section of its own
         body = re.sub(r"\n\.SH\s+COMMAND .*?(?=\n\.SH|\Z)", "", body, flags=re.DOTALL)
     see = [

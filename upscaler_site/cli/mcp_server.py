@@ -63,6 +63,10 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as error:
         words.complain(f"Error: {error.filename}: {error.strerror}")
         return 2
+    files = [root for root in roots if not root.is_dir()]
+    if files:
+        words.complain(f"Error: --root {files[0]}: this is no directory")
+        return 2
     client = AsyncClient(options.server, api_key=key or os.environ.get("UPSCALER_API_KEY") or None)
     loops.run(_server(Tools(client, roots)).run_stdio_async(), first=_stdin_that_can_end())
     return 0

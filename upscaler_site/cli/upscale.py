@@ -111,7 +111,7 @@ def _through_files(given: dict[str, Any], scratch: Path) -> None:
         source = scratch / "stdin"
         with source.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        given["inputs"] = [source]
+        given["inputs"], given["stdin"] = [source], True
     if given["output"] == _STDIN:
         given["output"] = scratch / "results"
 

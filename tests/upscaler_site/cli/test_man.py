@@ -21,6 +21,8 @@ def test_every_command_has_a_page_that_says_its_exit_codes(tmp_path: Path) -> No
         assert all(section in page for section in (".SH NAME", ".SH SYNOPSIS", ".SH SEE ALSO")), name
         assert ".SH EXIT STATUS" in page, name
     assert "\\fB\\-\\-watch\\fR" in pages["upscaler-upscale.1"]
+    synopsis = pages["upscaler-upscale.1"].partition(".SH SYNOPSIS")[2].partition(".SH")[0]
+    assert ("upscaler upscale" in synopsis, "upscaler\\-upscale" in synopsis) == (True, False)
     assert upscaler(tmp_path / "data", "man", "upscale").stdout == pages["upscaler-upscale.1"]
     readers = [
         command for command in (["man", "--warnings", "-l"], ["mandoc", "-W", "warning"]) if shutil.which(command[0])

@@ -128,3 +128,5 @@ def test_it_wants_a_root(tmp_path: Path) -> None:
     assert upscaler(tmp_path, "mcp").returncode == 2
     gone = upscaler(tmp_path, "mcp", "--root", tmp_path / "gone")
     assert (gone.returncode, "No such file" in gone.stderr) == (2, True)
+    file = upscaler(tmp_path, "mcp", "--root", picture(tmp_path / "in.png"))
+    assert (file.returncode, "no directory" in file.stderr) == (2, True)

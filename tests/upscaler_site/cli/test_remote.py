@@ -61,7 +61,7 @@ def test_what_it_refuses_is_said_as_it_is_here(service: Service, tmp_path: Path)
     device = upscaler(tmp_path, "upscale", source, "-o", out, "-m", TINY_MODEL, "--device", "cuda:3", *there)
     assert (device.returncode, "decided by the service" in device.stderr) == (1, True)
     nobody = upscaler(tmp_path, "upscale", source, "-o", out, "--server", "ftp://there")
-    assert (nobody.returncode, "http://" in nobody.stderr) == (1, True)
+    assert (nobody.returncode, "http://" in nobody.stderr) == (2, True)
     assert not out.exists()
     assert not any("Traceback" in done.stderr for done in (mistyped, absent, gray, device, nobody))
 

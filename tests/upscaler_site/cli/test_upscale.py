@@ -46,6 +46,17 @@ def test_stdin_to_stdout(tmp_path: Path, tiny_weights: Path) -> None:
         assert (image.format, image.size) == ("WEBP", (40, 24))
 
 
+def test_a_picture_from_stdin_is_told_as_stdin(tmp_path: Path, tiny_weights: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "upscale", "-", "-o", str(tmp_path / "out.png"), "-m", str(tiny_weights), "--json", *QUICK],
+        cwd=REPOSITORY, env=environment(tmp_path / "data"), input=picture(tmp_path / "in.png").read_bytes(),
+        capture_output=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[0])
+    assert (told["input"], told["result"]) == ("-", str(tmp_path / "out.png"))
+
+
 def test_what_two_streams_cannot_do_is_a_misuse(tmp_path: Path) -> None:
     both = upscaler(tmp_path, "upscale", "-", picture(tmp_path / "a.png"), "-o", tmp_path / "out")
     assert (both.returncode, both.stderr) == (2, "Error: - (stdin) must be the only INPUT\n")
