@@ -11,7 +11,7 @@ FILES = [
     "jobs/actions.py", "jobs/chains.py", "jobs/errors.py", "jobs/models/job_queryset.py",
     "jobs/api/parsers.py", "jobs/api/serializers/*.py",
     "jobs/api/views/*.py", "jobs/auth/authentication.py", "jobs/storage/files.py", "jobs/storage/pyramid/*.py",
-    "jobs/submission/*.py", "jobs/webhooks/subscription.py", "jobs/worker/execution.py",
+    "jobs/submission/*.py", "jobs/webhooks/subscription.py", "jobs/worker/attempt.py", "jobs/worker/storing.py",
     "jobs/engine/codec.py", "jobs/engine/upscaler.py",
     "jobs/engine/codecs/decode.py", "jobs/engine/codecs/encode.py", "jobs/engine/codecs/foreign.py",
     "jobs/engine/codecs/open.py", "jobs/engine/codecs/output_format.py",

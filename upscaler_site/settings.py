@@ -192,6 +192,13 @@ MODEL_MEMORY_MB = env.integer(
     minimum=100,
     help="Cache of loaded networks per worker; the least recently used is dropped first",
 )
+PIPELINE_MEMORY_MB = env.integer(
+    "PIPELINE_MEMORY_MB",
+    1000,
+    minimum=0,
+    help="Pictures that a worker holds while it decodes the next job and encodes the last one beside the device's work; "
+    "0: one job after another",
+)
 WARM_MODELS = env.words("WARM_MODELS", help="Models loaded when a worker starts; of a chain, its members")
 GPU_WORKERS = env.integer(
     "GPU_WORKERS", 0, minimum=0, maximum=64, help="Inference processes of this host; 0: one per GPU, one on a CPU"

@@ -13,8 +13,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from django.apps import AppConfig
@@ -38,20 +39,40 @@ class NoopConfig(AppConfig):
         import jobs.worker
 
         runtime = ModuleType("jobs.worker.runtime")
-        vars(runtime).update(settle_in=lambda: None, give_memory_back=lambda: None)
+        vars(runtime).update(
+            settle_in=lambda: None, give_memory_back=lambda: None, upscale=upscale,
+            upscaler=lambda: SimpleNamespace(pool=()),
+        )  # fmt: skip
         sys.modules["jobs.worker.runtime"] = runtime
         setattr(jobs.worker, "runtime", runtime)  # noqa: B010 - a stand-in
-        from jobs.worker import execution
+        try:
+            from jobs.worker import attempt, previews
+        except ImportError:  # a checkout from before the line of jobs
+            execution = import_module("jobs.worker.execution")
+            setattr(execution, "_compute", compute)  # noqa: B010 - as above
+        else:
+            setattr(attempt.Attempt, "_weights", lambda _self: ())  # noqa: B010 - as above
+            setattr(attempt, "decode", lambda _path, _limits: "picture")  # noqa: B010 - as above
+            setattr(attempt, "store", lambda job, _result, _provenance: (finished(job), ()))  # noqa: B010 - as above
+            setattr(previews, "add_preview", lambda *_: None)  # noqa: B010 - as above
 
-        setattr(execution, "_compute", compute)  # noqa: B010 - as above
+
+def upscale(picture: Any, _members: Any, _asked: Any, _on_tile: Any) -> tuple[Any, Any]:
+    from jobs.engine.types import Report
+
+    return picture, Report("noop", "none", "none", "none", "fp32", 2.0, 0, 0, 1, 1)
 
 
 def compute(job: Any, _heartbeat: Any) -> tuple[Any, None]:
+    return finished(job), None
+
+
+def finished(job: Any) -> Any:
     from jobs.models.results import Finished
 
     if job.model == SLOW:
         time.sleep(SLOW_SECONDS)
-    return Finished(f"results/{job.token.hex}.png", 10, "png", 48, 32, "0" * 64, tiles_done=1, tiles_total=1), None
+    return Finished(f"results/{job.token.hex}.png", 10, "png", 48, 32, "0" * 64, tiles_done=1, tiles_total=1)
 
 
 # --- The driver

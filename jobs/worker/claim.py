@@ -47,6 +47,15 @@ class Claim:
         return released
 
     @retried
+    def hand_back(self) -> bool:
+        """Hand the job back as if it had not been taken, and ring for it."""
+        with transaction.atomic():
+            released = Job.objects.release(self.job, counted=False)
+            if released:
+                dispatch.ring()
+        return released
+
+    @retried
     def postpone(self, error: str, code: str, pause: timedelta) -> bool:
         """Hand the job back; nobody takes it before the pause is over. The attempt does not count."""
         return Job.objects.release(self.job, counted=False, error=error, code=code, pause=pause)

@@ -1,6 +1,6 @@
-"""The watch over one running job: heartbeat, progress, cancellation, the hard limit and the cluster's stop.
+"""The watch over one job in hand: heartbeat, progress, cancellation, the hard limit and the cluster's stop.
 
-Done by the worker's pulse, a thread beside the computing one. It asks the computing thread to leave between two tiles;
+Done by the worker's pulse, a thread beside those that work. It asks the working thread to leave between two tiles;
 where that is stuck in a call of C, it settles the row and ends the process.
 """
 
@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +24,7 @@ from jobs.models.job import Job
 from jobs.models.job_queryset import hard_limit, timeout_message
 from jobs.queue import dispatch, shared_state
 from jobs.worker import registration
+from jobs.worker.limits import limited
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ _BEAT_SECONDS = 1.0
 _LEAVE_SECONDS = 3.0
 #: Seconds after the hard limit at which the cluster's main process kills a worker that did not end itself.
 _KILL_SECONDS = 10.0
+
+
+#: The heartbeats of this process's jobs.
+_in_hand: set["Heartbeat"] = set()
 
 
 class Reason(enum.Enum):
@@ -58,17 +63,22 @@ class Heartbeat:
         self._watch = ExitStack()
 
     def __enter__(self) -> Self:
-        # For a C call that holds the GIL for ever: then this process's heartbeat thread cannot run either.
-        shared_state.set_limit(self._limit + _KILL_SECONDS)
+        self._watch.enter_context(limited(self._limit + _KILL_SECONDS))
         self._watch.enter_context(registration.mine().pulse.watching(self._tick))
+        _in_hand.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left.set()
+        _in_hand.discard(self)
         self._watch.close()
-        shared_state.set_limit(0.0)
+
+    @property
+    def tiles(self) -> tuple[int, int | None]:
+        """Tiles done, and in all; None: not known yet."""
+        return self._tiles
 
     def on_tile(self, done: int, total: int) -> None:
         """Note the progress. :raises Cancelled: the job is interrupted."""
@@ -79,6 +89,11 @@ class Heartbeat:
         """Raise Cancelled if the job is interrupted; ``reason`` says why."""
         if self.reason is not None:
             raise Cancelled(self.reason.value)
+
+    def leave(self) -> None:
+        """Hand the job back and remove what was written for it: its process ends, for another's fault."""
+        self._release()
+        self._before_exit()
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -115,10 +130,13 @@ class Heartbeat:
         self._interrupt(Reason.TIMEOUT)
 
     def _hand_back(self) -> None:
+        self._release()
+        self._interrupt(Reason.STOPPING)
+
+    def _release(self) -> None:
         with _soon(), transaction.atomic():
             if Job.objects.release(self.job, counted=False):
                 dispatch.ring()
-        self._interrupt(Reason.STOPPING)
 
     def _interrupt(self, reason: Reason) -> None:
         """Ask the computing thread to leave, as the row is settled; end the process when it does not leave soon."""
@@ -130,6 +148,10 @@ class Heartbeat:
     def _end_process(self) -> None:
         logger.critical("worker ends: its job does not stop job=%s pid=%d", self.job.id, os.getpid())
         try:
+            # The jobs beside it have done nothing wrong: they keep their attempts.
+            for other in _in_hand - {self}:
+                with suppress(DatabaseError, InterfaceError):
+                    other.leave()
             self._before_exit()
         finally:
             os._exit(1)

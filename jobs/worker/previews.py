@@ -5,6 +5,8 @@ It is made when the job counts as completed already: nobody waits for it, and it
 
 import io
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,34 +20,42 @@ from jobs.worker.db_retry import retried
 
 logger = logging.getLogger(__name__)
 
+#: Calls a function with its arguments where the database may be asked, and returns its answer.
+Ask = Callable[..., Any]
+
 MAX_SIDE = 1280
 _QUALITY = 82
 
 
-def add_preview(job: Job, picture: Picture) -> None:
+def add_preview(job: Job, picture: Picture, ask: Ask) -> None:
     """Make the preview of a completed job, and of the jobs that took over its result meanwhile.
 
     :param job: with the token of the claim that completed it, and the ``result_sha256`` of its result.
+    :param ask: calls what it is given where the database may be asked, and returns its answer.
 
     Raises nothing: a job without a preview is a good job.
     """
     assert job.token is not None
     try:
         data, written = render(picture)
-        _give(job, file_names.preview_name(job.id, job.token, written), data)
-        equal = Job.objects.filter(status=Status.COMPLETED, fingerprint=job.fingerprint, preview_file="")
-        for twin in equal.filter(result_sha256=job.result_sha256).exclude(pk=job.pk):
-            _give(twin, file_names.preview_name(twin.id, twin.id, written), data)
+        _give(job, file_names.preview_name(job.id, job.token, written), data, ask)
+        for twin in ask(_twins, job):
+            _give(twin, file_names.preview_name(twin.id, twin.id, written), data, ask)
     except Exception:  # an edge: the caller has the result already, and the worker goes on to the next job
         logger.exception("no preview job=%s", job.id)
 
 
-def _give(job: Job, name: str, data: bytes) -> None:
+def _twins(job: Job) -> list[Job]:
+    equal = Job.objects.filter(status=Status.COMPLETED, fingerprint=job.fingerprint, preview_file="")
+    return list(equal.filter(result_sha256=job.result_sha256).exclude(pk=job.pk))
+
+
+def _give(job: Job, name: str, data: bytes, ask: Ask) -> None:
     """Name the file in the row, then write it: a process that is killed leaves no file that nobody would delete."""
-    if not retried(Job.objects.add_preview)(job, name):
+    if not ask(retried(Job.objects.add_preview), job, name):
         return
     files.write(name, data)
-    if not retried(Job.objects.filter(pk=job.pk).exists)():  # the job was deleted before this file was written
+    if not ask(retried(Job.objects.filter(pk=job.pk).exists)):  # the job was deleted before this file was written
         files.remove([name])
 
 

@@ -1,7 +1,7 @@
-"""The one thread beside the computing one, with the one database connection beside its own.
+"""The one thread that looks after a worker, with a database connection of its own.
 
-It says every few seconds that the worker lives (registration.py), and looks after the running job (heartbeat.py): two
-threads for these would be two connections, and connections bound how many devices share a database.
+It says every few seconds that the worker lives (registration.py), and looks after the jobs in hand (heartbeat.py): a
+thread for each would be a connection for each, and connections bound how many devices share a database.
 """
 
 import threading
@@ -21,7 +21,7 @@ class Pulse:
     def __init__(self, say: Callable[[], None], seconds: float) -> None:
         """``say`` is called every so many ``seconds``, beginning that long after `start`."""
         self._say, self._seconds = say, seconds
-        self._tick: Callable[[], None] | None = None
+        self._ticks: dict[object, Callable[[], None]] = {}
         self._turn = threading.Lock()
 
     def start(self) -> None:
@@ -30,22 +30,24 @@ class Pulse:
 
     @contextmanager
     def watching(self, tick: Callable[[], None]) -> Iterator[None]:
-        """Call ``tick`` several times a second while the block lasts, and not after it."""
-        self._tick = tick
+        """Call ``tick`` several times a second while the block lasts, and not after it. Any number may be watched."""
+        key = object()
+        self._ticks[key] = tick
         try:
             yield
         finally:
-            self._tick = None
+            del self._ticks[key]
             if self._turn.acquire(timeout=_LAST_TICK_SECONDS):
                 self._turn.release()
 
     def _run(self) -> None:
         said = time.monotonic()
         while True:
-            time.sleep(_WATCHING_SECONDS if self._tick else _RESTING_SECONDS)
-            with self._turn:
-                if (tick := self._tick) is not None:
-                    tick()
+            time.sleep(_WATCHING_SECONDS if self._ticks else _RESTING_SECONDS)
+            for key in list(self._ticks):
+                with self._turn:
+                    if (tick := self._ticks.get(key)) is not None:
+                        tick()
             if time.monotonic() - said >= self._seconds:
                 said = time.monotonic()
                 self._say()

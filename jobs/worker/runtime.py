@@ -33,7 +33,6 @@ from jobs.engine.types import (
     Weights,
 )
 from jobs.engine.upscaler import Upscaler
-from jobs.models.job import Job
 from jobs.queue import shared_state
 from jobs.worker import registration
 from jobs.worker.db_retry import retried
@@ -92,12 +91,12 @@ def upscale(
 
 
 def give_memory_back() -> None:
-    """Return to the system what the last pictures took, where it is much and no job waits that would take it again.
+    """Return to the system what the last pictures took, where it is much: call it when no job waits.
 
     A worker held 1.2 to 2.5 GB for ever after one large picture.
     """
     global _floor  # noqa: PLW0603 - of this process
-    if _resident() < _floor + _WORTH_BYTES or Job.objects.waiting().exists():
+    if _resident() < _floor + _WORTH_BYTES:
         return
     upscaler().pool.release()
     trim_host_memory()

@@ -61,11 +61,10 @@ def run_next() -> None:
 
     Going through django-q2 for each would cost more than the job's own statements.
     """
-    from jobs.worker import execution  # noqa: PLC0415 - as above
+    from jobs.worker import line  # noqa: PLC0415 - as above
 
     try:
-        while not shared_state.must_stop()[0] and execution.run_next():
-            pass
+        line.run()
     except Exception:  # the worker's edge: django-q2 above could do nothing about it
         logger.exception("worker: job run failed")
         time.sleep(_PAUSE_SECONDS)  # the job may wait still, and this worker would be handed the next ticket at once

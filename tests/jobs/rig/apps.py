@@ -10,7 +10,7 @@ from typing import Any
 
 from django.apps import AppConfig
 
-POISON, HANGS, HANGS_WITH_GIL, SLOW, LOSES_DEVICE, NO_PREVIEW = 13, 14, 15, 17, 19, 21
+POISON, HANGS, HANGS_WITH_GIL, SLOW, LOSES_DEVICE, NO_PREVIEW, DEVICE_WAITS = 13, 14, 15, 17, 19, 21, 23
 SLOW_SECONDS = 3.0
 
 
@@ -19,7 +19,6 @@ class RigConfig(AppConfig):
 
     def ready(self) -> None:
         from jobs.engine import codec
-        from jobs.engine.errors import DeviceLost
 
         decode = codec.decode
 
@@ -32,7 +31,10 @@ class RigConfig(AppConfig):
             if picture.width == HANGS_WITH_GIL:
                 ctypes.PyDLL(None).sleep(10_000)
             if picture.width == LOSES_DEVICE:
-                raise DeviceLost("the device failed: CUDA error: unspecified launch failure")
+                _lose_the_device_computing()
+            if os.environ.get("RIG_EVENTS"):
+                _record_the_device()
+                _note("decoded", picture.width)
             if picture.width == SLOW:
                 time.sleep(SLOW_SECONDS)
             return picture
@@ -49,6 +51,45 @@ class RigConfig(AppConfig):
             from jobs.storage import files
 
             files.remove = lambda names: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment,return-value]
+
+
+def _lose_the_device_computing() -> None:
+    """Only in a worker that is to lose it: this imports torch, which must not be there before the fork."""
+    from jobs.engine.errors import DeviceLost
+    from jobs.engine.upscaler import Upscaler
+
+    upscale = Upscaler.upscale
+
+    def rigged(self: Any, picture: Any, *rest: Any) -> Any:
+        if picture.width == LOSES_DEVICE:
+            raise DeviceLost("the device failed: CUDA error: unspecified launch failure")
+        return upscale(self, picture, *rest)
+
+    setattr(Upscaler, "upscale", rigged)  # noqa: B010 - a device of the rig
+
+
+def _note(what: str, width: int) -> None:
+    with Path(os.environ["RIG_EVENTS"]).open("a", encoding="utf-8") as events:
+        events.write(f"{what} {width}\n")
+
+
+def _record_the_device() -> None:
+    """Note what the device does; with a picture of a certain width it waits until RIG_DEVICE_WAITS_FOR is there."""
+    from jobs.worker import runtime
+
+    if hasattr(runtime, "recorded"):
+        return
+    upscale = runtime.upscale
+
+    def recorded(picture: Any, *rest: Any) -> Any:
+        _note("begun", picture.width)
+        while picture.width == DEVICE_WAITS and not Path(os.environ["RIG_DEVICE_WAITS_FOR"]).exists():
+            time.sleep(0.02)
+        found = upscale(picture, *rest)
+        _note("computed", picture.width)
+        return found
+
+    vars(runtime).update(upscale=recorded, recorded=True)
 
 
 def _lose_the_device_once_while_warming(done: Path) -> None:
