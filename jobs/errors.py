@@ -147,6 +147,12 @@ class IdempotencyInProgress(JobError):
     code = "idempotency_key_in_progress"
 
 
+class PriorityRefused(JobError):
+    """The caller may not go before all others."""
+
+    code = "priority_refused"
+
+
 class WebhookRefused(JobError):
     """The webhook_url cannot be delivered to."""
 

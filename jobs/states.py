@@ -25,11 +25,15 @@ RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
 
 
 class Priority(models.IntegerChoices):
-    """The order of claims: the greater value first. Somebody waits for a sync request; nobody watches a batch."""
+    """The order of claims: the greater value first. Somebody waits for a sync request; nobody watches a batch.
+
+    High is for those who may go before all others; who asks for low goes with the batches.
+    """
 
     BATCH = 0, "Batch"
     ASYNC = 10, "Asynchronous"
     SYNC = 20, "Synchronous"
+    HIGH = 30, "High"
 
 
 #: The states of a batch: waiting, begun, and every job ended, however it ended.

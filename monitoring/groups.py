@@ -18,7 +18,7 @@ VIEWERS = (
     "modelstore.view_model",
     "monitoring.view_operations",
 )
-OPERATORS = (*VIEWERS, "jobs.operate_job", "jobs.replay_webhook", "modelstore.operate_model")
+OPERATORS = (*VIEWERS, "jobs.operate_job", "jobs.pause_queue", "jobs.replay_webhook", "modelstore.operate_model")
 MANAGERS = (
     *OPERATORS,
     "jobs.delete_job",
@@ -32,7 +32,10 @@ GROUPS = {"Viewers": VIEWERS, "Operators": OPERATORS, "Managers": MANAGERS}
 #: What a member may do, for those who choose.
 MEANINGS = {
     "Viewers": _("see jobs with their pictures, batches, workers, webhooks, models and Operations; change nothing"),
-    "Operators": _("all that Viewers may; also cancel and retry jobs, send webhooks again, download and verify models"),
+    "Operators": _(
+        "all that Viewers may; also cancel and retry jobs, pause the queues, send webhooks again, download and verify "
+        "models"
+    ),
     "Managers": _(
         "all that Operators may; also delete jobs and models, import models, clean up, and make and revoke API keys"
     ),

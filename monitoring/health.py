@@ -19,7 +19,8 @@ from django.db import DatabaseError, connection, transaction
 
 from jobs import deadlines
 from jobs.errors import one_line
-from jobs.models import Worker
+from jobs.models import Pause, Worker
+from jobs.queue import dispatch
 from modelstore.storage.weights import count_usable
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,8 @@ def _worker() -> tuple[bool, str]:
         _bounded()
         alive = Worker.objects.computing().count()
         if alive:
-            return True, f"{alive} inference worker{'s' if alive > 1 else ''} alive"
+            paused = "; paused, pictures wait" if Pause.objects.is_on(dispatch.GPU) else ""
+            return True, f"{alive} inference worker{'s' if alive > 1 else ''} alive{paused}"
         if Worker.objects.alive().filter(cluster="gpu").exists():
             return False, "inference workers start, but find no device to compute on; their log says why"
         last = Worker.objects.filter(cluster="gpu").order_by("-seen_at").values_list("seen_at", flat=True).first()

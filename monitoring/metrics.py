@@ -26,6 +26,7 @@ from jobs import deadlines
 from jobs.auth.client_ip import client_address
 from jobs.errors import one_line
 from jobs.models import Job, Worker
+from jobs.queue import pauses
 from jobs.states import Priority, Status
 from modelstore.models import Model
 from monitoring import ledger, requests
@@ -136,6 +137,13 @@ def _queue() -> Iterator[Metric]:
     for priority in Priority:
         waiting.add_metric([priority.name.lower()], counts.get(priority.value, 0))
     yield waiting
+    paused = GaugeMetricFamily(
+        "upscaler_queue_paused", "1 while the workers of that kind take nothing up", labels=["cluster"]
+    )
+    on = pauses.on()
+    for cluster in pauses.KINDS:
+        paused.add_metric([cluster], int(cluster in on))
+    yield paused
     yield GaugeMetricFamily(
         "upscaler_queue_oldest_seconds", "How long the job that waits longest has waited", value=oldest_wait_seconds()
     )

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from jobs.admin import formatting
 from jobs.storage import retention
 from monitoring import charts, failures, health, machines, stats, summary
+from monitoring.queues import queues
 
 #: The parts that are renewed while somebody looks: name → (template, what it shows).
 PARTS: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
@@ -61,6 +62,8 @@ def operations(request: HttpRequest) -> HttpResponse:
         "found": found,
         "found_bytes": formatting.byte_size(found.bytes) if found else "",
         "may_clean": may_clean,
+        "may_pause": request.user.has_perm("jobs.pause_queue"),
+        "queues": queues(),
         "period": period,
         "period_name": _("last %(period)s") % {"period": dict(_period_names())[period.name]},
         "periods": [(charts.PERIODS[name], label) for name, label in _period_names()],

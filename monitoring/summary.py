@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from jobs.admin import formatting
-from jobs.models import Job, Worker
+from jobs.models import Job, Pause, Worker
+from jobs.queue import dispatch
 from jobs.states import Priority, Status
 from monitoring import health, ledger, stats
 from monitoring import queue as waiting
@@ -67,6 +68,8 @@ def _waiting(jobs: str) -> Card:
     notes = [f"{priority.label} {counts[priority]}" for priority in reversed(Priority) if counts.get(priority)]
     if counts:
         notes.append(_("longest %(wait)s") % {"wait": formatting.seconds(waiting.oldest_wait_seconds())})
+    if Pause.objects.is_on(dispatch.GPU):
+        notes.insert(0, _("paused"))
     link = f"{jobs}?status__exact={Status.QUEUED}"
     return Card(_("Waiting"), str(sum(counts.values())), ", ".join(notes), link=link)
 

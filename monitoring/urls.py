@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from monitoring import metrics, operations, views
+from monitoring import metrics, operations, queues, views
 
 urlpatterns = [
     path("api/v1/health", views.HealthView.as_view(), name="health"),
@@ -13,5 +13,6 @@ urlpatterns = [
     path("api/v1/stats", views.StatsView.as_view(), name="stats"),
     path("admin/operations/", admin.site.admin_view(operations.operations), name="operations"),
     path("admin/operations/part/<slug:name>", admin.site.admin_view(operations.part), name="operations-part"),
+    path("admin/operations/queue/<slug:cluster>", queues.view, name="operations-queue"),
     path("metrics", metrics.metrics_view, name="metrics"),
 ]

@@ -23,6 +23,7 @@ class Options(TypedDict, total=False):
     strip_metadata: bool | Literal["location"]
     denoise_strength: float  # 0 to 1
     precision: Literal["fp32", "bf16", "fp16"]
+    priority: Literal["high", "normal", "low"]
     reuse: bool
 
 

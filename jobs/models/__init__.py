@@ -4,6 +4,7 @@ from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
 from jobs.models.idempotency import IdempotencyKey
 from jobs.models.job import Job
+from jobs.models.pause import Pause
 from jobs.models.periodic_task import Chore
 from jobs.models.rate_limit import RateBucket
 from jobs.models.webhook import WebhookAttempt, WebhookMessage
@@ -15,6 +16,7 @@ __all__ = [
     "Chore",
     "IdempotencyKey",
     "Job",
+    "Pause",
     "RateBucket",
     "WebhookAttempt",
     "WebhookMessage",

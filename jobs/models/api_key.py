@@ -22,6 +22,9 @@ class ApiKey(models.Model):
     # SHA-256 (hex) of the whole key: 256 random bits need neither salt nor a slow hash
     digest = models.CharField(max_length=64, editable=False)
     scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices))
+    high_priority = models.BooleanField(
+        default=False, db_default=False, help_text="May ask for priority=high, and so go before all others"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -51,7 +51,7 @@ CLAIM = """
                 * input_width::float8 * input_height * input_frames / 1e6
                 * (1 + length(model) - length(replace(model, '+', '')))),
             tiles_done = 0, tiles_total = NULL, error = '', error_code = ''
-        WHERE status = 'queued' AND id = (
+        WHERE status = 'queued' AND NOT EXISTS (SELECT FROM jobs_pause WHERE cluster = 'gpu') AND id = (
             SELECT id FROM jobs_job WHERE status = 'queued' AND queued_at <= statement_timestamp()
             ORDER BY priority DESC, queued_at, id
             LIMIT 1 FOR UPDATE SKIP LOCKED)

@@ -2,32 +2,47 @@
 
 import time
 from collections.abc import Iterable
+from typing import NamedTuple
 from uuid import UUID
 
-from jobs.models import Job, Worker
+from jobs.models import Job, Pause, Worker
 from jobs.progress import throughput
 from jobs.progress.throughput import Throughput
+from jobs.queue import dispatch
 from jobs.states import Status
 
 #: Seconds for which a measurement is cached: a list of jobs and a progress stream ask many times a second.
 _FRESH_SECONDS = 5.0
 #: Seconds for which the walk along the queue is cached: one poll needs it for the job and for Retry-After.
 _QUEUE_SECONDS = 0.5
-_walked: tuple[float, dict[UUID, float | None]] = (0.0, {})
+_walked: tuple[float, dict[UUID, "Place"]] = (0.0, {})
 _measured: dict[str, tuple[float, Throughput | None]] = {}
 
 
+class Place(NamedTuple):
+    """A waiting job's place in the queue, from 1, and the seconds until it ends, where they are known."""
+
+    position: int
+    seconds: float | None
+
+
 class Forecast:
-    """Seconds left of some jobs, by at most two queries for all of them, and one per model in a few seconds."""
+    """Places and seconds left of some jobs, by few queries for all of them, and one per model in a few seconds."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         queued = [job.id for job in jobs if job.status == Status.QUEUED]
         self._ahead = _ahead(queued) if queued else {}
 
+    def position(self, job: Job) -> int | None:
+        """Return the job's place among those that wait, 1: the next; None when it does not wait."""
+        place = self._ahead.get(job.id) if job.status == Status.QUEUED else None
+        return place and place.position
+
     def seconds_left(self, job: Job) -> float | None:
         """Return the seconds until the job ends; None when that is not known, or when it has ended."""
         if job.status == Status.QUEUED:
-            left = self._ahead.get(job.id)
+            place = self._ahead.get(job.id)
+            left = place and place.seconds
         elif job.status == Status.PROCESSING:
             left = _running(job)
         else:
@@ -35,8 +50,8 @@ class Forecast:
         return None if left is None else round(left, 1)
 
 
-def _ahead(queued: Iterable[UUID]) -> dict[UUID, float | None]:
-    """Return the seconds until each waiting job ends, computed anew when one of ``queued`` is not known yet."""
+def _ahead(queued: Iterable[UUID]) -> dict[UUID, Place]:
+    """Return the place of each waiting job, computed anew when one of ``queued`` is not known yet."""
     global _walked  # noqa: PLW0603 - one assignment, so that threads see either walk
     at, found = _walked
     if time.monotonic() - at > _QUEUE_SECONDS or not found.keys() >= set(queued):
@@ -45,17 +60,19 @@ def _ahead(queued: Iterable[UUID]) -> dict[UUID, float | None]:
     return found
 
 
-def _walk() -> dict[UUID, float | None]:
+def _walk() -> dict[UUID, Place]:
     """Walk the queue in the order in which it will be served, adding up what lies before each job."""
-    found: dict[UUID, float | None] = {}
+    found: dict[UUID, Place] = {}
     workers = max(1, Worker.objects.computing().count())
-    sum_before = _running_seconds()
+    # Nobody can say when a pause ends.
+    sum_before = None if Pause.objects.is_on(dispatch.GPU) else _running_seconds()
     columns = ("id", "model", "input_width", "input_height", "input_frames", "options")
     for job_id, model, width, height, frames, options in Job.objects.waiting().values_list(*columns):
         speed = _speed(model)
         own = speed.seconds(width, height, frames, options.get("outscale")) if speed else None
         known = sum_before is not None and own is not None
-        found[job_id] = (sum_before or 0.0) / workers + (own or 0.0) if known else None
+        seconds = (sum_before or 0.0) / workers + (own or 0.0) if known else None
+        found[job_id] = Place(len(found) + 1, seconds)
         sum_before = (sum_before or 0.0) + (own or 0.0) if known else None  # behind the unknown all is unknown
     return found
 
@@ -64,7 +81,9 @@ def seconds_before_a_new_job() -> float | None:
     """Return the seconds until a worker has done all that waits or runs now; None where that is not known."""
     waiting = list(Job.objects.waiting().values_list("id", flat=True))
     if waiting:
-        return _ahead(waiting)[waiting[-1]]
+        return _ahead(waiting)[waiting[-1]].seconds
+    if Pause.objects.is_on(dispatch.GPU):
+        return None
     workers = max(1, Worker.objects.computing().count())
     running = _running_seconds()
     return None if running is None else running / workers

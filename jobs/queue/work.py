@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from jobs.models.job import Job
+from jobs.models.pause import Pause
 from jobs.models.periodic_task import Chore
 from jobs.models.webhook import WebhookMessage
 from jobs.queue import dispatch
@@ -35,6 +36,8 @@ class Work:
 def waiting_in(cluster: str, most: int) -> list[str]:
     """Return the dotted paths of what waits for the workers of that cluster, ``most`` at most."""
     found: list[str] = []
+    if Pause.objects.is_on(cluster):
+        return found
     for work in _WORK[cluster]:
         if len(found) < most:
             found += [work.function] * work.waiting(most - len(found))

@@ -31,7 +31,7 @@ from jobs.models.batch import Batch
 from jobs.models.job import Job
 from jobs.options import JobOptions, engine_limits
 from jobs.queue import dispatch
-from jobs.states import Priority, Status
+from jobs.states import Status
 from jobs.storage import file_names, files
 from jobs.storage.files import Staged
 from jobs.submission import admission, idempotency, result_reuse
@@ -245,7 +245,7 @@ def _create(
     files.keep(staged.path, name)
     job = Job(
         id=job_id,
-        priority=Priority.BATCH if batch else submission.priority,
+        priority=submission.priority,
         batch=batch,
         batch_index=index,
         api_key=submission.api_key,

@@ -64,3 +64,21 @@ def test_a_reader_that_comes_back_gets_what_it_missed(api: httpx.Client) -> None
 
 def test_there_is_no_stream_of_an_unknown_job(api: httpx.Client) -> None:
     assert is_error(api.get("/jobs/nope/events"), 404, "job_not_found")
+
+
+def test_a_waiting_job_is_told_its_place_when_it_changes(api: httpx.Client, slow_job: dict[str, Any]) -> None:
+    def post(**more: str) -> str:
+        sent = api.post("/jobs", files={"image": picture()}, data={"model": TINY_MODEL, "reuse": "false", **more})
+        return str(sent.json()["job_id"])
+
+    first, second = post(), post()
+    places = []
+    for event in stream(api, second):
+        places.append((event["event"], event["data"]["queue_position"]))
+        if places[-1] == ("queued", 2):
+            api.post(f"/jobs/{first}/cancel")
+        elif event["event"] == "queue":
+            assert "id" not in event, "it is no point in the job's life to come back to"
+            api.post(f"/jobs/{second}/cancel")
+    assert places == [("queued", 2), ("queue", 1), ("cancelled", None)]
+    assert slow_job["job_id"]

@@ -202,3 +202,18 @@ def test_figures_of_a_real_job_reach_the_charts() -> None:
     now = datetime.now(UTC)
     assert not charts.throughput(charts.PERIODS["day"], now).is_empty
     assert not charts.durations(charts.PERIODS["month"], now).is_empty
+
+
+def test_operators_pause_and_resume_a_queue_and_viewers_only_see_it(staff: Staff) -> None:
+    operator, viewer = staff("Operators"), staff("Viewers")
+    assert viewer.post(f"{PAGE}queue/gpu", {"do": "pause"}).status_code == 403
+    operator.post(f"{PAGE}queue/gpu", {"do": "pause", "reason": "a new <driver>"})
+    page = viewer.get(PAGE).content.decode()
+    assert "a new &lt;driver&gt;" in page
+    assert (f"{PAGE}queue/gpu" in page, f"{PAGE}queue/gpu" in operator.get(PAGE).content.decode()) == (False, True)
+    assert "paused" in viewer.get(f"{PAGE}part/cards").content.decode()
+    assert 'upscaler_queue_paused{cluster="gpu"} 1.0' in operator.get("/metrics").content.decode()
+    operator.post(f"{PAGE}queue/gpu", {"do": "resume"})
+    assert "a new" not in viewer.get(PAGE).content.decode()
+    assert operator.post(f"{PAGE}queue/cpu", {"do": "pause"}).status_code == 404
+    assert operator.get(f"{PAGE}queue/gpu").status_code == 405

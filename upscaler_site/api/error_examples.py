@@ -41,6 +41,7 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "idempotency_key_reused": (422, "This Idempotency-Key was used with another picture or other options"),
     "precision_unavailable": (422, "precision: no worker computes in fp16 here; there is fp32"),
     "chain_refused": (422, "4 models are named; a chain has at most 3"),
+    "priority_refused": (403, "This key may not ask for priority=high; whoever runs this service can allow it"),
     "webhook_url_refused": (422, "webhook_url: the address is private"),
     "image_url_refused": (422, "image_url: the host example.org is not allowed here"),
     "batch_too_large": (422, "a batch has 1 to 100 images, this one has 101"),

@@ -78,6 +78,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     jobs.InputRejected: Answer(400),
     jobs.BatchRejected: Answer(400),
     jobs.BatchTooLarge: Answer(422),
+    jobs.PriorityRefused: Answer(403),
     jobs.WebhookRefused: Answer(422),
     jobs.ImageUrlRefused: Answer(422),
     jobs.ImageUrlFailed: Answer(400),

@@ -26,6 +26,7 @@ JOB_PROCESSING = {
     "eta_seconds": 33.5,
     "attempts": 1,
     "cancel_requested": False,
+    "queue_position": None,
     "priority": "async",
     "options": {"tile_size": 512},
     "batch_id": None,

@@ -88,7 +88,8 @@ EVENTS = operation(
     ("job_not_found", "too_many_waiting"),
     summary="Follow a job",
     description="Server-sent events `queued`, `processing`, `progress`, and at the end `completed`, `failed` or "
-    "`cancelled`, each with the job object as its data. A comment every 15 seconds keeps the line open. The stream "
+    "`cancelled`, each with the job object as its data; `queue` while it waits and its place changes. A comment every "
+    "15 seconds keeps the line open. The stream "
     f"ends with the job; continuing after its last event is answered by 204.\n\n```\n{example.EVENTS}```",
     parameters=[JOB_ID, LAST_EVENT_ID],
     responses={

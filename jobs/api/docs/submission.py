@@ -30,6 +30,7 @@ _ERRORS = (
     *("model_not_found", "model_not_available", "queue_full", "storage_full"),
     *("precision_unavailable", "chain_refused"),
     *("idempotency_key_reused", "idempotency_key_in_progress", "webhook_url_refused"),
+    "priority_refused",
 )
 _IMAGE_URL_ERRORS = ("image_url_refused", "image_url_failed")
 

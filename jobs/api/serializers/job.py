@@ -41,6 +41,10 @@ class JobSerializer(serializers.Serializer[Job]):
     eta_seconds = serializers.SerializerMethodField(
         help_text="Seconds until the end, from measured throughput; null where that is not known, or nothing is left."
     )
+    queue_position = serializers.SerializerMethodField(
+        help_text="Place among the jobs that wait, 1: the next; null when it does not wait. More urgent jobs that "
+        "come, and those of callers who were served less, go before it."
+    )
     attempts = serializers.IntegerField()
     cancel_requested = serializers.BooleanField()
     priority = serializers.SerializerMethodField()
@@ -79,6 +83,12 @@ class JobSerializer(serializers.Serializer[Job]):
         """Read from the forecast that the view put into the context, so that a list costs no query per row."""
         forecast = self.context.get("forecast")
         return forecast.seconds_left(job) if forecast is not None else None
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True, min_value=1))
+    def get_queue_position(self, job: Job) -> int | None:
+        """Read from the forecast, as `get_eta_seconds`."""
+        forecast = self.context.get("forecast")
+        return forecast.position(job) if forecast is not None else None
 
     @extend_schema_field(serializers.ChoiceField(choices=[priority.name.lower() for priority in Priority]))
     def get_priority(self, job: Job) -> str:

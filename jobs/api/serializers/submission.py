@@ -12,6 +12,7 @@ from jobs import chains
 from jobs.api.serializers.fields import FiniteNumber, StripSwitch, Switch, WholeNumber
 from jobs.auth import signed_urls
 from jobs.options import STRIP, JobOptions
+from jobs.states import Priority
 from jobs.submission.target_size import TargetSize
 from jobs.webhooks.payloads import WebhookEvent
 from modelstore.sentences import unknown
@@ -124,6 +125,12 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
         min_value=0, max_value=1, required=False, help_text="0 keeps noise, 1 removes it; for models that offer it."
     )
     precision = Choice(choices=["fp32", "bf16", "fp16"], required=False, help_text="Number format of the inference.")
+    priority = Choice(
+        choices=["high", "normal", "low"],
+        required=False,
+        help_text="high goes before all others, for keys that may ask for it (where keys are off, everybody may); low "
+        "waits with the batches. Default: normal.",
+    )
     reuse = Switch(required=False, help_text="Answer from an existing result of the same bytes and options.")
     webhook_url = serializers.CharField(
         max_length=2000, required=False, help_text="Told when the job ends (Standard Webhooks)."
@@ -151,6 +158,10 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
         names = {field.name for field in fields(TargetSize)}
         given = {name: value for name, value in self.validated_data.items() if name in names}
         return TargetSize(**given) if given else None
+
+    def priority_from(self, usual: Priority) -> Priority:
+        """Return the priority that was asked for; ``usual``: that of the endpoint."""
+        return {"high": Priority.HIGH, "low": Priority.BATCH}.get(self.validated_data.get("priority", ""), usual)
 
     @property
     def model_name(self) -> str:

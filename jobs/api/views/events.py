@@ -20,11 +20,13 @@ from jobs.errors import WaitersExceeded
 from jobs.models import Job
 from jobs.progress.events import JobEvent, Position, news
 from jobs.progress.hub import Subscription, hub
-from jobs.states import TERMINAL
+from jobs.states import TERMINAL, Status
 
 HEARTBEAT_SECONDS = 15.0
 #: Seconds between two events at least: a tile can take a millisecond.
 STEP_SECONDS = 0.2
+#: Seconds between two looks at a waiting job's place.
+QUEUE_SECONDS = 2.0
 RECONNECT_MILLISECONDS = 2000
 _RETRY = f"retry: {RECONNECT_MILLISECONDS}\n\n".encode()
 
@@ -59,6 +61,7 @@ class EventStream:
         global _open_streams  # noqa: PLW0603 - one counter for all threads of the process
         self.job_id = job_id
         self.seen = seen
+        self._place: int | None = None  # in the queue, as the reader knows it
         self._held = ExitStack()
         with _lock:
             limit = max(1, settings.MAX_WAITING_REQUESTS // 2)
@@ -92,6 +95,7 @@ class EventStream:
             events = news(job, self.seen)
             with translation.override(self._language):
                 pieces = [_written(job, event) for event in events]
+                moved = None if pieces else self._moved(job)
             if not connection.in_atomic_block:
                 # A hundred readers must not hold a hundred connections while nothing happens; and before the pieces go
                 # out, because the next step of this iterator may run in another thread.
@@ -102,14 +106,27 @@ class EventStream:
                 yield piece
                 if event.last:
                     return
+            if moved:
+                spoken = time.monotonic()
+                yield moved
             if hub.draining:
                 yield _RETRY  # an EventSource reconnects with its Last-Event-ID, to the process that replaces this one
                 return
-            if not self._waiter.wait(HEARTBEAT_SECONDS - (time.monotonic() - spoken)):
+            left = HEARTBEAT_SECONDS - (time.monotonic() - spoken)
+            told = self._waiter.wait(min(left, QUEUE_SECONDS) if job.status == Status.QUEUED else left)
+            if not told and time.monotonic() - spoken >= HEARTBEAT_SECONDS:
                 spoken = time.monotonic()
                 yield b": still here\n\n"  # keeps proxies from closing the connection, and detects readers that left
-            else:
+            elif told:
                 time.sleep(max(0.0, STEP_SECONDS - (time.monotonic() - spoken)))
+
+    def _moved(self, job: Job) -> bytes | None:
+        """Return the event that tells a waiting job's new place; it is no point in the job's life, and has no id."""
+        shape = responses.detail(job) if job.status == Status.QUEUED else {}
+        before, self._place = self._place, shape.get("queue_position")
+        if not shape or before in (None, self._place):
+            return None
+        return f"event: queue\ndata: {json.dumps(shape, separators=(',', ':'), default=str)}\n\n".encode()
 
 
 def _leave() -> None:

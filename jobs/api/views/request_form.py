@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from rest_framework import serializers
 from rest_framework.parsers import BaseParser
@@ -14,6 +15,7 @@ from jobs.api.parsers import ImageFormParser, RawImageParser
 from jobs.api.serializers.fields import Switch
 from jobs.api.serializers.submission import SubmissionSerializer, merged
 from jobs.auth.authentication import caller_key
+from jobs.errors import PriorityRefused
 from jobs.states import Priority
 from jobs.submission import image_url
 from jobs.submission.request import Submission
@@ -50,6 +52,7 @@ def read_submission(
 
     :param files_field: "image" for one picture, a file or ``image_url``; "images" for many files.
     :raises ValidationError, ParseError, UploadTooLarge, StorageFull: what the parsers and the serializer raise.
+    :raises PriorityRefused: the caller may not go before all others.
     :raises WebhookRefused: an address that will never be delivered to.
     :raises ImageUrlRefused, ImageUrlFailed: the picture cannot be fetched.
     """
@@ -67,7 +70,7 @@ def read_submission(
         model=serializer.model_name,
         options=serializer.options,
         target=serializer.target,
-        priority=priority,
+        priority=_permitted(request, serializer.priority_from(priority)),
         api_key=caller_key(request),
         request_id=str(getattr(request, "request_id", "")),
         webhook_url=webhook_url,
@@ -78,6 +81,16 @@ def read_submission(
     )
     pictures = _pictures(request, files_field, data.get("image_url"), most=1 if single else None)
     return SubmissionCall(submission, pictures, dry_run)
+
+
+def _permitted(request: Request, priority: Priority) -> Priority:
+    """Return the priority if the caller may have it: staff may, a key that says so, and all where keys are off."""
+    key = caller_key(request)
+    staff = getattr(request.user, "is_staff", False)
+    may = staff or not settings.REQUIRE_API_KEY or (key is not None and key.high_priority)
+    if priority == Priority.HIGH and not may:
+        raise PriorityRefused("This key may not ask for priority=high; whoever runs this service can allow it")
+    return priority
 
 
 def _pictures(request: Request, field: str, url: str | None, *, most: int | None) -> list[UploadedFile[Any]]:

@@ -17,8 +17,10 @@ from jobs.api.views import responses
 from jobs.api.views.base import ApiViewSet
 from jobs.api.views.request_form import PICTURE_PARSERS, read_submission
 from jobs.errors import WaitersExceeded
+from jobs.models import Pause
 from jobs.progress import disconnect
 from jobs.progress.wait import wait_for
+from jobs.queue import dispatch
 from jobs.states import TERMINAL, Priority
 from jobs.submission import submit
 from jobs.submission.admission import require_worker
@@ -43,8 +45,9 @@ class SubmitViewSet(ApiViewSet):
         if call.dry_run:
             return Response(PlanSerializer(submit.plan(call.pictures[0], call.submission)).data)
         job = submit.submit(call.pictures[0], call.submission)
+        paused = Pause.objects.is_on(dispatch.GPU)  # nobody knows until when, so nobody waits for it
         with suppress(WaitersExceeded):  # nothing is lost: the job goes on, and a 202 has its address
-            job = wait_for(job.id, wish.wait_seconds, has_left=has_left)
+            job = wait_for(job.id, 0 if paused else wish.wait_seconds, has_left=has_left)
         if job.status not in TERMINAL:
             return responses.accepted(job, preference_applied=wish.applied)
         responses.refuse_unfinished(job, blame_picture=True)
