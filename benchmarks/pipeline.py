@@ -1,10 +1,11 @@
 """The share of the time in which a device computes, while its worker decodes, encodes and stores, side by side.
 
     python -m benchmarks.pipeline [--beside ../main] [--pictures 200] [--ms 30] [--megapixels 1] [--scale 1]
+    python -m benchmarks.pipeline --model bundled-compact-x4 --pictures 20 --megapixels 0.25 --scale 4
 
-The device is one that only takes its time (benchmarks/noop/fake_device.py): --ms for each picture. Everything else is
-the service's: a cluster of one worker, an embedded Postgres, real files. Each checkout has its own, and they take
-turns. "One after another" is this checkout with PIPELINE_MEMORY_MB=0.
+The device is one that only takes its time (benchmarks/noop/fake_device.py): --ms for each picture; with --model it is
+this machine's own. Everything else is the service's: a cluster of one worker, an embedded Postgres, real files. Each
+checkout has its own, and they take turns. "One after another" is this checkout with PIPELINE_MEMORY_MB=0.
 """
 
 import argparse
@@ -29,7 +30,7 @@ class Side:
     """A checkout with its Postgres, its driver and its cluster."""
 
     def __init__(
-        self, name: str, checkout: Path, scratch: Path, url: str, milliseconds: float, more: dict[str, str]
+        self, name: str, checkout: Path, scratch: Path, url: str, device: dict[str, str], more: dict[str, str]
     ) -> None:
         self.name, self.log = name, scratch / "device.log"
         environment = os.environ | {
@@ -39,8 +40,8 @@ class Side:
             "PYTHONPATH": f"{checkout}:{REPOSITORY / 'benchmarks' / 'noop'}",
             "Q_CLUSTER_NAME": "gpu",
             "LOG_LEVEL": "WARNING",
-            "FAKE_DEVICE_MS": str(milliseconds),
             "FAKE_DEVICE_LOG": str(self.log),
+            **device,
             **more,
         }
         self.driver = subprocess.Popen(
@@ -64,17 +65,18 @@ class Side:
         answer: dict[str, float] = json.loads(line)
         return answer
 
-    def measure(self, pictures: int, source: Path, scale: int, written: str) -> dict[str, float]:
+    def measure(self, pictures: int, source: Path, scale: int, written: str, model: str) -> dict[str, float]:
         """Stream the pictures; return the device's busy share and what it cost."""
         self.log.write_text("")
         before = self.cpu()
-        done = self.ask("stream", pictures, str(source), scale, written)
+        done = self.ask("stream", pictures, str(source), scale, written, model)
         if done["completed"] != pictures:
             raise SystemExit(f"{self.name}: {done['completed']:.0f} of {pictures} jobs are completed")
         times = [tuple(map(float, line.split())) for line in self.log.read_text().splitlines()]
-        busy = sum(end - begin for begin, end in times)
+        busy, span = (sum(e - b for b, e in times), times[-1][1] - times[0][0]) if times else (done["infer"], 0.0)
         return {
-            "device busy, %": 100 * busy / (times[-1][1] - times[0][0]),
+            "device busy, %": 100 * busy / (span or done["seconds"]),
+            "device ms per picture": 1000 * busy / pictures,
             "pictures a second": pictures / done["seconds"],
             "CPU ms per picture": 1000 * (self.cpu() - before) / pictures,
         }
@@ -104,6 +106,7 @@ def main() -> None:
     parser.add_argument("--beside", type=Path, help="another checkout, of an older version")
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--ms", type=float, default=30.0, help="milliseconds that the device takes for a picture")
+    parser.add_argument("--model", default="", help="instead: this model, on this machine's device")
     parser.add_argument("--megapixels", type=float, default=1.0)
     parser.add_argument("--scale", type=int, default=1)
     parser.add_argument("--format", default="jpeg")
@@ -129,14 +132,13 @@ def main() -> None:
             for directory in (Path(name), scratch):
                 directory.chmod(0o755)
             url = stack.enter_context(EmbeddedPostgres(scratch / "database"))
-            sides.append(Side(which, checkout, scratch, url, arguments.ms, more))
+            device = {} if arguments.model else {"FAKE_DEVICE_MS": str(arguments.ms)}
+            sides.append(Side(which, checkout, scratch, url, device, more))
             stack.callback(sides[-1].close)
+        wanted = source, arguments.scale, arguments.format, arguments.model or "fake"
         for side in sides:
-            side.measure(3, source, arguments.scale, arguments.format)  # all have started
-        found = [
-            [side.measure(arguments.pictures, source, arguments.scale, arguments.format) for side in sides]
-            for _ in range(arguments.rounds)
-        ]
+            side.measure(3, *wanted)  # all have started
+        found = [[side.measure(arguments.pictures, *wanted) for side in sides] for _ in range(arguments.rounds)]
         print(f"{'':22}" + "".join(f"{side.name:>20}" for side in sides))
         for what in found[0][0]:
             figures = [median(round_[index][what] for round_ in found) for index in range(len(sides))]

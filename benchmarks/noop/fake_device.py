@@ -32,6 +32,8 @@ class FakeDeviceConfig(AppConfig):
     name = "fake_device"
 
     def ready(self) -> None:
+        if "FAKE_DEVICE_MS" not in os.environ:  # a real model on this machine's own
+            return
         import jobs.worker
 
         runtime = ModuleType("jobs.worker.runtime")
@@ -72,8 +74,8 @@ def prepare() -> dict[str, float]:
     return {}
 
 
-def stream(count: int, source: str, scale: int, written: str) -> dict[str, float]:
-    """Submit ``count`` jobs for one picture and wait for their ends."""
+def stream(count: int, source: str, scale: int, written: str, model: str) -> dict[str, float]:
+    """Submit ``count`` jobs for one picture and wait for their ends; how long it took, and the device for each."""
     from django.db import transaction
     from django.db.models import Max, Min
     from django.db.models.functions import Now
@@ -92,7 +94,7 @@ def stream(count: int, source: str, scale: int, written: str) -> dict[str, float
         files.path_of(name).parent.mkdir(parents=True, exist_ok=True)
         os.link(source, files.path_of(name))
         rows.append(
-            Job(model="fake", options={"outscale": float(scale), "format": written}, input_file=name,
+            Job(model=model, options={"outscale": float(scale), "format": written}, input_file=name,
                 input_sha256="0" * 64, input_bytes=1, input_format=kind, input_width=width, input_height=height,
                 created_at=Now(), queued_at=Now())
         )  # fmt: skip
@@ -105,8 +107,11 @@ def stream(count: int, source: str, scale: int, written: str) -> dict[str, float
             raise SystemExit(f"{ended} of {count} jobs have ended")
         time.sleep(0.05)
     times = Job.objects.aggregate(first=Min("started_at"), last=Max("finished_at"))
-    completed = Job.objects.filter(status="completed").count()
-    return {"seconds": (times["last"] - times["first"]).total_seconds(), "completed": completed}
+    done = list(Job.objects.filter(status="completed"))
+    infer = sum(job.report["seconds"].get("infer", 0.0) for job in done)
+    return {
+        "seconds": (times["last"] - times["first"]).total_seconds(), "completed": len(done), "infer": infer,
+    }  # fmt: skip
 
 
 COMMANDS: dict[str, Callable[..., dict[str, float]]] = {"prepare": prepare, "stream": stream}

@@ -43,19 +43,24 @@ export function stateText(card, job) {
     case "held": return card.throttled
       ? gettext("As many as this server takes at a time; going on soon")
       : gettext("The server's queue is full; trying again soon");
-    case "queued": return gettext("Waiting for a worker");
+    case "queued": return job.queue_position
+      ? [interpolate(gettext("Waiting, place %s in the queue"), [job.queue_position]), left(job)].filter(Boolean).join(" · ")
+      : gettext("Waiting for a worker");
     case "processing": {
       if (job.cancel_requested) return gettext("Cancelling …");
       if (share === null) return gettext("Preparing");
       const tiles = interpolate(gettext("Tile %s of %s"), [job.progress.tiles_done, job.progress.tiles_total]);
-      const left = job.eta_seconds == null ? "" : interpolate(gettext("%s left"), [seconds(job.eta_seconds)]);
-      return [tiles, left].filter(Boolean).join(" · ");
+      return [tiles, left(job)].filter(Boolean).join(" · ");
     }
     case "completed": return gettext("Finished");
     case "failed": return gettext("Failed");
     case "cancelled": return gettext("Cancelled");
     default: return card.state;
   }
+}
+
+function left(job) {
+  return job.eta_seconds == null ? "" : interpolate(gettext("%s left"), [seconds(job.eta_seconds)]);
 }
 
 /** The share of the tiles that are done, 0 to 1; null where none are counted yet. */
