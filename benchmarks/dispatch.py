@@ -6,7 +6,7 @@ Jobs compute nothing (benchmarks/noop). Each checkout has an embedded Postgres o
 is one worker) and a driver that submits from eight threads, one job in each transaction; they take turns. Prints the
 median of the rounds, beside it seconds of processor time per 1,000 jobs. ``--sync-ms`` makes the disk slow (by
 ``commit_delay``), as it is where several servers share one; ``--rows`` measures the claim of a job in a table of so
-many finished ones instead.
+many finished ones instead, ``--waiting`` claims among so many waiting ones.
 """
 
 import argparse
@@ -169,6 +169,15 @@ def connections(side: Side) -> dict[str, float]:
     return found | {"connections, at work": busy}
 
 
+def claiming(side: Side, waiting: int) -> dict[str, float]:
+    found = side.ask("claims", waiting, 50, min(waiting, 1000))
+    return {
+        "claims a second": found["claims"],
+        "ms inside the server": found["inside"],
+        "ms of processor, claimer": found["cpu"],
+    }
+
+
 def compare(sides: list[Side], title: str, measure: Callable[[Side], dict[str, float]], rounds: int) -> None:
     """Let the sides take turns, and print the medians."""
     found: list[list[dict[str, float]]] = [[] for _ in sides]
@@ -284,6 +293,7 @@ def main() -> None:
     parser.add_argument("--idle", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=0)
+    parser.add_argument("--waiting", type=int, default=0, help="measure claims among so many waiting jobs instead")
     parser.add_argument("--sync-ms", type=float, default=0.0, help="let Postgres wait so long before each sync")
     arguments = parser.parse_args()
     from upscaler_site.postgres.embedded import EmbeddedPostgres
@@ -303,7 +313,11 @@ def main() -> None:
                 return
             sides.append(Side(which, checkout, scratch, url))
             stack.callback(sides[-1].close)
-        measure_all(sides, arguments)
+        if arguments.waiting:
+            what = f"{arguments.waiting} jobs of 50 callers wait"
+            compare(sides, what, lambda side: claiming(side, arguments.waiting), arguments.rounds)
+        else:
+            measure_all(sides, arguments)
 
 
 if __name__ == "__main__":

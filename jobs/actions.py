@@ -1,23 +1,35 @@
 """Actions on a job that has ended: run it again, or delete it."""
 
+from math import prod
 from uuid import UUID
 
 from django.db import transaction
 
 from jobs.errors import JobNotFound, JobStateConflict
-from jobs.models import Job
+from jobs.models import Job, Turn
 from jobs.models.job_queryset import JobQuerySet
+from jobs.models.turn import cost
 from jobs.queue import dispatch
 from jobs.states import TERMINAL
 from jobs.storage.deletion import delete_ended
-from jobs.submission import admission
+from jobs.submission import admission, limits
 
 
 def retry(jobs: JobQuerySet, job_id: UUID) -> Job:
-    """Queue a failed or cancelled job again and wake a worker. Raises JobNotFound, JobStateConflict, QueueFull."""
+    """Queue a failed or cancelled job again and wake a worker. It counts as one that is submitted anew.
+
+    :raises JobNotFound, JobStateConflict: :raises QueueFull, LimitReached: there is no room for it.
+    """
     admission.require_queue_room(1)
+    old = jobs.filter(pk=job_id).select_related("api_key").first()
+    if old is None:
+        raise JobNotFound(job_id)
+    size = (old.input_width, old.input_height, old.input_frames)
+    share = old.api_key.share if old.api_key else 1.0
+    (turn,) = Turn.objects.take(old.caller, old.priority, [cost(*size, old.model)], share=share)
     with transaction.atomic():
-        job = jobs.retry(job_id)
+        limits.take(old.caller, old.api_key, limits.Demand(1, prod(size) / 1e6, 0))
+        job = jobs.retry(job_id, turn=turn)
         dispatch.ring()
     return job
 

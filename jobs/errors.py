@@ -117,6 +117,34 @@ class QueueFull(JobError):
     code = "queue_full"
 
 
+class LimitReached(JobError):
+    """The call goes beyond a limit of its caller. ``retry_seconds``: when it may fit; None: never, it is too large."""
+
+    code = "limit_reached"
+
+    def __init__(self, message: str, retry_seconds: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class QueuedLimitReached(LimitReached):
+    """So many jobs of the caller wait already."""
+
+    code = "queued_jobs_limit"
+
+
+class StorageLimitReached(LimitReached):
+    """The caller's pictures take up so much room already."""
+
+    code = "stored_bytes_limit"
+
+
+class DailyLimitReached(LimitReached):
+    """The caller has submitted so many megapixels today."""
+
+    code = "daily_megapixels_limit"
+
+
 class NoWorker(JobError):
     """Nobody is there who could work on a picture that its caller waits for."""
 

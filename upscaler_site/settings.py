@@ -109,6 +109,12 @@ MAX_IMAGE_SIDE = env.integer(
 )
 MAX_FRAMES = env.integer("MAX_FRAMES", 200, minimum=1, help="Frames of an animation")
 MAX_QUEUED_JOBS = env.integer("MAX_QUEUED_JOBS", 1000, minimum=1, help="Waiting jobs; beyond: 503 with Retry-After")
+QUEUE_MAX_WAIT_SECONDS = env.integer(
+    "QUEUE_MAX_WAIT_SECONDS",
+    3600,
+    minimum=0,
+    help="A job that waits for so long moves up by one priority, from batches to high; 0 is never",
+)
 MAX_STORAGE_GB = env.number(
     "MAX_STORAGE_GB", 0, minimum=0, help="Storage quota for pictures, in GB of 1e9 bytes; 0 is no limit; beyond: 507"
 )
@@ -251,6 +257,30 @@ RATE_LIMIT_UPSCALE = env.rate(
 )
 RATE_LIMIT_READ = env.rate(
     "RATE_LIMIT_READ", help="Other calls per key or address, such as 600/minute; none is no limit"
+)
+CALLER_MAX_QUEUED_JOBS = env.integer(
+    "CALLER_MAX_QUEUED_JOBS",
+    0,
+    minimum=0,
+    help="Waiting jobs of one caller, where its key says nothing else; 0 is no limit; beyond: 429",
+)
+CALLER_MAX_RUNNING_JOBS = env.integer(
+    "CALLER_MAX_RUNNING_JOBS",
+    0,
+    minimum=0,
+    help="Jobs of one caller that run at once; the others wait; 0 is no limit",
+)
+CALLER_MAX_STORED_GB = env.number(
+    "CALLER_MAX_STORED_GB",
+    0,
+    minimum=0,
+    help="Inputs and results of one caller, in GB of 1e9 bytes; 0 is no limit; beyond: 429",
+)
+CALLER_MAX_MEGAPIXELS_PER_DAY = env.number(
+    "CALLER_MAX_MEGAPIXELS_PER_DAY",
+    0,
+    minimum=0,
+    help="Megapixels that one caller may submit from 0:00 to 0:00 UTC; 0 is no limit; beyond: 429",
 )
 
 SILENCED_SYSTEM_CHECKS = [

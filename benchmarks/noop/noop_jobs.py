@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -76,8 +77,8 @@ def finished(job: Any) -> Any:
 
 
 # --- The driver
-def submit(model: str = "noop") -> uuid.UUID:
-    """Write a row and ring, as a submission does when its file is stored."""
+def submit(model: str = "noop", caller: str = "key:noop") -> uuid.UUID:
+    """Take a turn, write a row and ring, as a submission does when its file is stored."""
     from django.db import transaction
     from django.db.models.functions import Now
 
@@ -85,11 +86,21 @@ def submit(model: str = "noop") -> uuid.UUID:
     from jobs.queue import dispatch
 
     job = Job(model=model, input_file="inputs/x.png", input_sha256="0" * 64, input_bytes=1, input_format="png",
-              input_width=24, input_height=16, created_at=Now(), queued_at=Now())  # fmt: skip
+              input_width=24, input_height=16, created_at=Now(), queued_at=Now(), **_place(caller))  # fmt: skip
     with transaction.atomic():
         job.save(force_insert=True)
         dispatch.ring()
     return job.id
+
+
+def _place(caller: str) -> dict[str, Any]:
+    try:
+        from jobs.models import Turn
+        from jobs.models.turn import cost
+    except ImportError:  # a checkout from before fair shares
+        return {}
+    (turn,) = Turn.objects.take(caller, 10, [cost(24, 16, 1, "noop")])
+    return {"caller": caller, "turn": turn}
 
 
 def ended() -> int:
@@ -169,6 +180,48 @@ def counters() -> dict[str, float]:
     return {"commits": int(commits), "wal": int(wal), "connections": int(connections)}
 
 
+def claims(waiting: int, callers: int, count: int) -> dict[str, float]:
+    """Claim ``count`` of so many waiting jobs; jobs a second, and milliseconds inside the server."""
+    from django.db import connection, transaction
+
+    from jobs.models import Job
+    from jobs.models.job_changes import CHANNEL
+    from jobs.models.job_queryset import CLAIM
+
+    fair = hasattr(Job, "turn")  # a checkout from before fair shares has no such columns
+    columns, values = (", caller, turn", f", 'key:' || mod(n, {callers}), n / {callers}") if fair else ("", "")
+    Job.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute(f"""
+            INSERT INTO jobs_job (id, status, priority, request_id, model, options, fingerprint, input_file, input_name,
+                input_sha256, input_bytes, input_format, input_width, input_height, input_frames, result_file,
+                preview_file, result_format, result_sha256, report, created_at, queued_at, attempts, worker, tiles_done,
+                cancel_requested, error, error_code, webhook_url, webhook_events{columns})
+            SELECT gen_random_uuid(), 'queued', 10, '', 'tiny', '{{}}', md5(n::text), 'inputs/' || n, '', md5(n::text),
+                1, 'png', 1000, 1000, 1, '', '', '', '', '{{}}', now(), now(), 0, '', 0, false, '', '', '', '[]'{values}
+            FROM generate_series(1, %s) AS n""", [waiting])  # fmt: skip
+        cursor.execute("VACUUM ANALYZE jobs_job")
+    parameters: dict[str, Any] = {"token": uuid.uuid4(), "worker": "w", "lease": timedelta(seconds=30), "limit": 1,
+                  "limit_per_megapixel": 1, "channel": CHANNEL}  # fmt: skip
+    inside = []
+    for _ in range(50):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {CLAIM}", parameters)
+            (plan,) = cursor.fetchone()[0]
+            transaction.set_rollback(True)
+        inside.append(plan["Planning Time"] + plan["Execution Time"])
+    began, began_cpu = time.perf_counter(), time.process_time()
+    for _ in range(count):
+        if Job.objects.claim("bench") is None:
+            raise SystemExit("nothing waits")
+    seconds = time.perf_counter() - began
+    return {
+        "claims": count / seconds,
+        "inside": statistics.median(inside),
+        "cpu": 1000 * (time.process_time() - began_cpu) / count,
+    }
+
+
 def prepare() -> dict[str, float]:
     from django.core.management import call_command
 
@@ -184,6 +237,7 @@ def slow() -> dict[str, float]:
 
 COMMANDS: dict[str, Callable[..., dict[str, float]]] = {
     "prepare": prepare, "many": many, "starts": starts, "counters": counters, "slow": slow,
+    "claims": claims,
 }  # fmt: skip
 
 

@@ -14,13 +14,59 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from jobs.admin import formatting
 from jobs.auth import api_keys
-from jobs.models.api_key import ApiKey, Scope
+from jobs.models.api_key import GREATEST_SHARE, LEAST_SHARE, ApiKey, Scope
 from jobs.webhooks.signing import secrets_for
 from modelstore.formatting import badge
 
+#: What can be changed of a key beside its name.
+_LIMITS = ("share", "max_queued_jobs", "max_running_jobs", "max_stored_gb", "max_megapixels_per_day")
 
-class ApiKeyForm(forms.ModelForm[ApiKey]):
+
+class LimitsForm(forms.ModelForm[ApiKey]):
+    """Name, share and limits; the stored pictures in GB."""
+
+    share = forms.FloatField(
+        required=False,
+        min_value=LEAST_SHARE,
+        max_value=GREATEST_SHARE,
+        label=_("Share"),
+        help_text=_("Beside other callers with waiting jobs this one gets so many times as much, 0.1 to 100"),
+    )
+    max_stored_gb = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=1_000_000,
+        label=_("Max stored GB"),
+        help_text=_("Inputs and results, in GB of 1e9 bytes. Empty: as the setting says; 0: no limit"),
+    )
+
+    class Meta:
+        model = ApiKey
+        fields: tuple[str, ...] = (
+            "name", "share", "max_queued_jobs", "max_running_jobs", "max_megapixels_per_day",
+        )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        stored = self.instance.max_stored_bytes
+        self.fields["max_stored_gb"].initial = None if stored is None else stored / 1e9
+
+    def clean_share(self) -> float:
+        """Leave the share as it is where none is given."""
+        share: float | None = self.cleaned_data["share"]
+        return self.instance.share if share is None else share
+
+    def clean(self) -> dict[str, Any] | None:
+        """Keep the stored pictures' limit in bytes."""
+        cleaned = super().clean()
+        stored = self.cleaned_data.get("max_stored_gb")
+        self.instance.max_stored_bytes = None if stored is None else round(stored * 1e9)
+        return cleaned
+
+
+class ApiKeyForm(LimitsForm):
     """Scopes as boxes to tick; an expiry lies ahead."""
 
     scopes = forms.MultipleChoiceField(
@@ -31,9 +77,8 @@ class ApiKeyForm(forms.ModelForm[ApiKey]):
         required=False, label=_("Expires at (UTC)"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )
 
-    class Meta:
-        model = ApiKey
-        fields = ("name", "scopes", "expires_at")
+    class Meta(LimitsForm.Meta):
+        fields = (*LimitsForm.Meta.fields, "scopes", "expires_at")
 
     def clean_expires_at(self) -> Any:
         """Refuse an expiry in the past: the key would be useless from the start."""
@@ -48,13 +93,19 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     """Keys. A key's scope never changes after it was made: a caller that needs more gets another."""
 
     form = ApiKeyForm
-    list_display = ("name", "shown_prefix", "shown_scopes", "state", "created_at", "last_used_at", "expires_at")
+    list_display = (
+        "name", "shown_prefix", "shown_scopes", "state", "shown_limits", "created_at", "last_used_at", "expires_at",
+    )  # fmt: skip
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     search_fields = ("name", "prefix")
     actions = ("revoke_keys",)
-    add_fieldsets = ((None, {"fields": ("name", "scopes", "expires_at")}),)
+    add_fieldsets = (
+        (None, {"fields": ("name", "scopes", "expires_at")}),
+        (_("Share and limits"), {"fields": _LIMITS}),
+    )
     fieldsets = (
         (None, {"fields": ("name", "shown_prefix", "shown_scopes", "state")}),
+        (_("Share and limits"), {"fields": _LIMITS}),
         (_("Times"), {"fields": ("created_at", "last_used_at", "expires_at", "revoked_at")}),
     )
     _fixed = ("shown_prefix", "shown_scopes", "state", "created_at", "last_used_at", "expires_at", "revoked_at")
@@ -70,17 +121,18 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         return () if obj is None else self._fixed
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any) -> Any:
-        """Offer only the name of an existing key for change."""
+        """Offer name, share and limits of an existing key for change."""
         if obj is not None:
-            kwargs["form"] = forms.ModelForm
+            kwargs["form"] = LimitsForm
         return super().get_form(request, obj, change, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        """Issue a new key, or rename an old one."""
+        """Issue a new key, or change the name, the share and the limits of an old one."""
+        limits = {name: getattr(obj, name) for name in (*api_keys.LIMITS, "share")}
         if change:
-            ApiKey.objects.filter(pk=obj.pk).update(name=obj.name)
+            api_keys.change(obj, name=obj.name, **limits)
             return
-        key, text = api_keys.issue(obj.name, obj.scopes, expires_at=obj.expires_at)
+        key, text = api_keys.issue(obj.name, obj.scopes, expires_at=obj.expires_at, **limits)
         obj.pk, obj.prefix, obj.digest = key.pk, key.prefix, key.digest
         obj.issued_text = text  # type: ignore[attr-defined]  # for response_add alone: no field, never stored
 
@@ -122,3 +174,15 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         if key.revoked_at is not None:
             return badge("revoked", _t("Revoked"))
         return badge("valid", _t("Valid")) if api_keys.is_valid(key) else badge("expired", _t("Expired"))
+
+    @admin.display(description=_("share and limits"))
+    def shown_limits(self, key: ApiKey) -> str:
+        """What a key has of its own."""
+        own = [_t("share %(n)g") % {"n": key.share}] if key.share != 1 else []
+        limits = (
+            (key.max_queued_jobs, _t("%(n)d waiting")),
+            (key.max_running_jobs, _t("%(n)d at once")),
+            (key.max_stored_bytes and key.max_stored_bytes / 1e9, _t("%(n)g GB")),
+            (key.max_megapixels_per_day, _t("%(n)g megapixels a day")),
+        )
+        return ", ".join(own + [text % {"n": limit} for limit, text in limits if limit]) or formatting.DASH

@@ -33,7 +33,7 @@ SHOWN = (
 class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
     """The pages of jobs: they read; actions cancel, retry, delete with files and download."""
 
-    list_display = ("picture", "short_id", "state", "model", "size", "caller", "age")
+    list_display = ("picture", "short_id", "state", "model", "size", "shown_caller", "age")
     list_display_links = ("short_id",)
     list_filter = ("status", AgeFilter, "priority", ErrorFilter, ModelFilter, ApiKeyFilter)
     search_fields = ("id",)  # shows the box; jobs/admin/search.py decides what is found
@@ -97,7 +97,7 @@ class JobAdmin(ReadOnly, admin.ModelAdmin[Job]):
         return cells.live(job, "size")
 
     @admin.display(description=_("caller"))
-    def caller(self, job: Job) -> str:
+    def shown_caller(self, job: Job) -> str:
         return job.api_key.name if job.api_key else formatting.DASH
 
     @admin.display(description=_("age"), ordering="created_at")

@@ -5,8 +5,9 @@ import hmac
 import re
 import secrets
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -20,15 +21,43 @@ _FORM = re.compile(r"ups_([a-z0-9]{8})_[A-Za-z0-9]{43}")  # 43 of 62 characters:
 _LAST_USED_STEP = timedelta(minutes=1)  # precision of last_used_at: a write per call would cost too much
 
 
-def issue(name: str, scopes: Iterable[str], *, expires_at: datetime | None = None) -> tuple[ApiKey, str]:
-    """Make a key; returns its row and the key itself, which cannot be had again. ValueError: unknown or no scopes."""
+#: The share and the limits of a key; those that are None are as the settings say (CALLER_MAX_…), 0 is no limit.
+LIMITS = ("max_queued_jobs", "max_running_jobs", "max_stored_bytes", "max_megapixels_per_day")
+
+
+def issue(
+    name: str, scopes: Iterable[str], *, expires_at: datetime | None = None, share: float = 1.0, **limits: float | None
+) -> tuple[ApiKey, str]:
+    """Make a key; returns its row and the key itself, which cannot be had again.
+
+    :param limits: by their names in LIMITS.
+    :raises ValueError: unknown or no scopes; :raises ValidationError: a share or a limit out of its bounds.
+    """
     wanted = list(dict.fromkeys(str(Scope(scope)) for scope in scopes))
     if not wanted:
         raise ValueError("a key needs at least one scope")
     prefix = "".join(secrets.choice(_PREFIX) for _ in range(8))
     text = f"ups_{prefix}_" + "".join(secrets.choice(_SECRET) for _ in range(43))
-    key = ApiKey.objects.create(name=name, prefix=prefix, digest=_digest(text), scopes=wanted, expires_at=expires_at)
+    key = ApiKey(name=name, prefix=prefix, digest=_digest(text), scopes=wanted, expires_at=expires_at, share=share)
+    _allow(key, limits)
+    key.save(force_insert=True)
     return key, text
+
+
+def change(key: ApiKey, **values: Any) -> None:
+    """Give a key another name, share or limits, by their names; they hold from now on.
+
+    :raises ValidationError: one is out of its bounds.
+    """
+    _allow(key, values)
+    ApiKey.objects.filter(pk=key.pk).update(**values)
+
+
+def _allow(key: ApiKey, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(key, name, value)
+    others = {field.name for field in ApiKey._meta.get_fields()} - {*LIMITS, "share"}  # noqa: SLF001 - Django documents it
+    key.clean_fields(exclude=others)
 
 
 def looks_like_ours(text: str) -> bool:

@@ -1,5 +1,6 @@
 """The tables of the jobs room."""
 
+from jobs.models.allowance import Allowance
 from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
 from jobs.models.idempotency import IdempotencyKey
@@ -7,10 +8,12 @@ from jobs.models.job import Job
 from jobs.models.pause import Pause
 from jobs.models.periodic_task import Chore
 from jobs.models.rate_limit import RateBucket
+from jobs.models.turn import Turn
 from jobs.models.webhook import WebhookAttempt, WebhookMessage
 from jobs.models.worker import Worker
 
 __all__ = [
+    "Allowance",
     "ApiKey",
     "Batch",
     "Chore",
@@ -18,6 +21,7 @@ __all__ = [
     "Job",
     "Pause",
     "RateBucket",
+    "Turn",
     "WebhookAttempt",
     "WebhookMessage",
     "Worker",

@@ -3,7 +3,12 @@
 import uuid
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+
+#: The least and the greatest share: more apart, the lesser would hardly be served.
+LEAST_SHARE, GREATEST_SHARE = 0.1, 100.0
+_AS_SETTING = "Empty: as the setting says; 0: no limit"
 
 
 class Scope(models.TextChoices):
@@ -29,6 +34,18 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    share = models.FloatField(
+        default=1.0,
+        db_default=1.0,
+        validators=[MinValueValidator(LEAST_SHARE), MaxValueValidator(GREATEST_SHARE)],
+        help_text="Beside other callers with waiting jobs this one gets so many times as much, 0.1 to 100",
+    )
+    max_queued_jobs = models.PositiveIntegerField(null=True, blank=True, help_text=_AS_SETTING)
+    max_running_jobs = models.PositiveIntegerField(null=True, blank=True, help_text=_AS_SETTING)
+    max_stored_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text=_AS_SETTING)
+    max_megapixels_per_day = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.0)], help_text=_AS_SETTING
+    )
 
     class Meta:
         verbose_name = "API key"

@@ -34,6 +34,7 @@ class Job(models.Model):
     batch = models.ForeignKey(Batch, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
     batch_index = models.PositiveIntegerField(null=True, blank=True)  # place of the picture in the call, from 0
     api_key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
+    caller = models.CharField(max_length=60, blank=True, db_default="")  # jobs/auth/callers.py; outlives the key's row
     request_id = models.CharField(max_length=64, blank=True)  # X-Request-ID of the call, for the logs
 
     # The request. The model is a name, or a chain of names (jobs/chains.py), not a foreign key: a job outlives the
@@ -68,7 +69,9 @@ class Job(models.Model):
 
     # Life
     created_at = models.DateTimeField()  # database clock
-    queued_at = models.DateTimeField()  # last time that it entered the queue: orders jobs of one priority
+    queued_at = models.DateTimeField()  # last time that it entered the queue
+    turn = models.FloatField(db_default=0.0)  # orders jobs of one priority (jobs/models/turn.py)
+    promoted_at = models.DateTimeField(null=True, blank=True)  # when its priority was raised, since it waited long
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -91,7 +94,13 @@ class Job(models.Model):
         ordering = ["-created_at", "-id"]
         indexes = [
             # The claim: one short index of waiting rows only, in claiming order, however many rows are finished.
-            models.Index(fields=["-priority", "queued_at", "id"], condition=Q(status=Status.QUEUED), name="job_claim"),
+            models.Index(
+                fields=["-priority", "turn", "queued_at", "id"],
+                include=["caller"],  # those of one caller are counted without a look at the rows
+                condition=Q(status=Status.QUEUED),
+                name="job_claim",
+            ),
+            models.Index(fields=["caller"], condition=Q(api_key__isnull=True) & ~Q(caller=""), name="job_caller"),
             models.Index(fields=["lease_until"], condition=Q(status=Status.PROCESSING), name="job_lease"),
             models.Index(fields=["finished_at"], condition=Q(status__in=sorted(TERMINAL)), name="job_finished"),
             models.Index(fields=["-created_at", "-id"], name="job_newest"),

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Extract, Least, Now
 from django.db.models.sql import UpdateQuery
@@ -39,10 +39,7 @@ SPARED = timedelta(seconds=10)
 _FREE: dict[str, Any] = {**UNCLAIMED, "deadline": None}
 
 
-#: One statement, and so one trip to the database: it stands between a caller and the start of the work.
-#: The inner SELECT reads the index ``job_claim``, which holds waiting jobs only, in this order. The deadline is that of
-#: `hard_limit`; + stands between the models of a chain.
-CLAIM = """
+_CLAIM = """
     WITH claimed AS (
         UPDATE jobs_job SET
             status = 'processing', token = %(token)s, attempts = attempts + 1, worker = %(worker)s,
@@ -51,14 +48,41 @@ CLAIM = """
                 * input_width::float8 * input_height * input_frames / 1e6
                 * (1 + length(model) - length(replace(model, '+', '')))),
             tiles_done = 0, tiles_total = NULL, error = '', error_code = ''
-        WHERE status = 'queued' AND NOT EXISTS (SELECT FROM jobs_pause WHERE cluster = 'gpu') AND id = (
-            SELECT id FROM jobs_job WHERE status = 'queued' AND queued_at <= statement_timestamp()
-            ORDER BY priority DESC, queued_at, id
-            LIMIT 1 FOR UPDATE SKIP LOCKED)
+        WHERE status = 'queued' AND NOT EXISTS (SELECT FROM jobs_pause WHERE cluster = 'gpu') AND {which}
         RETURNING *)
     SELECT claimed.* FROM claimed,
         LATERAL pg_notify(%(channel)s, claimed.id::text), LATERAL set_config('synchronous_commit', 'off', true)
 """
+#: One statement, and so one trip to the database: it stands between a caller and the start of the work.
+#: The inner SELECT reads the index ``job_claim``, which holds waiting jobs only, in this order. The deadline is that of
+#: `hard_limit`; + stands between the models of a chain. Where the key of the best job has a limit of running jobs,
+#: nothing is claimed: see `_claim_within_limits`.
+CLAIM = _CLAIM.format(
+    which="""id = (
+            SELECT id FROM jobs_job WHERE status = 'queued' AND queued_at <= statement_timestamp()
+            ORDER BY priority DESC, turn, queued_at, id
+            LIMIT 1 FOR UPDATE SKIP LOCKED)
+        AND NOT EXISTS (SELECT FROM jobs_apikey WHERE jobs_apikey.id = api_key_id AND max_running_jobs > 0)"""
+)
+_CLAIM_THIS = _CLAIM.format(which="id=%(id)s")
+#: Callers at their limit of running jobs. The rows at work are few: one for each worker.
+_HELD = """
+    SELECT caller FROM (
+        SELECT caller, api_key_id, count(*) AS running FROM jobs_job
+        WHERE status = 'processing' AND caller <> '' GROUP BY caller, api_key_id) AS each
+    LEFT JOIN jobs_apikey ON jobs_apikey.id = each.api_key_id
+    WHERE running >= NULLIF(COALESCE(max_running_jobs, %(default)s), 0)
+"""
+#: The best job whose caller is not held, and the limit of that caller.
+_PICK = """
+    SELECT job.id, job.caller, COALESCE(max_running_jobs, %(default)s) FROM jobs_job AS job
+    LEFT JOIN jobs_apikey ON jobs_apikey.id = job.api_key_id
+    WHERE job.status = 'queued' AND job.queued_at <= statement_timestamp() AND job.caller <> ALL(%(held)s)
+    ORDER BY job.priority DESC, job.turn, job.queued_at, job.id
+    LIMIT 1 FOR UPDATE OF job SKIP LOCKED
+"""
+#: The first number of the advisory locks under which the claims of a limited caller's jobs go one after the other.
+_LOCK = 0x7570_636C  # "upcl"
 
 
 class JobQuerySet(ClaimQuerySet["Job"]):
@@ -72,7 +96,11 @@ class JobQuerySet(ClaimQuerySet["Job"]):
 
     def waiting(self) -> Self:
         """Return the jobs that wait for a worker, in the order in which they will be claimed."""
-        return self.filter(status=Status.QUEUED).order_by("-priority", "queued_at", "id")
+        return self.filter(status=Status.QUEUED).order_by("-priority", "turn", "queued_at", "id")
+
+    def before(self, priority: int, turn: float) -> Self:
+        """Return the waiting jobs that will be claimed before a new one with this priority and this turn."""
+        return self.waiting().filter(Q(priority__gt=priority) | Q(priority=priority, turn__lte=turn))
 
     def with_model(self, name: str) -> Self:
         """Return the jobs that go through a model, alone or in a chain. No index serves it: narrow it by status."""
@@ -97,11 +125,50 @@ class JobQuerySet(ClaimQuerySet["Job"]):
             "limit_per_megapixel": settings.JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL,
             "channel": job_changes.CHANNEL,
         }
-        with transaction.atomic():
-            job = next(iter(self.raw(CLAIM, parameters)), None)
+        if not settings.CALLER_MAX_RUNNING_JOBS:
+            with transaction.atomic():
+                job = self._claimed(CLAIM, parameters)
             if job is not None:
-                job_changes.call_registered(job)
-            return job
+                return job
+        return self._claim_within_limits(parameters)
+
+    def claimable(self) -> Self:
+        """Return the jobs that a worker may take now, in their order: due, and of callers below their limits."""
+        return self.waiting().filter(queued_at__lte=Now()).exclude(caller__in=self._held())
+
+    def _claimed(self, sql: str, parameters: dict[str, Any]) -> "Job | None":
+        job = next(iter(self.raw(sql, parameters)), None)
+        if job is not None:
+            job_changes.call_registered(job)
+        return job
+
+    def _claim_within_limits(self, parameters: dict[str, Any]) -> "Job | None":
+        """Claim the best job whose caller has fewer running ones than its limit, or any where it has none.
+
+        A caller's jobs are counted under its lock, so that two workers never take its last place both.
+        """
+        held = self._held()
+        while True:
+            with transaction.atomic(), connections[self.db].cursor() as cursor:
+                cursor.execute(_PICK, {"held": held, "default": settings.CALLER_MAX_RUNNING_JOBS})
+                picked = cursor.fetchone()
+                if picked is None:
+                    return None
+                job_id, caller, limit = picked
+                if not caller or not limit or self._has_place(caller, limit):
+                    return self._claimed(_CLAIM_THIS, {**parameters, "id": job_id})
+                held.append(caller)
+                transaction.set_rollback(True)  # lets go of the row and the lock
+
+    def _has_place(self, caller: str, limit: int) -> bool:
+        with connections[self.db].cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, caller])
+        return self.filter(status=Status.PROCESSING, caller=caller).count() < limit
+
+    def _held(self) -> list[str]:
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(_HELD, {"default": settings.CALLER_MAX_RUNNING_JOBS})
+            return [caller for (caller,) in cursor.fetchall()]
 
     def heartbeat(self, job: "Job", *, tiles_done: int, tiles_total: int | None) -> Beat:
         """Extend the lease of a claimed job, publish its progress and learn whether somebody wants it cancelled.
@@ -192,8 +259,10 @@ class JobQuerySet(ClaimQuerySet["Job"]):
             return self.cancel(job_id)
         raise JobStateConflict(f"Job {job.id} is {job.status} already and cannot be cancelled")
 
-    def retry(self, job_id: object) -> "Job":
+    def retry(self, job_id: object, *, turn: float = 0.0) -> "Job":
         """Put a failed or cancelled job back into the queue, with all its attempts. The caller rings.
+
+        :param turn: its place in the queue (Turn.objects.take).
 
         :raises JobNotFound:
         :raises JobStateConflict: the job has not failed.
@@ -202,6 +271,8 @@ class JobQuerySet(ClaimQuerySet["Job"]):
             self.filter(pk=_key(job_id), status__in=RETRYABLE),
             status=Status.QUEUED,
             queued_at=Now(),
+            turn=turn,
+            promoted_at=None,
             started_at=None,
             finished_at=None,
             processing_seconds=None,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from jobs.models import Job, Pause, Worker
+from jobs.models.job_queryset import JobQuerySet
 from jobs.progress import throughput
 from jobs.progress.throughput import Throughput
 from jobs.queue import dispatch
@@ -77,11 +78,15 @@ def _walk() -> dict[UUID, Place]:
     return found
 
 
-def seconds_before_a_new_job() -> float | None:
-    """Return the seconds until a worker has done all that waits or runs now; None where that is not known."""
-    waiting = list(Job.objects.waiting().values_list("id", flat=True))
-    if waiting:
-        return _ahead(waiting)[waiting[-1]].seconds
+def seconds_before(waiting: JobQuerySet) -> float | None:
+    """Return the seconds until workers have done what runs now and these waiting jobs; None where that is not known.
+
+    :param waiting: the begin of the queue, in its order.
+    """
+    last = waiting.reverse().values_list("id", flat=True).first()
+    if last is not None:
+        place = _ahead([last]).get(last)
+        return place and place.seconds
     if Pause.objects.is_on(dispatch.GPU):
         return None
     workers = max(1, Worker.objects.computing().count())

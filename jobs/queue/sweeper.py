@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from jobs.models.job import Job
 from jobs.models.periodic_task import Chore
 from jobs.models.results import Reclaimed
+from jobs.models.turn import Turn
 from jobs.models.worker import Worker
 from jobs.queue import dispatch, liveness
 from jobs.storage import files
@@ -57,6 +58,7 @@ def sweep() -> Reclaimed:
         if found.requeued:
             dispatch.ring()
         runner.sweep()
+        _pass_time()
         if Chore.objects.take_turn("silent workers", timedelta(minutes=10)):
             Worker.objects.forget_silent()
     for worker in dead:
@@ -69,3 +71,12 @@ def sweep() -> Reclaimed:
             "lost jobs found requeued=%d failed=%d cancelled=%d", found.requeued, found.failed, found.cancelled
         )
     return found
+
+
+def _pass_time() -> None:
+    """Remember the clocks of the queue, and let nobody wait for ever behind those who go first."""
+    Turn.objects.keep_time()
+    if settings.QUEUE_MAX_WAIT_SECONDS:
+        promoted = Turn.objects.promote(timedelta(seconds=settings.QUEUE_MAX_WAIT_SECONDS))
+        if promoted:
+            logger.info("jobs that waited long were promoted jobs=%d", promoted)

@@ -45,8 +45,10 @@ def waiting_in(cluster: str, most: int) -> list[str]:
 
 
 def _jobs(most: int) -> int:
-    # As the claim reads it: the begin of a short index.
-    return len(Job.objects.waiting().filter(queued_at__lte=Now()).values_list("pk")[:most])
+    # As the claim reads it: the begin of a short index. Who is at its limit is asked only where somebody waits.
+    if not Job.objects.waiting().filter(queued_at__lte=Now()).exists():
+        return 0
+    return len(Job.objects.claimable().values_list("pk")[:most])
 
 
 def _webhooks(_most: int) -> int:

@@ -22,11 +22,13 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
+from jobs.models.allowance import Allowance
 from jobs.models.batch import Batch
 from jobs.models.idempotency import IdempotencyKey
 from jobs.models.job import Job
 from jobs.models.job_queryset import JobQuerySet
 from jobs.models.rate_limit import RateBucket
+from jobs.models.turn import Turn
 from jobs.models.webhook import WebhookMessage
 from jobs.storage import file_names, files
 from jobs.storage.deletion import CHUNK, Deleted, delete_ended
@@ -166,9 +168,14 @@ def named(names: Iterable[str]) -> set[str]:
 
 
 def _forget(age: timedelta) -> None:
-    """Delete rows that only served the jobs: batches without jobs, expired keys, old deliveries, idle rate limits."""
+    """Delete rows that only served the jobs.
+
+    Batches without jobs, expired keys, old deliveries, idle rate limits, callers' turns and days that have passed.
+    """
     has_jobs = Exists(Job.objects.filter(batch=OuterRef("pk")))
     Batch.objects.filter(~has_jobs, created_at__lte=Now() - age).delete()
     IdempotencyKey.objects.filter(created_at__lte=Now() - timedelta(hours=settings.IDEMPOTENCY_TTL_HOURS)).delete()
     WebhookMessage.objects.forget(timedelta(days=_WEBHOOK_LOG_DAYS))
     RateBucket.objects.forget()
+    Turn.objects.forget()
+    Allowance.objects.forget()

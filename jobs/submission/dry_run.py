@@ -6,11 +6,13 @@ from jobs.engine.tiling.cost import ITEM_BYTES, estimate
 from jobs.engine.tiling.passes import plan_passes
 from jobs.engine.types import Header
 from jobs.models.job import Job
+from jobs.models.turn import Turn
 from jobs.models.worker import Worker
 from jobs.options import JobOptions
 from jobs.progress import eta, throughput
-from jobs.states import LIVE
+from jobs.states import Status
 from jobs.submission.chosen import Chosen
+from jobs.submission.request import Submission
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,12 @@ class DryRunReport:
     tiles: int | None
     memory_bytes: int | None
     seconds: float | None  # of computing, from jobs of this model that were measured here
-    jobs_ahead: int  # waiting or running now
+    jobs_ahead: int  # that run now, or wait and come first
     wait_seconds: float | None  # until they are done
 
 
-def report_of(header: Header, chosen: Chosen, options: JobOptions) -> DryRunReport:
-    """Return the dry run's report for one picture."""
+def report_of(header: Header, chosen: Chosen, options: JobOptions, submission: Submission) -> DryRunReport:
+    """Return the dry run's report for one picture: what lies before it depends on whose it is, and on its priority."""
     passes = plan_passes(header.width, header.height, chosen.scales, options.outscale)
     specs = chosen.specs
     worker = Worker.objects.computing().first() or Worker(device="cpu", precision="fp32")
@@ -54,7 +56,9 @@ def report_of(header: Header, chosen: Chosen, options: JobOptions) -> DryRunRepo
     )
     speed = throughput.measured(chosen.name)
     asked = (header.width, header.height, header.frames, options.outscale)
-    wait = eta.seconds_before_a_new_job()
+    turn = Turn.objects.next(submission.caller, submission.priority)
+    before = Job.objects.before(submission.priority, turn)
+    wait = eta.seconds_before(before)
     return DryRunReport(
         format=header.format or None,
         width=header.width,
@@ -67,6 +71,6 @@ def report_of(header: Header, chosen: Chosen, options: JobOptions) -> DryRunRepo
         tiles=cost.tiles if cost else None,
         memory_bytes=cost.bytes if cost else None,
         seconds=round(speed.seconds(*asked), 2) if speed and speed.foretells(*asked) else None,
-        jobs_ahead=Job.objects.filter(status__in=LIVE).count(),
+        jobs_ahead=before.count() + Job.objects.filter(status=Status.PROCESSING).count(),
         wait_seconds=None if wait is None else round(wait, 2),
     )

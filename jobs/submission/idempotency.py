@@ -22,7 +22,7 @@ _LOCK_TIMEOUT = "5s"
 
 
 #: Fields that may differ between a call and its repetition: the caller and the urgency, not the work.
-_NOT_COMPARED = frozenset({"priority", "api_key", "request_id", "idempotency_key", "require_worker"})
+_NOT_COMPARED = frozenset({"priority", "api_key", "caller", "request_id", "idempotency_key", "require_worker"})
 #: Fields of every call. The others are hashed only where they were given, so that a key used before an upgrade that
 #: adds an option still finds its job after it.
 _ALWAYS_COMPARED = ("model", "options", "webhook_url")

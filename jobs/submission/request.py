@@ -21,6 +21,7 @@ class Submission:
     priority: Priority = Priority.ASYNC
     target: TargetSize | None = None  # instead of options.outscale
     api_key: ApiKey | None = None
+    caller: str = ""  # jobs/auth/callers.py
     request_id: str = ""
     webhook_url: str = ""
     webhook_events: tuple[str, ...] = ()

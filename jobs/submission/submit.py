@@ -5,7 +5,7 @@ The API, the page and the commands all come through here. Nothing here imports t
 
 import logging
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -29,12 +29,13 @@ from jobs.errors import (
 )
 from jobs.models.batch import Batch
 from jobs.models.job import Job
+from jobs.models.turn import Turn, cost
 from jobs.options import JobOptions, engine_limits
 from jobs.queue import dispatch
 from jobs.states import Status
 from jobs.storage import file_names, files
 from jobs.storage.files import Staged
-from jobs.submission import admission, idempotency, result_reuse
+from jobs.submission import admission, idempotency, limits, result_reuse
 from jobs.submission.chosen import Chosen, choose
 from jobs.submission.dry_run import DryRunReport, report_of
 from jobs.submission.request import Submission
@@ -63,7 +64,7 @@ def submit(upload: Any, submission: Submission) -> Job:
     A call whose Idempotency-Key was seen returns the first call's job.
 
     :raises JobError: one of jobs/errors.py; :raises ModelStoreError: a model is unknown or has no weights here.
-        Then no row and no file stays.
+        Then no row and no file stays; nor is anything counted that has a daily limit.
     """
     with disk_that_may_be_full(), files.staged(upload) as staged:
         fingerprint = idempotency.fingerprint_of(submission, "job", [staged.sha256])
@@ -72,14 +73,16 @@ def submit(upload: Any, submission: Submission) -> Job:
             return first
         model = _usable(submission)
         picture = _examine(staged, _name_of(upload), submission, model)
-        waiting = _without_result([picture], submission, model)
-        if waiting and submission.require_worker is not None:
+        work = _work([picture], submission, model)
+        if work[0] and submission.require_worker is not None:
             submission.require_worker()
-        admission.require_queue_room(waiting)
+        admission.require_queue_room(_count(work))
         admission.require_disk_room(staged.bytes)
+        (turn,) = _turns(submission, work)
         try:
             with transaction_with_files() as made:
-                job = _create(picture, submission, model, made)
+                limits.take(submission.caller, submission.api_key, _demand([picture], work))
+                job = _create(picture, submission, model, made, turn)
                 result_reuse.announce([job])
                 idempotency.remember(submission, fingerprint, job)
                 if job.status == Status.QUEUED:
@@ -116,12 +119,18 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
         good, rejected = _sort(staged, uploads, submission, model)
         if not good:
             raise BatchRejected(rejected)
-        admission.require_queue_room(_without_result(good.values(), submission, model))
-        admission.require_disk_room(sum(picture.staged.bytes for picture in good.values()))
+        pictures = [good[index] for index in sorted(good)]
+        work = _work(pictures, submission, model)
+        admission.require_queue_room(_count(work))
+        admission.require_disk_room(sum(picture.staged.bytes for picture in pictures))
+        turns = dict(zip(sorted(good), _turns(submission, work), strict=True))
         try:
             with transaction_with_files() as made:
+                limits.take(submission.caller, submission.api_key, _demand(pictures, work))
                 batch = Batch.objects.create(api_key=submission.api_key, rejected=rejected)
-                jobs = [_create(good[index], submission, model, made, batch, index) for index in sorted(good)]
+                jobs = [
+                    _create(good[index], submission, model, made, turn, batch, index) for index, turn in turns.items()
+                ]
                 result_reuse.announce(jobs)
                 idempotency.remember(submission, fingerprint, batch)
                 if any(job.status == Status.QUEUED for job in jobs):
@@ -143,7 +152,7 @@ def plan(upload: Any, submission: Submission) -> DryRunReport:
     with disk_that_may_be_full(), files.staged(upload) as staged:
         model = _usable(submission)
         picture = _examine(staged, _name_of(upload), submission, model)
-        return report_of(picture.header, model, picture.options)
+        return report_of(picture.header, model, picture.options, submission)
 
 
 def estimate(header: Header, submission: Submission) -> DryRunReport:
@@ -152,7 +161,7 @@ def estimate(header: Header, submission: Submission) -> DryRunReport:
     :raises ImageInvalid: when the picture, or its result, would be beyond a limit.
     """
     model = _usable(submission)
-    return report_of(header, model, _fitting(header, submission, model))
+    return report_of(header, model, _fitting(header, submission, model), submission)
 
 
 def _usable(submission: Submission) -> Chosen:
@@ -201,15 +210,35 @@ def _refusals() -> Iterator[None]:
         raise ImageInvalid(str(error)) from error
 
 
-def _without_result(pictures: Iterable[_Picture], submission: Submission, model: Chosen) -> int:
-    """Count the pictures that no stored result answers: these need a worker, and a place in the queue.
+def _work(pictures: Sequence[_Picture], submission: Submission, model: Chosen) -> list[float]:
+    """Return what each picture counts for (Turn), 0.0 where a stored result answers it: that needs no worker.
 
     A result that is cleaned up in this moment makes one wait after all; nothing is lost by that.
     """
-    prints = [result_reuse.fingerprint_of(model, picture.options, picture.staged.sha256) for picture in pictures]
-    if not submission.reuses:
-        return len(prints)
-    return sum(result_reuse.existing(fingerprint, submission.api_key) is None for fingerprint in prints)
+    work = []
+    for picture in pictures:
+        print_ = result_reuse.fingerprint_of(model, picture.options, picture.staged.sha256)
+        answered = submission.reuses and result_reuse.existing(print_, submission.api_key) is not None
+        size = picture.header
+        work.append(0.0 if answered else cost(size.width, size.height, size.frames, model.name))
+    return work
+
+
+def _count(work: Sequence[float]) -> int:
+    return sum(each > 0 for each in work)
+
+
+def _turns(submission: Submission, work: Sequence[float]) -> list[float]:
+    """Return the pictures' places in the queue; where none has to wait, nothing is taken."""
+    if not _count(work):
+        return [0.0] * len(work)
+    share = submission.api_key.share if submission.api_key else 1.0
+    return Turn.objects.take(submission.caller, submission.priority, work, share=share)
+
+
+def _demand(pictures: Sequence[_Picture], work: Sequence[float]) -> limits.Demand:
+    pixels = sum(picture.header.pixels for picture, each in zip(pictures, work, strict=True) if each)
+    return limits.Demand(_count(work), pixels / 1e6, sum(picture.staged.bytes for picture in pictures))
 
 
 def _sort(
@@ -234,6 +263,7 @@ def _create(
     submission: Submission,
     model: Chosen,
     made: list[str],
+    turn: float,
     batch: Batch | None = None,
     index: int | None = None,
 ) -> Job:
@@ -249,6 +279,7 @@ def _create(
         batch=batch,
         batch_index=index,
         api_key=submission.api_key,
+        caller=submission.caller,
         request_id=submission.request_id,
         model=model.name,
         options=options.as_json(),
@@ -263,6 +294,7 @@ def _create(
         input_frames=header.frames,
         created_at=Now(),
         queued_at=Now(),
+        turn=turn,
         webhook_url=submission.webhook_url,
         webhook_events=list(submission.webhook_events),
     )

@@ -73,7 +73,7 @@ batches.
 | 413, 414, 431 | Too many bytes in the body, the address, the header |
 | 415 | A content type that is not read here |
 | 422 | The request does not fit the schema |
-| 429 | Too many calls; see `Retry-After` |
+| 429 | Too many calls (`throttled`), or beyond a limit of yours (`queued_jobs_limit`, …); see `Retry-After` |
 | 500 | The job failed (its result is answered by its reason), or an error of ours |
 | 503 | No weights here (`model_not_available`), the queue is full (`queue_full`), no worker runs (`no_worker`), … |
 | 507 | The disk is full |

@@ -47,6 +47,12 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "batch_too_large": (422, "a batch has 1 to 100 images, this one has 101"),
     "header_too_large": (431, "The header has more than 65536 bytes"),
     "throttled": (429, "Request was throttled. Expected available in 12 seconds."),
+    "queued_jobs_limit": (429, "Your limit of waiting jobs is 10: 10 wait already, this call has 1"),
+    "stored_bytes_limit": (429, "Your limit of stored pictures is 2 GB: 1.99 GB are stored, this call has 24 MB"),
+    "daily_megapixels_limit": (
+        429,
+        "Your limit of megapixels a day is 500: 490.2 are used, this call has 12.19; a day ends at 0:00 UTC",
+    ),
     "internal_error": (500, "Internal server error. The log has the reason under request 6f1c2e7a"),
     "job_failed": (500, "the worker died 3 times while it worked on this job"),
     "out_of_memory": (500, "the device ran out of memory even at the smallest tile"),

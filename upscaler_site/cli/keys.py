@@ -1,14 +1,20 @@
-"""``upscaler keys``: API keys made, listed, revoked."""
+"""``upscaler keys``: API keys made, listed, limited, revoked."""
 
 import argparse
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from jobs.cli import limits
 from upscaler_site.cli import manage, words
+
+if TYPE_CHECKING:
+    from jobs.models.api_key import ApiKey
 
 _EXAMPLES = """\
 examples:
   upscaler keys create "photo archive" --days 365
   upscaler keys create ops --scope upscale --scope manage --quiet > key.txt
+  upscaler keys limit k3x9d2ab --share 2 --max-queued-jobs 500 --max-stored-gb 20
   upscaler keys revoke k3x9d2ab
 
 """
@@ -20,6 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(dest="deed", metavar="DEED", required=True)
     manage.borrow(below.add_parser("create", help="make one and show it once"), "create_api_key")
     below.add_parser("list", help="who has one; the keys themselves are not kept").set_defaults(run=_list)
+    limiting = below.add_parser("limit", help="change its share of the queue and its limits")
+    limiting.add_argument("prefix", metavar="PREFIX", help="the eight characters after ups_, as `keys list` shows them")
+    limits.add_arguments(limiting)
+    limiting.set_defaults(run=_limit)
     revoking = below.add_parser("revoke", help="make one void for good")
     revoking.add_argument("prefix", metavar="PREFIX", help="the eight characters after ups_, as `keys list` shows them")
     revoking.set_defaults(run=_revoke)
@@ -41,17 +51,44 @@ def _day(when: datetime | None, without: str) -> str:
     return f"{when:%Y-%m-%d}" if when else without
 
 
+def _limit(options: argparse.Namespace) -> int:
+    values = limits.values_of(vars(options))
+    with manage.database("keys"):
+        from django.core.exceptions import ValidationError  # noqa: PLC0415 - Django's tables, once they are there
+
+        from jobs.auth.api_keys import change  # noqa: PLC0415 - as above
+
+        key = _found(options.prefix)
+        if key is None:
+            return 1
+        try:
+            change(key, **values)
+        except ValidationError as error:
+            words.complain(f"Error: {'; '.join(error.messages)}")
+            return 2
+    words.say(f"{key.name} ({key.prefix}): {limits.shown(key)}")
+    return 0
+
+
 def _revoke(options: argparse.Namespace) -> int:
-    prefix = options.prefix.removeprefix("ups_").partition("_")[0]
     with manage.database("keys"):
         from jobs.auth.api_keys import revoke  # noqa: PLC0415 - Django's tables, once they are there
-        from jobs.models.api_key import ApiKey  # noqa: PLC0415 - as above
 
-        keys = list(ApiKey.objects.filter(prefix=prefix))
-        if not keys:
-            near = words.suggestion(prefix, ApiKey.objects.values_list("prefix", flat=True))
-            words.complain(f"Error: No key begins with ups_{prefix}.{near} `upscaler keys list` shows them")
+        key = _found(options.prefix)
+        if key is None:
             return 1
-        changed = revoke(keys)
-    words.say(f"{keys[0].name} ({prefix}): {'revoked' if changed else 'was revoked already'}")
+        changed = revoke([key])
+    words.say(f"{key.name} ({key.prefix}): {'revoked' if changed else 'was revoked already'}")
     return 0
+
+
+def _found(given: str) -> "ApiKey | None":
+    """Return the key with this prefix, or complain."""
+    from jobs.models.api_key import ApiKey  # noqa: PLC0415 - Django's tables, once they are there
+
+    prefix = given.removeprefix("ups_").partition("_")[0]
+    key = ApiKey.objects.filter(prefix=prefix).first()
+    if key is None:
+        near = words.suggestion(prefix, ApiKey.objects.values_list("prefix", flat=True))
+        words.complain(f"Error: No key begins with ups_{prefix}.{near} `upscaler keys list` shows them")
+    return key

@@ -28,6 +28,7 @@ _ERRORS = (
     *("unsupported_media_type", "upload_too_large"),
     *("image_invalid", "image_too_large", "size_unreachable", "format_unsupported", "denoise_unsupported"),
     *("model_not_found", "model_not_available", "queue_full", "storage_full"),
+    *("queued_jobs_limit", "stored_bytes_limit", "daily_megapixels_limit"),
     *("precision_unavailable", "chain_refused"),
     *("idempotency_key_reused", "idempotency_key_in_progress", "webhook_url_refused"),
     "priority_refused",

@@ -174,7 +174,7 @@ class PlanSerializer(serializers.Serializer[DryRunReport]):
         help_text="Of computing, from jobs of this model that were measured here; null where all of them were much "
         "smaller.",
     )
-    jobs_ahead = serializers.IntegerField(help_text="Jobs that wait or are computed now.")
+    jobs_ahead = serializers.IntegerField(help_text="Jobs that are computed now, or wait and come before.")
     wait_seconds = serializers.FloatField(allow_null=True, help_text="Until these are done.")
 
     def get_dry_run(self, _plan: DryRunReport) -> bool:

@@ -8,6 +8,7 @@ from jobs.api.serializers.estimate import EstimateQuerySerializer
 from jobs.api.serializers.job import PlanSerializer
 from jobs.api.views.base import ApiViewSet
 from jobs.auth.authentication import caller_key
+from jobs.auth.callers import caller_of
 from jobs.submission import submit
 from jobs.submission.request import Submission
 
@@ -19,6 +20,12 @@ class EstimateViewSet(ApiViewSet):
     def retrieve(self, request: Request) -> Response:
         """Return the dry run of a picture of this size."""
         query = EstimateQuerySerializer.read(request.query_params)
-        submission = Submission(query.model_name, query.options, api_key=caller_key(request), target=query.target)
+        submission = Submission(
+            query.model_name,
+            query.options,
+            api_key=caller_key(request),
+            caller=caller_of(request),
+            target=query.target,
+        )
         report = submit.estimate(query.header, submission)
         return Response(PlanSerializer(report).data, headers={"Cache-Control": "no-store"})

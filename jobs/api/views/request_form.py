@@ -15,6 +15,7 @@ from jobs.api.parsers import ImageFormParser, RawImageParser
 from jobs.api.serializers.fields import Switch
 from jobs.api.serializers.submission import SubmissionSerializer, merged
 from jobs.auth.authentication import caller_key
+from jobs.auth.callers import caller_of
 from jobs.errors import PriorityRefused
 from jobs.states import Priority
 from jobs.submission import image_url
@@ -72,6 +73,7 @@ def read_submission(
         target=serializer.target,
         priority=_permitted(request, serializer.priority_from(priority)),
         api_key=caller_key(request),
+        caller=caller_of(request),
         request_id=str(getattr(request, "request_id", "")),
         webhook_url=webhook_url,
         webhook_events=tuple(webhook_events),

@@ -1,13 +1,15 @@
-"""manage.py create_api_key NAME [--scope upscale --scope manage] [--days N]: makes a key and shows it once."""
+"""manage.py create_api_key NAME [--scope upscale --scope manage] [--days N] …: makes a key and shows it once."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from jobs.auth import api_keys
+from jobs.cli import limits
 from jobs.models.api_key import Scope
 from jobs.webhooks.signing import secrets_for
 
@@ -24,6 +26,7 @@ class Command(BaseCommand):
             help="what the key allows, repeatable; upscale when not given",
         )
         parser.add_argument("--days", type=int, help="days until the key expires; never when not given")
+        limits.add_arguments(parser)
         parser.add_argument("--quiet", action="store_true", help="print the key alone, for scripts")
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -34,7 +37,11 @@ class Command(BaseCommand):
         if days is not None and not 1 <= days <= 36_500:
             raise CommandError("--days must be from 1 to 36500")
         expires_at = None if days is None else timezone.now() + timedelta(days=days)
-        key, text = api_keys.issue(name, options["scope"] or [Scope.UPSCALE], expires_at=expires_at)
+        try:
+            values = limits.values_of(options)
+            key, text = api_keys.issue(name, options["scope"] or [Scope.UPSCALE], expires_at=expires_at, **values)
+        except ValidationError as error:
+            raise CommandError("; ".join(error.messages)) from error
         if options["quiet"]:
             self.stdout.write(text)
             return

@@ -107,9 +107,10 @@ export class Card {
           await connection.back(this.stopper.signal);
           continue;
         }
-        // A full queue empties by itself; the picture waits here, in the browser, meanwhile.
-        if (!(error instanceof ApiError && ["queue_full", "rate_limited", "throttled"].includes(error.code))) throw error;
-        this.throttled = error.code !== "queue_full";
+        // A full queue, or one's own part of it, empties by itself; the picture waits here, in the browser, meanwhile.
+        const full = ["queue_full", "queued_jobs_limit"];
+        if (!(error instanceof ApiError && [...full, "rate_limited", "throttled"].includes(error.code))) throw error;
+        this.throttled = !full.includes(error.code);
         this.set("held");
         const wait = (error.retryAfter || FULL_QUEUE_WAIT_SECONDS) * 1000;
         await new Promise((resolve) => setTimeout(resolve, wait));

@@ -36,13 +36,36 @@ def test_a_key_that_would_be_expired_is_not_made(admin_client: Client) -> None:
     assert not ApiKey.objects.exists()
 
 
-def test_an_existing_key_can_be_renamed_and_nothing_else(admin_client: Client) -> None:
-    key, text = api_keys.issue("old", ["upscale"])
+def test_share_and_limits_are_given_and_changed(admin_client: Client) -> None:
+    form = {"name": "n8n", "scopes": ["upscale"], "share": "2", "max_stored_gb": "1.5", "max_queued_jobs": "10"}
+    assert admin_client.post("/admin/jobs/apikey/add/", form).status_code == 200
+    key = ApiKey.objects.get()
+    assert (key.share, key.max_stored_bytes, key.max_queued_jobs) == (2.0, 1_500_000_000, 10)
+    address = f"/admin/jobs/apikey/{key.pk}/change/"
+    assert 'value="1.5"' in admin_client.get(address).content.decode()
+    assert "share 2, 10 waiting, 1.5 GB" in admin_client.get("/admin/jobs/apikey/").content.decode()
+    admin_client.post(address, {"name": "n8n", "share": "0.5", "max_megapixels_per_day": "100"})
+    key.refresh_from_db()
+    assert (key.share, key.max_stored_bytes, key.max_queued_jobs, key.max_megapixels_per_day) == (0.5, None, None, 100)
+    for wrong in (
+        {"share": "1000"},
+        {"max_queued_jobs": "-1"},
+        {"max_stored_gb": "nan"},
+        {"max_queued_jobs": "9" * 12},
+    ):
+        page = admin_client.post(address, {"name": "n8n", **wrong})
+        assert "errorlist" in page.content.decode(), wrong
+    key.refresh_from_db()
+    assert key.share == 0.5
+
+
+def test_an_existing_key_can_be_renamed_and_has_its_scopes_for_good(admin_client: Client) -> None:
+    key, text = api_keys.issue("old", ["upscale"], share=3.0)
     form = {"name": "new", "scopes": ["manage"], "digest": "0" * 64}
     admin_client.post(f"/admin/jobs/apikey/{key.pk}/change/", form)
     found = api_keys.verify(text)
     assert found is not None
-    assert (found.name, found.scopes) == ("new", ["upscale"])
+    assert (found.name, found.scopes, found.share) == ("new", ["upscale"], 3.0)
 
 
 def test_revoking_says_what_it_did(admin_client: Client) -> None:

@@ -78,8 +78,8 @@ def test_callers_are_named(staff: Staff) -> None:
     made.completed(api_key=key)
     made.completed()
     page = staff("Viewers").get(LIST).content.decode()
-    assert '<td class="field-caller">Photo robot</td>' in page
-    assert '<td class="field-caller">–</td>' in page
+    assert '<td class="field-shown_caller">Photo robot</td>' in page
+    assert '<td class="field-shown_caller">–</td>' in page
 
 
 def test_a_script_is_told_what_the_cells_of_running_jobs_show_now(staff: Staff) -> None:

@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -100,6 +101,40 @@ def test_the_quiet_command_prints_the_key_alone() -> None:
     key = api_keys.verify(out.getvalue().strip())
     assert key is not None
     assert key.scopes == ["upscale"]
+
+
+def test_the_command_gives_share_and_limits_in_units_of_people() -> None:
+    out = io.StringIO()
+    limits = (
+        "--share 2.5 --max-queued-jobs 500 --max-stored-gb 1.5 --max-megapixels-per-day 0 --max-running-jobs default"
+    )
+    call_command("create_api_key", "shop", "--quiet", *limits.split(), stdout=out)
+    key = ApiKey.objects.get()
+    assert (key.share, key.max_queued_jobs, key.max_stored_bytes) == (2.5, 500, 1_500_000_000)
+    assert (key.max_megapixels_per_day, key.max_running_jobs) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--share", "0"], ["--share", "101"], ["--share", "nan"], ["--max-queued-jobs", "-1"],
+     ["--max-queued-jobs", "1.5"], ["--max-stored-gb", "much"], ["--max-queued-jobs", "99999999999"],
+     ["--max-megapixels-per-day", "nan"]],
+)  # fmt: skip
+def test_the_command_refuses_a_share_and_limits_out_of_bounds(arguments: list[str]) -> None:
+    with pytest.raises(CommandError):
+        call_command("create_api_key", "x", *arguments)
+    assert not ApiKey.objects.exists()
+
+
+def test_a_change_keeps_what_is_not_named() -> None:
+    key, text = api_keys.issue("x", ["upscale"], share=2.0, max_queued_jobs=5)
+    api_keys.change(key, max_queued_jobs=None, max_running_jobs=3)
+    found = api_keys.verify(text)
+    assert found is not None
+    assert (found.share, found.max_queued_jobs, found.max_running_jobs, found.name) == (2.0, None, 3, "x")
+    with pytest.raises(ValidationError):
+        api_keys.change(found, share=1000.0)
+    assert ApiKey.objects.get().share == 2.0
 
 
 @pytest.mark.parametrize("arguments", [[" "], ["x" * 101], ["x", "--days", "0"], ["x", "--scope", "root"]])

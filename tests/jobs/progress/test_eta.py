@@ -129,12 +129,12 @@ def test_what_runs_is_waited_for(client: Client) -> None:
     made.completed()
     Job.objects.update(processing_seconds=4.0, report={})
     eta._measured.clear()
-    assert eta.seconds_before_a_new_job() == 0.0
+    assert eta.seconds_before(Job.objects.waiting()) == 0.0
     Job.objects.filter(pk=made.processing().pk).update(tiles_done=1, tiles_total=4)
-    assert eta.seconds_before_a_new_job() == pytest.approx(3.0)
+    assert eta.seconds_before(Job.objects.waiting()) == pytest.approx(3.0)
     waiting = made.queued()
     assert Forecast([waiting]).seconds_left(waiting) == pytest.approx(7.0)
-    assert eta.seconds_before_a_new_job() == pytest.approx(7.0)
+    assert eta.seconds_before(Job.objects.waiting()) == pytest.approx(7.0)
 
 
 def test_the_measured_jobs_of_a_model_are_found_by_their_index() -> None:

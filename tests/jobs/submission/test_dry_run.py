@@ -15,6 +15,7 @@ from jobs.options import JobOptions
 from jobs.submission import submit
 from jobs.submission.chosen import Chosen
 from jobs.submission.dry_run import report_of
+from jobs.submission.request import Submission
 from modelstore.networks.deduce import deduce
 from modelstore.networks.rrdbnet import RRDBNet
 from tests.jobs.conftest import picture, stored_files
@@ -41,10 +42,11 @@ def test_a_plan_for_a_card_counts_with_its_memory_and_its_precision(model: Any) 
             spec, 2000, 1500, tile_size=None, tile_pad=None, kind="cuda", free_bytes=free, item_bytes=item
         ).tiles
 
-    assert report_of(header, Chosen((model,)), JobOptions()).tiles == tiles(139 * GIBIBYTE, 2) == 12
+    asked = Submission("m", JobOptions())
+    assert report_of(header, Chosen((model,)), JobOptions(), asked).tiles == tiles(139 * GIBIBYTE, 2) == 12
     Worker.objects.update(memory_free=GIBIBYTE)
-    assert report_of(header, Chosen((model,)), JobOptions()).tiles == tiles(GIBIBYTE, 2)
-    assert report_of(header, Chosen((model,)), JobOptions(precision="fp32")).tiles == tiles(GIBIBYTE, 4)
+    assert report_of(header, Chosen((model,)), JobOptions(), asked).tiles == tiles(GIBIBYTE, 2)
+    assert report_of(header, Chosen((model,)), JobOptions(precision="fp32"), asked).tiles == tiles(GIBIBYTE, 4)
     assert 12 < tiles(GIBIBYTE, 2) < tiles(GIBIBYTE, 4)
 
 
