@@ -21,7 +21,7 @@ from jobs.webhooks.signing import secrets_for
 from modelstore.formatting import badge
 
 #: What can be changed of a key beside its name.
-_LIMITS = ("share", "max_queued_jobs", "max_running_jobs", "max_stored_gb", "max_megapixels_per_day")
+_LIMITS = ("share", "high_priority", "max_queued_jobs", "max_running_jobs", "max_stored_gb", "max_megapixels_per_day")
 
 
 class LimitsForm(forms.ModelForm[ApiKey]):
@@ -45,7 +45,7 @@ class LimitsForm(forms.ModelForm[ApiKey]):
     class Meta:
         model = ApiKey
         fields: tuple[str, ...] = (
-            "name", "share", "max_queued_jobs", "max_running_jobs", "max_megapixels_per_day",
+            "name", "share", "high_priority", "max_queued_jobs", "max_running_jobs", "max_megapixels_per_day",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -128,7 +128,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         """Issue a new key, or change the name, the share and the limits of an old one."""
-        limits = {name: getattr(obj, name) for name in (*api_keys.LIMITS, "share")}
+        limits = {name: getattr(obj, name) for name in (*api_keys.LIMITS, "share", "high_priority")}
         if change:
             api_keys.change(obj, name=obj.name, **limits)
             return
@@ -179,6 +179,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     def shown_limits(self, key: ApiKey) -> str:
         """What a key has of its own."""
         own = [_t("share %(n)g") % {"n": key.share}] if key.share != 1 else []
+        own += [_t("high priority")] if key.high_priority else []
         limits = (
             (key.max_queued_jobs, _t("%(n)d waiting")),
             (key.max_running_jobs, _t("%(n)d at once")),

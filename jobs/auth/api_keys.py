@@ -26,10 +26,17 @@ LIMITS = ("max_queued_jobs", "max_running_jobs", "max_stored_bytes", "max_megapi
 
 
 def issue(
-    name: str, scopes: Iterable[str], *, expires_at: datetime | None = None, share: float = 1.0, **limits: float | None
+    name: str,
+    scopes: Iterable[str],
+    *,
+    expires_at: datetime | None = None,
+    share: float = 1.0,
+    high_priority: bool = False,
+    **limits: float | None,
 ) -> tuple[ApiKey, str]:
     """Make a key; returns its row and the key itself, which cannot be had again.
 
+    :param high_priority: whether it may ask for priority=high.
     :param limits: by their names in LIMITS.
     :raises ValueError: unknown or no scopes; :raises ValidationError: a share or a limit out of its bounds.
     """
@@ -38,7 +45,10 @@ def issue(
         raise ValueError("a key needs at least one scope")
     prefix = "".join(secrets.choice(_PREFIX) for _ in range(8))
     text = f"ups_{prefix}_" + "".join(secrets.choice(_SECRET) for _ in range(43))
-    key = ApiKey(name=name, prefix=prefix, digest=_digest(text), scopes=wanted, expires_at=expires_at, share=share)
+    key = ApiKey(
+        name=name, prefix=prefix, digest=_digest(text), scopes=wanted, expires_at=expires_at, share=share,
+        high_priority=high_priority,
+    )  # fmt: skip
     _allow(key, limits)
     key.save(force_insert=True)
     return key, text

@@ -45,6 +45,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--share", type=_share, metavar="N", help="weight beside other callers that wait, 0.1 to 100; 1 at first"
     )
+    parser.add_argument(
+        "--high-priority", choices=["yes", "no"], help="whether it may ask for priority=high; no at first"
+    )
     for option, (_field, _factor, read, what) in _OPTIONS.items():
         parser.add_argument(
             f"--{option.replace('_', '-')}",
@@ -56,7 +59,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def values_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of the key that were given, with their values."""
-    values = {} if options["share"] is None else {"share": options["share"]}
+    values: dict[str, Any] = {} if options["share"] is None else {"share": options["share"]}
+    if options["high_priority"]:
+        values["high_priority"] = options["high_priority"] == "yes"
     for option, (field, factor, _read, _what) in _OPTIONS.items():
         given = options[option]
         if given is not None:
@@ -66,7 +71,7 @@ def values_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def shown(key: "ApiKey") -> str:
     """Return the share and the limits of a key as the options would give them."""
-    words = [f"share {key.share:g}"]
+    words = [f"share {key.share:g}", f"high-priority {'yes' if key.high_priority else 'no'}"]
     for option, (field, factor, _read, _what) in _OPTIONS.items():
         value = getattr(key, field)
         words.append(f"{option.replace('_', '-')} {'default' if value is None else f'{value / factor:.15g}'}")
