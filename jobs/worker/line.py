@@ -79,7 +79,7 @@ class Line:
                 coming, ahead = ahead, None
                 attempt = (coming.result() if coming else None) or self._take()
                 if attempt is not None:
-                    if settings.PIPELINE_MEMORY_MB and attempt.job.attempts == 1:
+                    if settings.PIPELINE_MEMORY_MB and not _is_alone(attempt.job):
                         ahead = self._before.submit(self._look_ahead, attempt)
                     self._compute(attempt)
                     if attempt.lost_device:
@@ -114,7 +114,7 @@ class Line:
             if job is None:
                 return None
             attempt = self._begin(job)
-            while self._finishing and not self._fits(0):
+            while self._finishing and (_is_alone(job) or not self._fits(0)):
                 self._wait_for_one()
             if attempt.prepare():
                 return attempt
@@ -128,7 +128,7 @@ class Line:
         attempt.compute()
         if attempt.infer_seconds is not None:
             self._pace[attempt.job.model] = attempt.infer_seconds / _megapixels(attempt.job)
-        if settings.PIPELINE_MEMORY_MB:
+        if settings.PIPELINE_MEMORY_MB and not _is_alone(attempt.job):
             self._finishing.add(self._after.submit(self._finish, attempt))
         else:
             self._finish(attempt)
@@ -178,7 +178,7 @@ class Line:
         if job is None:
             return None
         attempt = self._begin(job)
-        if job.attempts > 1 or not self._fits(0):  # it was another one than the head
+        if _is_alone(job) or not self._fits(0):  # it was another one than the head
             self._hand_back(attempt)
             return None
         return attempt
@@ -240,6 +240,11 @@ def _picture_bytes(job: Job) -> int:
     scale = job.job_options.outscale or min(_USUAL_SCALE ** len(chains.split(job.model)), 16.0)
     pixel = _JPEG_BYTES if job.input_format == "jpeg" else _OTHER_BYTES
     return int(job.input_width * job.input_height * job.input_frames * pixel * (1 + scale * scale))
+
+
+def _is_alone(job: Job) -> bool:
+    """Return whether the job has lost an attempt, and is not to be beside another one."""
+    return job.attempts > 1
 
 
 def _megapixels(job: Job) -> float:
