@@ -26,7 +26,7 @@ _SWEEP_CLAIMS = 50
 
 @dataclass(frozen=True)
 class Caller:
-    """Who submits what, and when."""
+    """One caller: what it submits, and when."""
 
     name: str
     share: float
@@ -40,7 +40,7 @@ class Caller:
 
 @dataclass
 class Outcome:
-    """What became of it."""
+    """The result of a run."""
 
     capacity: float  # megapixels a second
     starts: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # by caller: (end, megapixels)

@@ -177,7 +177,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
 
     @admin.display(description=_("share and limits"))
     def shown_limits(self, key: ApiKey) -> str:
-        """What a key has of its own."""
+        """Return what a key has of its own."""
         own = [_t("share %(n)g") % {"n": key.share}] if key.share != 1 else []
         own += [_t("high priority")] if key.high_priority else []
         limits = (

@@ -1,4 +1,4 @@
-"""Whose a job is: the name under which callers share the queue and have their limits.
+"""Callers: the names under which they share the queue and have their limits.
 
 An address is kept as a keyed hash, so that the table tells nobody's; with another SECRET_KEY it becomes another caller.
 """

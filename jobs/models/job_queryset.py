@@ -369,6 +369,14 @@ class JobQuerySet(ClaimQuerySet["Job"]):
             raise JobNotFound(job_id)
         return job
 
+    def bring_near(self, most: timedelta) -> int:
+        """Let jobs wait from now on that would wait for longer than any pause; return how many.
+
+        The database's clock was set back since they were accepted: nobody would take them before it is as late again.
+        """
+        ahead = self.filter(status=Status.QUEUED, queued_at__gt=Now() + most)
+        return ahead.update(queued_at=Now())
+
     def ended(self) -> Self:
         """Return the completed, failed and cancelled jobs."""
         return self.filter(status__in=sorted(TERMINAL))

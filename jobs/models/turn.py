@@ -167,7 +167,7 @@ class TurnQuerySet(models.QuerySet["Turn"]):
 
 
 class Turn(models.Model):
-    """How far a caller has been served in advance, in one class; and the class's clock, under the name of CLOCK."""
+    """The finish of one caller in one class; and the class's clock, under the name of CLOCK."""
 
     caller = models.CharField(max_length=60)
     priority = models.SmallIntegerField()

@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 #: Seconds beyond its time after which a missing sweep means that the database was silent or the service was down.
 OUTAGE = timedelta(seconds=2)
 
+#: Longer than any pause of a job that is put aside (jobs/worker).
+LONGEST_PAUSE = timedelta(minutes=2)
+
 _LOCK = 0x7570_7377  # "upsw": one sweep at a time, on all hosts together
 
 _swept_at: float | None = None
@@ -76,6 +79,8 @@ def sweep() -> Reclaimed:
 def _pass_time() -> None:
     """Remember the clocks of the queue, and let nobody wait for ever behind those who go first."""
     Turn.objects.keep_time()
+    if Job.objects.bring_near(LONGEST_PAUSE):
+        logger.warning("jobs of a later time are due at once: the database's clock was set back")
     if settings.QUEUE_MAX_WAIT_SECONDS:
         promoted = Turn.objects.promote(timedelta(seconds=settings.QUEUE_MAX_WAIT_SECONDS))
         if promoted:

@@ -24,7 +24,7 @@ _LOCK = 0x7570_6C69  # "upli"
 
 @dataclass(frozen=True)
 class Limits:
-    """What one caller may have; 0 is no limit."""
+    """Limits of one caller; 0 is no limit."""
 
     queued_jobs: int
     stored_bytes: int
@@ -48,7 +48,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Demand:
-    """What one call asks for."""
+    """Demand of one call."""
 
     jobs: int  # that have to be computed
     megapixels: float  # of their inputs, all frames

@@ -6,12 +6,13 @@ import pytest
 from django.db.models.functions import Now
 from pytest_django.fixtures import Settings
 
-from jobs.models import Job
+from jobs.models import Job, Turn
 from jobs.models.job_queryset import SPARED
 from jobs.models.periodic_task import Chore
 from jobs.models.results import Reclaimed
+from jobs.models.turn import CLOCK
 from jobs.queue import sweeper
-from jobs.states import Status
+from jobs.states import Priority, Status
 from tests.job_rows import waiting_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,3 +76,29 @@ def test_a_sweep_that_the_freeze_caught_goes_by_the_time_before_it(held: Job) ->
         pass
     assert Job.objects.reclaim_lost(as_of=before) == Reclaimed()
     assert Job.objects.reclaim_lost() == Reclaimed(requeued=1)
+
+
+def test_jobs_that_were_accepted_before_the_clock_was_set_back_are_due_at_once() -> None:
+    ahead, paused = waiting_job(), waiting_job()
+    Job.objects.filter(pk=ahead.pk).update(queued_at=Now() + timedelta(hours=1))
+    Job.objects.filter(pk=paused.pk).update(queued_at=Now() + timedelta(seconds=30))
+    assert Job.objects.claim("w") is None
+    sweeper.sweep()
+    job = Job.objects.claim("w")
+    assert job is not None
+    assert job.pk == ahead.pk
+    assert Job.objects.claim("w") is None, "this one was put aside"
+
+
+def test_a_sweep_keeps_the_clocks_and_promotes_who_waits_long(settings: Settings) -> None:
+    settings.QUEUE_MAX_WAIT_SECONDS = 60
+    waiting_job(priority=Priority.ASYNC, caller="key:a", turn=7.0)
+    old = waiting_job(priority=Priority.BATCH, caller="key:b")
+    Job.objects.filter(pk=old.pk).update(queued_at=Now() - timedelta(seconds=61))
+    sweeper.sweep()
+    assert Job.objects.get(pk=old.pk).priority == Priority.ASYNC
+    assert Turn.objects.get(caller=CLOCK, priority=Priority.ASYNC).finish == 7.0
+    settings.QUEUE_MAX_WAIT_SECONDS = 0
+    Job.objects.filter(pk=old.pk).update(promoted_at=Now() - timedelta(days=1))
+    sweeper.sweep()
+    assert Job.objects.get(pk=old.pk).priority == Priority.ASYNC, "0 is never"
