@@ -38,3 +38,6 @@ class Priority(models.IntegerChoices):
 
 #: The states of a batch: waiting, begun, and every job ended, however it ended.
 BATCH_STATUSES = ["queued", "processing", "completed"]
+#: The names of priorities in a job's JSON, and what a submission may ask for.
+PRIORITY_NAMES = [priority.name.lower() for priority in Priority]
+PRIORITIES_ASKED = ["high", "normal", "low"]

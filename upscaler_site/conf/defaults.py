@@ -194,6 +194,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "JobStatus": "jobs.states.Status",
         "BatchStatus": "jobs.states.BATCH_STATUSES",
+        "JobPriority": "jobs.states.PRIORITY_NAMES",
+        "AskedPriority": "jobs.states.PRIORITIES_ASKED",
     },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }

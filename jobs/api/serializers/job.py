@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from jobs.api.serializers.fields import TextOrNull, ToldOrNull
 from jobs.models import Job
-from jobs.states import Priority, Status
+from jobs.states import PRIORITY_NAMES, Priority, Status
 from jobs.submission.dry_run import DryRunReport
 from modelstore.sentences import told
 
@@ -90,7 +90,7 @@ class JobSerializer(serializers.Serializer[Job]):
         forecast = self.context.get("forecast")
         return forecast.position(job) if forecast is not None else None
 
-    @extend_schema_field(serializers.ChoiceField(choices=[priority.name.lower() for priority in Priority]))
+    @extend_schema_field(serializers.ChoiceField(choices=PRIORITY_NAMES))
     def get_priority(self, job: Job) -> str:
         """Return the priority's name."""
         return Priority(job.priority).name.lower()

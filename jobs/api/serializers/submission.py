@@ -12,7 +12,7 @@ from jobs import chains
 from jobs.api.serializers.fields import FiniteNumber, StripSwitch, Switch, WholeNumber
 from jobs.auth import signed_urls
 from jobs.options import STRIP, JobOptions
-from jobs.states import Priority
+from jobs.states import PRIORITIES_ASKED, Priority
 from jobs.submission.target_size import TargetSize
 from jobs.webhooks.payloads import WebhookEvent
 from modelstore.sentences import unknown
@@ -126,7 +126,7 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
     )
     precision = Choice(choices=["fp32", "bf16", "fp16"], required=False, help_text="Number format of the inference.")
     priority = Choice(
-        choices=["high", "normal", "low"],
+        choices=PRIORITIES_ASKED,
         required=False,
         help_text="high goes before all others, for keys that may ask for it (where keys are off, everybody may); low "
         "waits with the batches. Default: normal.",

@@ -12,6 +12,7 @@ from jobs.engine.tiling.cost import plan_plane
 from jobs.engine.types import Header
 from jobs.models import Job, Worker
 from jobs.options import JobOptions
+from jobs.states import Priority
 from jobs.submission import submit
 from jobs.submission.chosen import Chosen
 from jobs.submission.dry_run import report_of
@@ -63,3 +64,14 @@ def test_a_plan_says_what_it_would_cost_and_creates_nothing(make_submission: Mak
     complete(submit.submit(picture(), make_submission()))
     Job.objects.update(processing_seconds=4.0)
     assert submit.plan(picture(), make_submission()).seconds == pytest.approx(4.0)
+
+
+def test_what_lies_before_a_picture_is_what_its_caller_has_to_wait_for(make_submission: Make) -> None:
+    """Another's backlog is not before a newcomer, and one's own is."""
+    mine, other = make_submission(caller="key:mine"), make_submission(caller="key:other")
+    for seed in range(5):
+        submit.submit(picture(seed=seed), other)
+    assert Job.objects.claim("w") is not None
+    assert submit.plan(picture(), mine).jobs_ahead == 1, "the one that runs"
+    assert submit.plan(picture(), other).jobs_ahead == 5
+    assert submit.plan(picture(), make_submission(caller="key:other", priority=Priority.SYNC)).jobs_ahead == 1

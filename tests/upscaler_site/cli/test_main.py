@@ -79,7 +79,8 @@ def test_models_and_keys_where_the_service_has_never_run(tmp_path: Path) -> None
     assert (prefix in listed, "valid" in listed, "archive" in listed) == (True, True, True)
     limited = upscaler(tmp_path / "data", "keys", "limit", prefix, "--share", "2", "--max-stored-gb", "0.5")
     told = (
-        "share 2, high-priority no, max-queued-jobs default, max-running-jobs default, max-stored-gb 0.5, max-megapixels-per-day default"
+        "share 2, high-priority no, max-queued-jobs default, max-running-jobs default, max-stored-gb 0.5, "
+        "max-megapixels-per-day default"
     )
     assert limited.stdout == f"archive ({prefix}): {told}\n"
     assert upscaler(tmp_path / "data", "keys", "limit", prefix, "--share", "1000").returncode == 2
