@@ -18,7 +18,7 @@ class JobsConfig(AppConfig):
         from django_q import signals  # noqa: PLC0415 - needs the registry of apps
 
         from jobs import checks, model_usage  # noqa: F401, PLC0415 - as above; importing registers the checks
-        from jobs.models import job_changes  # noqa: PLC0415 - as above
+        from jobs.models import UsageEntry, job_changes  # noqa: PLC0415 - as above
         from jobs.queue import periodic, shared_state  # noqa: PLC0415 - as above
         from jobs.webhooks import outbox  # noqa: PLC0415 - as above
         from modelstore import usage  # noqa: PLC0415 - as above
@@ -30,6 +30,7 @@ class JobsConfig(AppConfig):
         signals.post_execute.connect(shared_state.result_collected, dispatch_uid="jobs.result_collected")
         job_changes.register(on_change=outbox.enqueue, on_progress=outbox.enqueue_progress)
         periodic.register("catalogues", registration.keep_listed)
+        periodic.register("usage", UsageEntry.objects.fold)
         usage.register(model_usage.unfinished_jobs)
         usage.register_loaded(model_usage.loaded_in)
         try:

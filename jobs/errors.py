@@ -163,6 +163,12 @@ class StorageFull(JobError):
     code = "storage_full"
 
 
+class TooExpensive(JobError):
+    """The quote is dearer than the caller's max_device_seconds."""
+
+    code = "too_expensive"
+
+
 class IdempotencyConflict(JobError):
     """The Idempotency-Key was used with another payload."""
 

@@ -26,6 +26,7 @@ MANAGERS = (
     "jobs.view_apikey",
     "jobs.add_apikey",
     "jobs.change_apikey",
+    "jobs.view_usageentry",
     "modelstore.manage_model",
 )
 GROUPS = {"Viewers": VIEWERS, "Operators": OPERATORS, "Managers": MANAGERS}
@@ -37,7 +38,8 @@ MEANINGS = {
         "models"
     ),
     "Managers": _(
-        "all that Operators may; also delete jobs and models, import models, clean up, and make and revoke API keys"
+        "all that Operators may; also delete jobs and models, import models, clean up, see the usage of "
+        "all keys, and make and revoke them"
     ),
 }
 

@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 from jobs import deadlines
 from jobs.auth.client_ip import client_address
 from jobs.errors import one_line
-from jobs.models import Job, Worker
+from jobs.models import Job, UsageEntry, UsageTotal, Worker
 from jobs.queue import pauses
 from jobs.states import Priority, Status
 from modelstore.models import Model
@@ -106,7 +106,8 @@ class ServiceCollector(Collector):
             with deadlines.within(DATABASE_SECONDS):
                 requests.counter.flush()
                 ledger.fold()
-                return [*_queue(), *_workers(), *_jobs(), *_spans(), *_http(), *_models()]
+                UsageEntry.objects.fold()
+                return [*_queue(), *_workers(), *_jobs(), *_spans(), *_usage(), *_http(), *_models()]
         except (DatabaseError, InterfaceError) as error:
             log.warning("metrics without the database: %s", one_line(error))
             return []
@@ -204,6 +205,32 @@ def _spans() -> Iterator[Metric]:
     for figure in SpanFigure.objects.filter(hour=ALL_TIME).order_by("model", "span"):
         spans.add_metric([figure.model, figure.span], _cumulative(figure.buckets), figure.seconds)
     yield spans
+
+
+#: Counter of UsageTotal → name and meaning; those in milliseconds are told in seconds.
+_USAGE = {
+    "device_ms": ("upscaler_usage_device_seconds", "Seconds for which devices worked on jobs"),
+    "input_pixels": ("upscaler_usage_input_pixels", "Input pixels of completed jobs"),
+    "output_pixels": ("upscaler_usage_output_pixels", "Output pixels of completed jobs"),
+    "input_bytes": ("upscaler_usage_input_bytes", "Bytes of completed jobs' inputs"),
+    "result_bytes": ("upscaler_usage_result_bytes", "Bytes of completed jobs' results"),
+}
+
+
+def _usage() -> Iterator[Metric]:
+    """Yield the usage ledger's sums of all time. Keys are no label: there may be thousands."""
+    totals = list(UsageTotal.objects.order_by("model", "device"))
+    ended = CounterMetricFamily("upscaler_usage_jobs", "Jobs that ended", labels=["model", "device", "status"])
+    for total in totals:
+        for status in ("completed", "failed", "cancelled"):
+            ended.add_metric([total.model, total.device, status], getattr(total, status))
+    yield ended
+    for name, (metric, meaning) in _USAGE.items():
+        counter = CounterMetricFamily(metric, meaning, labels=["model", "device"])
+        for total in totals:
+            value = getattr(total, name)
+            counter.add_metric([total.model, total.device], value / 1000 if name == "device_ms" else value)
+        yield counter
 
 
 def _http() -> Iterator[Metric]:

@@ -1,6 +1,7 @@
 """Shapes of what goes in and comes out: options, jobs, models, plans, results. ``raw`` is an answer's whole JSON."""
 
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict
 
@@ -25,6 +26,7 @@ class Options(TypedDict, total=False):
     precision: Literal["fp32", "bf16", "fp16"]
     priority: Literal["high", "normal", "low"]
     reuse: bool
+    max_device_seconds: float  # refuse pictures whose quote is dearer; not for estimate()
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,24 @@ class Plan(_Shape):
     scale: float
     seconds: float | None  # of computing
     jobs_ahead: int
+
+    @property
+    def device_seconds(self) -> float | None:
+        """Those of the device alone; None where they are not known, or by a service before this field."""
+        seconds = self.raw.get("device_seconds")
+        return None if seconds is None else float(seconds)
+
+    @property
+    def price(self) -> Decimal | None:
+        """By the service's tariff, in ``currency``; None without one."""
+        price = self.raw.get("price")
+        return None if price is None else Decimal(str(price))
+
+    @property
+    def currency(self) -> str | None:
+        """ISO 4217, of the price; None without a tariff."""
+        currency = self.raw.get("currency")
+        return None if currency is None else str(currency)
 
 
 @dataclass(frozen=True)

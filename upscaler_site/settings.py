@@ -167,6 +167,9 @@ RESULT_TTL_HOURS = env.integer("RESULT_TTL_HOURS", 24, minimum=1, help="Age at w
 CLEANUP_INTERVAL_MINUTES = env.integer(
     "CLEANUP_INTERVAL_MINUTES", 60, minimum=0, help="Time between automatic clean-ups; 0 is never"
 )
+USAGE_KEEP_DAYS = env.integer(
+    "USAGE_KEEP_DAYS", 0, minimum=0, help="Age in days at which clean-up removes the usage ledger's lines; 0 is never"
+)
 SWEEP_SECONDS = env.number(
     "SWEEP_SECONDS", 5, minimum=0.5, maximum=300, help="Time between two runs of the sweeper, which requeues lost jobs"
 )
@@ -245,6 +248,17 @@ MODEL_ALLOW_PRIVATE = env.flag(
     "MODEL_ALLOW_PRIVATE",
     False,
     help="The lists and their sources may be at private addresses and http://, and are reached through HTTPS_PROXY",
+)
+
+# --- Prices -----------------------------------------------------------------------------------------------------------
+TARIFF_PER_DEVICE_SECOND = env.money(
+    "TARIFF_PER_DEVICE_SECOND", help="Price of a second of a device, such as 0.0004, which quotes tell; none: no price"
+)
+TARIFF_PER_OUTPUT_MEGAPIXEL = env.money(
+    "TARIFF_PER_OUTPUT_MEGAPIXEL", help="Price of a megapixel of the result, added to the one before"
+)
+TARIFF_CURRENCY = env.text(
+    "TARIFF_CURRENCY", "EUR", pattern=r"[A-Z]{3}", help="three capital letters (ISO 4217): the currency of the prices"
 )
 
 # --- Access -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,9 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
@@ -95,6 +97,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     form = ApiKeyForm
     list_display = (
         "name", "shown_prefix", "shown_scopes", "state", "shown_limits", "created_at", "last_used_at", "expires_at",
+        "usage",
     )  # fmt: skip
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     search_fields = ("name", "prefix")
@@ -104,11 +107,13 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         (_("Share and limits"), {"fields": _LIMITS}),
     )
     fieldsets = (
-        (None, {"fields": ("name", "shown_prefix", "shown_scopes", "state")}),
+        (None, {"fields": ("name", "shown_prefix", "shown_scopes", "state", "usage")}),
         (_("Share and limits"), {"fields": _LIMITS}),
         (_("Times"), {"fields": ("created_at", "last_used_at", "expires_at", "revoked_at")}),
     )
-    _fixed = ("shown_prefix", "shown_scopes", "state", "created_at", "last_used_at", "expires_at", "revoked_at")
+    _fixed = (
+        "shown_prefix", "shown_scopes", "state", "usage", "created_at", "last_used_at", "expires_at", "revoked_at",
+    )  # fmt: skip
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         required = {"key_required": settings.REQUIRE_API_KEY}
@@ -168,6 +173,12 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     @admin.display(description=_("scopes"))
     def shown_scopes(self, key: ApiKey) -> str:
         return ", ".join(key.scopes)
+
+    @admin.display(description=_("usage"))
+    def usage(self, key: ApiKey) -> SafeString:
+        """Link to the ledger's lines of the key."""
+        address = reverse("admin:jobs_usageentry_changelist")
+        return format_html('<a href="{}?key={}">{}</a>', address, key.prefix, _t("Usage"))
 
     @admin.display(description=_("state"))
     def state(self, key: ApiKey) -> SafeString:

@@ -12,6 +12,7 @@ from jobs.api.views.links import LinkViewSet
 from jobs.api.views.pyramids import PyramidViewSet
 from jobs.api.views.results import PictureViewSet
 from jobs.api.views.submit import SubmitBatchViewSet, SubmitViewSet
+from jobs.api.views.usage import UsageViewSet
 
 urlpatterns = [
     path("upscale", SubmitViewSet.as_view({"post": "upscale"}), name="upscale"),
@@ -33,5 +34,6 @@ urlpatterns = [
     path("batches/<str:batch_id>", BatchViewSet.as_view({"get": "retrieve"}), name="batch"),
     path("batches/<str:batch_id>/links", LinkViewSet.as_view({"post": "batch"}), name="batch-links"),
     path("batches/<str:batch_id>/results", BatchViewSet.as_view({"get": "results"}), name="batch-results"),
+    path("usage", UsageViewSet.as_view({"get": "retrieve"}), name="usage"),
     path("cleanup", CleanupViewSet.as_view({"post": "create"}), name="cleanup"),
 ]

@@ -9,6 +9,7 @@ from jobs.models.pause import Pause
 from jobs.models.periodic_task import Chore
 from jobs.models.rate_limit import RateBucket
 from jobs.models.turn import Turn
+from jobs.models.usage import UsageEntry, UsageNote, UsageTotal
 from jobs.models.webhook import WebhookAttempt, WebhookMessage
 from jobs.models.worker import Worker
 
@@ -22,6 +23,9 @@ __all__ = [
     "Pause",
     "RateBucket",
     "Turn",
+    "UsageEntry",
+    "UsageNote",
+    "UsageTotal",
     "WebhookAttempt",
     "WebhookMessage",
     "Worker",

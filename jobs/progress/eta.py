@@ -69,7 +69,7 @@ def _walk() -> dict[UUID, Place]:
     sum_before = None if Pause.objects.is_on(dispatch.GPU) else _running_seconds()
     columns = ("id", "model", "input_width", "input_height", "input_frames", "options")
     for job_id, model, width, height, frames, options in Job.objects.waiting().values_list(*columns):
-        speed = _speed(model)
+        speed = speed_of(model)
         own = speed.seconds(width, height, frames, options.get("outscale")) if speed else None
         known = sum_before is not None and own is not None
         seconds = (sum_before or 0.0) / workers + (own or 0.0) if known else None
@@ -102,7 +102,7 @@ def _running_seconds() -> float | None:
 
 
 def _running(job: Job) -> float | None:
-    speed = _speed(job.model)
+    speed = speed_of(job.model)
     if speed is None:
         return None
     done = job.tiles_done / job.tiles_total if job.tiles_total else 0.0
@@ -110,7 +110,8 @@ def _running(job: Job) -> float | None:
     return speed.left(whole, done)
 
 
-def _speed(model: str) -> Throughput | None:
+def speed_of(model: str) -> Throughput | None:
+    """Return a model's measured throughput, up to a few seconds old."""
     now = time.monotonic()
     at, speed = _measured.get(model, (0.0, None))
     if model not in _measured or now - at > _FRESH_SECONDS:

@@ -32,6 +32,9 @@ class Throughput:
     jobs: int  # how many were measured
     scales: tuple[int, ...]  # of the model, or of a chain's members; empty where nobody knows them
     largest: float  # the most pixels of a measured job, as above
+    #: Of the network alone: what a device works, without decoding, encoding and the disk.
+    device_fixed_seconds: float
+    device_pixels_per_second: float
     #: A line through points (share of the tiles done, share of the time passed), both 0 to 1 and growing: a chain's
     #: members take as many tiles, but not as long for one.
     course: tuple[tuple[float, float], ...] = _EVEN
@@ -39,6 +42,11 @@ class Throughput:
     def seconds(self, width: int, height: int, frames: int = 1, outscale: float | None = None) -> float:
         """Return the seconds that a picture of this size in pixels takes."""
         return self.fixed_seconds + _work(self.scales, width, height, frames, outscale) / self.pixels_per_second
+
+    def device_seconds(self, width: int, height: int, frames: int = 1, outscale: float | None = None) -> float:
+        """Return the seconds for which such a picture keeps the device."""
+        work = _work(self.scales, width, height, frames, outscale)
+        return self.device_fixed_seconds + work / self.device_pixels_per_second
 
     def foretells(self, width: int, height: int, frames: int = 1, outscale: float | None = None) -> bool:
         """Return True if jobs that are not all much smaller were measured."""
@@ -80,6 +88,7 @@ def _measured(model: str, device: str | None) -> Throughput | None:
     took = [float(row[1] or 0.0) for row in same]
     infer = [float(row[0].get("seconds", {}).get("infer", row[1])) for row in same]
     fixed, per_pixel = _line(work, took) or _proportion(work, took, infer)
+    device_fixed, device_per_pixel = _line(work, infer) or (0.0, max(sum(infer), 1e-6) / sum(work))
     return Throughput(
         pixels_per_second=1 / per_pixel,
         fixed_seconds=fixed,
@@ -87,6 +96,8 @@ def _measured(model: str, device: str | None) -> Throughput | None:
         jobs=len(same),
         scales=scales,
         largest=max(work),
+        device_fixed_seconds=device_fixed,
+        device_pixels_per_second=1 / device_per_pixel,
         course=_course(same[0][0].get("members")),
     )
 
@@ -136,11 +147,14 @@ def _together(names: Sequence[str], device: str | None) -> Throughput | None:
         return None
     grown = [prod(scales[name] for name in names[:place]) ** 2 for place in range(len(names))]
     seconds = sum(factor / speed.pixels_per_second for factor, speed in zip(grown, known, strict=True))
+    of_device = sum(factor / speed.device_pixels_per_second for factor, speed in zip(grown, known, strict=True))
     return Throughput(
         pixels_per_second=sum(grown) / seconds,
         scales=tuple(scales[name] for name in names),
         largest=min(speed.largest for speed in known),
         fixed_seconds=max(speed.fixed_seconds for speed in known),
+        device_fixed_seconds=sum(speed.device_fixed_seconds for speed in known),
+        device_pixels_per_second=sum(grown) / of_device,
         device=known[0].device,
         jobs=min(speed.jobs for speed in known),
     )

@@ -29,6 +29,7 @@ from jobs.models.job import Job
 from jobs.models.job_queryset import JobQuerySet
 from jobs.models.rate_limit import RateBucket
 from jobs.models.turn import Turn
+from jobs.models.usage import UsageEntry
 from jobs.models.webhook import WebhookMessage
 from jobs.storage import file_names, files
 from jobs.storage.deletion import CHUNK, Deleted, delete_ended
@@ -171,6 +172,8 @@ def _forget(age: timedelta) -> None:
     """Delete rows that only served the jobs.
 
     Batches without jobs, expired keys, old deliveries, idle rate limits, callers' turns and days that have passed.
+
+    The usage ledger stays for USAGE_KEEP_DAYS, whatever becomes of the jobs.
     """
     has_jobs = Exists(Job.objects.filter(batch=OuterRef("pk")))
     Batch.objects.filter(~has_jobs, created_at__lte=Now() - age).delete()
@@ -179,3 +182,5 @@ def _forget(age: timedelta) -> None:
     RateBucket.objects.forget()
     Turn.objects.forget()
     Allowance.objects.forget()
+    if settings.USAGE_KEEP_DAYS:
+        UsageEntry.objects.forget(settings.USAGE_KEEP_DAYS)

@@ -1,6 +1,7 @@
 """Dry runs: the cost of a submission, told before anything is created. Pure arithmetic and one query."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from jobs.engine.tiling.cost import ITEM_BYTES, estimate
 from jobs.engine.tiling.passes import plan_passes
@@ -12,6 +13,7 @@ from jobs.options import JobOptions
 from jobs.progress import eta, throughput
 from jobs.states import Status
 from jobs.submission.chosen import Chosen
+from jobs.submission.quote import quote_for
 from jobs.submission.request import Submission
 
 
@@ -30,6 +32,9 @@ class DryRunReport:
     tiles: int | None
     memory_bytes: int | None
     seconds: float | None  # of computing, from jobs of this model that were measured here
+    device_seconds: float | None  # of these, those of the device alone
+    price: Decimal | None
+    currency: str | None
     jobs_ahead: int  # that run now, or wait and come first
     wait_seconds: float | None  # until they are done
 
@@ -56,6 +61,7 @@ def report_of(header: Header, chosen: Chosen, options: JobOptions, submission: S
     )
     speed = throughput.measured(chosen.name)
     asked = (header.width, header.height, header.frames, options.outscale)
+    quote = quote_for(header, passes, options, speed)
     turn = Turn.objects.next(submission.caller, submission.priority)
     before = Job.objects.before(submission.priority, turn)
     wait = eta.seconds_before(before)
@@ -71,6 +77,9 @@ def report_of(header: Header, chosen: Chosen, options: JobOptions, submission: S
         tiles=cost.tiles if cost else None,
         memory_bytes=cost.bytes if cost else None,
         seconds=round(speed.seconds(*asked), 2) if speed and speed.foretells(*asked) else None,
+        device_seconds=quote.device_seconds,
+        price=quote.price,
+        currency=quote.currency,
         jobs_ahead=before.count() + Job.objects.filter(status=Status.PROCESSING).count(),
         wait_seconds=None if wait is None else round(wait, 2),
     )

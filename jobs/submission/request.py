@@ -26,6 +26,7 @@ class Submission:
     webhook_url: str = ""
     webhook_events: tuple[str, ...] = ()
     reuse: bool | None = None  # None: the setting REUSE_RESULTS
+    max_device_seconds: float | None = None  # refuse dearer pictures
     idempotency_key: str = ""  # "" is none
     require_worker: Callable[[], None] | None = None  # asked before anything is written; raises NoWorker
 

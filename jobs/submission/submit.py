@@ -31,11 +31,12 @@ from jobs.models.batch import Batch
 from jobs.models.job import Job
 from jobs.models.turn import Turn, cost
 from jobs.options import JobOptions, engine_limits
+from jobs.progress import eta
 from jobs.queue import dispatch
 from jobs.states import Status
 from jobs.storage import file_names, files
 from jobs.storage.files import Staged
-from jobs.submission import admission, idempotency, limits, result_reuse
+from jobs.submission import admission, idempotency, limits, quote, result_reuse
 from jobs.submission.chosen import Chosen, choose
 from jobs.submission.dry_run import DryRunReport, report_of
 from jobs.submission.request import Submission
@@ -170,15 +171,21 @@ def _usable(submission: Submission) -> Chosen:
 
 
 def _examine(staged: Staged, name: str, submission: Submission, model: Chosen) -> _Picture:
-    """Probe the picture's header, and check every size that it will have on its way.
+    """Probe the picture's header, and check every size that it will have on its way, and what it takes.
 
     :raises ImageInvalid: when, by its header, the engine could not upscale it.
+    :raises TooExpensive: it would take more than its caller is willing to.
     """
     if staged.bytes == 0:
         raise ImageInvalid("the image file is empty")
     with _refusals():
         header = probe(staged.path, engine_limits())
-    return _Picture(staged, header, _fitting(header, submission, model), name)
+    picture = _Picture(staged, header, _fitting(header, submission, model), name)
+    if submission.max_device_seconds is not None and any(_work([picture], submission, model)):
+        passes = plan_passes(header.width, header.height, model.scales, picture.options.outscale)
+        speed = eta.speed_of(model.name)
+        quote.require_within(submission.max_device_seconds, quote.quote_for(header, passes, picture.options, speed))
+    return picture
 
 
 def _fitting(header: Header, submission: Submission, model: Chosen) -> JobOptions:

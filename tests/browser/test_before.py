@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_page import card, picture
 from tests.chromium import serious_findings, visitor
-from tests.service import Service
+from tests.service import Service, StartService
 from tests.tiny_models import TINY_MODEL
 
 
@@ -37,6 +37,7 @@ def test_pictures_tell_what_they_become_and_wait_for_the_start(home: Page, tmp_p
     expect(card(home, "lake.jpg").locator("[data-facts]")).to_contain_text("30 × 90 → 60 × 180")
     expect(home.locator("#in-work")).to_be_hidden()
     expect(home.locator("#ready-sum")).to_contain_text("megapixels")
+    expect(home.locator("#ready-sum")).not_to_contain_text("€")  # there is no tariff
 
     home.select_option("#outscale", "3")
     expect(card(home, "hill.png").locator("[data-facts]")).to_contain_text("64 × 48 → 192 × 144")
@@ -238,3 +239,16 @@ def test_a_picture_by_its_address(browser: Browser, elsewhere: str, start_servic
 
 def test_there_is_no_field_for_addresses_where_no_host_is_allowed(home: Page) -> None:
     expect(home.locator("#address-form")).to_be_hidden()
+
+
+def test_a_tariff_tells_what_all_pictures_cost(browser: Browser, start_service: StartService, tmp_path: Path) -> None:
+    service = start_service(TARIFF_PER_OUTPUT_MEGAPIXEL="12.5", TARIFF_CURRENCY="CHF")
+    context = visitor(browser, at_once=False)
+    page = context.new_page()
+    page.goto(service.base_url)
+    page.select_option("#model", "bundled-compact-x4")
+    page.set_input_files("#files", picture(tmp_path / "hill.png"))  # becomes 256 × 192
+    expect(page.locator("#ready-sum")).to_contain_text("CHF\u00a00.6144")
+    page.set_input_files("#files", picture(tmp_path / "lake.png", 64, 96))  # twice as large
+    expect(page.locator("#ready-sum")).to_contain_text("CHF\u00a01.84")
+    context.close()

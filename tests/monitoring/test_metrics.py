@@ -207,3 +207,22 @@ def test_every_metric_is_on_the_dashboard_or_in_an_alert(client: Client) -> None
     families = {family.name for family in parse_text(answer)} - {"upscaler_info"}
     used = " ".join(expressions().values())
     assert {name for name in families if name not in used} == set()
+
+
+def test_usage_is_told_by_model_and_kind_of_device_and_never_falls(client: Client) -> None:
+    """Keys and chains are named by callers: a label of each would grow without end."""
+    from jobs.models import UsageEntry
+
+    for model in ("m", "a+b", "b+a"):
+        made.completed(model=model)
+    made.failed(model="m")
+    samples = scrape(client)
+    assert value(samples, "upscaler_usage_device_seconds_total", model="m", device="cpu") == 1.5
+    assert value(samples, "upscaler_usage_output_pixels_total", model="chain of 2", device="cpu") == 2 * 96 * 64
+    assert value(samples, "upscaler_usage_result_bytes_total", model="m", device="cpu") == 4321
+    assert value(samples, "upscaler_usage_jobs_total", model="m", device="", status="failed") == 1
+    UsageEntry.objects.all().delete()
+    again = scrape(client)
+    assert {name: told for name, told in again.items() if name[0].startswith("upscaler_usage")} == {
+        name: told for name, told in samples.items() if name[0].startswith("upscaler_usage")
+    }

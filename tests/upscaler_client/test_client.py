@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.service import REPOSITORY, Service
 from tests.tiny_models import TINY_MODEL
 from tests.upscaler_client.conftest import Ask
 from upscaler_client import AsyncClient, Client, Job, JobFailed, Refused, TimedOut
+from upscaler_client.shapes import Plan
 
 
 def test_a_picture_comes_back_larger_with_its_progress(service: Service, ask: Ask, tmp_path: Path) -> None:
@@ -92,6 +94,12 @@ def test_plans_and_models(service: Service, ask: Ask) -> None:
     assert (plan.output_width, plan.output_height, plan.scale) == (30, 18, 1.5)
     estimate = ask(service.base_url, "estimate", 20, 12, model=TINY_MODEL)
     assert (estimate.output_width, estimate.output_height) == (40, 24)
+    assert (plan.price, plan.currency) == (None, None), "this service has no tariff"
+    told = {**plan.raw, "device_seconds": 1.5, "price": "0.000600", "currency": "EUR"}
+    dear = Plan.read(told)
+    assert (dear.device_seconds, dear.price, dear.currency) == (1.5, Decimal("0.000600"), "EUR")
+    older = Plan.read({name: value for name, value in told.items() if name not in ("device_seconds", "price")})
+    assert (older.device_seconds, older.price) == (None, None), "a service before these fields"
     models = {model.name: model for model in ask(service.base_url, "models")}
     assert (models[TINY_MODEL].available, models[TINY_MODEL].scale) == (True, 2)
     assert ask(service.base_url, "model", TINY_MODEL) == models[TINY_MODEL]

@@ -8,6 +8,10 @@ EXAMPLES: dict[str, tuple[int, str]] = {
         400,
         "The picture is 4032×3024 px: its longest side can become 4032 to 64512 px, not 3840",
     ),
+    "too_expensive": (
+        400,
+        "The picture would take about 44.1 seconds of a device; max_device_seconds is 10",
+    ),
     "format_unsupported": (400, "JPEG cannot hold the result: 70000 px is beyond its 65535"),
     "denoise_unsupported": (400, "RealESRGAN_x4plus has no denoise strength"),
     "image_url_failed": (400, "The picture could not be fetched: example.org does not answer"),

@@ -59,6 +59,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     jobs.ImageInvalid: Answer(400),
     jobs.ImageTooManyPixels: Answer(400),
     jobs.UploadTooLarge: Answer(413),
+    jobs.TooExpensive: Answer(400),
     jobs.QueueFull: Answer(503, retry_after=10),
     jobs.LimitReached: Answer(429, retry_after=lambda error: error.retry_seconds),
     jobs.NoWorker: Answer(503, retry_after=10),

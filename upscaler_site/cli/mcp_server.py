@@ -102,6 +102,7 @@ def _server(tools: "Tools") -> "MCPServer[Any]":
         model: str | None = None,
         outscale: float | None = None,
         longest_side: int | None = None,
+        max_device_seconds: float | None = None,
         overwrite: bool = False,
         wait: bool = True,
     ) -> dict[str, Any]:
@@ -109,13 +110,17 @@ def _server(tools: "Tools") -> "MCPServer[Any]":
 
         path: the picture. output: the file to write, such as photo_x4.png; its ending is the format (png, jpg, webp,
         avif, tif, jxl); required unless wait is false. outscale: 1 to 16, or longest_side: pixels of the result;
-        neither: the model's own scale. wait: false returns the job_id at once.
+        neither: the model's own scale. max_device_seconds: refuse the picture if it would take longer. wait:
+        false returns the job_id at once.
         """
 
         async def tell(job: "Job") -> None:
             await context.report_progress(job.fraction, 1.0, job.status)
 
-        options = {"model": model, "outscale": outscale, "longest_side": longest_side}
+        options = {
+            "model": model, "outscale": outscale, "longest_side": longest_side,
+            "max_device_seconds": max_device_seconds,
+        }  # fmt: skip
         return await tools.upscale(path, output, options, overwrite=overwrite, wait=wait, tell=tell)
 
     server.tool()(tools.status)

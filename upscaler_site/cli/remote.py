@@ -23,7 +23,10 @@ IN_FLIGHT = 4
 #: Seconds for one picture, waiting behind the pictures of others included.
 _PATIENCE = 7 * 86_400.0
 #: The options of a picture that the service takes under the same names.
-_SAME = ("outscale", "longest_side", "width", "height", "tile_size", "tile_pad", "quality", "denoise_strength")
+_SAME = (
+    "outscale", "longest_side", "width", "height", "tile_size", "tile_pad", "quality", "denoise_strength",
+    "max_device_seconds",
+)  # fmt: skip
 
 #: One picture with its plan; None where it failed already.
 Entry = tuple[Item, Plan | None]

@@ -57,11 +57,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", type=Path, metavar="DIR", help="take what comes into this directory, until Ctrl-C")
     parser.add_argument("--server", metavar="URL", help="let this running service compute")
     parser.add_argument("--api-key-file", type=Path, metavar="FILE", help="the service's API key (or UPSCALER_API_KEY)")
+    parser.add_argument(
+        "--max-device-seconds", type=_seconds, metavar="S",
+        help="with --server: refuse pictures that would keep its device for longer",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object per picture on stdout, for programs")
     loud = parser.add_mutually_exclusive_group()
     loud.add_argument("-v", "--verbose", action="store_true", help="tell what computed each picture, and why")
     loud.add_argument("-q", "--quiet", action="store_true", help="tell failures only, without progress")
     parser.set_defaults(run=_run)
+
+
+def _seconds(text: str) -> float:
+    """Return a number of seconds from 0, as argparse wants it."""
+    seconds = float(text)
+    if not 0 <= seconds <= 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0")
+    return seconds
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -92,6 +104,8 @@ def _misuse(options: argparse.Namespace) -> str | None:
         return "--json and -o - would both write to stdout"
     if options.api_key_file and not options.server:
         return "--api-key-file is for --server"
+    if options.max_device_seconds is not None and not options.server:
+        return "--max-device-seconds is for --server"
     if options.server and not options.server.lower().startswith(("http://", "https://")):
         return f"--server {options.server}: an address begins with http:// or https://"
     ways = [options.outscale, options.longest_side, options.width or options.height]

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -82,6 +83,16 @@ def number(
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be a finite number")
     _check_bounds(name, result, minimum, maximum)
     return result
+
+
+def money(name: str, *, help: str) -> Decimal | None:
+    """Read an amount of money from 0, such as 0.0004, exactly as it is written; None where unset."""
+    value = _raw(name, "", help)
+    if value is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,12})?", value):
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be an amount such as 0.0004")
+    return Decimal(value)
 
 
 def flag(name: str, default: bool, *, help: str) -> bool:

@@ -106,8 +106,30 @@ PLAN = {
     "tiles": 48,
     "memory_bytes": 1234567890,
     "seconds": 44.9,
+    "device_seconds": 44.1,
+    "price": "0.017640",
+    "currency": "EUR",
     "jobs_ahead": 0,
     "wait_seconds": 0.0,
+}
+
+_SUMS = {
+    "jobs_completed": 118,
+    "jobs_failed": 2,
+    "jobs_cancelled": 1,
+    "jobs_reused": 9,
+    "input_megapixels": 412.5,
+    "output_megapixels": 6600.0,
+    "device_seconds": 1834.207,
+    "input_bytes": 401234567,
+    "result_bytes": 2890123456,
+}
+USAGE = {
+    "from": "2025-02-01",
+    "to": "2025-02-16",
+    "group_by": ["day", "key"],
+    "rows": [{"day": "2025-02-16", "key": "k3vq8m2c", "key_name": "n8n", **_SUMS}],
+    "totals": _SUMS,
 }
 
 REJECTED = {

@@ -27,6 +27,7 @@ _ERRORS = (
     *("validation_error", "malformed_request", "too_many_fields", "too_many_files"),
     *("unsupported_media_type", "upload_too_large"),
     *("image_invalid", "image_too_large", "size_unreachable", "format_unsupported", "denoise_unsupported"),
+    "too_expensive",
     *("model_not_found", "model_not_available", "queue_full", "storage_full"),
     *("queued_jobs_limit", "stored_bytes_limit", "daily_megapixels_limit"),
     *("precision_unavailable", "chain_refused"),

@@ -20,6 +20,7 @@ class EstimateQuerySerializer(SubmissionSerializer):
     quality = None  # type: ignore[assignment]  # takes the field out, as DRF wants it; likewise below
     lossless = None  # type: ignore[assignment]  # as quality
     strip_metadata = None  # type: ignore[assignment]  # as quality
+    max_device_seconds = None  # type: ignore[assignment]  # as quality
     reuse = None  # type: ignore[assignment]  # as quality
     webhook_url = None  # type: ignore[assignment]  # as quality
     webhook_events = None  # type: ignore[assignment]  # as quality

@@ -174,6 +174,17 @@ class PlanSerializer(serializers.Serializer[DryRunReport]):
         help_text="Of computing, from jobs of this model that were measured here; null where all of them were much "
         "smaller.",
     )
+    device_seconds = serializers.FloatField(
+        allow_null=True,
+        help_text="Of the device alone, as the usage ledger counts them; null where `seconds` is.",
+    )
+    price = serializers.DecimalField(
+        allow_null=True,
+        max_digits=24,
+        decimal_places=6,
+        help_text="By the operator's tariff; null where there is none, or where it needs unknown device seconds.",
+    )
+    currency = serializers.CharField(allow_null=True, help_text="Of the price (ISO 4217); null: there is no tariff.")
     jobs_ahead = serializers.IntegerField(help_text="Jobs that are computed now, or wait and come before.")
     wait_seconds = serializers.FloatField(allow_null=True, help_text="Until these are done.")
 

@@ -131,6 +131,13 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
         help_text="high goes before all others, for keys that may ask for it (where keys are off, everybody may); low "
         "waits with the batches. Default: normal.",
     )
+    max_device_seconds = FiniteNumber(
+        min_value=0,
+        max_value=1e9,
+        required=False,
+        help_text="Refuse the picture (400 too_expensive) where its quote, device_seconds of the dry run, is dearer. "
+        "Where nothing was measured yet, it is accepted.",
+    )
     reuse = Switch(required=False, help_text="Answer from an existing result of the same bytes and options.")
     webhook_url = serializers.CharField(
         max_length=2000, required=False, help_text="Told when the job ends (Standard Webhooks)."

@@ -78,6 +78,7 @@ def read_submission(
         webhook_url=webhook_url,
         webhook_events=tuple(webhook_events),
         reuse=data.get("reuse"),
+        max_device_seconds=data.get("max_device_seconds"),
         idempotency_key=_idempotency_key(request),
         require_worker=require_worker,
     )

@@ -20,6 +20,14 @@ export function seconds(value) {
   }).format(amount);
 }
 
+/** `millionths`: of a unit of the currency, a BigInt: amounts of money are never floats. */
+export function money(millionths, currency) {
+  const text = String(millionths).padStart(7, "0");
+  const digits = millionths < 10_000n ? 6 : millionths < 1_000_000n ? 4 : undefined;
+  const options = { style: "currency", currency, maximumFractionDigits: digits };
+  return new Intl.NumberFormat(lang, options).format(`${text.slice(0, -6)}.${text.slice(-6)}`);
+}
+
 export function pixels(width, height) {
   return width && height ? `${width} × ${height}` : "";
 }

@@ -1,7 +1,7 @@
 // What is chosen but not started: what each picture would become, how long all of them take, and the start.
 
 import { call, send } from "./api.js";
-import { megapixels, seconds } from "./format.js";
+import { megapixels, money, seconds } from "./format.js";
 import { measure } from "./pictures.js";
 
 const QUIET_MS = 250; // after the last change of an option, before the service is asked
@@ -107,6 +107,13 @@ export class Ready {
     return wait === null ? jobs : `${jobs} (${interpolate(gettext("about %s"), [seconds(wait)])})`;
   }
 
+  /** What all of them cost; "" where the service has no tariff, or does not know what one takes. */
+  #price(plans) {
+    if (plans.some((plan) => !plan.price)) return "";
+    // Prices come with six digits behind the point.
+    return money(plans.reduce((sum, plan) => sum + BigInt(plan.price.replace(".", "")), 0n), plans[0].currency);
+  }
+
   #sum(plans) {
     const pixels = plans.reduce((sum, plan) => sum + plan.output_width * plan.output_height * plan.input_frames, 0);
     const time = plans.every((plan) => plan.seconds !== null) ? plans.reduce((sum, plan) => sum + plan.seconds, 0) : null;
@@ -114,6 +121,7 @@ export class Ready {
     return [
       megapixels(pixels),
       time === null ? "" : interpolate(gettext("about %s"), [seconds(time)]),
+      this.#price(plans),
       before ? this.#before(before, plans[0].wait_seconds) : "",
     ].filter(Boolean).join(" · ");
   }

@@ -1,6 +1,7 @@
 """Postgres dies by kill -9: what was accepted is there afterwards, what was only claimed is claimed again."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -9,7 +10,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from pytest_django import DjangoDbBlocker
 
-from jobs.models import Job
+from jobs.models import Job, UsageEntry
 from jobs.models.results import Beat, Finished
 from jobs.options import JobOptions
 from jobs.states import Status
@@ -73,6 +74,7 @@ def test_no_accepted_job_and_no_result_is_lost_and_a_lost_claim_is_repaired(
     assert done is not None
     assert done.pk == first.pk
     assert Job.objects.succeed(done, result(done))
+    UsageEntry.objects.fold()  # its COMMIT does not wait for the disk
     lost = Job.objects.claim("w")
     assert lost is not None
     assert lost.pk == second.pk
@@ -85,6 +87,9 @@ def test_no_accepted_job_and_no_result_is_lost_and_a_lost_claim_is_repaired(
 
     assert Job.objects.get(pk=first.pk).result_file == result(done).result_file
     assert Job.objects.get(pk=third.pk).status == Status.QUEUED
+    today = UsageEntry.objects.today()
+    (usage,) = UsageEntry.objects.added_up(today - timedelta(days=1), today, most=1)
+    assert usage.sums.completed == 1, "folded or not, the end is counted once"
     back = Job.objects.get(pk=second.pk)
     assert (back.status, back.attempts, back.token) == (Status.QUEUED, 0, None), "this claim was on the disk"
     assert Job.objects.heartbeat(lost, tiles_done=2, tiles_total=2) == Beat(held=False, cancel=False)

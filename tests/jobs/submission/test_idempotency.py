@@ -72,6 +72,7 @@ def test_every_field_of_a_submission_counts_or_is_named_as_one_that_does_not() -
         "webhook_events": ("job.failed",),
         "reuse": False,
         "target": TargetSize(longest_side=100),
+        "max_device_seconds": 5.0,
     }
     usual = idempotency.fingerprint_of(plain, "job", ["a"])
     for field in fields(Submission):

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from jobs.models import Job
+from jobs.models import Job, UsageNote
 from jobs.progress.wait import wait_for
 from jobs.queue import liveness
 from jobs.states import LIVE, Status
@@ -53,6 +53,8 @@ def test_a_killed_worker_costs_one_attempt_and_the_job_completes(
     assert cluster.kill("worker")
     done = ended(job)
     assert (done.status, done.attempts) == (Status.COMPLETED, 2)
+    counted = [(note.completed, note.failed, note.input_pixels) for note in UsageNote.objects.all()]
+    assert counted == [(1, 0, SLOW * 16)], "the lost attempt costs its caller nothing"
     assert_settled(data_dir)
 
 

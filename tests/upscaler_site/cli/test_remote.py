@@ -22,7 +22,8 @@ def test_a_folder_is_upscaled_by_the_service_as_it_is_here(service: Service, tmp
     picture(tmp_path / "in" / "deep" / "b.jpg")
     (tmp_path / "in" / "c.png").write_text("no picture")
     words = ("upscale", tmp_path / "in", "-o", tmp_path / "out", "-m", TINY_MODEL, "--server", service.base_url,
-             "--name", "{stem}_{scale}x.{ext}", "--json", "--strip-metadata")  # fmt: skip
+             "--name", "{stem}_{scale}x.{ext}", "--json", "--strip-metadata",
+             "--max-device-seconds", "100000")  # fmt: skip
     done = upscaler(tmp_path / "data", *words)
     assert done.returncode == 1, done.stderr
     *pictures, total = [json.loads(line) for line in done.stdout.splitlines()]
@@ -60,6 +61,9 @@ def test_what_it_refuses_is_said_as_it_is_here(service: Service, tmp_path: Path)
     assert (gray.returncode, "denoise" in gray.stderr) == (1, True)
     device = upscaler(tmp_path, "upscale", source, "-o", out, "-m", TINY_MODEL, "--device", "cuda:3", *there)
     assert (device.returncode, "decided by the service" in device.stderr) == (1, True)
+    for words in (("--max-device-seconds", "5"), (*there, "--max-device-seconds", "-1")):
+        misused = upscaler(tmp_path, "upscale", source, "-o", out, "-m", TINY_MODEL, *words)
+        assert (misused.returncode, "--max-device-seconds" in misused.stderr) == (2, True)
     nobody = upscaler(tmp_path, "upscale", source, "-o", out, "--server", "ftp://there")
     assert (nobody.returncode, "http://" in nobody.stderr) == (2, True)
     assert not out.exists()

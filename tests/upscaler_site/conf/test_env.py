@@ -63,3 +63,21 @@ def test_a_bad_rate_stops_the_start_and_is_named(text: str, monkeypatch: pytest.
     monkeypatch.setenv("SOME_RATE", text)
     with pytest.raises(ImproperlyConfigured, match="SOME_RATE"):
         env.rate("SOME_RATE", help="")
+
+
+@pytest.mark.parametrize("text", ["0.0004", "0", "12", "999999999.000000000001"])
+def test_an_amount_of_money_is_read_exactly_as_it_is_written(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_PRICE", text)
+    assert str(env.money("TEST_PRICE", help="A price")) == text
+
+
+def test_no_amount_is_no_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_PRICE", "")
+    assert env.money("TEST_PRICE", help="A price") is None
+
+
+@pytest.mark.parametrize("text", ["-1", "1e-4", "0,5", "NaN", ".5", "5 EUR", "٣"])
+def test_what_is_no_amount_stops_the_start_and_is_named(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_PRICE", text)
+    with pytest.raises(ImproperlyConfigured, match=r"TEST_PRICE is .*; it must be an amount such as 0\.0004"):
+        env.money("TEST_PRICE", help="A price")
