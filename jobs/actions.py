@@ -1,10 +1,12 @@
-"""Actions on a job that has ended: run it again, or delete it."""
+"""Actions of callers and staff on a job: cancel it, run it again, or delete it."""
 
 from math import prod
 from uuid import UUID
 
 from django.db import transaction
 
+from audit.log import record
+from audit.models import Action
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models import Job, Turn
 from jobs.models.job_queryset import JobQuerySet
@@ -13,6 +15,14 @@ from jobs.queue import dispatch
 from jobs.states import TERMINAL
 from jobs.storage.deletion import delete_ended
 from jobs.submission import admission, limits
+
+
+def cancel(jobs: JobQuerySet, job_id: UUID) -> Job:
+    """Cancel a waiting job, or ask the worker of a running one to stop. Raises JobNotFound, JobStateConflict."""
+    with transaction.atomic():
+        job = jobs.cancel(job_id)
+        record(Action.CANCELLED, "job", [job.pk])
+    return job
 
 
 def retry(jobs: JobQuerySet, job_id: UUID) -> Job:

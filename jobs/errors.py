@@ -20,6 +20,15 @@ class JobNotFound(JobError):
         super().__init__(f"Job not found: {job_id}")
 
 
+class KeyNotFound(JobError):
+    """No such API key."""
+
+    code = "key_not_found"
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(f"API key not found: {prefix}")
+
+
 class BatchNotFound(JobError):
     """No such batch, or one of another caller."""
 
@@ -73,6 +82,12 @@ class JobStateConflict(JobError):
     """The job is not in a state that allows the action: a finished job cannot be cancelled."""
 
     code = "job_state_conflict"
+
+
+class InputGone(JobStateConflict):
+    """The job's picture was deleted when it ended, as the operator wishes (DELETE_INPUTS_WHEN_DONE)."""
+
+    code = "input_deleted"
 
 
 class ImageInvalid(JobError):

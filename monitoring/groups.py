@@ -27,7 +27,9 @@ MANAGERS = (
     "jobs.add_apikey",
     "jobs.change_apikey",
     "jobs.view_usageentry",
+    "jobs.erase_apikey",
     "modelstore.manage_model",
+    "audit.view_entry",
 )
 GROUPS = {"Viewers": VIEWERS, "Operators": OPERATORS, "Managers": MANAGERS}
 #: What a member may do, for those who choose.
@@ -38,8 +40,8 @@ MEANINGS = {
         "models"
     ),
     "Managers": _(
-        "all that Operators may; also delete jobs and models, import models, clean up, see the usage of "
-        "all keys, and make and revoke them"
+        "all that Operators may; also delete jobs and models, import models, clean up, make and revoke API keys, see the "
+        "usage of all, erase everything of a key, and read the audit log"
     ),
 }
 

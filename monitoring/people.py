@@ -21,7 +21,7 @@ from jobs.admin import formatting
 from monitoring.groups import GROUPS, MEANINGS
 
 _STAFF = _("Needed to log in here. What is seen then, the groups decide.")
-_ROOMS = ("jobs", "modelstore", "monitoring")
+_ROOMS = ("audit", "jobs", "modelstore", "monitoring")
 
 
 class GroupsField(forms.ModelMultipleChoiceField[Group]):

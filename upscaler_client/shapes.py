@@ -27,6 +27,8 @@ class Options(TypedDict, total=False):
     priority: Literal["high", "normal", "low"]
     reuse: bool
     max_device_seconds: float  # refuse pictures whose quote is dearer; not for estimate()
+    retain_hours: int  # hours that the ended job is kept
+    delete_after_download: bool  # it goes once its whole result was downloaded
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ variable, and a test holds the two together.
 import re
 from urllib.parse import urlsplit
 
-from upscaler_site.conf import data_directory, env
+from upscaler_site.conf import data_directory, env, oidc
 from upscaler_site.conf.defaults import *  # noqa: F403 - Django wants all settings in one module
 from upscaler_site.conf.secret_key import secret_key_for, webhook_secrets_for
 from upscaler_site.logs.config import logging_from
@@ -164,6 +164,26 @@ JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL = env.integer(
     help="Hard time limit, added per input megapixel and model of a chain",
 )
 RESULT_TTL_HOURS = env.integer("RESULT_TTL_HOURS", 24, minimum=1, help="Age at which clean-up removes a finished job")
+MAX_RETAIN_HOURS = (
+    env.integer(
+        "MAX_RETAIN_HOURS",
+        0,
+        minimum=0,
+        maximum=87_600,
+        help="Longest time for which a caller or a key may have finished jobs kept; 0: RESULT_TTL_HOURS",
+    )
+    or RESULT_TTL_HOURS
+)
+DOWNLOAD_GRACE_SECONDS = env.integer(
+    "DOWNLOAD_GRACE_SECONDS",
+    60,
+    minimum=0,
+    maximum=86_400,
+    help="How long a job of delete_after_download stays after its result was sent: a proxy may still be delivering it",
+)
+DELETE_INPUTS_WHEN_DONE = env.flag(
+    "DELETE_INPUTS_WHEN_DONE", False, help="Delete a job's picture when the job has ended; its result stays"
+)
 CLEANUP_INTERVAL_MINUTES = env.integer(
     "CLEANUP_INTERVAL_MINUTES", 60, minimum=0, help="Time between automatic clean-ups; 0 is never"
 )
@@ -297,6 +317,33 @@ CALLER_MAX_MEGAPIXELS_PER_DAY = env.number(
     help="Megapixels that one caller may submit from 0:00 to 0:00 UTC; 0 is no limit; beyond: 429",
 )
 
+OIDC_ISSUER = env.text(
+    "OIDC_ISSUER", help="Issuer of your OpenID Connect provider, an https address: staff may log in by it; none: off"
+)
+OIDC_RP_CLIENT_ID = env.text("OIDC_CLIENT_ID", help="This service's name at the provider")
+OIDC_RP_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET", help="This service's secret at the provider")
+OIDC_RP_SCOPES = env.text("OIDC_SCOPES", "openid profile email", help="What the provider is asked for")
+OIDC_RP_SIGN_ALGO = env.text(
+    "OIDC_SIGNING_ALGORITHM",
+    "RS256",
+    choices=["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"],
+    help="How the provider signs its tokens",
+)
+OIDC_GROUPS_CLAIM = env.text("OIDC_GROUPS_CLAIM", "groups", help="The claim that names a person's groups")
+OIDC_GROUPS = oidc.groups_from(
+    env.words("OIDC_GROUPS", help="Who may log in as what, such as it-ops=Operators,it-heads=Managers")
+)
+OIDC_SUPERUSER_GROUP = env.text(
+    "OIDC_SUPERUSER_GROUP", help="The provider's group whose members may do everything here; none: nobody by it"
+)
+if OIDC_ISSUER:
+    oidc.check(OIDC_ISSUER, OIDC_RP_CLIENT_ID, OIDC_GROUPS or OIDC_SUPERUSER_GROUP)
+    INSTALLED_APPS = [*INSTALLED_APPS, "mozilla_django_oidc"]  # noqa: F405 - from fixed_settings
+    AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "jobs.auth.oidc.StaffBackend"]
+    OIDC_AUTHENTICATE_CLASS, OIDC_CALLBACK_CLASS = "jobs.auth.oidc.Begin", "jobs.auth.oidc.Callback"
+    OIDC_USE_PKCE = True
+OIDC_TIMEOUT = 10  # seconds for each answer of the provider
+
 SILENCED_SYSTEM_CHECKS = [
     # HSTS holds for the name that is served. Its subdomains, and browsers' preload lists, are the domain owner's to
     # decide: the header cannot be taken back for a year.
@@ -323,6 +370,12 @@ LOG_LEVEL = env.text(
     "LOG_LEVEL", "INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"], help="Lowest level that is logged"
 )
 LOGGING = logging_from(LOG_FORMAT, LOG_LEVEL)
+
+# --- Audit log --------------------------------------------------------------------------------------------------------
+AUDIT_DAYS = env.integer(
+    "AUDIT_DAYS", 365, minimum=30, maximum=36_500, help="How long entries of the audit log are kept"
+)
+AUDIT_DOWNLOADS = env.flag("AUDIT_DOWNLOADS", True, help="The audit log has an entry for each download")
 
 # --- Secrets ----------------------------------------------------------------------------------------------------------
 # Last, since this may write secrets: when a setting above is refused, no data directory is left behind.

@@ -1,5 +1,6 @@
 """The address book of the site."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -19,6 +20,7 @@ urlpatterns = [
     path(
         "", include("monitoring.urls")
     ),  # before the admin: it has /admin/operations/, and the admin answers all of /admin/
+    *([path("admin/oidc/", include("mozilla_django_oidc.urls"))] if settings.OIDC_ISSUER else []),
     path("admin/", admin.site.urls),
     path("api/schema", api_pages.schema, name="schema"),
     path("api/docs", api_pages.swagger, name="docs"),

@@ -25,6 +25,7 @@ from jobs.admin import formatting
 from jobs.errors import JobError
 from jobs.models import Job
 from jobs.states import LIVE, RETRYABLE, TERMINAL, Status
+from jobs.storage import delivery
 from jobs.storage.archive import stream_zip
 from jobs.storage.deletion import CHUNK, Deleted, delete_ended
 
@@ -38,14 +39,14 @@ def open_to(job: Job) -> dict[str, bool]:
     """Return which actions the job's state allows."""
     return {
         "cancel": job.status in LIVE and not job.cancel_requested,
-        "retry": job.status in RETRYABLE,
+        "retry": job.status in RETRYABLE and job.has_input,
         "delete": job.status in TERMINAL,
     }
 
 
 def cancel(page: Admin, request: HttpRequest, jobs: QuerySet[Job]) -> None:
     """Cancel each; running ones stop between two tiles."""
-    done = _each(page, request, jobs, lambda job: Job.objects.cancel(job.pk))
+    done = _each(page, request, jobs, lambda job: actions.cancel(Job.objects.all(), job.pk))
     _tell(page, request, done, ngettext("%d job was cancelled.", "%d jobs were cancelled.", done))
 
 
@@ -65,6 +66,7 @@ def download(page: Admin, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResp
     if count > MOST_IN_ZIP:
         page.message_user(request, _("These are more than %d results.") % MOST_IN_ZIP, messages.ERROR)
         return None
+    delivery.record_download(finished.only("pk"), "archive")
     name = f"results-{timezone.now():%Y%m%d-%H%M%S}.zip"
     return StreamingHttpResponse(  # type: ignore[return-value]  # Django takes any response here
         stream_zip(finished.iterator(chunk_size=100)),

@@ -16,8 +16,10 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from jobs import erasure
 from jobs.admin import formatting
 from jobs.auth import api_keys
+from jobs.erasure import Erased
 from jobs.models.api_key import GREATEST_SHARE, LEAST_SHARE, ApiKey, Scope
 from jobs.webhooks.signing import secrets_for
 from modelstore.formatting import badge
@@ -48,12 +50,20 @@ class LimitsForm(forms.ModelForm[ApiKey]):
         model = ApiKey
         fields: tuple[str, ...] = (
             "name", "share", "high_priority", "max_queued_jobs", "max_running_jobs", "max_megapixels_per_day",
+            "retain_hours",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         stored = self.instance.max_stored_bytes
         self.fields["max_stored_gb"].initial = None if stored is None else stored / 1e9
+
+    def clean_retain_hours(self) -> int | None:
+        """Refuse hours beyond the operator's limit."""
+        hours: int | None = self.cleaned_data["retain_hours"]
+        if hours is not None and not 1 <= hours <= settings.MAX_RETAIN_HOURS:
+            raise forms.ValidationError(_("From 1 to %(most)d hours.") % {"most": settings.MAX_RETAIN_HOURS})
+        return hours
 
     def clean_share(self) -> float:
         """Leave the share as it is where none is given."""
@@ -101,13 +111,13 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     )  # fmt: skip
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     search_fields = ("name", "prefix")
-    actions = ("revoke_keys",)
+    actions = ("revoke_keys", "erase_everything")
     add_fieldsets = (
-        (None, {"fields": ("name", "scopes", "expires_at")}),
+        (None, {"fields": ("name", "scopes", "expires_at", "retain_hours")}),
         (_("Share and limits"), {"fields": _LIMITS}),
     )
     fieldsets = (
-        (None, {"fields": ("name", "shown_prefix", "shown_scopes", "state", "usage")}),
+        (None, {"fields": ("name", "retain_hours", "shown_prefix", "shown_scopes", "state", "usage")}),
         (_("Share and limits"), {"fields": _LIMITS}),
         (_("Times"), {"fields": ("created_at", "last_used_at", "expires_at", "revoked_at")}),
     )
@@ -126,7 +136,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         return () if obj is None else self._fixed
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any) -> Any:
-        """Offer name, share and limits of an existing key for change."""
+        """Offer name, retention, share and limits of an existing key for change."""
         if obj is not None:
             kwargs["form"] = LimitsForm
         return super().get_form(request, obj, change, **kwargs)
@@ -135,9 +145,11 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         """Issue a new key, or change the name, the share and the limits of an old one."""
         limits = {name: getattr(obj, name) for name in (*api_keys.LIMITS, "share", "high_priority")}
         if change:
-            api_keys.change(obj, name=obj.name, **limits)
+            api_keys.change(obj, name=obj.name, retain_hours=obj.retain_hours, **limits)
             return
-        key, text = api_keys.issue(obj.name, obj.scopes, expires_at=obj.expires_at, **limits)
+        key, text = api_keys.issue(
+            obj.name, obj.scopes, expires_at=obj.expires_at, retain_hours=obj.retain_hours, **limits
+        )
         obj.pk, obj.prefix, obj.digest = key.pk, key.prefix, key.digest
         obj.issued_text = text  # type: ignore[attr-defined]  # for response_add alone: no field, never stored
 
@@ -164,6 +176,40 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         if revoked < len(chosen):
             rest = len(chosen) - revoked
             text = ngettext("%(n)d was revoked before.", "%(n)d were revoked before.", rest) % {"n": rest}
+            self.message_user(request, text, messages.WARNING)
+
+    def has_erase_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.erase_apikey")
+
+    @admin.action(description=_("Erase everything …"), permissions=["erase"])
+    def erase_everything(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse | None:
+        """Ask, telling what there is; then erase it."""
+        chosen = list(queryset)
+        if request.POST.get("post"):
+            for key in chosen:
+                self._tell(request, key, erasure.erase(key, revoke=bool(request.POST.get("revoke"))))
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Erase everything of these keys?"),
+            "opts": self.opts,
+            "keys": [(key, erasure.would_erase(key)) for key in chosen],
+        }
+        return TemplateResponse(request, "admin/jobs/apikey/erase.html", context)
+
+    def _tell(self, request: HttpRequest, key: ApiKey, erased: Erased) -> None:
+        text = _("Erased of %(key)s: %(jobs)d jobs with their files, %(bytes)s, and %(webhooks)d webhooks.") % {
+            "key": f"ups_{key.prefix}_…",
+            "jobs": erased.jobs,
+            "bytes": formatting.byte_size(erased.bytes),
+            "webhooks": erased.webhooks,
+        }
+        self.message_user(request, text, messages.SUCCESS)
+        if not erased.done:
+            text = _("%d running jobs were told to stop; they go when they have.") % erased.pending_jobs
+            self.message_user(request, text, messages.WARNING)
+        if erased.failed_files:
+            text = _("%d files could not be deleted; the log says why.") % erased.failed_files
             self.message_user(request, text, messages.WARNING)
 
     @admin.display(description=_("key"))

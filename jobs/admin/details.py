@@ -69,6 +69,8 @@ def sections(job: Job) -> list[Section]:
                 (_("created"), _moment(job.created_at)),
                 (_("started"), _moment(job.started_at)),
                 (_("ended"), _moment(job.finished_at)),
+                (_("goes"), _moment(job.expires_at)),
+                (_("goes once it is downloaded"), _("yes") if job.delete_after_download else None),
                 (_("took"), formatting.seconds(job.processing_seconds) if job.processing_seconds is not None else None),
                 (_("attempts"), job.attempts),
                 (_("worker"), job.worker),

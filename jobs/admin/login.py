@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
@@ -12,6 +13,11 @@ from jobs.auth.login_throttling import Attempt
 
 class LoginForm(AdminAuthenticationForm):
     """Account and password, counted by account and address."""
+
+    @property
+    def single_sign_on(self) -> bool:
+        """True where staff may log in by a provider of identities, too."""
+        return bool(settings.OIDC_ISSUER)
 
     def clean(self) -> dict[str, Any]:
         """Check the password unless there were too many attempts.

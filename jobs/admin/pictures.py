@@ -10,7 +10,7 @@ from django.utils.http import quote_etag
 
 from jobs.admin import thumbnails
 from jobs.models import Job
-from jobs.storage import file_names, files
+from jobs.storage import delivery, file_names, files
 
 RENDER: dict[str, Callable[[Job, str], bytes]] = {"input": thumbnails.of_input, "result": thumbnails.of_result}
 #: Pictures of one job do not change, but a retried job has another result: browsers revalidate by the ETag below.
@@ -48,6 +48,7 @@ def original(allowed: bool, job_id: Any, kind: str) -> FileResponse:
     )
     response = FileResponse(file, as_attachment=True, filename=name, content_type="application/octet-stream")
     response["Cache-Control"] = "private, no-store"
+    delivery.record_download([job], kind)
     return response
 
 

@@ -33,6 +33,8 @@ def of_input(job: Job, size: str) -> bytes:
 
     :raises NoRendition:
     """
+    if not job.has_input:
+        raise NoRendition("the input was deleted when the job ended")
     return _render(job.input_file, SIDES[size])
 
 

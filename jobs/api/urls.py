@@ -11,6 +11,7 @@ from jobs.api.views.jobs import JobsViewSet, JobViewSet
 from jobs.api.views.links import LinkViewSet
 from jobs.api.views.pyramids import PyramidViewSet
 from jobs.api.views.results import PictureViewSet
+from jobs.api.views.rights import RightsViewSet
 from jobs.api.views.submit import SubmitBatchViewSet, SubmitViewSet
 from jobs.api.views.usage import UsageViewSet
 
@@ -35,5 +36,7 @@ urlpatterns = [
     path("batches/<str:batch_id>/links", LinkViewSet.as_view({"post": "batch"}), name="batch-links"),
     path("batches/<str:batch_id>/results", BatchViewSet.as_view({"get": "results"}), name="batch-results"),
     path("usage", UsageViewSet.as_view({"get": "retrieve"}), name="usage"),
+    path("erasure", RightsViewSet.as_view({"post": "erase"}), name="erasure"),
+    path("export", RightsViewSet.as_view({"get": "export"}), name="export"),
     path("cleanup", CleanupViewSet.as_view({"post": "create"}), name="cleanup"),
 ]

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from audit import log
+from audit.models import Action
 from jobs.models.api_key import ApiKey, Scope
 
 _PREFIX = string.ascii_lowercase + string.digits
@@ -30,6 +33,7 @@ def issue(
     scopes: Iterable[str],
     *,
     expires_at: datetime | None = None,
+    retain_hours: int | None = None,
     share: float = 1.0,
     high_priority: bool = False,
     **limits: float | None,
@@ -47,10 +51,12 @@ def issue(
     text = f"ups_{prefix}_" + "".join(secrets.choice(_SECRET) for _ in range(43))
     key = ApiKey(
         name=name, prefix=prefix, digest=_digest(text), scopes=wanted, expires_at=expires_at, share=share,
-        high_priority=high_priority,
+        high_priority=high_priority, retain_hours=retain_hours,
     )  # fmt: skip
     _allow(key, limits)
-    key.save(force_insert=True)
+    with transaction.atomic():
+        key.save(force_insert=True)
+        log.record(Action.KEY_MADE, "key", [prefix], scopes=wanted)
     return key, text
 
 
@@ -105,7 +111,11 @@ def touch(key: ApiKey) -> None:
 
 def revoke(keys: Iterable[ApiKey]) -> int:
     """Revoke for good; returns how many were still valid. Jobs keep their key as owner."""
-    return ApiKey.objects.filter(pk__in=[key.pk for key in keys], revoked_at__isnull=True).update(revoked_at=Now())
+    valid = ApiKey.objects.filter(pk__in=[key.pk for key in keys], revoked_at__isnull=True)
+    with transaction.atomic():
+        prefixes = list(valid.select_for_update().values_list("prefix", flat=True))
+        log.record(Action.KEY_REVOKED, "key", prefixes)
+        return valid.update(revoked_at=Now())
 
 
 def _digest(text: str) -> str:

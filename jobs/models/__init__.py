@@ -8,6 +8,7 @@ from jobs.models.job import Job
 from jobs.models.pause import Pause
 from jobs.models.periodic_task import Chore
 from jobs.models.rate_limit import RateBucket
+from jobs.models.staff_identity import StaffIdentity
 from jobs.models.turn import Turn
 from jobs.models.usage import UsageEntry, UsageNote, UsageTotal
 from jobs.models.webhook import WebhookAttempt, WebhookMessage
@@ -22,6 +23,7 @@ __all__ = [
     "Job",
     "Pause",
     "RateBucket",
+    "StaffIdentity",
     "Turn",
     "UsageEntry",
     "UsageNote",

@@ -5,6 +5,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Q
 
 #: The least and the greatest share: more apart, the lesser would hardly be served.
 LEAST_SHARE, GREATEST_SHARE = 0.1, 100.0
@@ -32,6 +33,9 @@ class ApiKey(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    retain_hours = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Hours that its ended jobs stay, where a call does not say; empty: as usual"
+    )
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     share = models.FloatField(
@@ -46,10 +50,13 @@ class ApiKey(models.Model):
     max_megapixels_per_day = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0.0)], help_text=_AS_SETTING
     )
+    erase_until = models.DateTimeField(null=True, blank=True, editable=False)  # all that is older is being erased
 
     class Meta:
         verbose_name = "API key"
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["erase_until"], condition=Q(erase_until__isnull=False), name="key_erasing")]
+        permissions = [("erase_apikey", "Can erase everything of an API key")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"

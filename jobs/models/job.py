@@ -1,6 +1,7 @@
 """Job: the row is the job. Its life is told in jobs/states.py; its verbs stand in jobs/models/job_queryset.py."""
 
 import uuid
+from datetime import timedelta
 
 from django.db import models
 from django.db.models import Q
@@ -9,6 +10,7 @@ from django.db.models.functions import Now
 from jobs import chains
 from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
+from jobs.models.job_expiry import ByteRanges
 from jobs.models.job_queryset import JobQuerySet
 from jobs.options import JobOptions
 from jobs.states import LIVE, TERMINAL, Priority, Status
@@ -44,7 +46,7 @@ class Job(models.Model):
     fingerprint = models.CharField(max_length=64, blank=True)  # JobOptions.fingerprint()
 
     # The input, as the probe of its header saw it
-    input_file = models.CharField(max_length=200)  # name in the default storage
+    input_file = models.CharField(max_length=200, blank=True)  # name in the default storage; "" when it was deleted
     input_name = models.CharField(max_length=255, blank=True)  # the caller's file name, for the download's name only
     input_sha256 = models.CharField(max_length=64)
     input_bytes = models.BigIntegerField()
@@ -85,6 +87,13 @@ class Job(models.Model):
     error = models.TextField(blank=True)
     error_code = models.CharField(max_length=50, blank=True)
 
+    # The end of an ended job (jobs/models/job_expiry.py)
+    retain_hours = models.PositiveIntegerField(null=True, blank=True)  # None: RESULT_TTL_HOURS, whatever it will be
+    expires_at = models.DateTimeField(null=True, blank=True)  # goes then; None: by the clean-up's age
+    delete_after_download = models.BooleanField(default=False, db_default=False)
+    delivered = ByteRanges(null=True, blank=True, editable=False)  # bytes of the result that its caller was given
+    drop_input = models.BooleanField(default=False, db_default=False)  # the input goes when the job has ended
+
     webhook_url = models.CharField(max_length=2000, blank=True)
     webhook_events = models.JSONField(default=list, blank=True)
 
@@ -103,6 +112,8 @@ class Job(models.Model):
             models.Index(fields=["caller"], condition=Q(api_key__isnull=True) & ~Q(caller=""), name="job_caller"),
             models.Index(fields=["lease_until"], condition=Q(status=Status.PROCESSING), name="job_lease"),
             models.Index(fields=["finished_at"], condition=Q(status__in=sorted(TERMINAL)), name="job_finished"),
+            models.Index(fields=["expires_at"], condition=Q(expires_at__isnull=False), name="job_expires"),
+            models.Index(fields=["finished_at"], condition=Q(drop_input=True), name="job_drop_input"),
             models.Index(fields=["-created_at", "-id"], name="job_newest"),
             models.Index(fields=["status", "-created_at", "-id"], name="job_status_newest"),
             models.Index(fields=["model", "-created_at", "-id"], name="job_model_newest"),
@@ -166,7 +177,17 @@ class Job(models.Model):
         self.reused_from = source.id
         self.tiles_done = source.tiles_total or 0
         self.started_at = self.finished_at = Now()  # the database's clock, when it is saved
+        if self.retain_hours is not None:
+            self.expires_at = Now() + timedelta(hours=self.retain_hours)
         self.processing_seconds = 0.0
+
+    @property
+    def has_input(self) -> bool:
+        """True while the picture that was sent may be looked at: one that is to go with the job's end is gone by then.
+
+        The file itself follows within seconds (jobs/storage/retention.py).
+        """
+        return bool(self.input_file) and not (self.drop_input and self.status in TERMINAL)
 
     @property
     def job_options(self) -> JobOptions:

@@ -20,8 +20,9 @@ from django.db.models.functions import Extract, Least, Now
 from django.db.models.sql import UpdateQuery
 
 from jobs import chains
-from jobs.errors import JobNotFound, JobStateConflict
+from jobs.errors import InputGone, JobNotFound, JobStateConflict
 from jobs.models import job_changes
+from jobs.models.job_expiry import ExpiryQuerySet, at_the_end
 from jobs.models.results import Beat, Finished, Reclaimed
 from jobs.states import LIVE, RETRYABLE, TERMINAL, Status
 from modelstore import notify
@@ -84,7 +85,8 @@ _PICK = """
 _LOCK = 0x7570_636C  # "upcl"
 
 
-class JobQuerySet(ClaimQuerySet["Job"]):
+# ClaimQuerySet is named again for the type checker, whose plugin looks for the model among the direct bases.
+class JobQuerySet(ExpiryQuerySet, ClaimQuerySet["Job"]):
     """The only way in which a job's status changes."""
 
     claimed: ClassVar[dict[str, Any]] = {"status": Status.PROCESSING}
@@ -193,6 +195,7 @@ class JobQuerySet(ClaimQuerySet["Job"]):
         values = {
             "status": Status.COMPLETED,
             "finished_at": Now(),
+            "expires_at": at_the_end(),
             "processing_seconds": _seconds_since_start(),
             "cancel_requested": False,
             **vars(finished),
@@ -265,15 +268,17 @@ class JobQuerySet(ClaimQuerySet["Job"]):
 
         :raises JobNotFound:
         :raises JobStateConflict: the job has not failed.
+        :raises InputGone: its picture was deleted when it ended.
         """
         waiting = self._change(
-            self.filter(pk=_key(job_id), status__in=RETRYABLE),
+            self.filter(pk=_key(job_id), status__in=RETRYABLE, drop_input=False).exclude(input_file=""),
             status=Status.QUEUED,
             queued_at=Now(),
             turn=turn,
             promoted_at=None,
             started_at=None,
             finished_at=None,
+            expires_at=None,
             processing_seconds=None,
             attempts=0,
             cancel_requested=False,
@@ -287,6 +292,8 @@ class JobQuerySet(ClaimQuerySet["Job"]):
         if waiting is not None:
             return waiting
         job = self._found(job_id)
+        if job.status in RETRYABLE:
+            raise InputGone(f"Job {job.id} cannot be run again: its picture was deleted; send it anew")
         raise JobStateConflict(f"Job {job.id} is {job.status}; only failed and cancelled jobs can be retried")
 
     def spare_leases(self, outage: timedelta, dead_workers: Collection[str] = ()) -> int:
@@ -340,6 +347,7 @@ class JobQuerySet(ClaimQuerySet["Job"]):
             rows,
             status=status,
             finished_at=Now(),
+            expires_at=at_the_end(),
             processing_seconds=_seconds_since_start(),
             cancel_requested=False,
             error=error,

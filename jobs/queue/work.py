@@ -12,6 +12,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 
+from jobs.models.api_key import ApiKey
 from jobs.models.job import Job
 from jobs.models.pause import Pause
 from jobs.models.periodic_task import Chore
@@ -59,6 +60,14 @@ def _models(most: int) -> int:
     return len(Model.objects.filter(state=State.REQUESTED).values_list("pk")[:most])
 
 
+def _expired(_most: int) -> int:
+    return int(Job.objects.expired().exists() or Job.objects.done_with_inputs().exists())
+
+
+def _erasures(_most: int) -> int:
+    return int(ApiKey.objects.filter(erase_until__isnull=False).exists())
+
+
 def _cleanup(_most: int) -> int:
     minutes = settings.CLEANUP_INTERVAL_MINUTES
     return int(bool(minutes) and Chore.objects.take_turn("cleanup", timedelta(minutes=minutes)))
@@ -73,6 +82,8 @@ _WORK = {
     dispatch.IO: [
         Work("jobs.worker.tasks.deliver_webhooks", _webhooks),
         Work("modelstore.tasks.download_waiting", _models),
+        Work("jobs.worker.tasks.expire", _expired),
+        Work("jobs.erasure.go_on", _erasures),
         Work("jobs.worker.tasks.cleanup", _cleanup),
         Work("jobs.worker.tasks.keep_up", _upkeep),
     ],

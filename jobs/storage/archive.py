@@ -1,9 +1,9 @@
 """Results of many jobs as one ZIP, streamed: neither the disk nor the memory ever holds the archive."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from zipstream import ZIP_STORED, ZipStream
@@ -18,6 +18,32 @@ if TYPE_CHECKING:
 MANIFEST = "batch.json"
 MISSING = "MISSING.txt"
 _BLOCK = 1 << 16
+
+
+class Whole:
+    """The pieces of an archive; ``on_whole`` is called when the answer ends after the last one was sent."""
+
+    def __init__(self, archive: ZipStream, on_whole: Callable[[], None]) -> None:
+        self._pieces = iter(archive)
+        self._on_whole = on_whole
+        self._ended = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next piece: the one before it was sent by now."""
+        try:
+            return bytes(next(self._pieces))
+        except StopIteration:
+            self._ended = True
+            raise
+
+    def close(self) -> None:
+        """Tell whether all was sent: called by Django at the response's end, whatever that was."""
+        if self._ended:
+            self._ended = False
+            self._on_whole()
 
 
 def stream_zip(jobs: Iterable["Job"], manifest: bytes | None = None) -> ZipStream:

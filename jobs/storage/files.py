@@ -237,8 +237,10 @@ def pyramid_bytes() -> int:
 def open_input(job: "Job") -> "File[bytes]":
     """Open the picture as it was uploaded. The caller closes it.
 
-    :raises FileNotFoundError: when it is gone.
+    :raises FileNotFoundError: when it is gone, or was deleted when the job ended.
     """
+    if not job.has_input:
+        raise FileNotFoundError(f"the input of job {job.id} was deleted")
     return default_storage.open(job.input_file, "rb")
 
 

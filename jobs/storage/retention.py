@@ -1,8 +1,10 @@
 """Removes what is older than its time: ended jobs with their files, files without a job, what else is left behind.
 
-One function for the command, the API, the admin and the service's own schedule. Rows go first, in chunks, then their
-files: a process that is killed in between leaves files that nothing names, which the next clean-up finds, and never a
-job that the API offers without its picture. Waiting and running jobs are never touched.
+`cleanup` is the one function for the command, the API, the admin and the service's own schedule. Rows go first, in
+chunks, then their files: a process that is killed in between leaves files that nothing names, which the next clean-up
+finds, and never a job that the API offers without its picture. Waiting and running jobs are never touched. Jobs that go
+at a time of their own, and inputs that go when their job has ended, need not wait for it: `expire` runs as soon as rows
+say so.
 
 An orphan is a file in the jobs' directories that no row names, and that none will: who wrote it was killed, or lost
 its claim. A submission names its file when it commits, a claim when its result is accepted, so a young file may be
@@ -19,9 +21,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
+from audit import log
+from audit.models import Action
 from jobs.models.allowance import Allowance
 from jobs.models.batch import Batch
 from jobs.models.idempotency import IdempotencyKey
@@ -64,6 +69,9 @@ class CleanupReport:
 def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds: float | None = None) -> CleanupReport:
     """Remove jobs that ended more than ``hours`` ago (None: RESULT_TTL_HOURS), and orphaned files.
 
+    Jobs whose own time is over go always. Those that may stay longer than RESULT_TTL_HOURS stay at that age, and go
+    when another age is given: it is the operator's word.
+
     :param orphan_seconds: how old orphans must be; None: as long as whoever writes them may take.
     :raises ValueError: ``hours`` is negative or no finite number.
     """
@@ -72,10 +80,16 @@ def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds
         raise ValueError(f"hours is {hours}; it must not be negative, nor more than a century")
     age = timedelta(hours=hours)
     started = time.monotonic()
-    old = Job.objects.filter(finished_at__lte=Now() - age).order_by("finished_at")
-    deleted = _count(old) if dry_run else delete_ended(old, wait=False, leftovers=False)
+    if dry_run:
+        deleted = _count(Job.objects.filter(pk__in=Job.objects.expired().values("pk")))
+        deleted += _count(_old(age).exclude(pk__in=Job.objects.expired().values("pk")))
+    else:
+        deleted = expire()
+        deleted += delete_ended(_old(age), action=Action.CLEANED_UP, wait=False, leftovers=False)
     orphans = _remove_orphans(orphan_seconds, dry_run=dry_run)
     if not dry_run:
+        if settings.DELETE_INPUTS_WHEN_DONE:
+            drop_inputs(Job.objects.exclude(input_file=""))
         _forget(age)
     report = CleanupReport(
         jobs=deleted.jobs,
@@ -91,6 +105,43 @@ def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds
         time.monotonic() - started,
     )  # fmt: skip
     return report
+
+
+def expire() -> Deleted:
+    """Remove the jobs whose own time is over, and the inputs of ended jobs that are to go before them.
+
+    The names of inputs leave the rows first, then the files go: what a kill leaves is an orphan. With
+    DELETE_INPUTS_WHEN_DONE the inputs of jobs go, too, that were submitted before it was set.
+    """
+    deleted = delete_ended(
+        Job.objects.expired().order_by("expires_at"), action=Action.CLEANED_UP, wait=False, leftovers=False
+    )
+    deleted.files += drop_inputs(Job.objects.done_with_inputs())
+    return deleted
+
+
+def drop_inputs(jobs: JobQuerySet) -> files.Removed:
+    """Delete the pictures that were sent for those of ``jobs`` that have ended, and the tiles made of them."""
+    removed = files.Removed()
+    while True:
+        with transaction.atomic():
+            rows = list(jobs.ended().select_for_update(skip_locked=True, of=("self",))[:CHUNK])
+            if not rows:
+                return removed
+            Job.objects.forget_inputs([job.pk for job in rows])
+        removed += files.remove(job.input_file for job in rows)
+        for job in rows:
+            tiles = file_names.pyramids_of(job.pk, job.input_sha256)
+            removed += files.remove(name for name in tiles if files.path_of(name).exists())
+        if len(rows) < CHUNK:
+            return removed
+
+
+def _old(age: timedelta) -> JobQuerySet:
+    """Return the jobs that a clean-up of this age removes, the oldest first."""
+    usual = age == timedelta(hours=settings.RESULT_TTL_HOURS)
+    old = Job.objects.aged(age) if usual else Job.objects.filter(finished_at__lte=Now() - age)
+    return old.order_by("finished_at")
 
 
 def _count(jobs: JobQuerySet) -> Deleted:
@@ -165,13 +216,15 @@ def named(names: Iterable[str]) -> set[str]:
         "input_file", "result_file", "preview_file", "input_sha256", "result_sha256"
     )
     kept = {name for job in rows for name in file_names.names_of(job)}
-    return kept.union(*(file_names.pyramids_of(job.pk, job.input_sha256, job.result_sha256) for job in rows))
+    shown = ((job.pk, job.input_sha256 if job.input_file else "", job.result_sha256) for job in rows)
+    return kept.union(*(file_names.pyramids_of(*each) for each in shown))
 
 
 def _forget(age: timedelta) -> None:
-    """Delete rows that only served the jobs.
+    """Delete rows that only served the jobs, and what the audit log keeps no longer.
 
-    Batches without jobs, expired keys, old deliveries, idle rate limits, callers' turns and days that have passed.
+    Batches without jobs, expired Idempotency-Keys, old deliveries, idle rate limits, callers' turns and days that have
+    passed.
 
     The usage ledger stays for USAGE_KEEP_DAYS, whatever becomes of the jobs.
     """
@@ -184,3 +237,4 @@ def _forget(age: timedelta) -> None:
     Allowance.objects.forget()
     if settings.USAGE_KEEP_DAYS:
         UsageEntry.objects.forget(settings.USAGE_KEEP_DAYS)
+    log.purge()

@@ -27,6 +27,8 @@ class Submission:
     webhook_events: tuple[str, ...] = ()
     reuse: bool | None = None  # None: the setting REUSE_RESULTS
     max_device_seconds: float | None = None  # refuse dearer pictures
+    retain_hours: int | None = None  # None: the key's, or the service's
+    delete_after_download: bool | None = None  # None: no
     idempotency_key: str = ""  # "" is none
     require_worker: Callable[[], None] | None = None  # asked before anything is written; raises NoWorker
 
@@ -36,6 +38,14 @@ class Submission:
         :raises SizeUnreachable: when no factor from 1 to 16 reaches it.
         """
         return replace(self.options, outscale=self.target.outscale(header)) if self.target else self.options
+
+    @property
+    def retention(self) -> int | None:
+        """Hours that the ended job stays; None: as long as any. A key's own may be above a limit that came later."""
+        asked = self.retain_hours
+        if asked is None and self.api_key is not None:
+            asked = self.api_key.retain_hours
+        return None if asked is None else min(asked, settings.MAX_RETAIN_HOURS)
 
     @property
     def reuses(self) -> bool:

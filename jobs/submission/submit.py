@@ -302,6 +302,9 @@ def _create(
         created_at=Now(),
         queued_at=Now(),
         turn=turn,
+        retain_hours=submission.retention,
+        delete_after_download=bool(submission.delete_after_download),
+        drop_input=settings.DELETE_INPUTS_WHEN_DONE,
         webhook_url=submission.webhook_url,
         webhook_events=list(submission.webhook_events),
     )

@@ -86,6 +86,14 @@ def cleanup() -> None:
         logger.exception("worker: clean-up failed")
 
 
+def expire() -> None:
+    """Remove jobs and inputs at their own time."""
+    try:
+        retention.expire()
+    except Exception:  # as above
+        logger.exception("worker: removal of expired jobs failed")
+
+
 def keep_up() -> None:
     """Do the periodic work of other rooms."""
     periodic.run()

@@ -18,6 +18,8 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
+from audit.log import record
+from audit.models import Action
 from modelstore import catalog, dispatch
 from modelstore.errors import DownloadStopped, ImportRefused
 from modelstore.imports.quarantine import Incoming, receive, settle
@@ -57,30 +59,40 @@ def bring(
         _require_free(checked(name))
     incoming = receive(blocks)
     try:
-        official = catalog.by_digest(incoming.sha256)
-        if official is not None and name in ("", official.name):
-            return _accept_official(official, incoming)
-        listed = Model.objects.filter(origin=Origin.CATALOG, sha256=incoming.sha256).first()
-        if listed is not None and name in ("", listed.name):
-            return _accept_listed(listed, incoming)
-        if not name:
-            name = checked(default_name)
-            _require_free(name)
-        if name in catalog.OFFICIAL:
-            entry = catalog.OFFICIAL[name]
-            raise ImportRefused(
-                f"the file is not the official {name}: it has {incoming.size_bytes} bytes and SHA-256 "
-                f"{incoming.sha256[:12]}…, the official one {entry.size_bytes} bytes and {entry.sha256[:12]}…"
+        with transaction.atomic():
+            model = _accept(
+                incoming, name, default_name=default_name, description=description, licence=licence, use=use
             )
-        if (entry_row := Model.objects.filter(name=name, origin=Origin.CATALOG).first()) is not None:
-            raise ImportRefused(
-                f"the catalogue lists {name} as another file: SHA-256 {entry_row.sha256[:12]}…, not "
-                f"{incoming.sha256[:12]}…; choose another name"
-            )
-        return _enqueue(incoming, name, description, licence, use)
+            record(Action.MODEL_IMPORTED, "model", [model.name], sha256=incoming.sha256)
+        return model
     except BaseException:
         incoming.path.unlink(missing_ok=True)
         raise
+
+
+def _accept(incoming: Incoming, name: str, *, default_name: str, description: str, licence: str, use: str) -> Model:
+    """Make the row of a file that was received, or find the one that it belongs to. Parameters: `bring`."""
+    official = catalog.by_digest(incoming.sha256)
+    if official is not None and name in ("", official.name):
+        return _accept_official(official, incoming)
+    listed = Model.objects.filter(origin=Origin.CATALOG, sha256=incoming.sha256).first()
+    if listed is not None and name in ("", listed.name):
+        return _accept_listed(listed, incoming)
+    if not name:
+        name = checked(default_name)
+        _require_free(name)
+    if name in catalog.OFFICIAL:
+        entry = catalog.OFFICIAL[name]
+        raise ImportRefused(
+            f"the file is not the official {name}: it has {incoming.size_bytes} bytes and SHA-256 "
+            f"{incoming.sha256[:12]}…, the official one {entry.size_bytes} bytes and {entry.sha256[:12]}…"
+        )
+    if (entry_row := Model.objects.filter(name=name, origin=Origin.CATALOG).first()) is not None:
+        raise ImportRefused(
+            f"the catalogue lists {name} as another file: SHA-256 {entry_row.sha256[:12]}…, not "
+            f"{incoming.sha256[:12]}…; choose another name"
+        )
+    return _enqueue(incoming, name, description, licence, use)
 
 
 def accept_upload(claim: Model, still_mine: Callable[[], bool]) -> None:

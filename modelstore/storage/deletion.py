@@ -2,6 +2,10 @@
 
 import logging
 
+from django.db import transaction
+
+from audit.log import record
+from audit.models import Action
 from modelstore import usage
 from modelstore.errors import ModelFixed, ModelInUse, ModelUnknown
 from modelstore.models import Model
@@ -35,12 +39,14 @@ def delete(name: str) -> int:
         except ModelInUse:
             Model.objects.unretire(model)
             raise
-    if model.origin == Origin.IMPORTED:
-        Model.objects.filter(pk=model.pk).delete()  # a worker that examines it loses its claim by this
-    elif model.state in PENDING:
-        Model.objects.cancel(name)
-    else:
-        Model.objects.forget_failure(model)
+    with transaction.atomic():
+        if model.origin == Origin.IMPORTED:
+            Model.objects.filter(pk=model.pk).delete()  # a worker that examines it loses its claim by this
+        elif model.state in PENDING:
+            Model.objects.cancel(name)
+        else:
+            Model.objects.forget_failure(model)
+        record(Action.MODEL_DELETED, "model", [name])
     freed = _remove_files(model)
     Model.objects.take_offer(model.pk)
     logger.info("model deleted model=%s bytes=%d", name, freed)

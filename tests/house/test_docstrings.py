@@ -89,7 +89,7 @@ NOUN = frozenset(
 
 def test_docstrings_open_with_a_verb_or_a_noun() -> None:
     wrong = []
-    rooms = ["jobs", "modelstore", "monitoring", "upscaler_client", "upscaler_site", "benchmarks", "training"]
+    rooms = ["audit", "jobs", "modelstore", "monitoring", "upscaler_client", "upscaler_site", "benchmarks", "training"]
     for name, node in definitions(rooms):
         words = (ast.get_docstring(node) or "").split()
         first = words[0].strip(".,:;") if words else ""

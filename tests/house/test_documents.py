@@ -13,7 +13,7 @@ DOCUMENTS = sorted(
         *(REPOSITORY / "docs").rglob("*.md"),
     ]
 )
-ROOMS = ("upscaler_client", "upscaler_site", "monitoring", "jobs", "modelstore")
+ROOMS = ("upscaler_client", "upscaler_site", "monitoring", "jobs", "modelstore", "audit")
 FILES = {
     str(path.relative_to(REPOSITORY))
     for folder in (*ROOMS, "tests", "benchmarks", "training", "templates")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-ROOMS = ("upscaler_client", "upscaler_site", "monitoring", "jobs", "modelstore")
+ROOMS = ("upscaler_client", "upscaler_site", "monitoring", "jobs", "modelstore", "audit")
 MODULES = sorted(path for room in ROOMS for path in (REPOSITORY / room).rglob("*.py") if "migrations" not in path.parts)
 
 #: Where rows change their state: the verbs of the querysets, and a job that begins its life as completed.

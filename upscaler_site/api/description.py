@@ -104,5 +104,6 @@ TAGS = [
     {"name": "Batches", "description": "Many pictures that were submitted together."},
     {"name": "Models", "description": "Networks: which there are, and how to bring more."},
     {"name": "Health & Monitoring", "description": "Is it well, and how much does it do."},
+    {"name": "Your data", "description": "Everything of an API key: handed out, or erased."},
     {"name": "Maintenance", "description": "For whoever runs the service."},
 ]

@@ -28,6 +28,11 @@ EXAMPLES: dict[str, tuple[int, str]] = {
         409,
         "Job 550e8400-e29b-41d4-a716-446655440000 is completed already and cannot be cancelled",
     ),
+    "key_not_found": (404, "API key not found: k3x9d2ab"),
+    "input_deleted": (
+        409,
+        "Job 550e8400-e29b-41d4-a716-446655440000 cannot be run again: its picture was deleted; send it anew",
+    ),
     "idempotency_key_in_progress": (409, "The first call with this Idempotency-Key is still being submitted"),
     "import_refused": (400, "a network that fills holes (LaMa), and wants a mask beside the picture"),
     "model_in_use": (409, "RealESRGAN_x4plus cannot be deleted: 2 jobs need it"),

@@ -72,6 +72,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     engine.ImageTooLarge: Answer(400, "image_too_large"),
     engine.FormatUnsupported: Answer(400, "format_unsupported"),
     jobs.BatchNotFound: Answer(404),
+    jobs.KeyNotFound: Answer(404),
     jobs.ResultNotFound: Answer(404),
     jobs.PreviewNotFound: Answer(404),
     jobs.PyramidNotFound: Answer(404),

@@ -36,6 +36,7 @@ _EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("get", "/models/{name}"): {"name": "bundled-compact-x4"},
     ("delete", "/models/{name}"): {"name": "realesr-animevideov3"},
     ("post", "/cleanup"): {"dry_run": True},
+    ("post", "/erasure"): {"dry_run": True},
 }
 _METHODS = ("get", "post", "put", "patch", "delete")
 

@@ -72,12 +72,14 @@ def _limit(options: argparse.Namespace) -> int:
 
 def _revoke(options: argparse.Namespace) -> int:
     with manage.database("keys"):
-        from jobs.auth.api_keys import revoke  # noqa: PLC0415 - Django's tables, once they are there
+        from audit import log  # noqa: PLC0415 - Django's tables, once they are there
+        from jobs.auth.api_keys import revoke  # noqa: PLC0415 - as above
 
         key = _found(options.prefix)
         if key is None:
             return 1
-        changed = revoke([key])
+        with log.command("upscaler keys revoke"):
+            changed = revoke([key])
     words.say(f"{key.name} ({key.prefix}): {'revoked' if changed else 'was revoked already'}")
     return 0
 

@@ -43,6 +43,9 @@ JOB_PROCESSING = {
     "result_height": None,
     "result_bytes": None,
     "result_sha256": None,
+    "input_available": True,
+    "delete_after_download": False,
+    "expires_at": None,
     "reused_from": None,
     "status_url": f"/api/v1/jobs/{JOB_ID}",
     "result_url": f"/api/v1/jobs/{JOB_ID}/result",
@@ -61,6 +64,7 @@ JOB_COMPLETED = {
     "result_width": 16128,
     "result_height": 12096,
     "result_bytes": 24567890,
+    "expires_at": "2025-02-17T10:30:50.230000Z",
     "result_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 }
 
@@ -70,6 +74,7 @@ JOB_CANCELLED = {
     "completed_at": "2025-02-16T10:30:09Z",
     "processing_time_seconds": 4.0,
     "eta_seconds": None,
+    "expires_at": "2025-02-17T10:30:09Z",
 }
 
 REPORT = {

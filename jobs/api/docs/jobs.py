@@ -50,7 +50,10 @@ CANCEL_JOB = operation(
 RETRY_JOB = operation(
     "jobs_retry",
     "Jobs",
-    ("job_not_found", "job_state_conflict", "queue_full", "queued_jobs_limit", "daily_megapixels_limit"),
+    (
+        *("job_not_found", "job_state_conflict", "input_deleted", "queue_full"),
+        *("queued_jobs_limit", "daily_megapixels_limit"),
+    ),
     summary="Run a failed or cancelled job again",
     parameters=[JOB_ID, LOCATION, RETRY_AFTER],
     request=None,

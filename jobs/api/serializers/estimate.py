@@ -22,6 +22,8 @@ class EstimateQuerySerializer(SubmissionSerializer):
     strip_metadata = None  # type: ignore[assignment]  # as quality
     max_device_seconds = None  # type: ignore[assignment]  # as quality
     reuse = None  # type: ignore[assignment]  # as quality
+    retain_hours = None  # type: ignore[assignment]  # as quality
+    delete_after_download = None  # type: ignore[assignment]  # as quality
     webhook_url = None  # type: ignore[assignment]  # as quality
     webhook_events = None  # type: ignore[assignment]  # as quality
     image_url = None  # type: ignore[assignment]  # as quality

@@ -1,7 +1,9 @@
 """A job as callers see it."""
 
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -63,6 +65,13 @@ class JobSerializer(serializers.Serializer[Job]):
     result_height = serializers.IntegerField(allow_null=True)
     result_bytes = serializers.IntegerField(allow_null=True)
     result_sha256 = TextOrNull(allow_null=True)
+    input_available = serializers.SerializerMethodField(
+        help_text="false: the picture was deleted when the job ended, and the job cannot be run again."
+    )
+    delete_after_download = serializers.BooleanField(help_text="It goes once its whole result was downloaded.")
+    expires_at = serializers.SerializerMethodField(
+        help_text="When the ended job goes with its pictures; null while it is live, and where nothing removes it."
+    )
     reused_from = serializers.UUIDField(allow_null=True, help_text="The job whose result was taken over.")
     status_url = serializers.SerializerMethodField()
     result_url = serializers.SerializerMethodField()
@@ -94,6 +103,18 @@ class JobSerializer(serializers.Serializer[Job]):
     def get_priority(self, job: Job) -> str:
         """Return the priority's name."""
         return Priority(job.priority).name.lower()
+
+    def get_input_available(self, job: Job) -> bool:
+        """Return whether the picture that was sent is still kept."""
+        return job.has_input
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_expires_at(self, job: Job) -> Any:
+        """Return the row's own time, or the one at which the service's clean-up finds it old enough."""
+        at = job.expires_at
+        if at is None and job.finished_at is not None and settings.CLEANUP_INTERVAL_MINUTES:
+            at = job.finished_at + timedelta(hours=settings.RESULT_TTL_HOURS)
+        return at and serializers.DateTimeField().to_representation(at)
 
     def get_status_url(self, job: Job) -> str:
         """Return this object's address."""

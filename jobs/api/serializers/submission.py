@@ -139,6 +139,16 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
         "Where nothing was measured yet, it is accepted.",
     )
     reuse = Switch(required=False, help_text="Answer from an existing result of the same bytes and options.")
+    retain_hours = WholeNumber(
+        min_value=1,
+        max_value=87_600,
+        required=False,
+        help_text="Hours that the ended job is kept with its pictures; at most what the operator allows. Default: the "
+        "key's, or the operator's.",
+    )
+    delete_after_download = Switch(
+        required=False, help_text="The job goes with its pictures once its whole result was downloaded."
+    )
     webhook_url = serializers.CharField(
         max_length=2000, required=False, help_text="Told when the job ends (Standard Webhooks)."
     )
@@ -150,6 +160,12 @@ class SubmissionSerializer(serializers.Serializer[dict[str, Any]]):
     def validate_format(self, value: str) -> str | None:
         """Bring the names of formats into one form; "auto" is the same as leaving it out."""
         return FORMATS.get(value)
+
+    def validate_retain_hours(self, value: int) -> int:
+        """Refuse what is beyond the operator's limit, naming it."""
+        if value > settings.MAX_RETAIN_HOURS:
+            raise serializers.ValidationError(f"The limit is {settings.MAX_RETAIN_HOURS} hours")
+        return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse a size that is given in two ways."""

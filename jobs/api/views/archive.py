@@ -13,7 +13,8 @@ from jobs.api.views.base import ApiViewSet, visible_jobs
 from jobs.errors import JobNotFound, ResultNotFound
 from jobs.models import Job
 from jobs.states import Status
-from jobs.storage.archive import stream_zip
+from jobs.storage import delivery
+from jobs.storage.archive import Whole, stream_zip
 
 
 class ArchiveViewSet(ApiViewSet):
@@ -26,7 +27,8 @@ class ArchiveViewSet(ApiViewSet):
     def retrieve(self, request: Request) -> HttpResponseBase:
         """Return a ZIP file of the results of those of the named jobs that are completed."""
         ids = query(request.query_params, ArchiveQuerySerializer)["ids"]
-        return send_archive(request, stream_zip(completed(request, ids)), name="upscaled.zip")
+        done = completed(request, ids)
+        return send_archive(request, stream_zip(done), done, name="upscaled.zip")
 
 
 def completed(request: Request, ids: list[uuid.UUID]) -> list[Job]:
@@ -44,8 +46,8 @@ def completed(request: Request, ids: list[uuid.UUID]) -> list[Job]:
     return done
 
 
-def send_archive(request: Request, archive: ZipStream, *, name: str) -> HttpResponseBase:
-    """Stream an archive whose size is known beforehand."""
+def send_archive(request: Request, archive: ZipStream, jobs: list[Job], *, name: str) -> HttpResponseBase:
+    """Stream an archive of these jobs, whose size is known beforehand."""
     headers = {
         "Content-Length": str(len(archive)),
         "Content-Disposition": f'attachment; filename="{name}"',
@@ -53,4 +55,6 @@ def send_archive(request: Request, archive: ZipStream, *, name: str) -> HttpResp
     }
     if request.method == "HEAD":
         return HttpResponse(content_type="application/zip", headers=headers)
-    return StreamingHttpResponse(archive, content_type="application/zip", headers=headers)
+    delivery.record_download(jobs, "archive")
+    pieces = Whole(archive, lambda: delivery.note_whole(jobs))
+    return StreamingHttpResponse(pieces, content_type="application/zip", headers=headers)

@@ -38,4 +38,5 @@ class BatchViewSet(ApiViewSet):
             )
         if not state.counts[Status.COMPLETED]:
             raise ResultNotFound(f"Result not found: no picture of batch {state.batch.id} was upscaled")
-        return send_archive(request, archive_of(state), name=f"upscaled-{state.batch.id}.zip")
+        done = [job for job in state.jobs if job.status == Status.COMPLETED]
+        return send_archive(request, archive_of(state), done, name=f"upscaled-{state.batch.id}.zip")

@@ -1,6 +1,7 @@
 """Answers that are files: streamed, with ETag, conditions, byte ranges and a filename."""
 
 import io
+from collections.abc import Callable
 from typing import IO
 
 from django.http import FileResponse, HttpResponse, HttpResponseBase
@@ -37,11 +38,14 @@ def download(
     etag: str = "",
     modified: float | None = None,
     inline: bool = False,
+    on_sent: Callable[[int, int], None] | None = None,
 ) -> HttpResponseBase:
     """Answer GET or HEAD with ``file``, which is closed by the response.
 
     :param etag: what names these very bytes, unquoted; "" gives no ETag.
     :param modified: seconds since the epoch.
+    :param on_sent: called once as the answer ends, however it does, with the first byte and the number of bytes that
+        were handed over to the connection. Not for HEAD, and where no bytes are sent.
     """
     headers = {
         "Accept-Ranges": "bytes",
@@ -54,13 +58,20 @@ def download(
     seconds = None if modified is None else int(modified)
     if seconds is not None:
         headers["Last-Modified"] = http_date(seconds)
-    response = _answer(request, file, size=size, media_type=media_type, modified=seconds, headers=headers)
+    sent = HandedOver(file, None if request.method == "HEAD" else on_sent)
+    response = _answer(request, sent, size=size, media_type=media_type, modified=seconds, headers=headers)
     patch_vary_headers(response, ["Authorization", "X-API-Key"])
     return response
 
 
 def _answer(
-    request: Request, file: IO[bytes], *, size: int, media_type: str, modified: int | None, headers: dict[str, str]
+    request: Request,
+    file: "HandedOver",
+    *,
+    size: int,
+    media_type: str,
+    modified: int | None,
+    headers: dict[str, str],
 ) -> HttpResponseBase:
     quoted = headers.get("ETag")
     try:
@@ -75,11 +86,11 @@ def _answer(
             parse_range(request.headers.get("Range", ""), size) if _range_holds(request, quoted, modified) else None
         )
         if wanted is not None:
-            file.seek(wanted.first)
+            file.begin_at(wanted.first)
     except BaseException:
         file.close()
         raise
-    body: IO[bytes] | FilePart = FilePart(file, wanted.length) if wanted else file
+    body: io.BytesIO | HandedOver | FilePart = FilePart(file, wanted.length) if wanted else file
     if request.method == "HEAD":
         file.close()
         body = io.BytesIO()
@@ -100,10 +111,37 @@ def _range_holds(request: Request, quoted: str | None, modified: int | None) -> 
     return named == quoted or (modified is not None and parse_http_date_safe(named) == modified)
 
 
+class HandedOver:
+    """A file that counts what was taken from it: a piece when the next one is asked for, so after it was sent."""
+
+    def __init__(self, file: IO[bytes], on_sent: Callable[[int, int], None] | None) -> None:
+        self._file = file
+        self._on_sent = on_sent
+        self._first = self._read = self._sent = 0
+
+    def begin_at(self, position: int) -> None:
+        """Go to the range's first byte, before anything is read."""
+        self._first = self._file.seek(position)
+
+    def read(self, size: int) -> bytes:
+        """Return the next piece."""
+        self._sent = self._read
+        piece = self._file.read(size)
+        self._read += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Close the file, and tell what was sent, once."""
+        self._file.close()
+        if self._on_sent is not None and self._sent:
+            self._on_sent(self._first, self._sent)
+        self._on_sent = None
+
+
 class FilePart:
     """An iterator over the next ``length`` bytes of a file, closed with the response."""
 
-    def __init__(self, file: IO[bytes], length: int) -> None:
+    def __init__(self, file: HandedOver, length: int) -> None:
         self.file = file
         self.left = length
 

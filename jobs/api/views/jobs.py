@@ -67,7 +67,7 @@ class JobViewSet(ApiViewSet):
     @docs.CANCEL_JOB
     def cancel(self, request: Request, job_id: str) -> Response:
         """Cancel a waiting job at once, a running one between two tiles (202 until that has happened)."""
-        job = visible_jobs(request).cancel(find_job(request, job_id).id)
+        job = actions.cancel(visible_jobs(request), find_job(request, job_id).id)
         return Response(responses.detail(job), status=200 if job.status == Status.CANCELLED else 202)
 
     @docs.RETRY_JOB

@@ -64,7 +64,7 @@ class PyramidViewSet(ApiViewSet):
 def _wanted(job: Job, picture: str) -> Wanted:
     """Return what the pyramid of a job's picture is made of. Raises ResultNotFound when that picture is gone."""
     if picture == "input":
-        source, digest = job.input_file, job.input_sha256
+        source, digest = job.input_file if job.has_input else "", job.input_sha256
         pixels = job.input_width * job.input_height * job.input_frames
     else:
         source, digest = job.result_file, job.result_sha256

@@ -79,6 +79,8 @@ def read_submission(
         webhook_events=tuple(webhook_events),
         reuse=data.get("reuse"),
         max_device_seconds=data.get("max_device_seconds"),
+        retain_hours=data.get("retain_hours"),
+        delete_after_download=data.get("delete_after_download"),
         idempotency_key=_idempotency_key(request),
         require_worker=require_worker,
     )

@@ -1,6 +1,7 @@
 """Responses of a job that has ended, and of one that has not ended yet."""
 
 import math
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponseBase
@@ -14,7 +15,7 @@ from jobs.errors import InputRejected, JobFailed, PrecisionUnavailable, ResultNo
 from jobs.models import Job
 from jobs.progress.eta import Forecast
 from jobs.states import Status
-from jobs.storage import file_names, files
+from jobs.storage import delivery, file_names, files
 from modelstore.sentences import told
 
 #: Error codes of the engine that mean that the picture is at fault.
@@ -78,11 +79,19 @@ def result(request: Request, job: Job) -> HttpResponseBase:
         name=file_names.download_name(job),
         etag=job.result_sha256,
         modified=job.finished_at.timestamp() if job.finished_at else None,
+        on_sent=partial(delivery.note, job) if job.delete_after_download else None,
     )
+    record_download(request, response, job, "result")
     response.headers["X-Job-ID"] = str(job.id)
     if job.processing_seconds is not None:
         response.headers["X-Processing-Time"] = f"{job.processing_seconds:.3f}"
     return response
+
+
+def record_download(request: Request, response: HttpResponseBase, job: Job, what: str) -> None:
+    """Record a picture that is about to be sent; not where only its header is, or nothing has changed."""
+    if request.method != "HEAD" and response.status_code in (200, 206):
+        delivery.record_download([job], what, range=response.headers.get("Content-Range"))
 
 
 def refuse_unfinished(job: Job, *, blame_picture: bool) -> None:

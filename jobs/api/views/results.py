@@ -54,8 +54,16 @@ class PictureViewSet(ApiViewSet):
         try:
             file = files.open_input(job)
         except FileNotFoundError:
-            raise ResultNotFound(f"Input not found: job {job.id} has none, or it was cleaned up") from None
-        return _inline(request, job, file, etag=job.input_sha256)
+            raise ResultNotFound(_missing_input(job)) from None
+        response = _inline(request, job, file, etag=job.input_sha256)
+        responses.record_download(request, response, job, "input")
+        return response
+
+
+def _missing_input(job: Job) -> str:
+    if not job.has_input:
+        return f"Input not found: the picture of job {job.id} was deleted when the job ended"
+    return f"Input not found: job {job.id} has none, or it was cleaned up"
 
 
 def _inline(request: Request, job: Job, file: File[bytes], *, etag: str) -> HttpResponseBase:

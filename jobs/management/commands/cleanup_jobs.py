@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from audit.commands import RecordedCommand
 from jobs.storage import retention
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = (
         "Removes ended jobs with their pictures, and orphaned files older than an hour. Running jobs are never touched."
     )

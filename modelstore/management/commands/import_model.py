@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from audit.commands import RecordedCommand
 from modelstore.downloads import runner
 from modelstore.errors import ImportRefused, NameRefused
 from modelstore.imports import importing
@@ -16,7 +17,7 @@ from modelstore.states import PENDING, State, Use
 from modelstore.storage import deletion
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = (
         "Import weights: an official or listed file (known by its SHA-256, whatever it is called), or a network of any "
         "family that is known here (docs/models.md), as .pth or .safetensors. It is measured: seconds for most, "

@@ -272,15 +272,16 @@ export class Card {
       item.textContent = note;
       return item;
     }));
-    this.parts.compare.hidden = !this.done;
+    const kept = !this.id || job.input_available !== false; // else the service deleted the picture when the job ended
+    this.parts.compare.hidden = !this.done || !kept;
     this.parts.download.hidden = !this.done;
     this.parts.cancel.hidden = !live && !chosen;
     this.parts.cancel.textContent = chosen ? gettext("Remove") : gettext("Cancel");
     const again = this.state === "cancelled" || (this.state === "failed" && !HOPELESS.has(this.code ?? job.error_code));
-    this.parts.retry.hidden = !again || (!this.id && !this.file && !this.address);
+    this.parts.retry.hidden = !again || !kept || (!this.id && !this.file && !this.address);
     this.parts.more.hidden = live || chosen;
     this.parts.copy.hidden = !(this.done && navigator.clipboard?.write);
-    this.parts.again.hidden = !(this.file || this.id);
+    this.parts.again.hidden = !(this.file || (this.id && kept));
     this.parts.delete.hidden = !this.id;
     if (this.done && !this.ready) {
       this.ready = true;

@@ -57,6 +57,7 @@ def test_health_is_open_whatever_is_required(path: str, client: Client, required
         ("GET", "/api/v1/models/RealESRGAN_x4plus"), ("DELETE", "/api/v1/models/RealESRGAN_x4plus"),
         ("POST", "/api/v1/models/download"), ("GET", "/api/v1/models-info"), ("POST", "/api/v1/cleanup"),
         ("GET", "/api/v1/system"), ("GET", "/api/v1/estimate"), ("GET", "/api/v1/stats"), ("GET", "/api/v1/usage"),
+        ("POST", "/api/v1/erasure"), ("GET", "/api/v1/export"),
     ],
 )  # fmt: skip
 def test_every_other_endpoint_is_closed(method: str, path: str, client: Client, required: Settings) -> None:

@@ -73,6 +73,8 @@ def test_every_field_of_a_submission_counts_or_is_named_as_one_that_does_not() -
         "reuse": False,
         "target": TargetSize(longest_side=100),
         "max_device_seconds": 5.0,
+        "retain_hours": 2,
+        "delete_after_download": True,
     }
     usual = idempotency.fingerprint_of(plain, "job", ["a"])
     for field in fields(Submission):

@@ -43,7 +43,7 @@ def test_the_wheel_is_the_command_with_its_templates_and_puts_no_data_beside_its
     wanted = [line.partition("#")[0].strip() for line in (REPOSITORY / "requirements.txt").read_text().splitlines()]
     assert len(required) == len([line for line in wanted if line]), required
     assert {path.name for path in place.iterdir()} == {
-        "jobs", "modelstore", "monitoring", "upscaler_client", "upscaler_site", facts.name,
+        "audit", "jobs", "modelstore", "monitoring", "upscaler_client", "upscaler_site", facts.name,
     }  # fmt: skip
 
     left_out = ("DATABASE", "UPSCALER_DATA_DIR", "DJANGO")

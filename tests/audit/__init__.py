@@ -1,0 +1,1 @@
+"""Tests of health, system, figures, metrics and logs."""
