@@ -21,6 +21,11 @@ RUN if [ "${REFERENCE}" = 1 ]; then \
 COPY requirements-families.txt /build/
 RUN pip install --no-deps --requirement /build/requirements-families.txt
 
+# Log-in of staff by OpenID Connect (OIDC_ISSUER): --build-arg OIDC=1.
+ARG OIDC=0
+COPY requirements-oidc.txt /build/
+RUN if [ "${OIDC}" = 1 ]; then pip install --requirement /build/requirements-oidc.txt; fi
+
 # Graphics cards of any maker by Vulkan (DEVICE=vulkan, and the container needs /dev/dri): --build-arg VULKAN=1.
 ARG VULKAN=0
 COPY requirements-vulkan.txt /build/

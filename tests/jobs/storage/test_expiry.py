@@ -17,6 +17,7 @@ from jobs.storage import deletion, delivery, file_names, files, retention
 from jobs.storage.retention import cleanup, expire
 from tests.jobs.conftest import stored_files
 from tests.jobs.submission.helpers import complete
+from tests.together import together
 
 Submit = Callable[..., Job]
 
@@ -251,6 +252,12 @@ def test_parts_in_any_order_count_together(fetched: Job, client: Client) -> None
     assert got(client, address(fetched), Range="bytes=0-1") == b"pi"
     assert Job.objects.get().expires_at is None
     assert got(client, address(fetched), Range="bytes=2-3") == b"xe"
+    assert not Job.objects.exists()
+
+
+def test_parts_that_are_fetched_at_the_same_moment_count_together(fetched: Job, client: Client) -> None:
+    Job.objects.update(result_bytes=16)
+    together(8, lambda n: delivery.note(fetched, 2 * n, 2))
     assert not Job.objects.exists()
 
 
