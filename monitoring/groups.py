@@ -40,8 +40,8 @@ MEANINGS = {
         "models"
     ),
     "Managers": _(
-        "all that Operators may; also delete jobs and models, import models, clean up, make and revoke API keys, see the "
-        "usage of all, erase everything of a key, and read the audit log"
+        "all that Operators may; also delete jobs and models, import models, clean up, make and revoke API keys, see "
+        "the usage of all, erase everything of a key, and read the audit log"
     ),
 }
 
