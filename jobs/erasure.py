@@ -1,4 +1,4 @@
-"""Erases everything of a key: jobs with all their files, batches, webhooks, Idempotency-Keys; its name in the log.
+"""Erases everything of a key: jobs with all their files, batches, webhooks, Idempotency-Keys; its name in the logs.
 
 The wish is a row (``ApiKey.erase_until``) before anything goes, and is taken back when nothing is left. In between each
 step may be repeated: by the call, by another one, and by a worker of the `io` cluster, which goes on by itself after a
@@ -6,7 +6,6 @@ kill and while running jobs still have to stop. What the key makes after the wis
 """
 
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -25,16 +24,12 @@ from jobs.models.batch import Batch
 from jobs.models.idempotency import IdempotencyKey
 from jobs.models.job import Job
 from jobs.models.job_queryset import JobQuerySet
+from jobs.models.usage import UsageEntry
 from jobs.models.webhook import WebhookMessage
 from jobs.states import LIVE
 from jobs.storage.deletion import CHUNK, delete_ended
 
 logger = logging.getLogger(__name__)
-
-#: Takes a key's id and the pseudonym; replaces the key's name where it is kept, and returns in how many rows.
-Forget = Callable[[str, str], int]
-
-_forgetters: list[Forget] = []
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class Erased:
     batches: int = 0
     webhooks: int = 0
     idempotency_keys: int = 0
-    names: int = 0  # in the audit log and with those who registered
+    names: int = 0  # in the audit log and in the usage ledger
     pending_jobs: int = 0  # running ones, which have been told to stop: they go when they have
     failed_files: int = 0  # files that could not be deleted: the log names each
 
@@ -54,11 +49,6 @@ class Erased:
     def done(self) -> bool:
         """True if nothing is left to do."""
         return not self.pending_jobs
-
-
-def register(forget: Forget) -> None:
-    """Have ``forget`` called when a key is erased, in the transaction of its end: for tables that keep its name."""
-    _forgetters.append(forget)
 
 
 def would_erase(key: ApiKey) -> Erased:
@@ -156,4 +146,4 @@ def _finish(key: ApiKey) -> int:
         if by.kind == Kind.KEY and by.reference == reference:  # it is not named anew by its own erasure
             by = log.Acting(Kind.SYSTEM, "erasure", "an erased key")
         log.record(Action.ERASED, "key", [pseudonym], by=by, step="done")
-        return log.pseudonymise(reference) + sum(forget(reference, pseudonym) for forget in _forgetters)
+        return log.pseudonymise(reference) + UsageEntry.objects.forget_name(key.prefix, pseudonym)

@@ -153,14 +153,16 @@ class UsageQuerySet(models.QuerySet["UsageEntry"]):
             cursor.execute(f"DELETE FROM jobs_usage WHERE day < {_TODAY} - %s", [days])  # noqa: S608 - our own expression
             return int(cursor.rowcount)
 
-    def forget_name(self, key_prefix: str) -> None:
-        """Blank the name of a key wherever the ledger has it. The sums stay, under the key's prefix.
+    def forget_name(self, key_prefix: str, instead: str = "") -> int:
+        """Put ``instead`` in the place of a key's name wherever the ledger has it; return in how many rows.
 
-        Notes first: that waits for a fold that is moving them, whose sums are then blanked too.
+        The sums stay, under the key's prefix. Notes first: that waits for a fold that is moving them, whose sums then
+        lose the name, too.
         """
         with transaction.atomic(self.db):
-            UsageNote.objects.filter(key_prefix=key_prefix).update(key_name="")
-            self.filter(key_prefix=key_prefix).update(key_name="")
+            notes = UsageNote.objects.filter(key_prefix=key_prefix).exclude(key_name=instead)
+            replaced = notes.update(key_name=instead)
+            return replaced + self.filter(key_prefix=key_prefix).exclude(key_name=instead).update(key_name=instead)
 
 
 class _Counted(models.Model):

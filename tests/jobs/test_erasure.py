@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from pytest_django.fixtures import Settings
 
 from audit import log
 from audit.models import Action, Actor, Entry, Kind
 from jobs import erasure
-from jobs.models import ApiKey, Batch, IdempotencyKey, Job, WebhookAttempt, WebhookMessage
+from jobs.models import ApiKey, Batch, IdempotencyKey, Job, UsageEntry, WebhookAttempt, WebhookMessage
 from jobs.queue import work
 from jobs.states import Status
 from jobs.storage import file_names, files
@@ -128,24 +127,18 @@ def test_one_erasure_that_fails_keeps_no_other_from_its_end(
     assert Job.objects.count() == 1
 
 
-def test_names_become_a_pseudonym_where_they_are_kept(key: ApiKey, client: Client, settings: Settings) -> None:
+def test_names_become_a_pseudonym_where_they_are_kept(key: ApiKey, submit: Submit) -> None:
     log.record(Action.DOWNLOADED, "job", ["1"], by=log.Acting(Kind.KEY, str(key.pk), str(key)))
     other = log.Acting(Kind.KEY, "other", "Charles")
     log.record(Action.DOWNLOADED, "job", ["2"], by=other)
-    told: list[tuple[str, str]] = []
-
-    def forget(reference: str, pseudonym: str) -> int:
-        told.append((reference, pseudonym))
-        return 4
-
-    erasure.register(forget)
-    try:
-        erased = erasure.erase(key)
-    finally:
-        erasure._forgetters.remove(forget)
+    submit(api_key=key)  # its end becomes a line of the ledger
+    UsageEntry.objects.create(day=UsageEntry.objects.today(), key_prefix=key.prefix, key_name=key.name, model="m")
+    erased = erasure.erase(key)
     pseudonym = log.pseudonym_of(str(key.pk))
-    assert told == [(str(key.pk), pseudonym)]
-    assert erased.names == 5
+    UsageEntry.objects.fold()
+    ledger = UsageEntry.objects.filter(key_prefix=key.prefix).values_list("key_name", flat=True)
+    assert list(ledger) == [pseudonym] * 2
+    assert erased.names == 3  # the actor of the audit log, a line of the ledger, and a note of the next one
     names = [entry.actor.name for entry in Entry.objects.filter(action=Action.DOWNLOADED).order_by("pk")]
     assert names == [pseudonym, "Charles"]
     assert not Actor.objects.filter(name__contains="Ada").exists()

@@ -24,8 +24,8 @@ ERASE = operation(
     ("key_not_found", "validation_error"),
     summary="Erase everything of a key",
     description="Cancels the key's jobs and erases them with all their pictures, its batches, webhooks and "
-    "Idempotency-Keys; where its name is kept (the audit log), a pseudonym takes its place. What the key makes after "
-    "the call stays. 202 while running jobs have yet to stop: the service goes on by itself, and repeating the call "
+    "Idempotency-Keys; in the audit log and in the usage ledger a pseudonym takes its name's place. What the key makes "
+    "after the call stays. 202 while running jobs have yet to stop: the service goes on by itself, and repeating it "
     "tells how far it is. Calls without a key own nothing, so nothing is erased by one.",
     parameters=[ErasureQuerySerializer, RETRY_AFTER],
     request=None,
