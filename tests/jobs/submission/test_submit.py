@@ -173,7 +173,7 @@ def test_a_connection_that_breaks_after_the_commit_costs_the_job_no_file(
 def test_a_bad_file_does_not_sink_the_batch(make_submission: Make, data_dir: Path) -> None:
     uploads = [picture(seed=1, name="a.png"), text(name="b.jpg"), picture(seed=2, name="c.png")]
     with rings() as heard:
-        batch = submit.submit_batch(uploads, make_submission())
+        batch = submit.submit_batch(uploads, make_submission(priority=Priority.BATCH))
         assert heard() == [dispatch.GPU]  # one bell for all
     jobs = list(batch.jobs.order_by("batch_index"))
     assert [(job.batch_index, job.input_name, job.priority) for job in jobs] == [
