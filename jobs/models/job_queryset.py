@@ -131,6 +131,8 @@ class JobQuerySet(ExpiryQuerySet, ClaimQuerySet["Job"]):
                 job = self._claimed(CLAIM, parameters)
             if job is not None:
                 return job
+            if not self.waiting().filter(queued_at__lte=Now()).exists():  # most often; the limits cost more to read
+                return None
         return self._claim_within_limits(parameters)
 
     def claimable(self) -> Self:

@@ -39,6 +39,10 @@ _HOLD_SECONDS = 5.0
 #: Seconds of a job's computing below which nobody looks for a more urgent one just before: that would take as long.
 _BRIEF_SECONDS = 0.2
 _LOOK_SECONDS = 0.2
+#: Seconds of the device's work in which it is not worth while to look.
+_SOON_SECONDS = 0.005
+#: Seconds after a look at the queue in which it would tell the same.
+_JUST_NOW_SECONDS = 0.02
 #: An idle worker takes a job sooner than that.
 _IDLE_WORKERS_NEED = timedelta(milliseconds=100)
 #: Encoders that are worth having beside one device, and cores of the machine for each of them.
@@ -85,7 +89,10 @@ class Line:
                     if attempt.lost_device:
                         break
                 elif self._finishing and not _stops():
+                    looked = time.monotonic()
                     self._wait_for_one(_LOOK_SECONDS)  # and look again: another job may have come
+                    if not self._finishing and time.monotonic() - looked < _JUST_NOW_SECONDS:
+                        break  # the broker looks, too, when this worker is idle
                 else:
                     break
         finally:
@@ -145,7 +152,7 @@ class Line:
     # --- The thread before it
     def _look_ahead(self, current: Attempt) -> Attempt | None:
         """Return the next job, prepared, when ``current`` is computed; None: its successor is to be looked for then."""
-        look_in = 0.0
+        look_in = _SOON_SECONDS
         while not current.computed.wait(look_in):
             look_in = _LOOK_SECONDS
             attempt = self._claim_beside(current) if self._remaining(current) <= _AHEAD_SECONDS else None
