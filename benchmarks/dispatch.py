@@ -239,7 +239,7 @@ def server_times() -> list[float]:
     from django.db import connection, transaction
 
     from jobs.models.job_changes import CHANNEL
-    from jobs.models.job_queryset import CLAIM
+    from jobs.models.job_claiming import CLAIM
 
     values: dict[str, Any] = {
         "token": uuid.uuid4(),

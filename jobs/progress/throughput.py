@@ -84,7 +84,7 @@ def _measured(model: str, device: str | None) -> Throughput | None:
     if not same:
         return None
     scales = _scales(chains.split(model))
-    work = [_work(scales, *row[2:5], row[5].get("outscale")) for row in same]
+    work = [_work(scales, width, height, frames, asked.get("outscale")) for _, _, width, height, frames, asked in same]
     took = [float(row[1] or 0.0) for row in same]
     infer = [float(row[0].get("seconds", {}).get("infer", row[1])) for row in same]
     fixed, per_pixel = _line(work, took) or _proportion(work, took, infer)

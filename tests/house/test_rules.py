@@ -14,6 +14,7 @@ MODULES = sorted(path for room in ROOMS for path in (REPOSITORY / room).rglob("*
 #: Where rows change their state: the verbs of the querysets, and a job that begins its life as completed.
 VERBS = {
     "jobs/models/job.py",
+    "jobs/models/job_claiming.py",
     "jobs/models/job_queryset.py",
     "jobs/models/webhook.py",
     "modelstore/catalog_rows.py",

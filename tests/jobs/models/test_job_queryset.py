@@ -13,7 +13,8 @@ from pytest_django.fixtures import Settings
 from jobs.errors import JobNotFound, JobStateConflict
 from jobs.models import Chore, Job
 from jobs.models.job_changes import CHANNEL
-from jobs.models.job_queryset import CLAIM, hard_limit
+from jobs.models.job_claiming import CLAIM
+from jobs.models.job_queryset import hard_limit
 from jobs.models.results import Beat, Finished, Reclaimed
 from jobs.states import Priority, Status
 from tests.job_rows import waiting_job
