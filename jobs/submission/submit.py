@@ -7,7 +7,6 @@ import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from django.conf import settings
@@ -29,34 +28,24 @@ from jobs.errors import (
 )
 from jobs.models.batch import Batch
 from jobs.models.job import Job
-from jobs.models.turn import Turn, cost
 from jobs.options import JobOptions, engine_limits
 from jobs.progress import eta
 from jobs.queue import dispatch
 from jobs.states import Status
 from jobs.storage import file_names, files
 from jobs.storage.files import Staged
-from jobs.submission import admission, idempotency, limits, quote, result_reuse
+from jobs.submission import admission, idempotency, limits, quote, result_reuse, work
 from jobs.submission.chosen import Chosen, choose
 from jobs.submission.dry_run import DryRunReport, report_of
 from jobs.submission.request import Submission
 from jobs.submission.rollback import disk_that_may_be_full, transaction_with_files
+from jobs.submission.work import Picture
 
 logger = logging.getLogger(__name__)
 
 _Created = TypeVar("_Created", Job, Batch)
 
 __all__ = ["DryRunReport", "Submission", "estimate", "plan", "submit", "submit_batch"]
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """An upload that was found good."""
-
-    staged: Staged
-    header: Header
-    options: JobOptions
-    name: str
 
 
 def submit(upload: Any, submission: Submission) -> Job:
@@ -74,15 +63,15 @@ def submit(upload: Any, submission: Submission) -> Job:
             return first
         model = _usable(submission)
         picture = _examine(staged, _name_of(upload), submission, model)
-        work = _work([picture], submission, model)
-        if work[0] and submission.require_worker is not None:
+        counts = work.of([picture], submission, model)
+        if counts[0] and submission.require_worker is not None:
             submission.require_worker()
-        admission.require_queue_room(_count(work))
+        admission.require_queue_room(work.count(counts))
         admission.require_disk_room(staged.bytes)
-        (turn,) = _turns(submission, work)
+        (turn,) = work.turns(submission, counts)
         try:
             with transaction_with_files() as made:
-                limits.take(submission.caller, submission.api_key, _demand([picture], work))
+                limits.take(submission.caller, submission.api_key, work.demand([picture], counts))
                 job = _create(picture, submission, model, made, turn)
                 result_reuse.announce([job])
                 idempotency.remember(submission, fingerprint, job)
@@ -121,13 +110,13 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
         if not good:
             raise BatchRejected(rejected)
         pictures = [good[index] for index in sorted(good)]
-        work = _work(pictures, submission, model)
-        admission.require_queue_room(_count(work))
+        counts = work.of(pictures, submission, model)
+        admission.require_queue_room(work.count(counts))
         admission.require_disk_room(sum(picture.staged.bytes for picture in pictures))
-        turns = dict(zip(sorted(good), _turns(submission, work), strict=True))
+        turns = dict(zip(sorted(good), work.turns(submission, counts), strict=True))
         try:
             with transaction_with_files() as made:
-                limits.take(submission.caller, submission.api_key, _demand(pictures, work))
+                limits.take(submission.caller, submission.api_key, work.demand(pictures, counts))
                 batch = Batch.objects.create(api_key=submission.api_key, rejected=rejected)
                 jobs = [
                     _create(good[index], submission, model, made, turn, batch, index) for index, turn in turns.items()
@@ -170,7 +159,7 @@ def _usable(submission: Submission) -> Chosen:
     return choose(submission.model, submission.options, sized=submission.target is not None)
 
 
-def _examine(staged: Staged, name: str, submission: Submission, model: Chosen) -> _Picture:
+def _examine(staged: Staged, name: str, submission: Submission, model: Chosen) -> Picture:
     """Probe the picture's header, and check every size that it will have on its way, and what it takes.
 
     :raises ImageInvalid: when, by its header, the engine could not upscale it.
@@ -180,8 +169,8 @@ def _examine(staged: Staged, name: str, submission: Submission, model: Chosen) -
         raise ImageInvalid("the image file is empty")
     with _refusals():
         header = probe(staged.path, engine_limits())
-    picture = _Picture(staged, header, _fitting(header, submission, model), name)
-    if submission.max_device_seconds is not None and any(_work([picture], submission, model)):
+    picture = Picture(staged, header, _fitting(header, submission, model), name)
+    if submission.max_device_seconds is not None and any(work.of([picture], submission, model)):
         passes = plan_passes(header.width, header.height, model.scales, picture.options.outscale)
         speed = eta.speed_of(model.name)
         quote.require_within(submission.max_device_seconds, quote.quote_for(header, passes, picture.options, speed))
@@ -217,42 +206,11 @@ def _refusals() -> Iterator[None]:
         raise ImageInvalid(str(error)) from error
 
 
-def _work(pictures: Sequence[_Picture], submission: Submission, model: Chosen) -> list[float]:
-    """Return what each picture counts for (Turn), 0.0 where a stored result answers it: that needs no worker.
-
-    A result that is cleaned up in this moment makes one wait after all; nothing is lost by that.
-    """
-    work = []
-    for picture in pictures:
-        print_ = result_reuse.fingerprint_of(model, picture.options, picture.staged.sha256)
-        answered = submission.reuses and result_reuse.existing(print_, submission.api_key) is not None
-        size = picture.header
-        work.append(0.0 if answered else cost(size.width, size.height, size.frames, model.name))
-    return work
-
-
-def _count(work: Sequence[float]) -> int:
-    return sum(each > 0 for each in work)
-
-
-def _turns(submission: Submission, work: Sequence[float]) -> list[float]:
-    """Return the pictures' places in the queue; where none has to wait, nothing is taken."""
-    if not _count(work):
-        return [0.0] * len(work)
-    share = submission.api_key.share if submission.api_key else 1.0
-    return Turn.objects.take(submission.caller, submission.priority, work, share=share)
-
-
-def _demand(pictures: Sequence[_Picture], work: Sequence[float]) -> limits.Demand:
-    pixels = sum(picture.header.pixels for picture, each in zip(pictures, work, strict=True) if each)
-    return limits.Demand(_count(work), pixels / 1e6, sum(picture.staged.bytes for picture in pictures))
-
-
 def _sort(
     staged: Sequence[Staged | JobError], uploads: Sequence[Any], submission: Submission, model: Chosen
-) -> tuple[dict[int, _Picture], list[dict[str, object]]]:
+) -> tuple[dict[int, Picture], list[dict[str, object]]]:
     """Return the good pictures by their index in the call, and an entry for each of the others."""
-    good: dict[int, _Picture] = {}
+    good: dict[int, Picture] = {}
     rejected: list[dict[str, object]] = []
     for index, (item, upload) in enumerate(zip(staged, uploads, strict=True)):
         name = _name_of(upload)
@@ -266,7 +224,7 @@ def _sort(
 
 
 def _create(
-    picture: _Picture,
+    picture: Picture,
     submission: Submission,
     model: Chosen,
     made: list[str],
