@@ -94,9 +94,8 @@ def _go_on(key: ApiKey) -> Erased:
         return Erased()
     jobs: JobQuerySet = Job.objects.filter(api_key=key, created_at__lte=until)
     _cancel_all(jobs)
-    called = _delete(
-        IdempotencyKey.objects.filter(owner=str(key.pk), created_at__lte=until)
-    )  # they would go with the jobs
+    # Before the jobs, with which they would go uncounted.
+    called = _delete(IdempotencyKey.objects.filter(owner=str(key.pk), created_at__lte=until))
     gone = delete_ended(jobs.order_by("created_at"), action=Action.ERASED)
     webhooks = WebhookMessage.objects.filter(api_key=key).exclude(job__created_at__gt=until)
     counts = {

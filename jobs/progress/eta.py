@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db.models import Exists
+
 from jobs.models import Job, Pause, Worker
 from jobs.models.job_queryset import JobQuerySet
 from jobs.progress import throughput
@@ -64,11 +66,13 @@ def _ahead(queued: Iterable[UUID]) -> dict[UUID, Place]:
 def _walk() -> dict[UUID, Place]:
     """Walk the queue in the order in which it will be served, adding up what lies before each job."""
     found: dict[UUID, Place] = {}
+    columns = ("id", "model", "input_width", "input_height", "input_frames", "options", "paused")
+    waiting = Job.objects.waiting().annotate(paused=Exists(Pause.objects.filter(cluster=dispatch.GPU)))
+    rows = list(waiting.values_list(*columns))
     workers = max(1, Worker.objects.computing().count())
     # Nobody can say when a pause ends.
-    sum_before = None if Pause.objects.is_on(dispatch.GPU) else _running_seconds()
-    columns = ("id", "model", "input_width", "input_height", "input_frames", "options")
-    for job_id, model, width, height, frames, options in Job.objects.waiting().values_list(*columns):
+    sum_before = None if any(row[-1] for row in rows) else _running_seconds()
+    for job_id, model, width, height, frames, options, _ in rows:
         speed = speed_of(model)
         own = speed.seconds(width, height, frames, options.get("outscale")) if speed else None
         known = sum_before is not None and own is not None

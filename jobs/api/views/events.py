@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -17,7 +18,6 @@ from jobs.api.docs import jobs as docs
 from jobs.api.views import responses
 from jobs.api.views.base import ApiViewSet, find_job
 from jobs.errors import WaitersExceeded
-from jobs.models import Job
 from jobs.progress.events import JobEvent, Position, news
 from jobs.progress.hub import Subscription, hub
 from jobs.states import TERMINAL, Status
@@ -94,8 +94,10 @@ class EventStream:
                 return
             events = news(job, self.seen)
             with translation.override(self._language):
-                pieces = [_written(job, event) for event in events]
-                moved = None if pieces else self._moved(job)
+                shape = responses.detail(job) if events or job.status == Status.QUEUED else {}
+            pieces = [_written(shape, event) for event in events]
+            moved = None if pieces else self._moved(shape)
+            self._place = shape.get("queue_position")  # the reader knows it now
             if not connection.in_atomic_block:
                 # A hundred readers must not hold a hundred connections while nothing happens; and before the pieces go
                 # out, because the next step of this iterator may run in another thread.
@@ -120,11 +122,9 @@ class EventStream:
             elif told:
                 time.sleep(max(0.0, STEP_SECONDS - (time.monotonic() - spoken)))
 
-    def _moved(self, job: Job) -> bytes | None:
+    def _moved(self, shape: dict[str, Any]) -> bytes | None:
         """Return the event that tells a waiting job's new place; it is no point in the job's life, and has no id."""
-        shape = responses.detail(job) if job.status == Status.QUEUED else {}
-        before, self._place = self._place, shape.get("queue_position")
-        if not shape or before in (None, self._place):
+        if shape.get("queue_position") in (None, self._place):
             return None
         return f"event: queue\ndata: {json.dumps(shape, separators=(',', ':'), default=str)}\n\n".encode()
 
@@ -135,6 +135,6 @@ def _leave() -> None:
         _open_streams -= 1
 
 
-def _written(job: Job, event: JobEvent) -> bytes:
-    data = json.dumps({**responses.detail(job), **event.then}, separators=(",", ":"), default=str)
+def _written(shape: dict[str, Any], event: JobEvent) -> bytes:
+    data = json.dumps({**shape, **event.then}, separators=(",", ":"), default=str)
     return f"id: {event.place}\nevent: {event.name}\ndata: {data}\n\n".encode()

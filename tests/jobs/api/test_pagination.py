@@ -133,7 +133,7 @@ def test_waiting_jobs_cost_a_look_at_the_queue_once(
     client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     make_jobs(50, status="queued", result_file="", finished_at=None, model="never-measured")
-    with django_assert_max_num_queries(7):  # what runs now is one of them, and whether the queue is paused
+    with django_assert_max_num_queries(6):  # what runs now is one of them
         assert page(client)["returned"] == 50
 
 
