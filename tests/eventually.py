@@ -6,9 +6,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Nothing is given up earlier: on a machine with a load of ten a second's work takes long, and only a test that fails
+#: Nothing is given up earlier: on a machine with a load of 20 a second's work takes long, and only a test that fails
 #: waits to the end.
-LEAST_SECONDS = 60
+LEAST_SECONDS = 240
 
 
 def eventually(look: Callable[[], T], *, seconds: float = 60, every: float = 0.05, say: str = "") -> T:

@@ -40,6 +40,11 @@ def free_port() -> int:
     raise AssertionError("itertools.count ends")
 
 
+#: Pixels on each side of a picture that keeps `slow_model`, in tiles of 64 px, busy for 40 s on the fastest processor
+#: measured (two cores with AMX): longer than a test looks at the job, which it cancels then.
+SLOW_SIDE = 3600
+
+
 class Service:
     """A running service with a data directory of its own."""
 
@@ -170,7 +175,7 @@ class Service:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        psutil.wait_procs(left, timeout=30)
+        psutil.wait_procs(left, timeout=240)
 
 
 StartService = Callable[..., Service]

@@ -18,7 +18,7 @@ def together(count: int, work: Callable[[int], T]) -> list[T]:
     start = threading.Barrier(count)
 
     def run(number: int) -> T:
-        start.wait(60)
+        start.wait(240)
         try:
             return work(number)
         finally:

@@ -184,7 +184,7 @@ def test_a_job_whose_worker_is_killed_in_its_middle_completes_all_the_same(
         # The worker is the one that holds the network.
         worker = max(main.children(recursive=True), key=lambda process: process.memory_info().rss)
         worker.kill()
-        psutil.wait_procs([worker], timeout=30)
+        psutil.wait_procs([worker], timeout=240)
         assert client.get(url).json()["status"] in ("processing", "queued")
 
         def completed() -> bool:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.eventually import eventually
-from tests.service import Service
+from tests.service import SLOW_SIDE, Service
 
 ENDED = {"completed", "failed", "cancelled"}
 
@@ -37,7 +37,7 @@ def picture(
 def slow_job(api: httpx.Client, slow_model: str) -> Iterator[dict[str, Any]]:
     """A job that keeps the worker busy until the test ends; then it is cancelled."""
     form = {"model": slow_model, "tile_size": "64"}
-    job = api.post("/jobs", files={"image": ("big.png", picture(1400, 1400))}, data=form).json()
+    job = api.post("/jobs", files={"image": ("big.png", picture(SLOW_SIDE, SLOW_SIDE))}, data=form).json()
     eventually(lambda: api.get(f"/jobs/{job['job_id']}").json()["status"] == "processing", seconds=120)
     yield job
     api.post(f"/jobs/{job['job_id']}/cancel")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.conftest import finished, is_error, picture
 from tests.eventually import eventually
-from tests.service import Service
+from tests.service import SLOW_SIDE, Service
 from tests.tiny_models import TINY_MODEL, write_tiny_weights
 
 CHAIN = f"tiny-x1+{TINY_MODEL}"
@@ -71,9 +71,9 @@ def test_a_chain_is_cancelled_in_the_middle_of_its_second_member(
 ) -> None:
     form = {"model": f"{restorer}+{slow_model}", "tile_size": "64"}
     whole = api.post(
-        "/jobs", files={"image": ("big.png", picture(1400, 1400))}, data={**form, "dry_run": "true"}
+        "/jobs", files={"image": ("big.png", picture(SLOW_SIDE, SLOW_SIDE))}, data={**form, "dry_run": "true"}
     ).json()
-    job = api.post("/jobs", files={"image": ("big.png", picture(1400, 1400))}, data=form).json()
+    job = api.post("/jobs", files={"image": ("big.png", picture(SLOW_SIDE, SLOW_SIDE))}, data=form).json()
 
     def progress() -> dict[str, Any]:
         return dict(api.get(f"/jobs/{job['job_id']}").json()["progress"])

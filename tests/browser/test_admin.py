@@ -36,7 +36,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadingHTTPSe
     yield server
     server.shutdown()
     server.server_close()
-    thread.join(30)
+    thread.join(240)
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +279,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(desk: Page, staffed: Service) 
     assert serious_findings(desk) == []
 
     def call() -> int:
-        return httpx.get(f"{staffed.base_url}/api/v1/jobs", headers={"X-API-Key": secret}, timeout=60).status_code
+        return httpx.get(f"{staffed.base_url}/api/v1/jobs", headers={"X-API-Key": secret}, timeout=240).status_code
 
     assert call() == 200
     desk.goto(f"{staffed.base_url}/admin/jobs/apikey/")

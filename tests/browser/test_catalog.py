@@ -97,5 +97,5 @@ def test_a_listed_model_shows_its_licence_is_downloaded_and_upscales(page: Page,
     assert page.locator("#outscale option").first.text_content() == "2× (the model's own)"
     page.set_input_files("#files", picture(tmp_path / "letters.png"))
     letters = card(page, "letters.png")
-    expect(letters).to_have_attribute("data-state", "completed", timeout=120_000)
+    expect(letters).to_have_attribute("data-state", "completed")
     expect(letters.locator("[data-facts]")).to_contain_text("64 × 48 → 128 × 96")

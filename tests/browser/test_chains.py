@@ -52,7 +52,7 @@ def test_a_picture_is_restored_and_then_enlarged_as_one_job(
     assert serious_findings(page) == []
     page.set_input_files("#files", picture(tmp_path / f"noisy-{scheme}.png"))
     done = card(page, f"noisy-{scheme}.png")
-    expect(done).to_have_attribute("data-state", "completed", timeout=60_000)
+    expect(done).to_have_attribute("data-state", "completed")
     expect(done.locator("[data-facts]")).to_contain_text("64 × 48 → 128 × 96")
     expect(done.locator("[data-facts]")).to_contain_text(f"{restorer}+{TINY_MODEL}")
     newest = httpx.get(f"{service.base_url}/api/v1/jobs", params={"limit": 1}).json()["jobs"][0]
@@ -81,7 +81,7 @@ def test_before_a_restorer_none_is_offered(page: Page, service: Service, restore
     page.select_option("#model", restorer)
     expect(page.locator("[data-restorer-field]")).to_be_hidden()
     page.set_input_files("#files", picture(tmp_path / "alone.png"))
-    expect(card(page, "alone.png")).to_have_attribute("data-state", "completed", timeout=60_000)
+    expect(card(page, "alone.png")).to_have_attribute("data-state", "completed")
     newest = httpx.get(f"{service.base_url}/api/v1/jobs", params={"limit": 1}).json()["jobs"][0]
     assert newest["model"] == restorer
     page.select_option("#model", TINY_MODEL)

@@ -99,7 +99,7 @@ def test_the_quick_start_runs_as_it_stands(
 
 
 def test_the_description_is_sent_compressed(fresh: Service) -> None:
-    answer = httpx.get(f"{fresh.base_url}/api/schema", headers={"Accept-Encoding": "gzip"}, timeout=60)
+    answer = httpx.get(f"{fresh.base_url}/api/schema", headers={"Accept-Encoding": "gzip"}, timeout=240)
     assert answer.headers["Content-Encoding"] == "gzip"
     assert "Accept-Encoding" in answer.headers["Vary"]
     assert answer.num_bytes_downloaded < len(answer.content) / 5
@@ -107,6 +107,6 @@ def test_the_description_is_sent_compressed(fresh: Service) -> None:
 
 def test_a_description_names_the_host_that_was_asked(fresh: Service) -> None:
     for host in ("upscaler.example", "other.example:8443"):
-        text = httpx.get(f"{fresh.base_url}/api/schema", headers={"Host": host}, timeout=60).text
+        text = httpx.get(f"{fresh.base_url}/api/schema", headers={"Host": host}, timeout=240).text
         assert f"http://{host}/api/v1/upscale" in text
         assert "localhost:8000" not in text

@@ -27,6 +27,6 @@ def test_a_restorer_keeps_the_size_and_says_so(page: Page, service: Service, tmp
     assert page.locator("#outscale option").first.text_content() == "The same size"
     page.set_input_files("#files", picture(tmp_path / "noisy.png"))
     noisy = card(page, "noisy.png")
-    expect(noisy).to_have_attribute("data-state", "completed", timeout=60_000)
+    expect(noisy).to_have_attribute("data-state", "completed")
     expect(noisy.locator("[data-facts]")).to_contain_text("64 × 48 → 64 × 48")
     assert httpx.delete(f"{service.base_url}/api/v1/models/1x-clean").status_code == 204

@@ -62,7 +62,7 @@ def test_an_archive_is_saved_by_the_browser_itself(page: Page, guarded: tuple[Se
     names = ["one.png", "two.png"]
     page.set_input_files("#files", [picture(tmp_path / name) for name in names])
     for name in names:
-        expect(card(page, name)).to_have_attribute("data-state", "completed", timeout=120_000)
+        expect(card(page, name)).to_have_attribute("data-state", "completed")
     with page.expect_download() as caught:
         page.get_by_role("button", name="Download all (ZIP)").click()
     # No blob, which would be the whole archive in the page's memory; no key in an address, which ends in histories.

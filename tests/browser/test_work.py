@@ -23,7 +23,7 @@ def names_in(page: Page, place: str) -> list[str]:
 
 def finished(page: Page, *names: str) -> None:
     for name in names:
-        expect(card(page, name)).to_have_attribute("data-state", "completed", timeout=120_000)
+        expect(card(page, name)).to_have_attribute("data-state", "completed")
 
 
 def test_what_is_in_work_stands_in_the_order_of_work_and_what_ended_newest_first(home: Page, tmp_path: Path) -> None:

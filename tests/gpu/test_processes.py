@@ -45,11 +45,11 @@ if __name__ == "__main__":
     said = []
     for _ in children:
         try:
-            said.append(answers.get(timeout=50))
+            said.append(answers.get(timeout=240))
         except queue.Empty:
             sys.exit(f"no answer from {[(child.pid, child.exitcode) for child in children]}, only {said}")
     for child in children:
-        child.join(10)
+        child.join(240)
         assert child.exitcode == 0, said
     assert said[0] == said[1], said
     assert said[0][:2] == ("cuda:0", ()), said[0]

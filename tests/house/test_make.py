@@ -71,13 +71,13 @@ def test_make_run_serves_a_fresh_clone_and_ctrl_c_ends_it(clone: Path, tmp_path:
             eventually(
                 lambda: f"is ready:  http://localhost:{service.port}/" in service.output(), seconds=280, every=0.2
             )
-            assert httpx.get(f"{service.base_url}/api/v1/health", timeout=60).json()["status"] == "ok"
+            assert httpx.get(f"{service.base_url}/api/v1/health", timeout=240).json()["status"] == "ok"
             os.killpg(top.pid, signal.SIGINT)  # as a terminal does: to make and to the service
-            top.wait(60)
+            top.wait(240)
             assert [process.cmdline() for process in service.processes()] == []
         finally:
             service.kill()
-            top.wait(60)
+            top.wait(240)
     assert "Installing" not in service.output()
 
 

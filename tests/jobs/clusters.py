@@ -123,7 +123,7 @@ class RunningCluster:
                 except psutil.Error:
                     continue
             self._kill_group()
-            self.process.wait(30)
+            self.process.wait(240)
 
 
 def _parent(process: psutil.Process) -> int:

@@ -37,7 +37,7 @@ def empty_waiting_room(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     thread = hub and hub.hub._thread
     if thread is not None:
         monkeypatch.setattr(hub, "_IDLE_SECONDS", 0.0)
-        thread.join(60)
+        thread.join(240)
         assert not thread.is_alive(), "the waiting room's thread would look into the database of the next test"
 
 

@@ -145,7 +145,7 @@ def stalled(after: int) -> Behaviour:
         handler.head(200, {"Content-Length": str(len(content))})
         handler.wfile.write(content[:after])
         handler.wfile.flush()
-        handler.server.book.closing.wait(120)
+        handler.server.book.closing.wait(240)
         handler.hang_up()
 
     return behave

@@ -146,7 +146,7 @@ def test_sigterm_gives_the_download_back_and_costs_no_attempt(official: TestOffi
     try:
         eventually(lambda: official.row.received_bytes == 500, seconds=120)
         process.terminate()
-        assert process.wait(120) == 143
+        assert process.wait(240) == 143
     finally:
         process.kill()
         process.wait()

@@ -133,19 +133,19 @@ def test_totals_count_what_another_process_is_folding() -> None:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ledger.LOCK])
                 holding.set()
-                release.wait(60)
+                release.wait(240)
         finally:
             connection.close()
 
     thread = threading.Thread(target=hold_the_lock)
     thread.start()
     try:
-        assert holding.wait(60)
+        assert holding.wait(240)
         assert ledger.fold() == 0
         assert stats.totals().completed == 1
     finally:
         release.set()
-        thread.join(60)
+        thread.join(240)
 
 
 @pytest.mark.parametrize("report", [[], "text", {"tiles": "many", "seconds": [1]}, {"seconds": {"infer": None}}])

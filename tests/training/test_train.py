@@ -105,7 +105,7 @@ def test_sigterm_saves_and_ends_and_the_result_can_be_exported(folder: Path, tmp
         eventually(lambda: (tmp_path / train.CHECKPOINT).exists() or process.poll() is not None, seconds=120)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(240) == 0
     finally:
         process.kill()
         process.wait()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.api.conftest import picture
 from tests.eventually import eventually
-from tests.service import REPOSITORY, Service
+from tests.service import REPOSITORY, SLOW_SIDE, Service
 from tests.tiny_models import TINY_MODEL
 from tests.upscaler_client.conftest import Ask
 from upscaler_client import AsyncClient, Client, Job, JobFailed, Refused, TimedOut
@@ -109,7 +109,7 @@ def test_plans_and_models(service: Service, ask: Ask) -> None:
 def test_a_wait_ends_in_its_time_and_the_job_can_be_cancelled(
     service: Service, client: Client, slow_model: str
 ) -> None:
-    accepted = client.submit(picture(1400, 1400), model=slow_model, tile_size=64)
+    accepted = client.submit(picture(SLOW_SIDE, SLOW_SIDE), model=slow_model, tile_size=64)
     with pytest.raises(TimedOut):
         client.wait(accepted.job_id, timeout=0.5)
     client.cancel(accepted.job_id)
@@ -129,7 +129,11 @@ def test_a_cancelled_task_cancels_its_job(service: Service, client: Client, slow
         async with AsyncClient(service.base_url) as asynchronous:
             task = asyncio.create_task(
                 asynchronous.upscale(
-                    picture(1400, 1400), tmp_path / "out.png", model=slow_model, tile_size=64, on_progress=on_progress
+                    picture(SLOW_SIDE, SLOW_SIDE),
+                    tmp_path / "out.png",
+                    model=slow_model,
+                    tile_size=64,
+                    on_progress=on_progress,
                 )
             )
             await begun.wait()
@@ -144,7 +148,7 @@ def test_a_cancelled_task_cancels_its_job(service: Service, client: Client, slow
 
 
 def test_an_interrupt_cancels_the_job(service: Service, client: Client, slow_model: str, tmp_path: Path) -> None:
-    (tmp_path / "in.png").write_bytes(picture(1400, 1400))
+    (tmp_path / "in.png").write_bytes(picture(SLOW_SIDE, SLOW_SIDE))
     program = (
         "import sys\nfrom upscaler_client import Client\n"
         "Client(sys.argv[1]).upscale(sys.argv[2], sys.argv[3], model=sys.argv[4], tile_size=64,\n"
@@ -158,7 +162,7 @@ def test_an_interrupt_cancels_the_job(service: Service, client: Client, slow_mod
         assert process.stdout is not None
         job_id = process.stdout.readline().strip()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode != 0
@@ -177,7 +181,7 @@ def test_one_client_serves_several_threads(service: Service, client: Client) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(240)
     assert sorted(size or 0 for size in sizes) == [20, 22, 24]
 
 

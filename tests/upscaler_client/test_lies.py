@@ -51,7 +51,7 @@ def streamed(*events: str, then: str = "end") -> Behaviour:
         handler.wfile.write("".join(events).encode())
         handler.wfile.flush()
         if then == "silence":
-            handler.server.book.closing.wait(60)
+            handler.server.book.closing.wait(240)
         handler.hang_up()
 
     return behave
@@ -214,7 +214,7 @@ def test_a_task_that_is_cancelled_while_it_submits_takes_its_job_back(liar: Liar
 
     def hold(handler: Handler, content: bytes) -> None:
         held.set()
-        handler.server.book.closing.wait(60)
+        handler.server.book.closing.wait(240)
         handler.hang_up()
 
     liar.put("/api/v1/jobs", b"", hold, answered(accepted, 202))

@@ -67,7 +67,7 @@ def provider(liar: Provider) -> Iterator[Provider]:
 
 def begin(site: WebServer) -> httpx.Client:
     """A browser on the log-in page."""
-    return httpx.Client(base_url=site.base_url, timeout=60, follow_redirects=True)
+    return httpx.Client(base_url=site.base_url, timeout=240, follow_redirects=True)
 
 
 def log_in(site: WebServer, next_page: str = "/admin/") -> httpx.Response:

@@ -46,7 +46,7 @@ def test_a_download_is_given_back_when_the_cluster_stops(start_cluster: StartClu
         )
         eventually(lambda: Model.objects.get(name="far-away").state == State.DOWNLOADING, seconds=120)
         cluster.terminate()
-        assert cluster.wait(60) == 0
+        assert cluster.wait(240) == 0
     row = Model.objects.get(name="far-away")
     assert (row.state, row.attempts, row.token) == (State.REQUESTED, 0, None)
 

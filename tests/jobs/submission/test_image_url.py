@@ -33,7 +33,7 @@ class _Pictures(BaseHTTPRequestHandler):
             elif path.startswith("/status/"):
                 self._head(int(path.rpartition("/")[2]), ("Content-Length", "0"))
             elif path == "/stall":
-                released.wait(120)
+                released.wait(240)
             elif path == "/endless":
                 self._head(200)
                 while not released.is_set():

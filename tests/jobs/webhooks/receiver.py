@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif kind == "stall":
-            receiver.released.wait(120)
+            receiver.released.wait(240)
         elif kind == "drip":
             for letter in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 10_000:
                 if receiver.released.wait(0.05):

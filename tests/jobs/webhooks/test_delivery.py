@@ -288,7 +288,7 @@ def test_one_stalling_receiver_does_not_hold_up_the_others(
         assert thread.is_alive(), "the stalling receiver is still holding its own deliveries"
     finally:
         receiver.released.set()
-        thread.join(120)
+        thread.join(240)
         stop_receiver(good)
 
 

@@ -144,7 +144,7 @@ def test_two_jobs_that_end_at_the_same_moment_tell_the_batchs_end_once(make_job:
             with transaction.atomic():
                 Job.objects.cancel(jobs[0].pk)
                 first_is_in.set()
-                may_commit.wait(60)
+                may_commit.wait(240)
         finally:
             connection.close()
 
@@ -156,12 +156,12 @@ def test_two_jobs_that_end_at_the_same_moment_tell_the_batchs_end_once(make_job:
 
     one, two = threading.Thread(target=end_first), threading.Thread(target=end_second)
     one.start()
-    assert first_is_in.wait(60)
+    assert first_is_in.wait(240)
     two.start()
     eventually(_somebody_waits_for_a_lock, say="the second job's wait for the batch's row")
     may_commit.set()
-    one.join(60)
-    two.join(60)
+    one.join(240)
+    two.join(240)
     assert messages() == [("batch.completed", "pending")]
 
 

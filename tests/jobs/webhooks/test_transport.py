@@ -159,7 +159,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hung = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [hung.wait(120)][:0])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [hung.wait(240)][:0])
     try:
         with pytest.raises(TargetRefused, match="cannot be resolved"):
             safe_http.addresses_of("slow.example.org", 80, seconds=0.1, allow_private=True)

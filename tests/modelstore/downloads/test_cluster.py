@@ -101,7 +101,7 @@ def test_a_stopped_cluster_leaves_the_download_to_the_next(
     )
     eventually(lambda: official.row.received_bytes == 500)
     cluster.terminate()
-    cluster.wait(60)
+    cluster.wait(240)
     assert official.row.state != State.READY
     next_cluster = start_io()
     eventually(lambda: official.row.state == State.READY, seconds=120, say=f"the next cluster: {next_cluster.output()}")

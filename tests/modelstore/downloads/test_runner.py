@@ -142,7 +142,7 @@ def test_several_models_are_downloaded_side_by_side(official: TestOfficial, liar
     def wait_for_the_other(mine: str, theirs: str) -> lies.Behaviour:
         def behave(handler: lies.Handler, content: bytes) -> None:
             begun[mine].set()
-            assert begun[theirs].wait(60)
+            assert begun[theirs].wait(240)
             lies.good(handler, content)
 
         return behave

@@ -117,7 +117,7 @@ def test_a_signal_ends_it(tmp_path: Path, number: signal.Signals) -> None:
         process.stdin.flush()
         assert process.stdout.readline()
         process.send_signal(number)
-        assert process.wait(60) == 128 + number
+        assert process.wait(240) == 128 + number
     finally:
         process.kill()
         _, complained = process.communicate()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.eventually import eventually
-from tests.service import REPOSITORY, Service, StartService
+from tests.service import REPOSITORY, SLOW_SIDE, Service, StartService
 from tests.tiny_models import TINY_MODEL
 from tests.upscaler_site.cli.test_main import COMMAND, environment, picture, upscaler
 
@@ -75,7 +75,7 @@ def test_a_signal_cancels_the_jobs_on_the_service(
     service: Service, slow_model: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     for index in range(6):
-        picture(tmp_path / "in" / f"{number.name}{index}.png", (900, 900))
+        picture(tmp_path / "in" / f"{number.name}{index}.png", (SLOW_SIDE, SLOW_SIDE))
     process = subprocess.Popen(
         [*COMMAND, "upscale", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-m", slow_model, "--tile-size", "64",
          "--server", service.base_url],
@@ -84,13 +84,13 @@ def test_a_signal_cancels_the_jobs_on_the_service(
     )  # fmt: skip
 
     def ours() -> list[str]:
-        jobs = httpx.get(f"{service.base_url}/api/v1/jobs?limit=20", timeout=60).json()["jobs"]
+        jobs = httpx.get(f"{service.base_url}/api/v1/jobs?limit=20", timeout=240).json()["jobs"]
         return [job["status"] for job in jobs if str(job["filename"]).startswith(number.name)]
 
     try:
         eventually(lambda: len(ours()) == 4, seconds=120, say="four pictures are under way, and no more")
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == 128 + number
@@ -138,7 +138,7 @@ def test_what_comes_into_a_watched_folder_goes_through_the_service(service: Serv
         picture(scans / "second.png")
         eventually((out / f"second_{TINY_MODEL}_x2.png").exists, seconds=120)
         process.send_signal(signal.SIGINT)
-        said, complained = process.communicate(timeout=60)
+        said, complained = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == 130

@@ -90,7 +90,7 @@ def test_a_watched_folder_until_ctrl_c(tmp_path: Path, tiny_weights: Path) -> No
         picture(tmp_path / "b.png").rename(scans / "b.png")
         eventually((out / "b_tiny-x2_x2.png").exists, seconds=60)
         process.send_signal(signal.SIGTERM)
-        said, complained = process.communicate(timeout=60)
+        said, complained = process.communicate(timeout=240)
     finally:
         process.kill()
     assert (process.returncode, "Traceback" in complained) == (143, False), complained

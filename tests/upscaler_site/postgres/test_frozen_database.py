@@ -9,13 +9,13 @@ from PIL import Image
 
 from tests.eventually import eventually
 from tests.frozen import frozen
-from tests.service import Service, StartService
+from tests.service import SLOW_SIDE, Service, StartService
 from tests.tiny_models import TINY_MODEL, write_tiny_weights
 
 pytestmark = pytest.mark.processes
 
 #: Whoever waits for longer hangs. The bounds themselves are 2.5 to 5 s; the machine that runs the tests may be busy.
-PATIENCE = 60
+PATIENCE = 240
 
 
 @pytest.fixture
@@ -48,8 +48,10 @@ def test_everybody_is_answered_while_it_is_frozen_and_all_goes_on_afterwards(imp
     service = impatient_service
     with httpx.Client(base_url=service.base_url, timeout=PATIENCE) as client:
         eventually(lambda: is_ready(client), seconds=120)
-        # So large that no processor is done with it before the freeze; afterwards it is cancelled.
-        large = submit(client, 1800, 1200, model="slow-x2", tile_size="64").raise_for_status().json()["job_id"]
+        # No processor is done with it before the freeze; afterwards it is cancelled.
+        large = (
+            submit(client, SLOW_SIDE, SLOW_SIDE, model="slow-x2", tile_size="64").raise_for_status().json()["job_id"]
+        )
         eventually(lambda: client.get(f"/api/v1/jobs/{large}").json()["status"] == "processing")
         accepted = [submit(client).raise_for_status().json()["job_id"] for _ in range(3)]
         with frozen(service.data_dir):

@@ -65,7 +65,7 @@ def test_it_waits_for_a_worker_and_says_so_once(answers: Answers, printed: list[
     eventually(lambda: printed)
     assert "a worker is still starting" in printed[0]
     answers.now = (200, {})
-    thread.join(60)
+    thread.join(240)
     assert len(printed) == 2
     assert "is ready:  http://localhost:" in printed[1]
 
@@ -74,12 +74,12 @@ def test_what_stays_missing_is_said_instead_of_ready(
     answers: Answers, printed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(banner, "PATIENCE_SECONDS", 0.0)
-    run().join(60)
+    run().join(240)
     assert "is running, but not ready: worker: none is running:  http://" in printed[-1]
 
 
 def test_nothing_is_printed_once_the_service_stops(answers: Answers, printed: list[str]) -> None:
-    run(lambda: False).join(60)
+    run(lambda: False).join(240)
     assert printed == []
 
 

@@ -85,21 +85,21 @@ def family(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Family]:
 def test_a_stop_is_told_to_the_main_process_alone_and_nothing_is_left(family: Family) -> None:
     assert len(family.members()) == 3
     family.launcher.terminate()
-    assert family.launcher.wait(60) == 0
+    assert family.launcher.wait(240) == 0
     assert family.members() == []
     assert family.words() == ["UP", "TERM"]
 
 
 def test_a_killed_main_process_takes_its_children_along(family: Family) -> None:
     family.main().kill()
-    assert family.launcher.wait(60) == 128 + signal.SIGKILL
+    assert family.launcher.wait(240) == 128 + signal.SIGKILL
     assert family.members() == []
 
 
 @pytest.mark.parametrize("family", [("deaf", 0.5)], indirect=True)
 def test_a_deaf_family_is_killed_after_the_grace(family: Family) -> None:
     family.launcher.terminate()
-    assert family.launcher.wait(60) == 0
+    assert family.launcher.wait(240) == 0
     assert family.members() == []
     assert family.words() == ["UP", "TERM"]
 
@@ -151,7 +151,7 @@ def test_a_frozen_main_process_is_killed_with_its_family_and_one_that_beats_is_n
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(6)  # twice as long as one may be silent
         main.suspend()
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=240)
         assert process.returncode == 128 + signal.SIGKILL
         assert f"(pid {main.pid}) has been silent for 3 s: it is killed" in said
         eventually(lambda: tree.of_service(tmp_path) == [], say="the end of the family")
@@ -197,7 +197,7 @@ def test_the_supervisor_stops_all_families_and_leaves_nothing(
 ) -> None:
     assert members(tmp_path, "one")[0].environ()["SAYS"] == "100%, yes"
     supervisor.terminate()
-    supervisor.communicate(timeout=60)
+    supervisor.communicate(timeout=240)
     assert tree.of_service(tmp_path) == []
 
 

@@ -46,7 +46,7 @@ class Callers:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(120)
+            thread.join(240)
 
 
 def stop_web_process(server: WebServer) -> psutil.Process:
@@ -62,7 +62,7 @@ def stop_web_process(server: WebServer) -> psutil.Process:
 
 
 def jobs(server: WebServer) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = httpx.get(f"{server.base_url}/api/v1/jobs", timeout=60).json()["jobs"]
+    listed: list[dict[str, Any]] = httpx.get(f"{server.base_url}/api/v1/jobs", timeout=240).json()["jobs"]
     return listed
 
 

@@ -264,7 +264,7 @@ def test_refusals_are_counted_and_logged_like_every_request(web: WebServer) -> N
     assert (logged["status"], logged["address"]) == (413, "127.0.0.1")
 
     def counted() -> bool:
-        return 'method="PUT",route="api/v1/jobs",status="413"' in httpx.get(f"{web.base_url}/metrics", timeout=60).text
+        return 'method="PUT",route="api/v1/jobs",status="413"' in httpx.get(f"{web.base_url}/metrics", timeout=240).text
 
     eventually(counted, say="the refusal among the counted requests")
 
@@ -288,4 +288,4 @@ def test_a_large_upload_without_a_key_is_refused_at_once_where_one_is_needed(sta
 
 def test_an_ipv6_address_is_listened_on(start_web: StartWeb) -> None:
     server = start_web(LISTEN_ADDRESS="::", ALLOWED_HOSTS="*")
-    assert httpx.get(f"http://[::1]:{server.port}/api/v1/health/live", timeout=60).status_code == 200
+    assert httpx.get(f"http://[::1]:{server.port}/api/v1/health/live", timeout=240).status_code == 200

@@ -67,7 +67,7 @@ class Dripping:
 
 
 def live(server: WebServer) -> bool:
-    return bool(httpx.get(f"{server.base_url}/api/v1/health/live", timeout=60).json() == {"alive": True})
+    return bool(httpx.get(f"{server.base_url}/api/v1/health/live", timeout=240).json() == {"alive": True})
 
 
 def picture(side: int = 400) -> bytes:

@@ -74,12 +74,12 @@ def proxied(start_web: StartWeb, tmp_path_factory: pytest.TempPathFactory) -> It
         yield made
     finally:
         nginx.terminate()
-        nginx.wait(60)
+        nginx.wait(240)
 
 
 def _answers(host: str, place: Path) -> bool:
     try:
-        return httpx.get(f"{host}{PREFIX}/api/v1/health/live", timeout=60).status_code == 200
+        return httpx.get(f"{host}{PREFIX}/api/v1/health/live", timeout=240).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -97,7 +97,7 @@ def links(html: str) -> list[str]:
 
 @pytest.mark.parametrize("path", ["/", "/admin/login/", "/api/docs", "/api/redoc"])
 def test_every_link_of_a_page_stays_below_the_path_and_leads_somewhere(host: str, path: str) -> None:
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(timeout=240) as client:
         html = client.get(f"{host}{PREFIX}{path}").raise_for_status().text
         assert links(html)
         for link in set(links(html)):
@@ -106,7 +106,7 @@ def test_every_link_of_a_page_stays_below_the_path_and_leads_somewhere(host: str
 
 
 def test_the_api_answers_addresses_that_work(host: str, proxied: Proxied) -> None:
-    with httpx.Client(base_url=host, timeout=60) as client:
+    with httpx.Client(base_url=host, timeout=240) as client:
         form = {"model": "bundled-compact-x4"}
         answer = client.post(f"{PREFIX}/api/v1/jobs", files={"image": picture()}, data=form)
         assert answer.status_code == 202, answer.text
@@ -118,12 +118,12 @@ def test_the_api_answers_addresses_that_work(host: str, proxied: Proxied) -> Non
         assert client.get(f"{PREFIX}/api/schema").json()["servers"][0]["url"] == PREFIX
         assert client.get(f"{PREFIX}/api/v1/nothing").json()["code"] == "not_found"
     # A probe comes without the proxy, and knows nothing of its path.
-    assert httpx.get(f"{proxied.server.base_url}/api/v1/health/live", timeout=60).status_code == 200
-    assert httpx.get(f"{proxied.server.base_url}/metrics", timeout=60).status_code == 200
+    assert httpx.get(f"{proxied.server.base_url}/api/v1/health/live", timeout=240).status_code == 200
+    assert httpx.get(f"{proxied.server.base_url}/metrics", timeout=240).status_code == 200
 
 
 def test_a_log_in_stays_below_the_path_and_so_do_its_cookies(host: str) -> None:
-    with httpx.Client(base_url=host, timeout=60) as client:
+    with httpx.Client(base_url=host, timeout=240) as client:
         refused = client.get(f"{PREFIX}/admin/")
         assert refused.headers["Location"] == f"{PREFIX}/admin/login/?next={PREFIX}/admin/"
         login = client.get(refused.headers["Location"])

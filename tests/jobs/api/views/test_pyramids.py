@@ -134,7 +134,7 @@ def test_orphaned_pyramids_are_found_by_the_clean_up(done: Job) -> None:
 
 def test_only_so_many_wait(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, maker = threading.Event(), making._Maker()
-    monkeypatch.setattr(making, "make", lambda wanted: gate.wait(60) and "no use")
+    monkeypatch.setattr(making, "make", lambda wanted: gate.wait(240) and "no use")
     try:
         for number in range(making.MOST_WAITING):
             maker.ask(Wanted(f"{number}", "source", 1))

@@ -124,7 +124,7 @@ def test_processes_that_write_at_once_leave_a_whole_file(tmp_path: Path) -> None
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(120)
+        writer.join(240)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     assert os.listdir(tmp_path) == ["backends.json"]  # noqa: PTH208 - no part is left behind
     assert set(json.loads((tmp_path / "backends.json").read_text())) <= {"0", "1", "2"}

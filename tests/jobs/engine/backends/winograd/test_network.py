@@ -207,7 +207,7 @@ def test_a_forked_child_computes_with_threads_of_its_own(best: Library, monkeypa
     wanted = one(ours, window).pixels
     child = multiprocessing.get_context("fork").Process(target=_in_a_child, args=(ours, window, wanted))
     child.start()
-    child.join(60)
+    child.join(240)
     assert child.exitcode == 0
 
 
