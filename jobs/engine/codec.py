@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import cv2
-
 from jobs.engine.codecs.decode import read
 from jobs.engine.codecs.encode import write
 from jobs.engine.codecs.foreign import obstacle
@@ -16,9 +14,10 @@ from jobs.engine.errors import EngineError, FormatUnsupported, ImageRejected
 from jobs.engine.types import Encoded, EncodeOptions, Limits, Picture
 
 
-def decode(path: Path, limits: Limits) -> Picture:
+def decode(path: Path, limits: Limits, *, for_viewing: bool = False) -> Picture:
     """Read a whole image; limits are checked on its header first.
 
+    :param for_viewing: colour of 16 bit may come as its upper 8 bits: OpenCV is not needed then.
     :returns: frames with colour (H, W, 1 or 3) and alpha (H, W) or None, uint8 or uint16 over the full range.
     :raises ImageRejected: or one of its children, for files that are no image, broken, truncated or beyond a limit.
     """
@@ -28,7 +27,7 @@ def decode(path: Path, limits: Limits) -> Picture:
             try:
                 header = describe(name, image, limits)
                 check(header, limits)
-                picture = read(path, name, image, header)
+                picture = read(path, name, image, header, for_viewing=for_viewing)
                 picture = attach(path, picture, orientation(name, image), limits)
             except (ImageRejected, *BROKEN_FILE) as error:
                 if isinstance(error, ImageRejected) and "broken" not in str(error):
@@ -59,7 +58,7 @@ def encode(picture: Picture, path: Path, options: EncodeOptions | None = None) -
     name = options.format
     try:
         encoded = write(picture, path, options)
-    except (ValueError, SystemError, OverflowError, cv2.error) as error:
+    except (ValueError, SystemError, OverflowError) as error:
         shown = "an image" if name == "auto" else name.upper()
         raise EngineError(f"the result could not be written as {shown}: {error}") from error
     return encoded

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,16 +76,21 @@ def _by_pillow(
 def _by_opencv(
     frame: Frame, depth: int, icc: bytes | None, exif: bytes | None, xmp: bytes | None, options: EncodeOptions
 ) -> memoryview:
+    import cv2  # noqa: PLC0415 - a native library that the web process's image does not have
+
     parts = ((cv2.IMAGE_METADATA_EXIF, exif), (cv2.IMAGE_METADATA_XMP, xmp), (cv2.IMAGE_METADATA_ICCP, icc))
     there = [(kind, np.frombuffer(content, np.uint8)) for kind, content in parts if content]
     quality = _LOSSLESS if options.lossless else min(options.quality or _QUALITY, _LOSSLESS - 1)
-    done, data = cv2.imencodeWithMetadata(
-        ".avif",
-        _for_opencv(frame, depth),
-        [kind for kind, _ in there],
-        [content for _, content in there],
-        [cv2.IMWRITE_AVIF_QUALITY, quality, cv2.IMWRITE_AVIF_SPEED, _SPEED, cv2.IMWRITE_AVIF_DEPTH, depth],
-    )
+    try:
+        done, data = cv2.imencodeWithMetadata(
+            ".avif",
+            _for_opencv(frame, depth),
+            [kind for kind, _ in there],
+            [content for _, content in there],
+            [cv2.IMWRITE_AVIF_QUALITY, quality, cv2.IMWRITE_AVIF_SPEED, _SPEED, cv2.IMWRITE_AVIF_DEPTH, depth],
+        )
+    except cv2.error as error:
+        raise EngineError(f"the result could not be written as AVIF: {error}") from error
     if not done:
         raise EngineError("the AVIF encoder failed")
     view: memoryview = data.reshape(-1).data
@@ -99,8 +103,7 @@ def _for_opencv(frame: Frame, depth: int) -> NDArray[Any]:
     if color.shape[2] == 1 and alpha is None:
         return _narrowed(color[:, :, 0], depth)
     if alpha is None:
-        swapped: NDArray[Any] = cv2.cvtColor(color, cv2.COLOR_RGB2BGR)
-        return _narrowed(swapped, depth)
+        return _narrowed(np.ascontiguousarray(color[:, :, ::-1]), depth)
     merged = np.empty((*color.shape[:2], 4), color.dtype)
     merged[:, :, :3] = color[:, :, ::-1]
     merged[:, :, 3] = alpha

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
@@ -22,8 +21,10 @@ from jobs.engine.errors import FormatUnsupported, ImageRejected
 from jobs.engine.types import Frame, Header, Metadata, Picture
 
 
-def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> Picture:
+def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header, *, for_viewing: bool = False) -> Picture:
     """Return the picture of an opened image whose header was checked: frames (H, W, 1 or 3), uint8 or uint16.
+
+    :param for_viewing: colour of 16 bit may come as its upper 8, and OpenCV is not needed.
 
     :raises ImageRejected: or one of its children; and whatever Pillow raises for a broken file.
     """
@@ -33,22 +34,25 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
         return _tiff(path, image, header)
     animated = header.frames > 1 or image.info.get("default_image")  # a still may be behind an animation of one frame
     if animated and isinstance(image, PngFile):
-        return _apng(path, image, header)
+        return _apng(path, image, header, for_viewing=for_viewing)
     if animated:
         return _frames(path, name, image, header)
     if name == "jxl":
         image.load()  # its profile is known only then
     loaded_meta, notes = metadata.read(name, image, path)
     orientation = metadata.orientation(name, image)
+    depth = _depth(image, header)  # Pillow closes AVIF files with the last of their frames
     if found := _apart(path, name, image, header):
         pixels, alpha = found
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
-    elif (name == "png" or (name == "avif" and header.bits == 16)) and _opencv_reads(image):
+    elif (name == "png" or (name == "avif" and header.bits == 16)) and _opencv_reads(image) and not for_viewing:
         pixels, alpha = _by_opencv(path, name, image, header)
         icc = metadata.fitting_profile(loaded_meta.icc, pixels.shape[2])
     else:
         image.load()
         pixels, alpha, icc = color.to_arrays(image, loaded_meta.icc)
+        if alpha is None and pixels.dtype == np.uint16:
+            alpha = _keyed(image, pixels)
         if header.bits == 16 and pixels.dtype == np.uint8:
             notes = (
                 *notes,
@@ -61,7 +65,7 @@ def read(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -> P
         format=name,
         frames=(frame,),
         metadata=_with_icc(loaded_meta, icc),
-        depth=_depth(image, header),
+        depth=depth,
         notes=(*notes, *_unfitting(loaded_meta, icc)),
     )
 
@@ -115,14 +119,22 @@ def _by_opencv(
         pixels, alpha = _from_avif(path, pixels, alpha, avif_depths(image))
     elif pixels.itemsize * 8 != header.bits:
         raise FormatUnsupported(f"the {name.upper()} file's 16 bit per channel would be lost in reading it")
+    # OpenCV heeds a transparent colour in RGB files only.
+    return pixels, _keyed(image, pixels) if alpha is None else alpha
+
+
+def _keyed(image: Image.Image, pixels: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the alpha (H, W) of gray pixels (H, W, 1) one value of which is transparent; None where none is."""
     key = image.info.get("transparency")
-    if alpha is None and isinstance(key, int):  # OpenCV heeds a transparent colour in RGB files only
-        alpha = np.where(pixels[:, :, 0] == key, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
-    return pixels, alpha
+    if not isinstance(key, int):
+        return None
+    return np.where(pixels[:, :, 0] == key, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
 
 
 def _opencv(path: Path, image: Image.Image, header: Header) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return colour (H, W, 1 or 3) gray or RGB, and alpha (H, W) or None, at the file's own depth."""
+    import cv2  # noqa: PLC0415 - a native library that the web process's image does not have
+
     if isinstance(image, PngFile):
         data = np.frombuffer(image.pixel_bytes(), np.uint8)
     elif header.format == "avif":
@@ -226,12 +238,12 @@ def _frames(path: Path, name: str, image: ImageFile.ImageFile, header: Header) -
     )
 
 
-def _apng(path: Path, image: PngFile, header: Header) -> Picture:
+def _apng(path: Path, image: PngFile, header: Header, *, for_viewing: bool) -> Picture:
     """Decode an animated PNG as browsers show it."""
     meta, notes = metadata.read("png", image, path, loop=_plays("png", image))
     if image.info.get("default_image"):
         notes = (*notes, "not kept: the still picture for viewers that know no animation")
-    shown = list(png_frames.composed(image.whole, header.frames))
+    shown = list(png_frames.composed(image.whole, header.frames, for_viewing=for_viewing))
     opaque = all(pixels[:, :, 3].min() == np.iinfo(pixels.dtype).max for pixels, _ in shown)
     channels = 1 if header.gray else 3
     frames = tuple(

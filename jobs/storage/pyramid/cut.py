@@ -13,7 +13,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -36,7 +35,7 @@ def cut(source: Path, target: Path, limits: Limits) -> None:
 
     :raises EngineError: the picture cannot be read.
     """
-    picture = decode(source, limits)
+    picture = decode(source, limits, for_viewing=True)
     frame, icc = picture.frames[0], equal_profile(picture.metadata, picture.frames[0].color.shape[2])
     color = _eight(frame.color)
     alpha = None if frame.alpha is None else _eight(frame.alpha[:, :, np.newaxis])
@@ -72,8 +71,13 @@ def _resized(plane: Plane, size: tuple[int, int]) -> Plane:
     """Return (H, W, C) uint8 at (width, height): averages of 2 by 2 pixels, where it is half."""
     if (plane.shape[1], plane.shape[0]) == size:
         return plane
-    smaller = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(smaller[:, :, np.newaxis] if smaller.ndim == 2 else smaller, np.uint8)
+    smaller = np.asarray(_image(plane).resize(size, Image.Resampling.BOX))
+    return smaller[:, :, np.newaxis] if smaller.ndim == 2 else smaller
+
+
+def _image(plane: Plane) -> Image.Image:
+    """Return (H, W, 1 or 3) as Pillow's L or RGB."""
+    return Image.fromarray(plane[:, :, 0] if plane.shape[2] == 1 else plane)
 
 
 def _part(plane: Plane, column: int, row: int) -> Plane:
@@ -84,13 +88,13 @@ def _part(plane: Plane, column: int, row: int) -> Plane:
 
 def _encoded(color: Plane, alpha: Plane | None, kind: str, icc: bytes | None) -> bytes:
     """Return the file of one tile."""
-    image = Image.fromarray(color[:, :, 0] if color.shape[2] == 1 else color)
+    image = _image(color)
     target = io.BytesIO()
     if alpha is None:
         image.save(target, "JPEG", quality=_QUALITY, subsampling=0, icc_profile=icc)
     else:
         image = image.convert("RGB")
-        image.putalpha(Image.fromarray(alpha[:, :, 0]))
+        image.putalpha(_image(alpha))
         image.save(target, kind.upper(), quality=_QUALITY, method=2, icc_profile=icc)
     return target.getvalue()
 
@@ -100,13 +104,12 @@ def main(order: dict[str, Any]) -> None:
     os.nice(_NICER)
     for what, most in ((resource.RLIMIT_AS, order["memory_bytes"]), (resource.RLIMIT_FSIZE, order["file_bytes"])):
         resource.setrlimit(what, (most, most))
-    cv2.setNumThreads(1)
     outcome = {}
     try:
         cut(Path(order["source"]), Path(order["target"]), Limits(**order["limits"]))
     except EngineError as error:
         outcome = {"refused": str(error)}
-    except (MemoryError, cv2.error):
+    except MemoryError:
         outcome = {"refused": "there is too little memory to show it"}
     sys.stdout.write(json.dumps(outcome) + "\n")
 

@@ -47,7 +47,7 @@ class PngFile(PngImageFile):
         self._fit_the_key()
 
     def _fit_the_key(self) -> None:
-        """Bring the transparent gray of 2- and 4-bit files to the 8 bit that Pillow makes of the pixels.
+        """Bring a transparent gray of 2 or 4 bit, and a colour of 16, to the 8 bit that Pillow makes of the pixels.
 
         Bits of a key above the file's depth do not count (11.3.1.1).
         """
@@ -58,10 +58,13 @@ class PngFile(PngImageFile):
         bits, kind = file.read(2)
         file.seek(at)
         full = (1 << bits) - 1
-        for info in (self.info, self.png.im_info, self.png.rewind_state.info):
+        infos = (self.info, self.png.im_info, self.png.rewind_state.info)
+        for info in {id(info): info for info in infos}.values():  # some are one
             key = info.get("transparency")
             if isinstance(key, int) and kind == 0 and bits != 1:
                 info["transparency"] = (key & full) * (255 // full if bits < 8 else 1)
+            elif isinstance(key, tuple) and bits == 16:
+                info["transparency"] = tuple(value >> 8 for value in key)
 
     def contents(self) -> Iterator[tuple[Chunk, bytes]]:
         """Yield chunks with their content in bytes; those of a wrong CRC or beyond 64 MiB are left out."""

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,22 +37,25 @@ class Part:
     data: list[bytes] = field(default_factory=list)
 
 
-def composed(file: IO[bytes], count: int) -> Iterator[tuple[NDArray[Any], float]]:
+def composed(file: IO[bytes], count: int, *, for_viewing: bool = False) -> Iterator[tuple[NDArray[Any], float]]:
     """Yield the first ``count`` frames as shown, (H, W, 4) RGBA of their own, each with its time in ms.
 
     They are uint16 where the file has 16 bit per channel, else uint8.
+
+    :param for_viewing: uint8 in any case, and OpenCV is not needed.
 
     :raises ImageRejected: for a file that is damaged.
     """
     header, palette, parts = _parts(file, count)
     width, height = struct.unpack(">II", header[:8])
-    canvas: NDArray[Any] = np.zeros((height, width, 4), np.uint16 if header[8] == 16 else np.uint8)
+    deep = header[8] == 16 and not for_viewing
+    canvas: NDArray[Any] = np.zeros((height, width, 4), np.uint16 if deep else np.uint8)
     for number, part in enumerate(parts):
         if part.x + part.width > width or part.y + part.height > height:
             raise ImageRejected("the PNG file is broken: a frame of its animation hangs over the picture")
         place = canvas[part.y : part.y + part.height, part.x : part.x + part.width]
         before = place.copy()
-        pixels = _pixels(header, palette, part)
+        pixels = _pixels(header, palette, part, deep=deep)
         place[:] = _over(pixels, before) if part.blend == _OVER else pixels
         yield canvas.copy(), part.duration_ms
         if part.disposal == _BACKGROUND or (part.disposal == _PREVIOUS and number == 0):
@@ -73,16 +75,24 @@ def _over(above: NDArray[Any], below: NDArray[Any]) -> NDArray[Any]:
     return both
 
 
-def _pixels(header: bytes, palette: bytes, part: Part) -> NDArray[Any]:
-    """Decode a frame's rectangle, (H, W, 4) RGBA, uint8 or uint16: it is a still picture of the file's kind."""
+def _pixels(header: bytes, palette: bytes, part: Part, *, deep: bool) -> NDArray[Any]:
+    """Decode a frame's rectangle, a still picture of the file's kind, as (H, W, 4) RGBA, uint16 if ``deep``."""
     size = struct.pack(">II", part.width, part.height)
     still = SIGNATURE + chunk(b"IHDR", size + header[8:]) + palette
     still += b"".join(chunk(b"IDAT", data) for data in part.data) + chunk(b"IEND", b"")
     image = PngFile(io.BytesIO(still))
-    if header[8] == 16:
+    if deep:
         return _deep(still, image.info.get("transparency"))
     image.load()
-    return np.asarray(image.convert("RGBA"))
+    return _gray(image) if image.mode.startswith("I") else np.asarray(image.convert("RGBA"))
+
+
+def _gray(image: PngFile) -> NDArray[Any]:
+    """Return 16-bit gray as (H, W, 4) RGBA uint8: Pillow's own conversion clips it."""
+    values, key = np.asarray(image), image.info.get("transparency")
+    alpha = np.where(values == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
+    gray = (values >> 8).astype(np.uint8)
+    return np.dstack((gray, gray, gray, np.full_like(gray, 255) if alpha is None else alpha))
 
 
 def _deep(still: bytes, key: object) -> NDArray[Any]:
@@ -90,6 +100,8 @@ def _deep(still: bytes, key: object) -> NDArray[Any]:
 
     :param key: the number of a gray that is transparent, which OpenCV heeds in colour files only.
     """
+    import cv2  # noqa: PLC0415 - a native library that the web process's image does not have
+
     found: NDArray[Any] | None = cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None or found.dtype != np.uint16:
         raise ImageRejected("the PNG file is broken or truncated")
