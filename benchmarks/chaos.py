@@ -225,7 +225,7 @@ def report(clusters: "list[RunningCluster]", submitted: int, directory: Path) ->
             if "job completed job=" in line:
                 accepted[line.split("job completed job=")[1].split()[0]] += 1
     completed = Job.objects.filter(status=Status.COMPLETED)
-    whole = sum(files.path_of(job.result_file).stat().st_size == job.result_bytes for job in completed)
+    whole = sum(files.open_result(job).size == job.result_bytes for job in completed)
     lost = submitted - Job.objects.count() + completed.count() - whole
     orphans = retention.cleanup(orphan_seconds=0, dry_run=True).orphans
     stuck = Job.objects.filter(status__in=LIVE).count()

@@ -7,11 +7,9 @@ database is bounded in time, so that a hung database makes the service "not read
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 from django.conf import settings
@@ -21,6 +19,7 @@ from jobs import deadlines
 from jobs.errors import one_line
 from jobs.models import Pause, Worker
 from jobs.queue import dispatch
+from jobs.storage import files
 from modelstore.storage.weights import count_usable
 
 log = logging.getLogger(__name__)
@@ -112,15 +111,11 @@ def _database() -> tuple[bool, str]:
 
 
 def _storage() -> tuple[bool, str]:
-    directory = Path(settings.MEDIA_ROOT)
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=directory, prefix=".ready-") as probe:
-        probe.write(b"ready")
-        probe.flush()
-    free_mb = shutil.disk_usage(directory).free // 1_000_000
+    words = files.check()
+    free_mb = shutil.disk_usage(settings.FILE_UPLOAD_TEMP_DIR).free // 1_000_000
     if free_mb < settings.MIN_FREE_DISK_MB:
         return False, f"{free_mb} MB of disk are free; uploads must leave {settings.MIN_FREE_DISK_MB} MB"
-    return True, f"writable, {free_mb} MB free"
+    return True, words
 
 
 def _worker() -> tuple[bool, str]:

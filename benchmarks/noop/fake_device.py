@@ -91,8 +91,9 @@ def stream(count: int, source: str, scale: int, written: str, model: str) -> dic
     rows = []
     for _ in range(count):
         name = f"inputs/{uuid.uuid4().hex}"
-        files.path_of(name).parent.mkdir(parents=True, exist_ok=True)
-        os.link(source, files.path_of(name))
+        draft = files.draft_of_pyramid(name)
+        os.link(source, draft)
+        files.keep(draft, name)
         rows.append(
             Job(model=model, options={"outscale": float(scale), "format": written}, input_file=name,
                 input_sha256="0" * 64, input_bytes=1, input_format=kind, input_width=width, input_height=height,

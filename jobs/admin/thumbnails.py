@@ -46,19 +46,13 @@ def of_result(job: Job, size: str) -> bytes:
     if not job.result_file:
         raise NoRendition("no result")
     pixels = (job.result_width or 0) * (job.result_height or 0)
-    use_preview = (size == "thumb" or pixels > MAX_PIXELS) and _is_there(job.preview_file)
+    use_preview = (size == "thumb" or pixels > MAX_PIXELS) and files.exists(job.preview_file)  # it may fail alone
     return _render(job.preview_file if use_preview else job.result_file, SIDES[size])
 
 
-def _is_there(name: str) -> bool:
-    """Return whether the row names a file and it exists: a preview may fail alone."""
-    return bool(name) and files.path_of(name).exists()
-
-
 def _render(name: str, side: int) -> bytes:
-    path = files.path_of(name)
     try:
-        with _decoding, path.open("rb") as file:
+        with _decoding, files.local(name) as path, path.open("rb") as file:
             return _shrink(file, path, side)
     except FileNotFoundError:
         raise NoRendition("the file is gone") from None

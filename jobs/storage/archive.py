@@ -58,8 +58,9 @@ def stream_zip(jobs: Iterable["Job"], manifest: bytes | None = None) -> ZipStrea
         archive.add(manifest, MANIFEST)
     missing = []
     jobs = list(jobs)
+    present = files.present(job.result_file for job in jobs)
     for job, name in zip(jobs, names_for(jobs).values(), strict=True):
-        if files.path_of(job.result_file).is_file():
+        if job.result_file in present:
             archive.add(_bytes_of(job), name, size=job.result_bytes)
         else:
             missing.append(f"{job.pk} {name}")

@@ -1,118 +1,101 @@
-"""Files of jobs: inputs, results, previews and pyramids in the default storage, named by job and claim.
+"""Files of jobs: inputs, results, previews and pyramids, named by job and claim, in the store of pictures.
 
-A file is written as ``name.part``, flushed to the disk, then renamed: a name without ``.part`` is always whole. Results
-carry the claim's token in their name, so a worker that lost its job can never overwrite the accepted result.
+A file is written as a draft and gets its name when it is whole. Results carry the claim's token in their name, so a
+worker that lost its job can never overwrite the accepted result. Where the files are, the store alone knows
+(modelstore/stores): a path is lent for as long as it is needed.
 """
 
 import errno
 import hashlib
 import logging
 import os
-import shutil
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from django.conf import settings
-from django.core.files.storage import default_storage
 
 from jobs.errors import UploadTooLarge
 from jobs.storage import file_names
 from jobs.storage.file_names import INPUTS, PART, PREVIEWS, PYRAMIDS, RESULTS
-from modelstore.storage.partial_file import sync_directory
+from modelstore.stores.chosen import pictures
 
 if TYPE_CHECKING:
     from django.core.files.base import File
 
     from jobs.models.job import Job
+    from modelstore.stores.base import Stat
 
 logger = logging.getLogger(__name__)
 
 #: Errors of a full disk, or of this user's full quota.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK = 1 << 20
-MODE = 0o640  # of every file here
+_MODE = 0o640  # of a file that is put
 
 
 @dataclass(frozen=True)
 class Staged:
-    """An upload on our disk under a name that nobody knows yet."""
+    """An upload on this host under a name that nobody knows yet."""
 
     path: Path
     bytes: int
     sha256: str
 
 
-def part_of_result(job_id: uuid.UUID, token: uuid.UUID) -> Path:
+def draft_of_result(job_id: uuid.UUID, token: uuid.UUID) -> Path:
     """Return where one claim of a job writes its result before it has a name."""
-    path = path_of(f"{RESULTS}/{job_id.hex[:2]}/{job_id}-{token.hex}{PART}")
-    _make_directory(path.parent)
-    return path
+    return pictures().draft(f"{RESULTS}/{job_id.hex[:2]}/{job_id}-{token.hex}{PART}")
 
 
-def delete(path: Path) -> int | None:
-    """Delete one file; return the bytes that were freed, 0 where it was gone already, None where it cannot be deleted.
+def draft_of_pyramid(name: str) -> Path:
+    """Return where one making of a pyramid writes it before it has its name: two may be made at once."""
+    return pictures().draft(f"{name.partition('.')[0]}.{uuid.uuid4().hex[:8]}{PART}")
 
-    A file that cannot be deleted (made immutable, on a disk that became read-only, another user's) is a matter for the
-    operator: the log names it, and whoever clears up goes on with the rest.
-    """
+
+def drop(draft: Path) -> None:
+    """Delete a draft that may have been put, or never written. One that cannot be deleted is logged."""
     try:
-        size = path.stat().st_size
-        path.unlink()
-    except FileNotFoundError:
-        return 0
+        draft.unlink(missing_ok=True)
     except OSError as error:
-        logger.warning("file cannot be deleted path=%s reason=%s", path, error.strerror or type(error).__name__)
-        return None
-    return size
+        logger.warning("file cannot be deleted path=%s reason=%s", draft, error.strerror or type(error).__name__)
 
 
 def remove_claim(job_id: uuid.UUID, token: uuid.UUID) -> None:
     """Delete everything that one claim of a job wrote, finished or not."""
-    for path in _written_for(job_id):
-        if token.hex in path.name:
-            delete(path)
+    _remove_written(job_id, lambda name: token.hex in name)
 
 
 def remove_strays(job_id: uuid.UUID, keep: uuid.UUID | None) -> None:
     """Delete what claims other than ``keep`` left: workers that were killed, or that lost the job."""
-    for path in _written_for(job_id):
-        if keep is None or keep.hex not in path.name:
-            delete(path)
+    _remove_written(job_id, lambda name: keep is None or keep.hex not in name)
 
 
-def _written_for(job_id: uuid.UUID) -> list[Path]:
-    found: list[Path] = []
+def _remove_written(job_id: uuid.UUID, chosen: Callable[[str], bool]) -> None:
     for kind in (RESULTS, PREVIEWS):
-        directory = path_of(f"{kind}/{job_id.hex[:2]}")
-        with suppress(FileNotFoundError):
-            found += [Path(entry.path) for entry in os.scandir(directory) if entry.name.startswith(f"{job_id}-")]
-    return found
-
-
-def path_of(name: str) -> Path:
-    """Return the path at which the storage keeps ``name``."""
-    return Path(default_storage.path(name))
+        found = pictures().list(f"{kind}/{job_id.hex[:2]}/{job_id}-", file_names.is_directory_of_ours)
+        names = [name for name, _ in found if chosen(name)]
+        if names:
+            pictures().delete(names)
 
 
 @contextmanager
 def staged(upload: Any) -> Iterator[Staged]:
-    """Bring an upload onto the files' disk and hash it, in blocks; it is gone at the end unless it was `keep`-ed.
+    """Bring an upload onto the drafts' disk and hash it, in blocks; it is gone at the end unless it was `keep`-ed.
 
     ``upload`` is a Django UploadedFile, a binary file object or a Path. An upload that Django already wrote to this
     disk is linked, not copied.
 
     :raises UploadTooLarge: beyond MAX_UPLOAD_BYTES; read no further than that.
     """
-    path = path_of(f"{INPUTS}/{uuid.uuid4().hex}{PART}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = pictures().draft(f"{INPUTS}/{uuid.uuid4().hex}{PART}")
     try:
         yield _stage(upload, path)
     finally:
-        delete(path)
+        drop(path)
 
 
 def _stage(upload: Any, path: Path) -> Staged:
@@ -141,49 +124,44 @@ def _stage(upload: Any, path: Path) -> Staged:
     finally:
         if source is not None:
             reader.close()
-    path.chmod(MODE)
+    path.chmod(_MODE)
     return Staged(path, size, digest.hexdigest())
 
 
-def keep(path: Path, name: str) -> None:
-    """Give a written file its storage name, whole and on the disk, or not at all."""
-    target = path_of(name)
-    _make_directory(target.parent)
-    path.chmod(MODE)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    path.replace(target)
-    sync_directory(target.parent)
+def keep(draft: Path, name: str) -> None:
+    """Give a written file its storage name, whole and durable, or not at all."""
+    pictures().put(draft, name)
 
 
 def write(name: str, data: bytes) -> None:
     """Write a small file that can be done without: whole for whoever opens it, but not waited for to reach the disk."""
-    target = path_of(name)
-    _make_directory(target.parent)
-    part = target.with_name(target.name + PART)
-    part.write_bytes(data)
-    part.chmod(MODE)
-    part.replace(target)
+    pictures().write(name, data)
 
 
 def copy(source: str, name: str) -> None:
-    """Make ``name`` another name of ``source``'s content: a hard link, or a copy where the disk has none.
+    """Make ``name`` another name of ``source``'s content: neither is lost with the other.
 
     :raises FileNotFoundError: the source was cleaned up meanwhile.
     """
-    target = path_of(name)
-    _make_directory(target.parent)
-    try:
-        os.link(path_of(source), target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        part = target.with_name(target.name + PART)
-        try:
-            shutil.copyfile(path_of(source), part)
-            keep(part, name)
-        finally:
-            part.unlink(missing_ok=True)
+    pictures().copy(source, name)
+
+
+def exists(name: str) -> bool:
+    """Return whether there is a file of that storage name; "" names none."""
+    return bool(name) and pictures().stat(name) is not None
+
+
+def present(names: Iterable[str]) -> set[str]:
+    """Return which of these storage names have a file."""
+    return pictures().present(name for name in names if name)
+
+
+def local(name: str) -> AbstractContextManager[Path]:
+    """Lend the file of a storage name as one of this host, to be read within the block.
+
+    :raises FileNotFoundError: it is not there, or not any more.
+    """
+    return pictures().local(name)
 
 
 @dataclass
@@ -212,26 +190,57 @@ class Removed:
 def remove(names: Iterable[str]) -> Removed:
     """Delete files by storage name; what is gone already is fine, and what cannot be deleted keeps nothing else."""
     removed = Removed()
-    for name in names:
-        if name:
-            removed.add(delete(path_of(name)))
+    wanted = [name for name in names if name]
+    if wanted:
+        for size in pictures().delete(wanted).values():
+            removed.add(size)
     return removed
+
+
+def sizes(names: Iterable[str]) -> Removed:
+    """Return what `remove` would."""
+    found = Removed()
+    for name in names:
+        stat = pictures().stat(name)
+        if stat is not None:
+            found.add(stat.bytes)
+    return found
 
 
 def made_of(job: "Job") -> list[str]:
     """Return the storage names of what was made on demand of a job's pictures: it goes with the job."""
     names = file_names.pyramids_of(job.pk, job.input_sha256, job.result_sha256)
-    return [name for name in names if path_of(name).exists()]
+    return [name for name in names if exists(name)]
+
+
+def ours(kind: str) -> Iterator[tuple[str, "Stat"]]:
+    """Yield storage names of our own files of one of file_names.DIRECTORIES, with what is known of each."""
+    for name, stat in pictures().list(f"{kind}/", file_names.is_directory_of_ours):
+        if file_names.is_ours(name):
+            yield name, stat
 
 
 def pyramid_bytes() -> int:
     """Return the bytes of all pyramids, which no row counts."""
-    total = 0
-    for directory, _, names in os.walk(path_of(PYRAMIDS)):
-        for name in names:
-            with suppress(FileNotFoundError):
-                total += Path(directory, name).stat().st_size
-    return total
+    return sum(stat.bytes for _, stat in ours(PYRAMIDS))
+
+
+def free_bytes() -> int | None:
+    """Return the free room of what keeps the files; None where it has no end that we could know."""
+    return pictures().free()
+
+
+def check() -> str:
+    """Return in words that files can be written now. :raises OSError: they cannot."""
+    return pictures().check()
+
+
+def open_stored(name: str) -> "File[bytes]":
+    """Open the file of a storage name, readable from any place. The caller closes it.
+
+    :raises FileNotFoundError: it is not there, or not any more.
+    """
+    return pictures().open(name)
 
 
 def open_input(job: "Job") -> "File[bytes]":
@@ -241,7 +250,7 @@ def open_input(job: "Job") -> "File[bytes]":
     """
     if not job.has_input:
         raise FileNotFoundError(f"the input of job {job.id} was deleted")
-    return default_storage.open(job.input_file, "rb")
+    return open_stored(job.input_file)
 
 
 def open_result(job: "Job") -> "File[bytes]":
@@ -251,7 +260,7 @@ def open_result(job: "Job") -> "File[bytes]":
     """
     if not job.result_file:
         raise FileNotFoundError(f"job {job.id} has no result")
-    return default_storage.open(job.result_file, "rb")
+    return open_stored(job.result_file)
 
 
 def open_preview(job: "Job") -> "File[bytes]":
@@ -261,8 +270,4 @@ def open_preview(job: "Job") -> "File[bytes]":
     """
     if not job.preview_file:
         raise FileNotFoundError(f"job {job.id} has no preview")
-    return default_storage.open(job.preview_file, "rb")
-
-
-def _make_directory(path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
+    return open_stored(job.preview_file)

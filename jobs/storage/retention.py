@@ -12,13 +12,10 @@ named yet. Hence the age (ORPHAN_SECONDS), far longer than either step takes; wh
 """
 
 import logging
-import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
@@ -131,8 +128,7 @@ def drop_inputs(jobs: JobQuerySet) -> files.Removed:
             Job.objects.forget_inputs([job.pk for job in rows])
         removed += files.remove(job.input_file for job in rows)
         for job in rows:
-            tiles = file_names.pyramids_of(job.pk, job.input_sha256)
-            removed += files.remove(name for name in tiles if files.path_of(name).exists())
+            removed += files.remove(files.present(file_names.pyramids_of(job.pk, job.input_sha256)))
         if len(rows) < CHUNK:
             return removed
 
@@ -150,9 +146,7 @@ def _count(jobs: JobQuerySet) -> Deleted:
     fields = ("input_file", "result_file", "preview_file", "input_sha256", "result_sha256")
     for job in jobs.ended().only(*fields).iterator(chunk_size=CHUNK):
         found.jobs += 1
-        for name in (*file_names.names_of(job), *files.made_of(job)):
-            with suppress(FileNotFoundError):
-                found.files.add(files.path_of(name).stat().st_size)
+        found.files += files.sizes((*file_names.names_of(job), *files.made_of(job)))
     return found
 
 
@@ -161,30 +155,19 @@ def _remove_orphans(seconds: float | None, *, dry_run: bool) -> files.Removed:
     removed = files.Removed()
     for chunk in _chunks(seconds):
         kept = named(chunk)
-        for name in chunk:
-            if name in kept:
-                continue
-            path = files.path_of(name)
-            with suppress(FileNotFoundError):
-                removed.add(path.stat().st_size if dry_run else files.delete(path))
+        orphans = [name for name in chunk if name not in kept]
+        removed += files.sizes(orphans) if dry_run else files.remove(orphans)
     return removed
 
 
 def _chunks(seconds: float | None) -> Iterator[list[str]]:
-    """Yield storage names of files of ours that were last touched so long ago, CHUNK at a time.
-
-    By the time of the inode's change: a hard link to an old result, or a renamed upload, is as young as its name.
-    """
-    root = files.path_of("")
+    """Yield storage names of files of ours that got their names so long ago, CHUNK at a time."""
     names: list[str] = []
     for kind in file_names.DIRECTORIES:
         usual = UPLOAD_SECONDS if kind == file_names.UPLOADS else ORPHAN_SECONDS
         before = time.time() - (usual if seconds is None else seconds)
-        for name in _ours_below(root, kind):
-            try:
-                if (root / name).lstat().st_ctime > before:
-                    continue
-            except FileNotFoundError:
+        for name, stat in files.ours(kind):
+            if stat.changed > before:
                 continue
             names.append(name)
             if len(names) == CHUNK:
@@ -192,21 +175,6 @@ def _chunks(seconds: float | None) -> Iterator[list[str]]:
                 names = []
     if names:
         yield names
-
-
-def _ours_below(root: Path, kind: str) -> Iterator[str]:
-    """Yield the names of our own files in one directory of the storage. A directory that cannot be read is logged."""
-    for directory, below, entries in os.walk(root / kind, onerror=_unreadable):
-        below[:] = [name for name in below if file_names.is_directory_of_ours(name)]
-        for entry in entries:
-            name = Path(directory, entry).relative_to(root).as_posix()
-            if file_names.is_ours(name):
-                yield name
-
-
-def _unreadable(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):  # nothing was ever stored there
-        logger.warning("directory cannot be read path=%s reason=%s", error.filename, error.strerror)
 
 
 def named(names: Iterable[str]) -> set[str]:

@@ -4,7 +4,6 @@ Asked before a row or a file exists.
 """
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from jobs.models.job import Job
 from jobs.models.worker import Worker
 from jobs.progress.hub import hub
 from jobs.states import Status
-from jobs.storage.files import path_of, pyramid_bytes
+from jobs.storage.files import free_bytes, pyramid_bytes
 
 _SUM_SECONDS = 5.0
 #: Seconds within which a restarted cluster is back.
@@ -47,10 +46,8 @@ def require_disk_room(size: int) -> None:
 
     :raises StorageFull: when ``size`` more bytes would break the quota or leave too little free disk.
     """
-    root = path_of("")
-    root.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(root).free
-    if free - size < settings.MIN_FREE_DISK_MB * 1_000_000:
+    free = free_bytes()
+    if free is not None and free - size < settings.MIN_FREE_DISK_MB * 1_000_000:
         raise StorageFull(
             f"the disk is full: {free // 1_000_000} MB are free, {settings.MIN_FREE_DISK_MB} MB must stay free"
         )

@@ -20,13 +20,13 @@ def existing(fingerprint: str, api_key: ApiKey | None) -> Job | None:
     """Return the caller's newest job that did this work, if its result still exists."""
     equal = Job.objects.filter(fingerprint=fingerprint, status=Status.COMPLETED, api_key=api_key)
     source = equal.order_by("-finished_at").first()
-    return source if source is not None and files.path_of(source.result_file).exists() else None
+    return source if source is not None and files.exists(source.result_file) else None
 
 
 def answer_from_existing(job: Job, made: list[str]) -> bool:
     """Complete an unsaved job with the result of an equal one of the same caller. False: it has to be computed.
 
-    The files are hard links (or copies), so either job can be cleaned up alone. ``made`` receives their names. A
+    The files have names of their own, so either job can be cleaned up alone. ``made`` receives their names. A
     preview that is not there yet is given to both jobs by the worker that makes it.
     """
     source = existing(job.fingerprint, job.api_key)

@@ -79,7 +79,8 @@ class Attempt:
             self._members = self._weights()
             at = time.perf_counter()
             try:
-                self._picture = decode(files.path_of(self.job.input_file), engine_limits())
+                with files.local(self.job.input_file) as path:
+                    self._picture = decode(path, engine_limits())
             except FileNotFoundError as error:
                 raise EngineError("the uploaded picture is no longer there") from error
             self._seconds["decode"] = time.perf_counter() - at

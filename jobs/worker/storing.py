@@ -33,7 +33,7 @@ def store(job: Job, result: Picture, provenance: str) -> tuple[Finished, tuple[s
         provenance=provenance,
     )
     try:
-        part = files.part_of_result(job.id, job.token)
+        part = files.draft_of_result(job.id, job.token)
         written = encode(result, part, wanted)
         size, digest = part.stat().st_size, _sha256(part)
         name = file_names.result_name(job.id, job.token, written.format)

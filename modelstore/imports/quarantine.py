@@ -12,8 +12,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from modelstore.durable import sync_directory
 from modelstore.errors import ImportRefused
-from modelstore.storage.partial_file import sync_directory
 from modelstore.storage.paths import incoming_directory
 
 #: Uploads whose row is gone, and parts of downloads that nobody resumed, are removed after so long.

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from modelstore.durable import sync_directory
+
 _BLOCK = 1 << 20
 
 
@@ -87,12 +89,3 @@ def leftovers(destination: Path) -> list[Path]:
             if path.name.startswith(prefix) and path.name.endswith(suffix) and path.is_file()
         ]
     return []
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a rename in ``directory`` durable."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

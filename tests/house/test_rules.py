@@ -69,3 +69,44 @@ def test_a_package_is_a_docstring(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert ast.get_docstring(tree), f"{named(path)}: say what the room is for"
     assert len(tree.body) == 1 or named(path) in FOUND_BY_OTHERS, f"{named(path)} holds more than its docstring"
+
+
+#: Who may name the directory of pictures: its store; settings; who looks whether it is a directory, and how full.
+KNOW_THE_DIRECTORY = {
+    "jobs/apps.py",
+    "jobs/submission/uploads.py",
+    "modelstore/stores/chosen.py",
+    "monitoring/checks.py",
+    "monitoring/health.py",
+    "monitoring/machines.py",
+    "monitoring/metrics.py",
+    "monitoring/system.py",
+    "upscaler_site/serve.py",
+    "upscaler_site/settings.py",
+    "upscaler_site/web/request_body.py",
+}
+
+
+def paths_of_pictures(source: str) -> list[int]:
+    """Lines of code that name the directory of pictures, or Django's storage of it."""
+    named_by = re.compile(r"\b(MEDIA_ROOT|FILE_UPLOAD_TEMP_DIR|default_storage|FILES_DIR)\b")
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+        if isinstance(node, ast.ImportFrom):
+            name = " ".join(alias.name for alias in node.names)
+        if named_by.search(name):
+            found.append(node.lineno)  # type: ignore[attr-defined]  # each of the three has one
+    return found
+
+
+def test_the_rule_about_paths_sees_what_it_must_see() -> None:
+    code = "from django.core.files.storage import default_storage\nsettings.MEDIA_ROOT / name\n# MEDIA_ROOT\nx = 1"
+    assert paths_of_pictures(code) == [1, 2]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_where_pictures_are_the_store_alone_knows(path: Path) -> None:
+    if named(path) not in KNOW_THE_DIRECTORY:
+        found = paths_of_pictures(path.read_text())
+        assert not found, f"{named(path)}: lines {found} know a path; ask jobs/storage/files.py"

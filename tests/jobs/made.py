@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from tests.job_rows import waiting_job
+from tests.stored import path_of
 
 if TYPE_CHECKING:
     from jobs.models import Job, Worker
@@ -106,8 +107,7 @@ def write(name: str, size: tuple[int, int], color: str) -> int:
 
 def put(name: str, content: bytes) -> int:
     """Put bytes into the storage under a name; returns how many."""
-    from jobs.storage import files
 
-    path = files.path_of(name)
+    path = path_of(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.write_bytes(content)

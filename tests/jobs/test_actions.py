@@ -12,9 +12,10 @@ from jobs import actions
 from jobs.errors import QueueFull
 from jobs.models import Job
 from jobs.states import Status
-from jobs.storage import file_names, files
+from jobs.storage import file_names
 from tests.jobs.conftest import stored_files
 from tests.jobs.submission.helpers import complete
+from tests.stored import path_of
 
 Submit = Callable[..., Job]
 
@@ -36,6 +37,6 @@ def test_a_full_queue_takes_no_retried_job_either(submit: Submit, settings: Sett
 def test_deleting_a_job_removes_what_a_lost_claim_wrote_too(submit: Submit, data_dir: Path) -> None:
     job = complete(submit())
     stray = file_names.result_name(job.pk, uuid.uuid4(), "png")
-    files.path_of(stray).write_bytes(b"written by a worker that was killed")
+    path_of(stray).write_bytes(b"written by a worker that was killed")
     actions.delete(Job.objects.all(), job.pk)
     assert stored_files(data_dir) == []

@@ -69,6 +69,6 @@ def _wanted(job: Job, picture: str) -> Wanted:
     else:
         source, digest = job.result_file, job.result_sha256
         pixels = (job.result_width or 0) * (job.result_height or 0) * job.input_frames
-    if not source or not files.path_of(source).exists():
+    if not files.exists(source):
         raise ResultNotFound(f"{picture.capitalize()} not found: job {job.id} has none, or it was cleaned up")
     return Wanted(name=file_names.pyramid_name(job.pk, digest), source=source, pixels=pixels)

@@ -39,7 +39,7 @@ class Tile:
 def opened(name: str) -> Pyramid | None:
     """Return the pyramid of that storage name; None where it was not made yet."""
     try:
-        with zipfile.ZipFile(files.path_of(name)) as archive:
+        with files.open_stored(name) as file, zipfile.ZipFile(file) as archive:
             index = json.loads(archive.read(INDEX))
     except FileNotFoundError:
         return None
@@ -52,7 +52,7 @@ def tile(name: str, level: int, column: int, row: int) -> Tile:
     :raises PyramidNotFound: it was not made, or has no such tile.
     """
     try:
-        with zipfile.ZipFile(files.path_of(name)) as archive:
+        with files.open_stored(name) as file, zipfile.ZipFile(file) as archive:
             data = archive.read(tile_name(level, column, row))
             return Tile(data, json.loads(archive.read(INDEX))["format"])
     except FileNotFoundError:

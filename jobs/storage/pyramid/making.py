@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from django.conf import settings
 from jobs.engine.backends.memory import free_host_bytes
 from jobs.engine.types import Limits
 from jobs.errors import PyramidNotFound, PyramidsBusy
-from jobs.storage import file_names, files
+from jobs.storage import files
 
 logger = logging.getLogger(__name__)
 
@@ -106,32 +105,30 @@ class _Maker:
 def make(wanted: Wanted) -> str:
     """Make a pyramid now, in a child process; return why it could not be made, for the caller, or ""."""
     begun = time.monotonic()
-    target = files.path_of(wanted.name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name.partition('.')[0]}.{uuid.uuid4().hex[:8]}{file_names.PART}")
+    draft = files.draft_of_pyramid(wanted.name)
     try:
-        why = _run(wanted, part)
+        with files.local(wanted.source) as source:
+            why = _run(wanted, source, draft)
         if why:
             return why
-        part.chmod(files.MODE)
-        part.replace(target)
+        files.keep(draft, wanted.name)
     finally:
-        part.unlink(missing_ok=True)
-    if not files.path_of(wanted.source).exists():  # the job was deleted before its pyramid had a name
+        files.drop(draft)
+    if not files.exists(wanted.source):  # the job was deleted before its pyramid had a name
         files.remove([wanted.name])
     logger.info("pyramid made name=%s seconds=%.2f", wanted.name, time.monotonic() - begun)
     return ""
 
 
-def _run(wanted: Wanted, part: Path) -> str:
+def _run(wanted: Wanted, source: Path, draft: Path) -> str:
     memory = _BASE_BYTES + _BYTES_PER_PIXEL * wanted.pixels
     free = free_host_bytes()
     limits = Limits(
         max_input_pixels=wanted.pixels, max_side=1 << 20, max_frames=settings.MAX_FRAMES, max_output_pixels=1 << 40
     )
     order = {
-        "source": str(files.path_of(wanted.source)),
-        "target": str(part),
+        "source": str(source),
+        "target": str(draft),
         "memory_bytes": min(memory, _BASE_BYTES + free) if free else memory,
         "file_bytes": wanted.most_bytes,
         "limits": asdict(limits),

@@ -10,9 +10,9 @@ from django.test import Client
 
 from jobs.models import Job
 from jobs.states import Status
-from jobs.storage import files
 from tests.jobs import made
 from tests.staff import Staff
+from tests.stored import path_of
 
 pytestmark = pytest.mark.django_db
 
@@ -55,7 +55,7 @@ def test_the_results_of_many_come_as_one_zip(staff: Staff) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
         assert len(archive.namelist()) == 2
-        assert archive.read(archive.namelist()[0]) == files.path_of(one.result_file).read_bytes()
+        assert archive.read(archive.namelist()[0]) == path_of(one.result_file).read_bytes()
 
 
 def test_a_zip_of_nothing_is_a_message(staff: Staff) -> None:

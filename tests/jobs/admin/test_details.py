@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from jobs.storage import files
 from tests.jobs import made
 from tests.jobs.admin.conftest import address
 from tests.staff import Staff
+from tests.stored import path_of
 
 pytestmark = pytest.mark.django_db
 
@@ -116,7 +116,7 @@ def test_originals_are_saved_and_never_shown_as_a_page(staff: Staff) -> None:
         assert answer["Content-Type"] == "application/octet-stream"
         assert answer["Content-Disposition"].startswith("attachment")
         assert answer["X-Content-Type-Options"] == "nosniff"
-        assert answer.getvalue() == files.path_of(stored).read_bytes()
+        assert answer.getvalue() == path_of(stored).read_bytes()
 
 
 def test_pictures_need_the_permission_to_view_jobs(staff: Staff, client: Client) -> None:

@@ -9,10 +9,10 @@ from PIL import Image
 
 from jobs.admin import thumbnails
 from jobs.models import Job
-from jobs.storage import files
 from tests.jobs import made
 from tests.jobs.admin.conftest import address
 from tests.staff import Staff
+from tests.stored import path_of
 
 pytestmark = pytest.mark.django_db
 
@@ -82,6 +82,6 @@ def test_an_unchanged_rendition_is_not_made_again(staff: Staff, data_dir: Path) 
     job = made.queued(files=True)
     client = staff("Viewers")
     first = client.get(address(job, "input/thumb.webp"))
-    files.path_of(job.input_file).unlink()
+    path_of(job.input_file).unlink()
     again = client.get(address(job, "input/thumb.webp"), headers={"If-None-Match": first["ETag"]})
     assert again.status_code == 304

@@ -15,11 +15,11 @@ from pytest_django.fixtures import Settings
 from audit.models import Action, Entry
 from jobs.api import export
 from jobs.models import ApiKey, Job, WebhookAttempt, WebhookMessage
-from jobs.storage import files
 from jobs.submission import submit as intake
 from tests.job_rows import waiting_job
 from tests.jobs.conftest import picture
 from tests.jobs.submission.helpers import Make, complete, text
+from tests.stored import path_of
 
 MakeKey = Callable[..., tuple[ApiKey, dict[str, str]]]
 Submit = Callable[..., Job]
@@ -55,7 +55,7 @@ def test_everything_of_the_caller_is_in_it_and_nothing_else(
         f"inputs/{waiting.pk}.png",
         f"results/{done.pk}/cat_tiny-x2_x2.png",
     }
-    assert archive.read(f"inputs/{done.pk}.png") == files.path_of(done.input_file).read_bytes()
+    assert archive.read(f"inputs/{done.pk}.png") == path_of(done.input_file).read_bytes()
     assert archive.read(f"results/{done.pk}/cat_tiny-x2_x2.png") == b"pixel"
     assert {job["job_id"] for job in read(archive, "jobs.json")} == {str(done.pk), str(waiting.pk)}
     assert read(archive, "batches.json")[0]["rejected"][0]["filename"] == "notes.jpg"
@@ -77,7 +77,7 @@ def test_the_key_itself_and_its_digest_are_not_in_it(make_key: MakeKey, client: 
 def test_pictures_that_went_are_named(make_key: MakeKey, submit: Submit, client: Client) -> None:
     key, headers = make_key()
     done = complete(submit(api_key=key))
-    files.path_of(done.input_file).unlink()
+    path_of(done.input_file).unlink()
     archive = exported(client, headers)
     assert str(done.pk) in archive.read("MISSING.txt").decode()
     assert f"results/{done.pk}/cat_tiny-x2_x2.png" in archive.namelist()
@@ -90,7 +90,7 @@ def test_many_rows_come_in_pages_and_take_no_more_memory(
     key, headers = make_key()
     jobs = [waiting_job(api_key=key, input_file=f"inputs/aa/{n}.png") for n in range(35)]
     for job in jobs:
-        path = files.path_of(job.input_file)
+        path = path_of(job.input_file)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes(1_000_000))
     tracemalloc.start()

@@ -11,13 +11,13 @@ from django.db.models.functions import Now
 from jobs.models import Chore, Job, Worker
 from jobs.queue import dispatch
 from jobs.states import Status
-from jobs.storage import files
 from modelstore import dispatch as model_dispatch
 from modelstore.models import Model
 from modelstore.states import Origin, State
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, stored_files
 from tests.jobs.submission.helpers import complete
+from tests.stored import path_of
 
 Submit = Callable[..., Job]
 
@@ -57,7 +57,7 @@ def test_the_service_cleans_up_by_itself(start_cluster: StartCluster, submit: Su
     Chore.objects.create(name="cleanup", begun_at=Now() - timedelta(minutes=61))
     cluster = start_cluster(ready=False, Q_CLUSTER_NAME="io", CLEANUP_INTERVAL_MINUTES="60")
     eventually(lambda: not Job.objects.filter(pk=old.pk).exists(), seconds=120)
-    eventually(lambda: not files.path_of(old.result_file).exists(), seconds=30)
+    eventually(lambda: not path_of(old.result_file).exists(), seconds=30)
     assert stored_files(data_dir) == []
     assert set(Worker.objects.values_list("cluster", flat=True)) == {"io"}
     # It computes nothing, so it has not even loaded what computes.

@@ -17,6 +17,7 @@ from jobs.storage import deletion, delivery, file_names, files, retention
 from jobs.storage.retention import cleanup, expire
 from tests.jobs.conftest import stored_files
 from tests.jobs.submission.helpers import complete
+from tests.stored import path_of
 from tests.together import together
 
 Submit = Callable[..., Job]
@@ -236,7 +237,7 @@ def test_looking_is_no_download(fetched: Job, client: Client) -> None:
 
 def test_a_broken_download_does_not_count_and_its_rest_does(fetched: Job, client: Client) -> None:
     fetched.refresh_from_db()
-    files.path_of(fetched.result_file).write_bytes(b"x" * 100_000)
+    path_of(fetched.result_file).write_bytes(b"x" * 100_000)
     Job.objects.update(result_bytes=100_000)
     broken: Any = client.get(address(fetched))
     next(iter(broken.streaming_content))

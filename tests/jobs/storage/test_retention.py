@@ -23,6 +23,7 @@ from jobs.submission.uploads import BoundedUploadHandler
 from tests.jobs.clusters import REPOSITORY
 from tests.jobs.conftest import picture, stored_files
 from tests.jobs.submission.helpers import complete
+from tests.stored import path_of
 
 Submit = Callable[..., Job]
 
@@ -35,7 +36,7 @@ def test_what_is_older_goes_with_its_files_and_the_rest_stays(submit: Submit, da
     old, young = complete(submit(seed=1)), complete(submit(seed=2))
     age(old, 25)
     age(young, 23)
-    size = sum(files.path_of(name).stat().st_size for name in file_names.names_of(old))
+    size = sum(path_of(name).stat().st_size for name in file_names.names_of(old))
     assert cleanup(dry_run=True) == CleanupReport(jobs=1, files=3, bytes=size, orphans=0)
     assert Job.objects.count() == 2
     assert cleanup() == CleanupReport(jobs=1, files=3, bytes=size, orphans=0)
@@ -138,7 +139,7 @@ def stubborn(data_dir: Path) -> Iterator[Callable[[str], None]]:
     locked: list[Path] = []
 
     def lock(name: str) -> None:
-        path = files.path_of(name)
+        path = path_of(name)
         locked.append(path)
         if os.geteuid() == 0:
             done = subprocess.run(["chattr", "+i", str(path)], capture_output=True, text=True, check=False)
@@ -195,7 +196,7 @@ def test_the_command_and_the_api_tell_of_files_that_stay(
 def test_a_fresh_link_to_an_old_result_is_no_orphan(submit: Submit, data_dir: Path) -> None:
     first = complete(submit())
     for name in file_names.names_of(first):
-        os.utime(files.path_of(name), (1, 1))
+        os.utime(path_of(name), (1, 1))
     files.copy(first.result_file, f"results/aa/{uuid.uuid4()}-y.png")  # its row is not committed yet
     assert cleanup().orphans == 0
 

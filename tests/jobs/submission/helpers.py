@@ -9,8 +9,9 @@ from django.db.models.functions import Now
 
 from jobs.models import Job, Worker
 from jobs.models.results import Finished
-from jobs.storage import file_names, files
+from jobs.storage import file_names
 from jobs.submission import submit
+from tests.stored import path_of
 
 Make = Callable[..., submit.Submission]
 
@@ -32,8 +33,8 @@ def complete(job: Job) -> Job:
         file_names.preview_name(job.pk, claimed.token, "jpeg"),
     ]
     for name in names:
-        files.path_of(name).parent.mkdir(parents=True, exist_ok=True)
-        files.path_of(name).write_bytes(b"pixel")
+        path_of(name).parent.mkdir(parents=True, exist_ok=True)
+        path_of(name).write_bytes(b"pixel")
     assert Job.objects.succeed(claimed, Finished(names[0], 5, "png", 48, 32, "f" * 64, 1, 1, {"tiles": 1}))
     done = Job.objects.get(pk=job.pk)
     assert Job.objects.add_preview(done, names[1])

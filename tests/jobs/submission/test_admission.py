@@ -12,11 +12,11 @@ from pytest_django.fixtures import Settings
 from jobs.errors import PrecisionUnavailable
 from jobs.models import Job, Worker
 from jobs.states import Status
-from jobs.storage import files
 from jobs.submission import admission
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, picture, stored_files
 from tests.jobs.submission.helpers import complete, write_worker
+from tests.stored import path_of
 
 Submit = Callable[..., Job]
 
@@ -92,7 +92,7 @@ def test_who_waits_gets_the_stored_result_although_nobody_works(
     settings.REUSE_RESULTS = True
     answer = Client().post("/api/v1/upscale", {"image": picture(), "model": "tiny-x2"})
     assert answer.status_code == 200
-    assert b"".join(answer.streaming_content) == files.path_of(done.result_file).read_bytes()  # type: ignore[attr-defined]
+    assert b"".join(answer.streaming_content) == path_of(done.result_file).read_bytes()  # type: ignore[attr-defined]
 
 
 def test_who_does_not_wait_is_accepted_without_a_worker(model: object, no_grace: None) -> None:

@@ -14,6 +14,7 @@ from jobs.storage import file_names, files
 from jobs.submission import submit
 from tests.jobs.conftest import picture, stored_files
 from tests.jobs.submission.helpers import Make, complete
+from tests.stored import path_of
 
 
 def test_equal_work_is_answered_from_the_existing_result(make_submission: Make) -> None:
@@ -52,7 +53,7 @@ def test_a_result_whose_file_is_gone_does_not_stand_for_a_worker(make_submission
         raise errors.NoWorker("nobody works")
 
     first = complete(submit.submit(picture(), make_submission()))
-    files.path_of(first.result_file).unlink()
+    path_of(first.result_file).unlink()
     with pytest.raises(errors.NoWorker):
         submit.submit(picture(), make_submission(reuse=True, require_worker=nobody))
 
@@ -72,7 +73,7 @@ def test_a_setting_reuses_without_being_asked(make_submission: Make, settings: S
 
 def test_a_result_that_was_cleaned_up_is_computed_anew(make_submission: Make, data_dir: Path) -> None:
     first = complete(submit.submit(picture(), make_submission()))
-    files.path_of(first.result_file).unlink()
+    path_of(first.result_file).unlink()
     again = submit.submit(picture(), make_submission(reuse=True))
     assert again.status == Status.QUEUED
     assert set(stored_files(data_dir)) == {first.input_file, first.preview_file, again.input_file}
@@ -80,7 +81,7 @@ def test_a_result_that_was_cleaned_up_is_computed_anew(make_submission: Make, da
 
 def test_a_result_without_a_preview_is_a_result(make_submission: Make, data_dir: Path) -> None:
     first = complete(submit.submit(picture(), make_submission()))
-    files.path_of(first.preview_file).unlink()
+    path_of(first.preview_file).unlink()
     again = submit.submit(picture(), make_submission(reuse=True))
     assert (again.status, again.preview_file) == (Status.COMPLETED, "")
     assert set(stored_files(data_dir)) == {first.input_file, first.result_file, again.input_file, again.result_file}

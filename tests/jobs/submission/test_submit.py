@@ -25,6 +25,7 @@ from tests.eventually import eventually
 from tests.jobs.conftest import picture, stored_files
 from tests.jobs.submission.helpers import Make, text
 from tests.rings import rings
+from tests.stored import path_of
 
 
 def huge_png() -> Any:
@@ -60,9 +61,9 @@ def test_an_upload_that_lies_on_the_disk_is_linked_not_copied(make_submission: M
     shutil.copyfileobj(picture(), upload)
     inode = Path(upload.temporary_file_path()).stat().st_ino
     job = submit.submit(upload, make_submission())
-    assert files.path_of(job.input_file).stat().st_ino == inode
+    assert path_of(job.input_file).stat().st_ino == inode
     upload.close()
-    assert files.path_of(job.input_file).stat().st_nlink == 1
+    assert path_of(job.input_file).stat().st_nlink == 1
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tests.jobs.conftest import StartCluster, picture
 from tests.jobs.engine.conftest import difference
 from tests.jobs.engine.test_chains import by_hand
 from tests.jobs.worker.test_cluster import ended
+from tests.stored import path_of
 
 
 def send(text: str, width: int = 40, height: int = 30, **options: object) -> Job:
@@ -38,7 +39,7 @@ def test_the_result_is_that_of_the_networks_one_after_the_other(start_cluster: S
     assert job.status == Status.COMPLETED, job.error
     with files.open_result(job) as file:
         made = np.asarray(Image.open(file).convert("RGB"))
-    source = decode(files.path_of(job.input_file), Limits()).frames[0].color
+    source = decode(path_of(job.input_file), Limits()).frames[0].color
     chain = [Weights(name, stored_file(Model.objects.get(name=name))) for name in ("tiny-x1", "tiny-x2")]
     assert difference(made, by_hand(chain, source)) <= 1
     assert job.tiles_total == job.report["tiles"] == 2

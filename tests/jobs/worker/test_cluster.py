@@ -22,6 +22,7 @@ from modelstore.states import State
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, picture, stored_files, write_model
 from tests.jobs.rig.apps import SLOW
+from tests.stored import path_of
 
 Submit = Callable[..., Job]
 
@@ -46,7 +47,7 @@ def test_a_submitted_picture_comes_back_twice_as_large(
     assert job.status == Status.COMPLETED, job.error
     with files.open_result(job) as file:
         assert Image.open(file).size == (48, 32)
-    assert job.result_bytes == files.path_of(job.result_file).stat().st_size
+    assert job.result_bytes == path_of(job.result_file).stat().st_size
     assert job.report["model"] == "tiny-x2"
     assert job.report["tiles"] == job.tiles_done == job.tiles_total == 1
     assert set(job.report["seconds"]) == {"load", "decode", "infer", "encode"}

@@ -16,6 +16,7 @@ from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, stored_files
 from tests.jobs.rig.apps import NO_PREVIEW
 from tests.jobs.worker.test_cluster import ended
+from tests.stored import path_of
 
 Submit = Callable[..., Job]
 
@@ -31,7 +32,7 @@ def with_preview(job: Job) -> Job:
 
     def look() -> Job | None:
         found = Job.objects.get(pk=job.pk)
-        return found if found.preview_file and files.path_of(found.preview_file).exists() else None
+        return found if found.preview_file and path_of(found.preview_file).exists() else None
 
     found = eventually(look, say=f"the preview of {job.pk}")
     assert found is not None

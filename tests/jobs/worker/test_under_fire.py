@@ -16,12 +16,13 @@ from jobs.models import Job, UsageNote
 from jobs.progress.wait import wait_for
 from jobs.queue import liveness
 from jobs.states import LIVE, Status
-from jobs.storage import file_names, files, retention
+from jobs.storage import file_names, retention
 from modelstore import notify
 from tests.eventually import eventually
 from tests.jobs.conftest import StartCluster, stored_files
 from tests.jobs.rig.apps import HANGS, HANGS_WITH_GIL, POISON, SLOW
 from tests.jobs.worker.test_cluster import ended
+from tests.stored import path_of
 
 Submit = Callable[..., Job]
 
@@ -37,7 +38,7 @@ def _is_settled(data_dir: Path) -> bool:
     for job in Job.objects.all():
         named |= set(file_names.names_of(job))
         if job.status == Status.COMPLETED:
-            path = files.path_of(job.result_file)
+            path = path_of(job.result_file)
             assert path.stat().st_size == job.result_bytes
             with Image.open(path) as image:
                 assert image.size == (job.result_width, job.result_height)
@@ -152,12 +153,12 @@ def test_a_worker_frozen_beyond_its_lease_is_fenced_out_when_it_resumes(
     assert done.worker != first.worker
     assert first.token
     assert first.token.hex not in done.result_file
-    accepted = files.path_of(done.result_file).read_bytes()
+    accepted = path_of(done.result_file).read_bytes()
     os.kill(pid, signal.SIGCONT)
     eventually(lambda: f"job lost job={job.pk}" in frozen.output(), seconds=60, say="the frozen worker's defeat")
     again = Job.objects.get(pk=job.pk)
     assert (again.result_file, again.finished_at, again.attempts) == (done.result_file, done.finished_at, 2)
-    assert files.path_of(done.result_file).read_bytes() == accepted
+    assert path_of(done.result_file).read_bytes() == accepted
     assert_settled(data_dir)
 
 

@@ -22,6 +22,7 @@ from jobs.storage.retention import cleanup
 from tests.eventually import eventually
 from tests.jobs.api.views.test_links import MakeKey
 from tests.jobs.made import completed
+from tests.stored import path_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.processes]
 
@@ -31,7 +32,7 @@ def done(data_dir: Path) -> Job:
     """A completed job whose result is 1100 × 700."""
     job = completed(files=True, input_sha256="a" * 64)
     pixels = np.random.default_rng(1).integers(0, 256, (700, 1100, 3), np.uint8)
-    Image.fromarray(pixels).save(files.path_of(job.result_file))
+    Image.fromarray(pixels).save(path_of(job.result_file))
     Job.objects.filter(pk=job.pk).update(result_width=1100, result_height=700)
     job.refresh_from_db()
     return job
@@ -94,35 +95,35 @@ def test_what_is_no_tile_is_refused(client: Client, done: Job, query: str, statu
 
 
 def test_a_picture_that_cannot_be_read_has_none_and_is_not_tried_again_at_once(client: Client, done: Job) -> None:
-    files.path_of(done.result_file).write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    path_of(done.result_file).write_bytes(b"\x89PNG\r\n\x1a\n broken")
     address = f"/api/v1/jobs/{done.pk}/pyramid"
     assert client.get(address).status_code == 202
     answer = eventually(lambda: (found := client.get(address)).status_code != 202 and found, say="the refusal")
     assert (answer.status_code, answer.json()["code"]) == (404, "pyramid_not_found")  # type: ignore[union-attr]
-    assert not any(path.is_file() for path in files.path_of(file_names.PYRAMIDS).rglob("*"))
+    assert not any(path.is_file() for path in path_of(file_names.PYRAMIDS).rglob("*"))
 
 
 def test_it_goes_with_the_job_and_counts_as_its_file(client: Client, done: Job) -> None:
     pyramid(client, done)
     name = file_names.pyramid_name(done.pk, done.result_sha256)
-    assert files.pyramid_bytes() == files.path_of(name).stat().st_size > 0
+    assert files.pyramid_bytes() == path_of(name).stat().st_size > 0
     assert cleanup(orphan_seconds=0).orphans == 0  # a job has it
-    assert files.path_of(name).exists()
+    assert path_of(name).exists()
     Job.objects.update(finished_at=Now() - timedelta(days=9))
     counted, removed = cleanup(dry_run=True), cleanup()
     assert (counted.files, counted.bytes) == (removed.files, removed.bytes)
     assert removed.files == 3  # input, result, pyramid
-    assert not files.path_of(name).exists()
+    assert not path_of(name).exists()
 
 
 def test_one_that_is_made_while_its_job_is_deleted_leaves_no_file(done: Job) -> None:
     wanted = Wanted(file_names.pyramid_name(done.pk, done.result_sha256), done.result_file, 1100 * 700)
     gone = Wanted(wanted.name, done.result_file + ".gone", 1)
-    files.path_of(done.result_file).rename(files.path_of(gone.source))
+    path_of(done.result_file).rename(path_of(gone.source))
     thread = threading.Thread(target=making.make, args=(gone,))
     thread.start()
     thread.join()
-    assert not files.path_of(wanted.name).exists()
+    assert not path_of(wanted.name).exists()
 
 
 def test_orphaned_pyramids_are_found_by_the_clean_up(done: Job) -> None:
