@@ -1,22 +1,53 @@
-"""Notifications of Postgres: hints that rows changed. Whoever acts on them looks at the rows now and then anyway.
+"""Messages to other processes: hints that rows changed. Whoever acts on them looks at the rows now and then anyway.
 
-A NOTIFY takes a lock over the whole database until its COMMIT is on the disk: sent inside the transactions that accept
-jobs and results, these would go one after the other. So each is sent after the COMMIT, in a transaction that does not
-wait for the disk. A process that dies between the two leaves a change of which nobody was told, and which is seen late.
+Each is sent after the COMMIT. A process that dies between the two leaves a change of which nobody was told, and which
+is seen late.
 """
 
-import logging
-from functools import partial
+import os
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.conf import settings
+from django.db import connection, transaction
 
-logger = logging.getLogger(__name__)
+from modelstore.bells.interface import Bells, Listener
+from modelstore.bells.postgres import PostgresBells
+
+if TYPE_CHECKING:
+    from modelstore.bells.redis_pubsub import Broker, RedisBells
 
 #: The channel on which the clusters' pushers listen (jobs/queue/broker.py); the payload is the cluster's name.
 CLUSTERS = "queue_tickets"
 
-#: One statement, and so one trip. The setting lasts for its own transaction.
-_NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
+_POSTGRES = PostgresBells()
+
+
+def carrier() -> str:
+    """Return the name of what carries messages, as operators read it."""
+    return f"Redis at {settings.BROKER.shown}" if settings.BROKER else "PostgreSQL LISTEN/NOTIFY"
+
+
+def _bells() -> Bells:
+    return _redis(settings.BROKER, os.getpid()) if settings.BROKER else _POSTGRES
+
+
+def over_postgres() -> bool:
+    """Return whether statements can tell by themselves, and whether each message costs the database a transaction."""
+    return settings.BROKER is None
+
+
+def trouble(seconds: float) -> str:
+    """Return why the broker does not answer this process within so many seconds; nothing when it does.
+
+    Where messages go over Postgres nothing: who asks a database has asked it.
+    """
+    return _redis(settings.BROKER, os.getpid()).trouble(seconds) if settings.BROKER else ""
+
+
+def listener(channel: str) -> Listener:
+    """Return a new listener, which does not listen yet."""
+    return _bells().listener(channel)
 
 
 def ring(cluster: str) -> None:
@@ -39,9 +70,12 @@ def not_waiting_for_the_disk() -> None:
 
 
 def _notify(channel: str, payload: str) -> None:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(_NOTIFY, [channel, payload])
-    except (DatabaseError, InterfaceError) as error:  # what it would tell is committed, and must not look failed
-        logger.warning("not notified channel=%s error=%s", channel, str(error).partition("\n")[0])
-        connection.close()
+    _bells().send(channel, payload)
+
+
+@lru_cache(maxsize=1)
+def _redis(broker: "Broker", _pid: int) -> "RedisBells":
+    """Return the carrier of this process: a forked child has neither its parent's threads nor its connections."""
+    from modelstore.bells.redis_pubsub import RedisBells  # noqa: PLC0415 - the package redis is needed here alone
+
+    return RedisBells(broker)

@@ -10,6 +10,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as CheckWarning
 
+from modelstore import notify
+
+#: Seconds that the broker has for its answer.
+_BROKER_SECONDS = 2.0
+
 
 @register("monitoring")
 def check_directories(**_: Any) -> list[CheckMessage]:
@@ -52,6 +57,21 @@ def check_limits(**_: Any) -> list[CheckMessage]:
             )
         )
     return problems
+
+
+@register("monitoring")
+def check_broker(**_: Any) -> list[CheckMessage]:
+    """Check that the Redis of BROKER_URL answers: without it all works, but later."""
+    trouble = notify.trouble(_BROKER_SECONDS)
+    if not trouble:
+        return []
+    return [
+        CheckWarning(
+            f"BROKER_URL: {notify.carrier()} does not answer: {trouble}",
+            hint="Until it does, work starts and callers hear of its end up to some seconds late.",
+            id="monitoring.W004",
+        )
+    ]
 
 
 @register("monitoring", deploy=True)

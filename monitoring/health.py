@@ -20,6 +20,7 @@ from jobs.errors import one_line
 from jobs.models import Pause, Worker
 from jobs.queue import dispatch
 from jobs.storage import files
+from modelstore import notify
 from modelstore.storage.weights import count_usable
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 #: statement by the server's clock, which ends it there too; all of them by ours, since a frozen server has no clock.
 STATEMENT_TIMEOUT_MS = 2000
 DATABASE_SECONDS = 2.5
+#: The same for a broker beside the database.
+BROKER_SECONDS = 1.0
 
 #: Checks that failed at this process's last probe, and those that ever succeeded.
 _failing: set[str] = set()
@@ -46,6 +49,7 @@ class Finding:
     ok: bool
     detail: str  # without paths and addresses: the endpoint is public
     cause: str = ""  # the system's error message, for the log only
+    warning: bool = False  # pictures are upscaled all the same, but something is not as it should be
 
 
 def uptime_seconds() -> float:
@@ -58,7 +62,7 @@ def readiness() -> list[Finding]:
     with deadlines.within(DATABASE_SECONDS):
         database = _check("database", _database)
         rest = [_check("worker", _worker), _check("model", _model)] if database.ok else []
-    findings = [database, _check("storage", _storage), *rest]
+    findings = [database, *_broker(), _check("storage", _storage), *rest]
     _log_changes(findings)
     if not database.ok:
         findings += [Finding(name, False, "unknown: the database does not answer") for name in ("worker", "model")]
@@ -108,6 +112,16 @@ def _database() -> tuple[bool, str]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     return True, "answers"
+
+
+def _broker() -> list[Finding]:
+    """Ask the broker beside the database, where there is one. Without it all goes on, so it is never "not ready"."""
+    if notify.over_postgres():
+        return []
+    if trouble := notify.trouble(BROKER_SECONDS):
+        detail = "Redis does not answer: work starts, and callers hear of its end, up to some seconds late"
+        return [Finding("broker", True, detail, trouble, warning=True)]
+    return [Finding("broker", True, "Redis answers")]
 
 
 def _storage() -> tuple[bool, str]:

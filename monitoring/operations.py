@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from jobs.admin import formatting
 from jobs.storage import retention
+from modelstore import notify
 from monitoring import charts, failures, health, machines, stats, summary
 from monitoring.queues import queues
 
@@ -64,6 +65,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         "may_clean": may_clean,
         "may_pause": request.user.has_perm("jobs.pause_queue"),
         "queues": queues(),
+        "carrier": notify.carrier(),
         "period": period,
         "period_name": _("last %(period)s") % {"period": dict(_period_names())[period.name]},
         "periods": [(charts.PERIODS[name], label) for name, label in _period_names()],

@@ -21,6 +21,7 @@ from upscaler_site.postgres.embedded import EmbeddedPostgres, is_wanted
 pytest_plugins = [
     "tests.tiny_models",
     "tests.service",
+    "tests.redis_server",
     "tests.chromium",
     "tests.staff",
 ]  # in the order in which they import each other

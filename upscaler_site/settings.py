@@ -8,6 +8,7 @@ import re
 from urllib.parse import urlsplit
 
 from upscaler_site.conf import data_directory, env, oidc
+from upscaler_site.conf.broker import broker_from
 from upscaler_site.conf.defaults import *  # noqa: F403 - Django wants all settings in one module
 from upscaler_site.conf.secret_key import secret_key_for, webhook_secrets_for
 from upscaler_site.logs.config import logging_from
@@ -406,3 +407,21 @@ DATABASE_TIMEOUT_SECONDS = env.number(
     maximum=600,
     help="Time limit for the database's answer; then a request fails with 503",
 )
+
+# --- Messages between processes ---------------------------------------------------------------------------------------
+BROKER = broker_from(
+    env.text(
+        "BROKER_URL",
+        help="redis://user:password@host:6379/0, rediss:// or unix://: messages go over this Redis; unset: over Postgres",
+    ),
+    env.text(
+        "BROKER_PREFIX",
+        "upscaler",
+        pattern=r"[\w.:-]{1,64}",
+        help="1 to 64 letters, digits or . : - _: how this service's channels begin in a Redis that others use as well",
+    ),
+)
+if BROKER:
+    # Without LISTEN nothing needs a session, so DATABASE_URL may lead through a pooler in transaction mode. Through one,
+    # a cursor of the server is not there any more when its next rows are asked for.
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True

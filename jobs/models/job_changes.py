@@ -1,7 +1,8 @@
 """Announces changes of jobs: to whoever registered, in the transaction that makes them; to waiting requests, after it.
 
-The rooms above (webhooks) register when the app is ready; this room imports none of them. Progress is told to no
-waiting request: those that watch it look at their rows once a second, as often as it is written.
+The rooms above (webhooks) register when the app is ready; this room imports none of them. Over Postgres, where a
+message costs a transaction, progress is told to no waiting request: those that watch it look at their rows once a
+second, as often as it is written.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from modelstore import notify
 if TYPE_CHECKING:
     from jobs.models.job import Job
 
-#: The Postgres channel that announces every change of a job's status; the payload is the job's id, and only a hint.
+#: The channel that announces every change of a job's status; the payload is the job's id, and only a hint.
 CHANNEL = "job_events"
 
 #: Called with the job as its row now is, and whether its batch may end with it. Jobs without a webhook concern nobody.
@@ -42,6 +43,8 @@ def announce(job: "Job", *, may_end_batch: bool = True) -> None:
 
 def announce_progress(job: "Job", tiles_before: int) -> None:
     """Tell the registered that more tiles are done than ``tiles_before``. Needs the transaction of the change."""
+    if not notify.over_postgres():
+        tell_waiters(job.pk)
     for call in _on_progress:
         call(job, tiles_before)
 

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from jobs.models import job_changes
 from jobs.models.job_expiry import ExpiryQuerySet
 from jobs.states import Status
+from modelstore import notify
 
 if TYPE_CHECKING:
     from jobs.models.job import Job
@@ -24,7 +25,8 @@ _CLAIM = """
             * (1 + length(model) - length(replace(model, '+', '')))),
         tiles_done = 0, tiles_total = NULL, error = '', error_code = ''
     WHERE status = 'queued' AND NOT EXISTS (SELECT FROM jobs_pause WHERE cluster = 'gpu') AND {which}
-    RETURNING jobs_job.*, pg_notify(%(channel)s, id::text) AS told,
+    RETURNING jobs_job.*,
+        CASE WHEN %(channel)s::text IS NOT NULL THEN pg_notify(%(channel)s, id::text) IS NOT NULL END AS told,
         set_config('synchronous_commit', 'off', true) AS synchronous
 """
 #: One statement, and so one trip to the database: it stands between a caller and the start of the work. Half of its
@@ -81,7 +83,7 @@ class ClaimingQuerySet(ExpiryQuerySet):
             "lease": timedelta(seconds=settings.JOB_LEASE_SECONDS),
             "limit": settings.JOB_TIMEOUT_SECONDS,
             "limit_per_megapixel": settings.JOB_TIMEOUT_SECONDS_PER_MEGAPIXEL,
-            "channel": job_changes.CHANNEL,
+            "channel": job_changes.CHANNEL if notify.over_postgres() else None,
         }
         if not settings.CALLER_MAX_RUNNING_JOBS:
             with transaction.atomic():
@@ -99,6 +101,8 @@ class ClaimingQuerySet(ExpiryQuerySet):
     def _claimed(self, sql: str, parameters: dict[str, Any]) -> "Job | None":
         job = next(iter(self.raw(sql, parameters)), None)
         if job is not None:
+            if parameters["channel"] is None:
+                job_changes.tell_waiters(job.pk)
             job_changes.call_registered(job)
         return job
 

@@ -1,4 +1,4 @@
-"""The waiting room of a web process: one thread listens to the database for everybody who waits for a job.
+"""The waiting room of a web process: one thread listens for everybody who waits for a job.
 
 A waiter registers first and looks at the row afterwards; a change between the two finds it registered. A notification
 is a hint that may be lost, so the room looks at every awaited row once a second anyway, with one query for all. Waiters
@@ -22,8 +22,9 @@ from jobs.errors import WaitersExceeded, one_line
 from jobs.models.job import Job
 from jobs.models.job_changes import CHANNEL
 from jobs.queue import sweeper
-from jobs.queue.listener import Listener
 from jobs.states import TERMINAL
+from modelstore import notify
+from modelstore.bells.interface import Listener
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ class Hub:
 
     def _run(self) -> None:
         """Listen until nobody has waited for a minute."""
-        listener = Listener(CHANNEL)
+        listener = notify.listener(CHANNEL)
         last_look = last_waiter = time.monotonic()
         try:
             while True:
@@ -160,6 +161,7 @@ class Hub:
                     self._look(awaited & heard)
         finally:
             connection.close()
+            listener.rest()
 
     def _look(self, job_ids: set[uuid.UUID]) -> None:
         """Ring for every job among ``job_ids`` whose row changed, or is gone. An end is told with its row."""

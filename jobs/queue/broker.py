@@ -24,9 +24,9 @@ from django_q.signing import SignedPackage
 from jobs import deadlines
 from jobs.errors import one_line
 from jobs.queue import dispatch, shared_state, sweeper, work
-from jobs.queue.listener import Listener, readable
+from modelstore import notify
 from modelstore.backoff import Backoff
-from modelstore.notify import CLUSTERS
+from modelstore.bells.interface import Listener, readable
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +43,11 @@ Ticket = tuple[int, str]
 class PostgresBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
     """One per cluster; used by the pusher alone."""
 
+    _listener: Listener
+
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key=list_key)
         self._pid = 0
-        self._listener = Listener(CLUSTERS)
         self._look_at = 0.0  # monotonic time of the next look
         self._backoff = Backoff()
         self._alive: frozenset[int] = frozenset()
@@ -63,7 +64,7 @@ class PostgresBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
 
     def info(self) -> str:
         """Return the words that django-q2's own commands show."""
-        return "PostgreSQL SKIP LOCKED, LISTEN/NOTIFY"
+        return f"PostgreSQL SKIP LOCKED, {notify.carrier()}"
 
     def enqueue(self, task: str) -> NoReturn:
         """Refuse what `async_task` sends: nothing would keep it."""
@@ -100,8 +101,9 @@ class PostgresBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
         return 0
 
     def _begin(self, shared: shared_state.SharedState) -> None:
-        """Reset the counts in a new pusher process: its predecessor may have been killed with a ticket in hand."""
+        """Begin in a new pusher process: its predecessor may have been killed with a ticket in hand."""
         self._pid = os.getpid()
+        self._listener = notify.listener(notify.CLUSTERS)
         shared.memory.handed = shared.picked
 
     def _sweep(self, shared: shared_state.SharedState) -> None:

@@ -12,7 +12,8 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from jobs import deadlines
 from jobs.errors import one_line
-from jobs.queue.listener import Listener
+from modelstore import notify
+from modelstore.bells.postgres import PostgresListener
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +24,13 @@ _HEARD_SECONDS = 5.0
 def warn_of_pooler() -> None:
     """Send a notification to this process, and log one warning where it does not arrive. Never raises for the database.
 
-    The notification goes by another connection, which a pooler tells apart from the listening one.
+    The notification goes by another connection, which a pooler tells apart from the listening one. Where messages do
+    not go over Postgres a pooler is no obstacle.
     """
+    if not notify.over_postgres():
+        return
     word = uuid.uuid4().hex
-    listener, other = Listener(f"pooler_{word}"), connection.copy()
+    listener, other = PostgresListener(f"pooler_{word}"), connection.copy()
     try:
         with deadlines.within(_HEARD_SECONDS):
             listener.listen()
@@ -38,7 +42,8 @@ def warn_of_pooler() -> None:
                 return
         logger.warning(
             "notifications do not arrive: DATABASE_URL leads through a pooler in transaction mode, so jobs start, "
-            "and callers hear of their end, up to a second late; name Postgres itself, or a pool in session mode"
+            "and callers hear of their end, up to a second late; name Postgres itself, a pool in session mode, or "
+            "a Redis in BROKER_URL"
         )
     except (DatabaseError, InterfaceError) as error:
         logger.info("cannot check whether notifications arrive error=%s", one_line(error))

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from jobs.queue.listener import readable
+from modelstore.bells.interface import readable
 from tests.eventually import eventually
 from tests.upscaler_site.web.conftest import StartWeb, WebServer
 

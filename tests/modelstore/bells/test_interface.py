@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.queue.listener import readable
+from modelstore.bells.interface import readable
 
 HIGH = 1500
 

@@ -1,14 +1,42 @@
-"""Listening to notifications of Postgres, beside the statements of a thread's own connection."""
+"""Messages by NOTIFY and LISTEN of Postgres, beside the statements of a thread's own connection.
 
-import select
-from collections.abc import Iterable, Sequence
+A NOTIFY takes a lock over the whole database until its COMMIT is on the disk: sent inside the transactions that accept
+jobs and results, these would go one after the other. So each is sent in a transaction that does not wait for the disk.
+"""
+
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connection, connections
+
+from modelstore.bells.interface import readable
+
+logger = logging.getLogger(__name__)
+
+#: One statement, and so one trip. The setting lasts for its own transaction.
+_NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
 
 
-class Listener:
+class PostgresBells:
+    """The carrier that needs no other server."""
+
+    def send(self, channel: str, payload: str) -> None:
+        """Notify by this thread's connection."""
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(_NOTIFY, [channel, payload])
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("not notified channel=%s error=%s", channel, str(error).partition("\n")[0])
+            connection.close()
+
+    def listener(self, channel: str) -> "PostgresListener":
+        """Return a new listener, which does not listen yet."""
+        return PostgresListener(channel)
+
+
+class PostgresListener:
     """Hears one channel, between the statements of this thread's Django connection: no second one is needed.
 
     Raises Django's errors of the database; when that connection was closed or replaced, `listen` begins anew.
@@ -20,7 +48,7 @@ class Listener:
         self._heard: list[str] = []
 
     def listen(self) -> bool:
-        """Listen from now on. True when it did not before: what was told meanwhile is lost, and is to be looked for."""
+        """Listen from now on. True when it did not before."""
         django = connections["default"]
         django.ensure_connection()
         if self._connection is not None and self._connection is django.connection:
@@ -32,7 +60,7 @@ class Listener:
         return True
 
     def rest(self) -> None:
-        """Listen no more: the server need not wake this process for what it does not act on."""
+        """Listen no more: the server need not wake this process."""
         django = connections["default"]
         if self._connection is not None and self._connection is django.connection:
             self._connection.remove_notify_handler(self._note)
@@ -63,16 +91,3 @@ def _arrived(connection: "psycopg.Connection[Any]") -> list[str]:
     while (notification := connection.pgconn.notifies()) is not None:
         payloads.append(notification.extra.decode())
     return payloads
-
-
-def readable(descriptors: Iterable[int], seconds: float) -> bool:
-    """Wait until one of the descriptors can be read, or was closed by the other side; False when the time was up.
-
-    Not by ``select.select``, which fails at number 1024: a web server with many callers reaches that.
-
-    :raises ValueError: one is closed here.
-    """
-    poll = select.poll()
-    for descriptor in descriptors:
-        poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(max(0.0, seconds) * 1000))

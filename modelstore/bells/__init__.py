@@ -1,0 +1,1 @@
+"""What carries messages between processes: Postgres, or Redis where BROKER_URL names one."""
