@@ -6,6 +6,10 @@ import pytest
 from django.core.checks import run_checks
 from pytest_django.fixtures import Settings
 
+from tests.eventually import eventually
+from tests.redis_server import RedisServer
+from upscaler_site.conf.broker import broker_from
+
 
 def ids(*, deploy: bool = False) -> set[str]:
     return {message.id or "" for message in run_checks(tags=["monitoring"], include_deployment_checks=deploy)}
@@ -43,3 +47,14 @@ def test_open_doors_are_told_before_going_to_production(settings: Settings, data
     settings.METRICS_TOKEN = "x"
     settings.ALLOWED_HOSTS = ["up.example.org"]
     assert ids(deploy=True) == set()
+
+
+@pytest.mark.processes
+def test_a_broker_that_does_not_answer(settings: Settings, data_dir: Path, redis_server: RedisServer) -> None:
+    settings.BROKER = broker_from(redis_server.url.replace("127", ":s3cret@127"), "upscaler")
+    found = eventually(lambda: [str(warning) for warning in run_checks(tags=["monitoring"])])
+    assert "BROKER_URL: Redis at redis://127.0.0.1:" in found[0]
+    assert "does not answer: " in found[0]
+    assert "s3cret" not in found[0]
+    settings.BROKER = broker_from(redis_server.url, "upscaler")
+    eventually(lambda: ids() == set(), say="the silence of the check")

@@ -10,8 +10,11 @@ from pytest_django.fixtures import Settings
 
 from modelstore.models import Model
 from monitoring import health
+from tests.eventually import eventually
 from tests.jobs import made
 from tests.jobs.conftest import write_model
+from tests.redis_server import RedisServer
+from upscaler_site.conf.broker import broker_from
 
 
 def ready(client: Client) -> tuple[int, dict[str, Any], dict[str, tuple[bool, str]]]:
@@ -209,3 +212,22 @@ def test_health_loads_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.django_db
+@pytest.mark.processes
+def test_a_broker_that_does_not_answer_is_said_and_is_no_reason_to_be_not_ready(
+    client: Client, data_dir: Path, tiny_weights: Path, settings: Settings, redis_server: RedisServer
+) -> None:
+    Model.objects.all().delete()
+    write_model(data_dir, tiny_weights)
+    made.worker()
+    assert "broker" not in ready(client)[2]
+    settings.BROKER = broker_from(redis_server.url, "upscaler")
+    eventually(lambda: ready(client)[2]["broker"] == (True, "Redis answers"), say="the first answer")
+    redis_server.kill()
+    status, body, checks = ready(client)
+    assert (status, body["ready"]) == (200, True)
+    assert checks["broker"][0]
+    assert checks["broker"][1].startswith("Redis does not answer: ")
+    assert str(redis_server.port) not in str(body)

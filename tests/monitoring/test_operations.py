@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from jobs.models import Job
 from modelstore.models import Model
 from monitoring import charts, failures, ledger
 from monitoring.buckets import empty
 from monitoring.models import JobFigure, SpanFigure
+from tests.eventually import eventually
 from tests.jobs import made
+from tests.redis_server import RedisServer
 from tests.staff import Staff
+from upscaler_site.conf.broker import broker_from
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static_files")]
 
@@ -50,6 +54,24 @@ def test_the_cards_name_their_periods_and_tell_the_kinds_of_workers_apart(staff:
             assert fact in page, (address, fact)
         assert "pictures: 0 at work, 1 idle, cuda:0, 1 silent" in page
         assert "downloads, webhooks, clean-up: 0 at work, 1 idle" in page
+
+
+@pytest.mark.processes
+def test_it_says_what_carries_messages_and_whether_that_answers(
+    staff: Staff, settings: Settings, redis_server: RedisServer
+) -> None:
+    client = staff("Viewers")
+    assert "Messages between processes: PostgreSQL LISTEN/NOTIFY" in client.get(PAGE).content.decode()
+    settings.BROKER = broker_from(redis_server.url, "upscaler")
+    shown = f"Messages between processes: Redis at redis://127.0.0.1:{redis_server.port}/0"
+    page = eventually(lambda: (page := client.get(PAGE).content.decode()) * ("Redis answers" in page))
+    assert shown in page
+    assert "badge-warned" not in page
+    redis_server.kill()
+    page = client.get(PAGE).content.decode()
+    assert shown in page
+    assert "Redis does not answer" in page
+    assert "badge-warned" in page
 
 
 def test_parts_are_for_those_who_may_see_the_page(staff: Staff, client: Client) -> None:
