@@ -7,6 +7,7 @@ belongs to one of these. Everything works all the same, since every wait also lo
 import logging
 import time
 import uuid
+from contextlib import suppress
 
 from django.db import DatabaseError, InterfaceError, connection
 
@@ -22,31 +23,46 @@ _HEARD_SECONDS = 5.0
 
 
 def warn_of_pooler() -> None:
-    """Send a notification to this process, and log one warning where it does not arrive. Never raises for the database.
+    """Log one warning where notifications do not arrive. Never raises for the database.
 
-    The notification goes by another connection, which a pooler tells apart from the listening one. Where messages do
-    not go over Postgres a pooler is no obstacle.
+    Where messages do not go over Postgres a pooler is no obstacle.
     """
     if not notify.over_postgres():
         return
+    try:
+        if heard_after() is None:
+            logger.warning(
+                "notifications do not arrive: DATABASE_URL leads through a pooler in transaction mode, so jobs start, "
+                "and callers hear of their end, up to a second late; name Postgres itself, a pool in session mode, or "
+                "a Redis in BROKER_URL"
+            )
+    except (DatabaseError, InterfaceError) as error:
+        logger.info("cannot check whether notifications arrive error=%s", one_line(error))
+    finally:
+        connection.close()
+
+
+def heard_after() -> float | None:
+    """Send a notification to this process; return the seconds until it came, None where it does not come at all.
+
+    It goes by another connection, which a pooler tells apart from the listening one.
+
+    :raises DatabaseError, InterfaceError: the database does not answer.
+    """
     word = uuid.uuid4().hex
     listener, other = PostgresListener(f"pooler_{word}"), connection.copy()
     try:
         with deadlines.within(_HEARD_SECONDS):
             listener.listen()
+            sent = time.monotonic()
             with other.cursor() as cursor:
                 cursor.execute("SELECT pg_notify(%s, %s)", [f"pooler_{word}", word])
         until = time.monotonic() + _HEARD_SECONDS
         while time.monotonic() < until:
             if word in listener.wait(until - time.monotonic()):
-                return
-        logger.warning(
-            "notifications do not arrive: DATABASE_URL leads through a pooler in transaction mode, so jobs start, "
-            "and callers hear of their end, up to a second late; name Postgres itself, a pool in session mode, or "
-            "a Redis in BROKER_URL"
-        )
-    except (DatabaseError, InterfaceError) as error:
-        logger.info("cannot check whether notifications arrive error=%s", one_line(error))
+                return time.monotonic() - sent
+        return None
     finally:
         other.close()
-        connection.close()
+        with suppress(DatabaseError, InterfaceError):  # what it raised before counts
+            listener.rest()

@@ -132,6 +132,7 @@ def test_every_page_is_accessible_and_fits(desk: Page, staffed: Service, tmp_pat
         "",
         "operations/",
         "operations/?period=month",
+        "doctor/",
         "jobs/job/",
         "jobs/job/?q=nothing-like-it",
         f"jobs/job/{job_id}/change/",

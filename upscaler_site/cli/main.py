@@ -25,6 +25,7 @@ COMMANDS = {
     "mcp": ("mcp_server", "Offer a running service to assistants by the Model Context Protocol"),
     "keys": ("keys", "Make, list and revoke API keys"),
     "cleanup": ("cleanup", "Remove old jobs and their pictures"),
+    "doctor": ("doctor", "Examine the installation, and say what to do"),
     "manage": ("manage", "Django's own commands, such as createsuperuser"),
     "completion": ("completion", "Print the completion script of a shell"),
     "man": ("man", "Print manual pages, or install them"),

@@ -1,6 +1,6 @@
 """The device, backend and precision that really run: "auto" is resolved, and what does not exist is refused by name."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -216,12 +216,18 @@ def there() -> list[str]:
 
     Without those that "auto" never takes, such as Vulkan's driver for the processor.
     """
-    found = ["cpu"]
+    return ["cpu", *(f"{one.device} ({one.name})" for one in _beside_the_cpu())]
+
+
+def beside_the_cpu() -> list[str]:
+    """Return the devices beside the CPU, usable or not, as `Runtime.device` names them: ["cuda:0", "cuda:1"]."""
+    return [one.device for one in _beside_the_cpu()]
+
+
+def _beside_the_cpu() -> Iterator[Accelerator]:
     for kind in _KINDS.values():
         for index in sorted(kind.order(kind.count())):
-            one = kind.find(index)
-            found.append(f"{one.device} ({one.name})")
-    return found
+            yield kind.find(index)
 
 
 def usable(name: str) -> list[str]:

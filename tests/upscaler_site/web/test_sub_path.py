@@ -1,8 +1,6 @@
 """PUBLIC_URL with a path: everything works below it, behind a real nginx, whether that takes the path off or not."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin
@@ -12,34 +10,20 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.api.conftest import picture
-from tests.eventually import eventually
+from tests.nginx import nginx
 from tests.service import free_port
 from tests.upscaler_site.web.conftest import StartWeb, WebServer
 
 pytestmark = pytest.mark.processes
 
-NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 PREFIX = "/upscaler"
 
-CONFIGURATION = """
-daemon off;
-user root;
-pid {place}/nginx.pid;
-error_log {place}/error.log;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {place}/body;
-  proxy_temp_path {place}/proxy;
-  fastcgi_temp_path {place}/fastcgi;
-  uwsgi_temp_path {place}/uwsgi;
-  scgi_temp_path {place}/scgi;
+SERVERS = """
   proxy_set_header Host $http_host;
   proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
   proxy_set_header X-Forwarded-Proto $scheme;
   server {{ listen 127.0.0.1:{stripping}; location /upscaler/ {{ proxy_pass http://127.0.0.1:{port}/; }} }}
   server {{ listen 127.0.0.1:{keeping}; location /upscaler/ {{ proxy_pass http://127.0.0.1:{port}; }} }}
-}}
 """
 
 
@@ -53,8 +37,6 @@ class Proxied:
 
 @pytest.fixture(scope="module")
 def proxied(start_web: StartWeb, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    if NGINX is None:
-        pytest.skip("no nginx on this machine: apt-get install nginx")
     place, stripping, keeping = tmp_path_factory.mktemp("nginx"), free_port(), free_port()
     server = start_web(
         PUBLIC_URL=f"http://127.0.0.1:{stripping}{PREFIX}",
@@ -64,24 +46,10 @@ def proxied(start_web: StartWeb, tmp_path_factory: pytest.TempPathFactory) -> It
         DJANGO_SUPERUSER_EMAIL="chief@example.org",
     )
     server.manage("createsuperuser", "--no-input")
-    configuration = CONFIGURATION.format(place=place, stripping=stripping, keeping=keeping, port=server.port)
-    (place / "nginx.conf").write_text(configuration)
-    nginx = subprocess.Popen([NGINX, "-p", str(place), "-c", str(place / "nginx.conf")])
     made = Proxied(server, stripping, keeping)
-    try:
-        for host in made.hosts.values():
-            eventually(lambda host=host: _answers(host, place), say="nginx's first answer")  # type: ignore[misc]
+    servers = SERVERS.format(stripping=stripping, keeping=keeping, port=server.port)
+    with nginx(place, servers, *(f"{host}{PREFIX}/api/v1/health/live" for host in made.hosts.values())):
         yield made
-    finally:
-        nginx.terminate()
-        nginx.wait(240)
-
-
-def _answers(host: str, place: Path) -> bool:
-    try:
-        return httpx.get(f"{host}{PREFIX}/api/v1/health/live", timeout=240).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture(params=["stripping", "keeping"])

@@ -1,0 +1,25 @@
+"""Examines the models: whether each file that the table calls usable is there, and is what was accepted."""
+
+from collections.abc import Iterator
+
+from modelstore.models import Model
+from modelstore.states import State
+from modelstore.storage import weights
+from monitoring.doctor.finding import Finding, fault, fine, warning
+from monitoring.health import NO_MODEL
+
+AREA = "models"
+
+
+def examine() -> Iterator[Finding]:
+    """Read every ready model's file from its first byte to its last; change nothing."""
+    ready = list(Model.objects.filter(state=State.READY).order_by("name"))
+    damaged = [model for model in ready if not weights.is_intact(model)]
+    for model in damaged:
+        yield fault(AREA, f"{model.name}: its file is missing or damaged", f"Run: manage.py verify_models {model.name}")
+    if intact := [model.name for model in ready if model not in damaged]:
+        yield fine(AREA, f"{len(intact)} genuine: {', '.join(intact)}")
+    elif not damaged:
+        yield fault(AREA, f"{NO_MODEL[0].upper()}{NO_MODEL[1:]}", "Run: manage.py download_models RealESRGAN_x4plus")
+    for model in Model.objects.filter(state=State.FAILED).order_by("name"):
+        yield warning(AREA, f"{model.name}: {model.error}", "Try again in the admin, or import the file by hand")
