@@ -1,10 +1,11 @@
 """Jobs a second from end to end, start latency and the cost of idleness, of one or two checkouts side by side.
 
-    python -m benchmarks.dispatch [--beside ../main] [--workers 1 8 32] [--jobs 1000] [--rounds 3]
+    python -m benchmarks.dispatch [--beside ../main] [--broker] [--workers 1 8 32] [--jobs 1000] [--rounds 3]
 
 Jobs compute nothing (benchmarks/noop). Each checkout has an embedded Postgres of its own, two clusters (one where there
 is one worker) and a driver that submits from eight threads, one job in each transaction; they take turns. Prints the
-median of the rounds, beside it seconds of processor time per 1,000 jobs. ``--sync-ms`` makes the disk slow (by
+median of the rounds, beside it seconds of processor time per 1,000 jobs. ``--broker`` runs this checkout a second time,
+with its messages over a redis-server of its own. ``--sync-ms`` makes the disk slow (by
 ``commit_delay``), as it is where several servers share one; ``--rows`` measures the claim of a job in a table of so
 many finished ones instead, ``--waiting`` claims among so many waiting ones.
 """
@@ -32,21 +33,26 @@ THREADS = 8
 
 
 class Side:
-    """A checkout with its Postgres, its driver and, while `clusters` lasts, its clusters."""
+    """A checkout with its Postgres, its Redis or none, its driver and, while `clusters` lasts, its clusters."""
 
     def __init__(self, name: str, checkout: Path, scratch: Path, url: str) -> None:
         self.name, self.checkout, self.server = name, checkout, scratch / "database"
+        self.redis = redis_in(scratch) if name == "redis" else None
         self.log = scratch / "clusters.log"
         self._running: list[subprocess.Popen[bytes]] = []
-        self._environment = os.environ | {
-            "DATABASE_URL": url,
-            "UPSCALER_DATA_DIR": str(scratch / "data"),
-            "DJANGO_SETTINGS_MODULE": "noop_jobs",
-            "PYTHONPATH": f"{checkout}:{REPOSITORY / 'benchmarks' / 'noop'}",
-            "Q_CLUSTER_NAME": "gpu",
-            "LOG_LEVEL": "WARNING",
-            "MAX_QUEUED_JOBS": "1000000",
-        }
+        self._environment = (
+            os.environ
+            | {
+                "DATABASE_URL": url,
+                "UPSCALER_DATA_DIR": str(scratch / "data"),
+                "DJANGO_SETTINGS_MODULE": "noop_jobs",
+                "PYTHONPATH": f"{checkout}:{REPOSITORY / 'benchmarks' / 'noop'}",
+                "Q_CLUSTER_NAME": "gpu",
+                "LOG_LEVEL": "WARNING",
+                "MAX_QUEUED_JOBS": "1000000",
+            }
+            | ({"BROKER_URL": f"unix://{scratch}/redis.sock"} if self.redis else {})
+        )  # as near as Postgres is
         self.driver = subprocess.Popen(
             [sys.executable, str(REPOSITORY / "benchmarks" / "noop" / "noop_jobs.py")],
             cwd=checkout, env=self._environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -101,12 +107,30 @@ class Side:
         return {
             "clusters": sum(_seconds(psutil.Process(process.pid)) for process in self._running),
             "postgres": _seconds(postmaster),
+            "redis": _seconds(psutil.Process(self.redis.pid)) if self.redis else 0.0,
         }
 
     def close(self) -> None:
         if self.driver.stdin:
             self.driver.stdin.close()
         self.driver.wait(30)
+        if self.redis:
+            self.redis.terminate()
+            self.redis.wait()
+
+
+def redis_in(scratch: Path) -> "subprocess.Popen[bytes]":
+    """Start a redis-server that keeps nothing, at a socket in ``scratch``."""
+    server = subprocess.Popen(
+        ["redis-server", "--port", "0", "--unixsocket", str(scratch / "redis.sock"), "--save", ""],
+        cwd=scratch,
+        stdout=subprocess.DEVNULL,
+    )
+    while not (scratch / "redis.sock").exists():
+        if server.poll() is not None:
+            raise SystemExit("redis-server did not start")
+        time.sleep(0.05)
+    return server
 
 
 def _seconds(root: psutil.Process) -> float:
@@ -128,6 +152,7 @@ def throughput(side: Side, jobs: int) -> dict[str, float]:
         "jobs a second": done["jobs"] / done["seconds"],
         "CPU s per 1,000: clusters": per_thousand * (cpu_after["clusters"] - cpu["clusters"]),
         "CPU s per 1,000: Postgres": per_thousand * (cpu_after["postgres"] - cpu["postgres"]),
+        "CPU s per 1,000: Redis": per_thousand * (cpu_after["redis"] - cpu["redis"]),
         "CPU s per 1,000: submitting": per_thousand * done["sender_cpu"],
         "commits per job": (counts_after["commits"] - counts["commits"]) / done["jobs"],
         "attempts per job": done["attempts"] / done["jobs"],
@@ -152,6 +177,7 @@ def idleness(side: Side, seconds: float) -> dict[str, float]:
     return {
         "idle: clusters, CPU % of a core": 100 * (cpu_after["clusters"] - cpu["clusters"]) / passed,
         "idle: Postgres, CPU % of a core": 100 * (cpu_after["postgres"] - cpu["postgres"]) / passed,
+        "idle: Redis, CPU % of a core": 100 * (cpu_after["redis"] - cpu["redis"]) / passed,
         "idle: transactions a second": (counts_after["commits"] - counts["commits"]) / passed,
         "idle: WAL bytes a second": (counts_after["wal"] - counts["wal"]) / passed,
     }
@@ -287,6 +313,7 @@ def print_claims(rows: int, url: str, scratch: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--beside", type=Path, help="another checkout, of an older version")
+    parser.add_argument("--broker", action="store_true", help="beside it, this checkout with BROKER_URL")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--starts", type=int, default=60)
@@ -300,6 +327,7 @@ def main() -> None:
 
     slow_disk = {"commit_delay": str(round(1000 * arguments.sync_ms)), "commit_siblings": "0"}
     checkouts = {"this": REPOSITORY} | ({"beside": arguments.beside.resolve()} if arguments.beside else {})
+    checkouts |= {"redis": REPOSITORY} if arguments.broker else {}
     with tempfile.TemporaryDirectory(prefix="upscaler-bench-") as name, ExitStack() as stack:
         sides = []
         for which, checkout in checkouts.items():

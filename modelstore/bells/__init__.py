@@ -1,1 +1,1 @@
-"""What carries messages between processes: Postgres, or Redis where BROKER_URL names one."""
+"""Messages between processes: over Postgres, or over Redis where BROKER_URL names one."""

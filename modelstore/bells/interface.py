@@ -1,4 +1,4 @@
-"""What a carrier of messages can do: tell a channel something, and listen to one. A message is only a hint."""
+"""The interface of a carrier of messages: tell a channel something, and listen to one. A message is only a hint."""
 
 import select
 from collections.abc import Iterable, Sequence
