@@ -161,7 +161,8 @@ class ReadyView(ProbeView):
         description=(
             "Can a picture be upscaled now? Asks whether the database answers, the storage is writable and has room, "
             "an inference worker has sent its heartbeat, and a model is usable. Asking loads nothing. Each check "
-            "says why it is ok or not."
+            "says why it is ok or not. The check `broker` is there where a Redis carries messages: without it "
+            "work starts late, so its silence is told, and is no reason to be not ready."
         ),
         auth=[],
         responses={

@@ -1,7 +1,8 @@
 """Jobs whose bells ring over a real Redis, which is killed, frozen, emptied and started again in the middle of them."""
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,18 +41,29 @@ def broker(redis_server: RedisServer, settings: Settings, environment: dict[str,
     return redis_server
 
 
-def listens_on_postgres() -> list[str]:
-    """What other connections of this database said last, where that was LISTEN or NOTIFY."""
+@pytest.fixture
+def statements(transactional_db: None) -> Iterator[Callable[[], str]]:
+    """Have Postgres log the statements of connections that begin from now on; a function returns them."""
+    from tests import conftest
+
+    if conftest._postgres is None:
+        pytest.skip("DATABASE_URL names a Postgres of which this test has no log")
+    log = conftest._postgres.cluster.places.root / "server.log"
+    begin = log.stat().st_size
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-            "AND query ~* 'listen|notify'"
-        )
-        return [query for (query,) in cursor.fetchall()]
+        cursor.execute(f"ALTER DATABASE \"{connection.settings_dict['NAME']}\" SET log_statement = 'all'")
+    connection.close()  # this process's own is to begin anew
+    yield lambda: log.read_bytes()[begin:].decode(errors="replace")
+    with connection.cursor() as cursor:
+        cursor.execute(f'ALTER DATABASE "{connection.settings_dict["NAME"]}" RESET log_statement')
+
+
+def listens_or_notifies(statements: str) -> list[str]:
+    return re.findall(r"LISTEN \"\w+\"|pg_notify\('\w+', .*", statements)
 
 
 def test_a_job_is_rung_for_and_its_end_told_over_redis_alone(
-    broker: RedisServer, start_cluster: StartCluster, submit: Submit
+    broker: RedisServer, start_cluster: StartCluster, submit: Submit, statements: Callable[[], str]
 ) -> None:
     cluster = start_cluster()
     eventually(lambda: broker.listeners(CLUSTERS) == 1, say="the cluster's subscription")
@@ -70,7 +82,9 @@ def test_a_job_is_rung_for_and_its_end_told_over_redis_alone(
 
         eventually(all_told, say="start and end")
     assert (CLUSTERS, "gpu") in told
-    assert listens_on_postgres() == []
+    said = statements()
+    assert "UPDATE jobs_job SET" in said
+    assert listens_or_notifies(said) == []
     assert "Redis does not answer" not in cluster.output()
 
 
@@ -86,10 +100,13 @@ def test_the_io_cluster_is_rung_for_over_redis(broker: RedisServer, start_cluste
         eventually(lambda: not Model.objects.filter(state=State.REQUESTED).exists(), say="the attempt")
 
 
-def test_the_io_cluster_finds_its_work_without_redis(broker: RedisServer, start_cluster: StartCluster) -> None:
+@pytest.mark.parametrize("fault", [RedisServer.kill, RedisServer.freeze])
+def test_the_io_cluster_finds_its_work_without_redis(
+    fault: Callable[[RedisServer], None], broker: RedisServer, start_cluster: StartCluster
+) -> None:
     start_cluster(ready=False, Q_CLUSTER_NAME="io", SWEEP_SECONDS="300", MODEL_GITHUB_URL="http://127.0.0.1:9")
     eventually(lambda: broker.listeners(CLUSTERS) == 1, seconds=120, say="the cluster's subscription")
-    broker.kill()
+    fault(broker)
     row = Model.objects.create(
         name="far-away", origin=Origin.OFFICIAL, state=State.REQUESTED, requested_at=Now(),
         file_name="far-away.pth", size_bytes=1, sha256="0" * 64, sources=[["github", "v1/far-away.pth"]],
@@ -131,6 +148,21 @@ def test_nothing_is_lost_or_done_twice_while_redis_is_killed_frozen_and_emptied(
         assert 1 <= cluster.output().count("Redis does not answer") <= 8
 
 
+def test_without_a_broker_the_same_is_said_to_postgres(
+    start_cluster: StartCluster, submit: Submit, statements: Callable[[], str]
+) -> None:
+    start_cluster()
+    assert wait_for(submit().pk, 120).status == Status.COMPLETED
+    said = " ".join(listens_or_notifies(statements()))
+    for part in (
+        'LISTEN "queue_tickets"',
+        'LISTEN "job_events"',
+        "pg_notify('queue_tickets'",
+        "pg_notify('job_events'",
+    ):
+        assert part in said, part
+
+
 def test_a_service_whose_redis_was_never_there_works(
     broker: RedisServer, start_cluster: StartCluster, submit: Submit
 ) -> None:
@@ -165,7 +197,6 @@ def test_clusters_work_through_a_pooler_that_gives_each_transaction_another_serv
         assert ended(job).status == Status.COMPLETED
     assert_settled(data_dir)
     assert set(Job.objects.values_list("attempts", flat=True)) == {1}
-    assert listens_on_postgres() == []
     for cluster in clusters:
         assert WARNING not in cluster.output()
     pooler.warn_of_pooler()
