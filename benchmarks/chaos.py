@@ -1,10 +1,11 @@
 """Kills and freezes processes of two supervised clusters and of Postgres at random while jobs run; counts what became.
 
-    python -m benchmarks.chaos [--faults 300] [--jobs 300] [--every 1.0] [--seed 1]
+    python -m benchmarks.chaos [--faults 300] [--jobs 300] [--every 1.0] [--seed 1] [--broker]
 
 Everything is real: Postgres under its supervisor, clusters, pictures, a (tiny) network. A picture that the database did
 not take is sent again with the same idempotency key, as a careful caller does. Prints faults by kind, starts, accepted,
-accepted twice, lost, stuck and orphaned files, and ends with 1 when one of the last four is not zero.
+accepted twice, lost, stuck and orphaned files, and ends with 1 when one of the last four is not zero. With ``--broker``
+messages go over a Redis, which is killed, frozen and emptied as well.
 """
 
 import argparse
@@ -12,29 +13,21 @@ import logging
 import os
 import random
 import re
-import signal
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
+from benchmarks.faults import Faults
 
 if TYPE_CHECKING:
     from tests.jobs.clusters import RunningCluster
+    from tests.redis_server import RedisServer
 
-#: What is killed by -9; "stopped" gets SIGSTOP: a worker for good, Postgres for some seconds.
-KILLED = ("worker", "pusher", "monitor", "sentinel", "main")
-WORKER_STOPPED, POSTGRES_STOPPED, POSTMASTER = "worker stopped", "postgres stopped", "postmaster"
-FAULTS = (*["worker"] * 6, *KILLED[1:] * 2, *[WORKER_STOPPED] * 3, *[POSTGRES_STOPPED] * 2, *[POSTMASTER] * 2)
-#: Its supervisor takes three deaths within a minute for a server that cannot live.
-POSTMASTER_SECONDS = 31.0
-STOPPED_SECONDS = (1.0, 9.0)
 #: For who is about to delete a file, or to ask whether he has to.
 SETTLE_SECONDS = 5.0
 
@@ -51,66 +44,14 @@ def _keep_logs(clusters: "list[RunningCluster]", scratch: Path) -> None:
         print(f"log             {kept}")
 
 
-class Faults:
-    """The faults that were made: of the clusters, and of Postgres, whose directory is ``server``."""
-
-    def __init__(self, clusters: "list[RunningCluster]", server: Path, dice: random.Random) -> None:
-        self.kinds: Counter[str] = Counter()
-        self._clusters, self._server, self._dice = clusters, server, dice
-        self._postmaster_at = 0.0
-        self._freezing: threading.Thread | None = None
-
-    @property
-    def count(self) -> int:
-        return self.kinds.total()
-
-    def strike(self, fault: str) -> None:
-        """Do it, and count it unless there is nothing to do it to just now."""
-        done = {
-            WORKER_STOPPED: self._stop_worker,
-            POSTGRES_STOPPED: self._stop_postgres,
-            POSTMASTER: self._kill_postmaster,
-        }
-        self.kinds[fault] += done[fault]() if fault in done else self._kill(fault)
-
-    def end(self) -> None:
-        """Wait until everything runs again that was only stopped."""
-        if self._freezing is not None:
-            self._freezing.join()
-
-    def _kill(self, role: str) -> bool:
-        return self._dice.choice(self._clusters).kill(role) is not None
-
-    def _stop_worker(self) -> bool:
-        return self._dice.choice(self._clusters).kill("worker", signal.SIGSTOP) is not None
-
-    def _stop_postgres(self) -> bool:
-        if self._freezing is not None and self._freezing.is_alive():
-            return False
-        self._freezing = threading.Thread(target=self._freeze, args=(self._dice.uniform(*STOPPED_SECONDS),))
-        self._freezing.start()
-        return True
-
-    def _freeze(self, seconds: float) -> None:
-        from tests.frozen import frozen
-
-        with suppress(psutil.Error, OSError, ValueError), frozen(self._server):  # it may be dead, or die
-            time.sleep(seconds)
-
-    def _kill_postmaster(self) -> bool:
-        from tests.frozen import postmaster
-
-        if time.monotonic() - self._postmaster_at < POSTMASTER_SECONDS:
-            return False
-        try:
-            postmaster(self._server).kill()
-        except (psutil.Error, OSError, ValueError):  # it has just died
-            return False
-        self._postmaster_at = time.monotonic()
-        return True
-
-
-def run(scratch: Path, server: Path, url: str, gave_up: list[str], arguments: argparse.Namespace) -> int:
+def run(
+    scratch: Path,
+    server: Path,
+    url: str,
+    redis: "RedisServer | None",
+    gave_up: list[str],
+    arguments: argparse.Namespace,
+) -> int:
     """``server``: the directory of Postgres; ``gave_up`` receives why its supervisor gave up, which it must not."""
     import django
 
@@ -133,6 +74,8 @@ def run(scratch: Path, server: Path, url: str, gave_up: list[str], arguments: ar
         "CLEANUP_INTERVAL_MINUTES": "0",
         "LOG_LEVEL": "INFO",
     }
+    if redis:
+        environment["BROKER_URL"] = redis.url
     os.environ |= environment | {"LOG_LEVEL": "WARNING"}
     django.setup()
     logging.getLogger("django-q").setLevel(logging.WARNING)
@@ -155,7 +98,7 @@ def run(scratch: Path, server: Path, url: str, gave_up: list[str], arguments: ar
         cluster.wait_ready(2)
 
     dice = random.Random(arguments.seed)
-    faults = Faults(clusters, server, dice)
+    faults = Faults(clusters, server, redis, dice)
     submitted = refused = 0
     begun = time.monotonic()
 
@@ -167,7 +110,7 @@ def run(scratch: Path, server: Path, url: str, gave_up: list[str], arguments: ar
                     refused += 1
                     break
                 submitted += 1
-            faults.strike(dice.choice(FAULTS))
+            faults.strike()
             time.sleep(arguments.every)
         faults.end()
         calm = time.monotonic()
@@ -255,7 +198,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=300)
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two faults")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--broker", action="store_true", help="messages go over a Redis, which is harmed as well")
     arguments = parser.parse_args()
+    from tests.redis_server import RedisServer
     from upscaler_site.postgres.embedded import EmbeddedPostgres
     from upscaler_site.postgres.supervisor import PostgresSupervisor
 
@@ -264,8 +209,14 @@ def main() -> None:
         scratch.chmod(0o755)
         postgres = EmbeddedPostgres(scratch / "database")
         gave_up: list[str] = []
-        with postgres as url, PostgresSupervisor(postgres, gave_up.append):
-            code = run(scratch, scratch / "database", url, gave_up, arguments)
+        with ExitStack() as stack:
+            url = stack.enter_context(postgres)
+            stack.enter_context(PostgresSupervisor(postgres, gave_up.append))
+            redis = RedisServer(scratch, "redis://127.0.0.1:{port}/0") if arguments.broker else None
+            if redis:
+                stack.callback(redis.kill)
+                redis.start()
+            code = run(scratch, scratch / "database", url, redis, gave_up, arguments)
     sys.exit(code)
 
 
