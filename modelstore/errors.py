@@ -133,3 +133,18 @@ class DownloadFailed(ModelStoreError):
 
 class DownloadStopped(ModelStoreError):
     """The download was cancelled, or its lease went to somebody else. What was received is kept for resuming."""
+
+
+class StorageUnavailable(Exception):
+    """The keeper of files does not answer, or refuses: nothing is wrong with the work, which may be tried again.
+
+    The message is for callers. ``advice`` tells operators what to do, without names and addresses; ``cause`` is for
+    the log.
+    """
+
+    code = "storage_unavailable"
+
+    def __init__(self, advice: str, cause: str = "") -> None:
+        super().__init__("The storage does not answer; try again soon")
+        self.advice = advice
+        self.cause = cause or advice

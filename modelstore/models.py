@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from modelstore.catalog_rows import CatalogQuerySet
 from modelstore.claims import UNCLAIMED, lease
+from modelstore.identity import ServiceIdentity  # noqa: F401 - Django looks for tables here
 from modelstore.licences import forbids_commercial_use
 from modelstore.names import NAME_PATTERN
 from modelstore.networks.spec import NetworkSpec

@@ -21,6 +21,7 @@ from jobs.models import Pause, Worker
 from jobs.queue import dispatch
 from jobs.storage import files
 from modelstore import notify
+from modelstore.errors import StorageUnavailable
 from modelstore.storage.weights import count_usable
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,8 @@ def _check(name: str, question: Callable[[], tuple[bool, str]]) -> Finding:
         ok, detail = question()
     except DatabaseError as error:
         return Finding(name, False, f"the database does not answer ({type(error).__name__})", one_line(error))
+    except StorageUnavailable as error:
+        return Finding(name, False, error.advice, error.cause)
     except OSError as error:
         return Finding(name, False, f"cannot write: {error.strerror or type(error).__name__}", str(error))
     return Finding(name, ok, detail)

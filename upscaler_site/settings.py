@@ -7,7 +7,7 @@ variable, and a test holds the two together.
 import re
 from urllib.parse import urlsplit
 
-from upscaler_site.conf import data_directory, env, oidc
+from upscaler_site.conf import data_directory, env, oidc, storage
 from upscaler_site.conf.broker import broker_from
 from upscaler_site.conf.defaults import *  # noqa: F403 - Django wants all settings in one module
 from upscaler_site.conf.secret_key import secret_key_for, webhook_secrets_for
@@ -30,7 +30,20 @@ MEDIA_ROOT = env.directory(
     "FILES_DIR",
     DATA_DIR / "files",
     shown="UPSCALER_DATA_DIR/files",
-    help="Uploaded pictures and results, shared by hosts",
+    help="Uploaded pictures and results, shared by hosts; with STORAGE this host's scratch directory",
+)
+STORAGE_ADDRESS = storage.address()
+AWS_ACCESS_KEY_ID = env.text("AWS_ACCESS_KEY_ID", help="Access key of STORAGE; unset: as AWS's own tools find one")
+AWS_SECRET_ACCESS_KEY = env.text("AWS_SECRET_ACCESS_KEY", help="The secret of AWS_ACCESS_KEY_ID")
+STORAGE_TIMEOUT_SECONDS = env.number(
+    "STORAGE_TIMEOUT_SECONDS", 10, minimum=1, maximum=120, help="Time limit for each answer of STORAGE, of three tries"
+)
+STORAGE_REDIRECT_SECONDS = env.integer(
+    "STORAGE_REDIRECT_SECONDS",
+    0,
+    minimum=0,
+    maximum=604_800,
+    help="Results come from STORAGE itself, by a link of so long a life; 0: through this service",
 )
 FILE_UPLOAD_TEMP_DIR = str(MEDIA_ROOT / "uploads")
 STATIC_ROOT = DATA_DIR / "static"

@@ -15,6 +15,7 @@ from jobs.engine.codecs.open import BROKEN_FILE, open_image
 from jobs.engine.errors import ImageRejected
 from jobs.models import Job
 from jobs.storage import files
+from modelstore.errors import StorageUnavailable
 
 #: 40 million pixels take about 160 MB while they are decoded.
 MAX_PIXELS = 40_000_000
@@ -56,7 +57,7 @@ def _render(name: str, side: int) -> bytes:
             return _shrink(file, path, side)
     except FileNotFoundError:
         raise NoRendition("the file is gone") from None
-    except (ImageRejected, MemoryError, *BROKEN_FILE) as error:
+    except (ImageRejected, MemoryError, StorageUnavailable, *BROKEN_FILE) as error:
         raise NoRendition(str(error) or "the file cannot be decoded") from error
 
 

@@ -10,7 +10,8 @@ import hashlib
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from django.conf import settings
 from jobs.errors import UploadTooLarge
 from jobs.storage import file_names
 from jobs.storage.file_names import INPUTS, PART, PREVIEWS, PYRAMIDS, RESULTS
+from modelstore.errors import StorageUnavailable
 from modelstore.stores.chosen import pictures
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ logger = logging.getLogger(__name__)
 #: Errors of a full disk, or of this user's full quota.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK = 1 << 20
+_SIDE_BY_SIDE = 8
 _MODE = 0o640  # of a file that is put
 
 
@@ -75,11 +78,14 @@ def remove_strays(job_id: uuid.UUID, keep: uuid.UUID | None) -> None:
 
 
 def _remove_written(job_id: uuid.UUID, chosen: Callable[[str], bool]) -> None:
-    for kind in (RESULTS, PREVIEWS):
-        found = pictures().list(f"{kind}/{job_id.hex[:2]}/{job_id}-", file_names.is_directory_of_ours)
-        names = [name for name, _ in found if chosen(name)]
-        if names:
-            pictures().delete(names)
+    try:
+        for kind in (RESULTS, PREVIEWS):
+            found = pictures().list(f"{kind}/{job_id.hex[:2]}/{job_id}-", file_names.is_directory_of_ours)
+            names = [name for name, _ in found if chosen(name)]
+            if names:
+                pictures().delete(names)
+    except StorageUnavailable as error:
+        logger.warning("files stay for the clean-up job=%s reason=%s", job_id, error.cause)
 
 
 @contextmanager
@@ -126,6 +132,17 @@ def _stage(upload: Any, path: Path) -> Staged:
             reader.close()
     path.chmod(_MODE)
     return Staged(path, size, digest.hexdigest())
+
+
+def keep_all(drafts: Mapping[str, Path]) -> None:
+    """Give written files their storage names, several at a time: a storage far away takes its time for each."""
+    if len(drafts) < 2:
+        for name, draft in drafts.items():
+            keep(draft, name)
+        return
+    with ThreadPoolExecutor(min(_SIDE_BY_SIDE, len(drafts)), thread_name_prefix="keep") as pool:
+        for _ in pool.map(keep, drafts.values(), drafts.keys()):
+            pass
 
 
 def keep(draft: Path, name: str) -> None:
@@ -209,8 +226,16 @@ def sizes(names: Iterable[str]) -> Removed:
 
 def made_of(job: "Job") -> list[str]:
     """Return the storage names of what was made on demand of a job's pictures: it goes with the job."""
-    names = file_names.pyramids_of(job.pk, job.input_sha256, job.result_sha256)
-    return [name for name in names if exists(name)]
+    return [*present_or_unknown(file_names.pyramids_of(job.pk, job.input_sha256, job.result_sha256))]
+
+
+def present_or_unknown(names: Iterable[str]) -> set[str]:
+    """Return which of these storage names have a file, or all where that cannot be known now: for who deletes them."""
+    wanted = set(names)
+    try:
+        return present(wanted)
+    except StorageUnavailable:
+        return wanted
 
 
 def ours(kind: str) -> Iterator[tuple[str, "Stat"]]:
@@ -218,6 +243,11 @@ def ours(kind: str) -> Iterator[tuple[str, "Stat"]]:
     for name, stat in pictures().list(f"{kind}/", file_names.is_directory_of_ours):
         if file_names.is_ours(name):
             yield name, stat
+
+
+def link(name: str, *, seconds: int, headers: Mapping[str, str]) -> str:
+    """Return an address at which the storage itself serves the file for so long; "" where it does not."""
+    return pictures().link(name, seconds=seconds, headers=headers)
 
 
 def pyramid_bytes() -> int:

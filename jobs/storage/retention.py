@@ -83,11 +83,11 @@ def cleanup(hours: float | None = None, *, dry_run: bool = False, orphan_seconds
     else:
         deleted = expire()
         deleted += delete_ended(_old(age), action=Action.CLEANED_UP, wait=False, leftovers=False)
-    orphans = _remove_orphans(orphan_seconds, dry_run=dry_run)
     if not dry_run:
         if settings.DELETE_INPUTS_WHEN_DONE:
             drop_inputs(Job.objects.exclude(input_file=""))
         _forget(age)
+    orphans = _remove_orphans(orphan_seconds, dry_run=dry_run)  # last: a storage that is away ends it here
     report = CleanupReport(
         jobs=deleted.jobs,
         files=deleted.files.files,
@@ -128,7 +128,7 @@ def drop_inputs(jobs: JobQuerySet) -> files.Removed:
             Job.objects.forget_inputs([job.pk for job in rows])
         removed += files.remove(job.input_file for job in rows)
         for job in rows:
-            removed += files.remove(files.present(file_names.pyramids_of(job.pk, job.input_sha256)))
+            removed += files.remove(files.present_or_unknown(file_names.pyramids_of(job.pk, job.input_sha256)))
         if len(rows) < CHUNK:
             return removed
 

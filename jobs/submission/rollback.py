@@ -4,9 +4,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.db import DatabaseError, DataError, InterfaceError, OperationalError, connection, transaction
 
@@ -36,17 +37,23 @@ def disk_that_may_be_full() -> Iterator[None]:
 
 
 @contextmanager
-def transaction_with_files() -> Iterator[list[str]]:
-    """Open a transaction whose rows name files; where it does not commit, the files are deleted.
+def transaction_with_files(drafts: Mapping[str, Path]) -> Iterator[list[str]]:
+    """Store files, then open the transaction whose rows name them; where it does not commit, they are deleted.
 
-    Yields a list which receives the name of each file before that is written. What raises before the COMMIT was sent
-    is certain to be rolled back, even where the database fell silent. When it is the COMMIT that gets no answer, nobody
-    knows: then a thread asks until the database tells how the transaction ended (`pg_xact_status`). A process that is
-    killed meanwhile leaves files that no row names: the clean-up finds them (retention.py).
+    Nothing is locked while they are stored, which may take a while.
+
+    :param drafts: written files by the storage names that they get.
+
+    Yields a list of their names, which receives the name of each further file before that is written. What raises
+    before the COMMIT was sent is certain to be rolled back, even where the database fell silent. When it is the COMMIT
+    that gets no answer, nobody knows: then a thread asks until the database tells how the transaction ended
+    (`pg_xact_status`). A process that is killed meanwhile leaves files that no row names: the clean-up finds them
+    (retention.py).
     """
-    made: list[str] = []
+    made = list(drafts)
     sent = ""
     try:
+        files.keep_all(drafts)
         with transaction.atomic():
             yield made
             sent = _transaction_id()

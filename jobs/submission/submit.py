@@ -4,7 +4,6 @@ The API, the page and the commands all come through here. Nothing here imports t
 """
 
 import logging
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar, cast
@@ -70,7 +69,7 @@ def submit(upload: Any, submission: Submission) -> Job:
         admission.require_disk_room(staged.bytes)
         (turn,) = work.turns(submission, counts)
         try:
-            with transaction_with_files() as made:
+            with transaction_with_files(work.drafts([picture])) as made:
                 limits.take(submission.caller, submission.api_key, work.demand([picture], counts))
                 job = _create(picture, submission, model, made, turn)
                 result_reuse.announce([job])
@@ -115,7 +114,7 @@ def submit_batch(uploads: Sequence[Any], submission: Submission) -> Batch:
         admission.require_disk_room(sum(picture.staged.bytes for picture in pictures))
         turns = dict(zip(sorted(good), work.turns(submission, counts), strict=True))
         try:
-            with transaction_with_files() as made:
+            with transaction_with_files(work.drafts(pictures)) as made:
                 limits.take(submission.caller, submission.api_key, work.demand(pictures, counts))
                 batch = Batch.objects.create(api_key=submission.api_key, rejected=rejected)
                 jobs = [
@@ -232,14 +231,10 @@ def _create(
     batch: Batch | None = None,
     index: int | None = None,
 ) -> Job:
-    """Write the input's file and the row. ``made`` receives the name of every file, for the undoing."""
+    """Write the row of a picture that is stored. ``made`` receives the name of every further file, for the undoing."""
     header, staged, options = picture.header, picture.staged, picture.options
-    job_id = uuid.uuid4()
-    name = file_names.input_name(job_id, header.format)
-    made.append(name)
-    files.keep(staged.path, name)
     job = Job(
-        id=job_id,
+        id=picture.job_id,
         priority=submission.priority,
         batch=batch,
         batch_index=index,
@@ -249,7 +244,7 @@ def _create(
         model=model.name,
         options=options.as_json(),
         fingerprint=result_reuse.fingerprint_of(model, options, staged.sha256),
-        input_file=name,
+        input_file=picture.input_file,
         input_name=picture.name,
         input_sha256=staged.sha256,
         input_bytes=staged.bytes,

@@ -1,11 +1,14 @@
 """The work that a call's pictures are: what each counts for in the queue, and against the limits of its caller."""
 
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from jobs.engine.types import Header
 from jobs.models.turn import Turn, cost
 from jobs.options import JobOptions
+from jobs.storage import file_names
 from jobs.storage.files import Staged
 from jobs.submission import limits, result_reuse
 from jobs.submission.chosen import Chosen
@@ -20,6 +23,17 @@ class Picture:
     header: Header
     options: JobOptions
     name: str
+    job_id: uuid.UUID = field(default_factory=uuid.uuid4)
+
+    @property
+    def input_file(self) -> str:
+        """The storage name of the picture."""
+        return file_names.input_name(self.job_id, self.header.format)
+
+
+def drafts(pictures: Sequence[Picture]) -> dict[str, Path]:
+    """Return the pictures' files by the storage names that they get."""
+    return {picture.input_file: picture.staged.path for picture in pictures}
 
 
 def of(pictures: Sequence[Picture], submission: Submission, model: Chosen) -> list[float]:

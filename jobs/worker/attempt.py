@@ -30,7 +30,7 @@ from jobs.worker.db_retry import retried
 from jobs.worker.heartbeat import Heartbeat, Reason
 from jobs.worker.limits import limited
 from jobs.worker.storing import StorageError, known, provenance_of, store
-from modelstore.errors import ModelNotReady, ModelStoreError
+from modelstore.errors import ModelNotReady, ModelStoreError, StorageUnavailable
 from modelstore.storage.weights import LocalWeights, weights_for
 
 logger = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class Attempt:
         with self._settling():
             if not self.is_settled and result is not None and report is not None:
                 at = time.perf_counter()
-                stored, notes = store(self.job, result, provenance_of(report))
+                stored, notes = store(self.job, result, provenance_of(report), self.heartbeat.check)
                 self._seconds["encode"] = time.perf_counter() - at
                 self.heartbeat.check()
                 report = replace(report, seconds={**report.seconds, **self._seconds}, notes=(*report.notes, *notes))
@@ -186,6 +186,9 @@ class Attempt:
             return self._postponed(str(error), "model_not_available")
         if isinstance(error, ModelStoreError):
             return self._failed(str(error), "model_not_available")
+        if isinstance(error, StorageUnavailable):
+            logger.warning("job put aside, the storage is away job=%s reason=%s", self.job.id, error.cause)
+            return self._postponed(str(error), error.code)
         if isinstance(error, StorageError):
             return self._failed(str(error), "storage_full")
         if isinstance(error, MemoryError):

@@ -1,6 +1,9 @@
 """A result on the disk: encoded under a name that carries the claim's token, which the row does not name yet."""
 
 import hashlib
+import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +14,27 @@ from jobs.engine.types import EncodeOptions, Picture, Report
 from jobs.models.job import Job
 from jobs.models.results import Finished
 from jobs.storage import file_names, files
+from modelstore.backoff import Backoff
+from modelstore.errors import StorageUnavailable
+
+logger = logging.getLogger(__name__)
+
+#: Seconds for which a worker holds a result that cannot be stored.
+PATIENCE_SECONDS = 120.0
 
 
 class StorageError(Exception):
     """The result could not be written."""
 
 
-def store(job: Job, result: Picture, provenance: str) -> tuple[Finished, tuple[str, ...]]:
+def store(
+    job: Job, result: Picture, provenance: str, still_wanted: Callable[[], None] = lambda: None
+) -> tuple[Finished, tuple[str, ...]]:
     """Write the result of a claimed job; return it, and what its format had no place for.
 
     :param provenance: what the file says of its making, in words.
-    :raises StorageError: the disk refused.
+    :param still_wanted: asked between two tries of storing it; raises where the job is to end.
+    :raises StorageError: the disk refused; :raises StorageUnavailable: what keeps files was away for PATIENCE_SECONDS.
     """
     assert job.token is not None
     options = job.job_options
@@ -37,7 +50,7 @@ def store(job: Job, result: Picture, provenance: str) -> tuple[Finished, tuple[s
         written = encode(result, part, wanted)
         size, digest = part.stat().st_size, _sha256(part)
         name = file_names.result_name(job.id, job.token, written.format)
-        files.keep(part, name)
+        _keep(part, name, still_wanted)
     except OSError as error:
         # Pillow's encoders lose the number of an error while they write.
         if error.errno in files.FULL or error.errno is None:
@@ -52,6 +65,20 @@ def store(job: Job, result: Picture, provenance: str) -> tuple[Finished, tuple[s
         result_sha256=digest,
     )
     return finished, written.notes
+
+
+def _keep(draft: Path, name: str, still_wanted: Callable[[], None]) -> None:
+    """Store a finished result, again and again while the storage is away: it took a device's time to make."""
+    until, backoff = time.monotonic() + PATIENCE_SECONDS, Backoff(1.0, 10.0)
+    while True:
+        try:
+            return files.keep(draft, name)
+        except StorageUnavailable as error:
+            if time.monotonic() > until:
+                raise
+            logger.warning("result not stored yet name=%s reason=%s", name, error.cause)
+        time.sleep(backoff.next())
+        still_wanted()
 
 
 def provenance_of(report: Report) -> str:

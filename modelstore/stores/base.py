@@ -72,6 +72,10 @@ class Store(Protocol):
         """
         ...
 
+    def link(self, name: str, *, seconds: int, headers: Mapping[str, str]) -> str:
+        """Return an address at which anybody may fetch the file for so long, with these headers; "": there is none."""
+        ...
+
     def free(self) -> int | None:
         """Return the free bytes; None where there is no such number."""
         ...

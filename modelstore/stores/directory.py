@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +123,10 @@ class Directory:
             logger.warning("file cannot be deleted path=%s reason=%s", path, error.strerror or type(error).__name__)
             return None
         return size
+
+    def link(self, name: str, *, seconds: int, headers: Mapping[str, str]) -> str:  # noqa: ARG002 - as all stores
+        """Return "": the disk serves nobody."""
+        return ""
 
     def free(self) -> int:
         """Ask the disk."""

@@ -74,6 +74,7 @@ EXAMPLES: dict[str, tuple[int, str]] = {
     "too_many_waiting": (503, "100 event streams are open already"),
     "pyramids_busy": (503, "8 pictures are being prepared for viewing already; try again soon"),
     "database_unavailable": (503, "The database does not answer; try again soon"),
+    "storage_unavailable": (503, "The storage does not answer; try again soon"),
     "storage_full": (507, "The disk has 400 MB left; uploads must leave 500 MB"),
 }
 
@@ -85,6 +86,7 @@ ALWAYS = (
     "throttled",
     "internal_error",
     "database_unavailable",
+    "storage_unavailable",
 )
 #: Further errors of calls with a body.
 WITH_BODY = ["body_too_slow", "body_too_large", "unsupported_media_type"]

@@ -97,6 +97,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     models.ModelInUse: Answer(409),
     models.ModelFixed: Answer(409),
     models.ImportRefused: Answer(400),
+    models.StorageUnavailable: Answer(503, "storage_unavailable", "The storage does not answer; try again soon", 5),
     # the web server
     requests.FramingAmbiguous: Answer(400, "malformed_request"),
     requests.AddressTooLong: Answer(414, "address_too_long"),

@@ -43,7 +43,9 @@ RESULT = operation(
     summary="Download the upscaled picture",
     description="Also answers HEAD, one byte range, and conditions on the ETag. Of a failed job: 500 with its reason.",
     parameters=[JOB_ID, RANGE, IF_NONE_MATCH, *FILE_HEADERS, PROCESSING_TIME, LOCATION, RETRY_AFTER],
-    responses=download_of(PICTURE_TYPES, "The upscaled picture") | _NOT_YET,
+    responses=download_of(PICTURE_TYPES, "The upscaled picture")
+    | {302: OpenApiResponse(description="It is to be had at Location, for a short time (STORAGE_REDIRECT_SECONDS)")}
+    | _NOT_YET,
 )
 PREVIEW = operation(
     "jobs_preview",

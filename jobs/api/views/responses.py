@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs.api.serializers.job import AcceptedSerializer, JobDetailSerializer
+from jobs.api.views import redirects
 from jobs.api.views.downloads import content_type, download
 from jobs.errors import InputRejected, JobFailed, PrecisionUnavailable, ResultNotFound
 from jobs.models import Job
@@ -71,6 +72,10 @@ def result(request: Request, job: Job) -> HttpResponseBase:
         file = files.open_result(job)
     except FileNotFoundError:
         raise ResultNotFound(f"Result not found: job {job.id} was cleaned up") from None
+    elsewhere = redirects.to_storage(request, job)
+    if elsewhere is not None:
+        file.close()
+        return elsewhere
     response = download(
         request,
         file,
