@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Iterable, Iterator
 
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, ProgrammingError
 
 from jobs import deadlines
 from jobs.errors import one_line
-from modelstore.errors import ModelStoreError
+from modelstore.errors import ModelStoreError, StorageUnavailable
 from monitoring.doctor import configuration, database, fleet, proxy, stores, weights
 from monitoring.doctor.finding import Area, Finding, fault
 
@@ -33,9 +33,14 @@ def examine(areas: Iterable[Area] = AREAS) -> Iterator[Finding]:
         try:
             with deadlines.within(_DATABASE_SECONDS):
                 yield from area.examine()
+        except ProgrammingError as error:
+            told = f"Not examined, the tables are not those of this version: {one_line(error)}"
+            yield fault(area.name, told, "Run: manage.py migrate")
         except (DatabaseError, InterfaceError) as error:
             told = f"The database does not answer: {one_line(error)}"
             yield fault(area.name, told, "See that it runs, and that DATABASE_URL leads to it")
+        except StorageUnavailable as error:
+            yield fault(area.name, f"{error}: {error.cause}" if error.cause else f"{error}", error.advice)
         except OSError as error:
             told = f"{error.strerror or type(error).__name__}: {error.filename or error}"
             yield fault(area.name, told, "See that the place is there, and that this user may use it")

@@ -1,4 +1,4 @@
-"""What the doctor finds: one fact about the installation, how bad it is, and what to do."""
+"""Findings of the doctor: one fact about the installation, its level, and what to do."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Level(IntEnum):
-    """How bad a finding is; the greater, the worse."""
+    """The level of a finding; the greater, the worse."""
 
     FINE = 0
     NOTE = 1  # could not be examined, or is as somebody wanted it, and worth knowing

@@ -77,6 +77,7 @@ KNOW_THE_DIRECTORY = {
     "jobs/submission/uploads.py",
     "modelstore/stores/chosen.py",
     "monitoring/checks.py",
+    "monitoring/doctor/stores.py",
     "monitoring/health.py",
     "monitoring/machines.py",
     "monitoring/metrics.py",

@@ -77,16 +77,27 @@ def test_a_database_that_does_not_answer_is_one_fault_and_the_others_go_on() -> 
         yield fine("broken", "before")
         raise OperationalError("the server went away\nand more")
 
+    def empty() -> Iterator[Finding]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT FROM jobs_no_such_table")
+        yield fine("empty", "never")
+
     def buggy() -> Iterator[Finding]:
         yield fine("buggy", f"{1 // len('')}")
 
-    areas = [Area("broken", broken), Area("buggy", buggy), Area("whole", lambda: iter([fine("whole", "after")]))]
+    areas = [
+        Area("broken", broken),
+        Area("empty", empty),
+        Area("buggy", buggy),
+        Area("whole", lambda: iter([fine("whole", "after")])),
+    ]
     findings = list(examine(areas))
     assert [(one.area, one.level) for one in findings] == [
-        ("broken", Level.FINE), ("broken", Level.FAULT), ("buggy", Level.FAULT), ("whole", Level.FINE)
+        ("broken", Level.FINE), ("broken", Level.FAULT), ("empty", Level.FAULT), ("buggy", Level.FAULT), ("whole", Level.FINE)
     ]  # fmt: skip
     assert findings[1].told == "The database does not answer: the server went away and more"
-    assert "ZeroDivisionError" in findings[2].told
+    assert findings[2].advice == "Run: manage.py migrate"
+    assert "ZeroDivisionError" in findings[3].told
 
 
 # --- The store
