@@ -93,7 +93,8 @@ def test_a_database_that_does_not_answer_is_one_fault_and_the_others_go_on() -> 
     ]
     findings = list(examine(areas))
     assert [(one.area, one.level) for one in findings] == [
-        ("broken", Level.FINE), ("broken", Level.FAULT), ("empty", Level.FAULT), ("buggy", Level.FAULT), ("whole", Level.FINE)
+        ("broken", Level.FINE), ("broken", Level.FAULT), ("empty", Level.FAULT), ("buggy", Level.FAULT),
+        ("whole", Level.FINE)
     ]  # fmt: skip
     assert findings[1].told == "The database does not answer: the server went away and more"
     assert findings[2].advice == "Run: manage.py migrate"
