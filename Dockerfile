@@ -1,57 +1,82 @@
-# One image for every part of the service; compose.yaml says which part a container is. By itself it runs the whole service
-# with its embedded Postgres: docker run -p 127.0.0.1:8000:8000 -v upscaler:/data upscaler
+# Every part of the service, one target each; compose.yaml and deploy/kubernetes say how they work together.
 #
-# NVIDIA's libraries come with torch's wheels, so the base needs none. For a CPU the image is some gigabytes smaller with
-# --build-arg TORCH_INDEX_URL=<PyTorch's index of CPU wheels, see "Get started" on pytorch.org>.
-FROM python:3.12-slim-bookworm AS build
+#   docker build --tag upscaler .                        the whole service with its embedded Postgres, as `make run`:
+#                                                        docker run -p 127.0.0.1:8000:8000 -v upscaler:/data upscaler
+#   docker build --target web --tag upscaler:web .       answers requests; computes nothing: no torch, OpenCV or OpenVINO
+#   docker build --target worker-cpu …                   inference on a CPU, and all other work of the queue
+#   docker build --target worker-cuda …                  the same on NVIDIA's cards
+#   docker build --target worker-vulkan …                the same on cards of any maker; the container needs /dev/dri
+#
+# NVIDIA's libraries come with torch's wheels, so the base needs none. The images for CPUs are some gigabytes smaller with
+# --build-arg TORCH_INDEX_URL=<PyTorch's index of CPU wheels, see "Get started" on pytorch.org>. Packages are pinned by hash:
+# deploy/images/locks.
+#
+# To pin the base as well, put its digest behind the tag (@sha256:…; `docker buildx imagetools inspect TAG` tells it) or pass it
+# as --build-arg PYTHON_IMAGE=…; Renovate and Dependabot know this line and keep a digest up to date.
+ARG PYTHON_IMAGE=python:3.12-slim-bookworm
+
+# --- Packages ---------------------------------------------------------------------------------------------------------
+FROM ${PYTHON_IMAGE} AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-ARG TORCH_INDEX_URL=""
-COPY requirements.txt /build/
-RUN pip install ${TORCH_INDEX_URL:+--extra-index-url "${TORCH_INDEX_URL}"} --requirement /build/requirements.txt
-# The original realesrgan package (ENGINE_BACKEND=reference); --build-arg REFERENCE=0 leaves it out.
-ARG REFERENCE=1
-COPY requirements-build.txt requirements-reference.txt /build/
-RUN if [ "${REFERENCE}" = 1 ]; then \
-      pip install --requirement /build/requirements-build.txt \
-      && pip install --no-deps --no-build-isolation --requirement /build/requirements-reference.txt; \
-    fi
-# Networks of other families (docs/models.md), without the torchvision that spandrel asks for.
-COPY requirements-families.txt /build/
-RUN pip install --no-deps --requirement /build/requirements-families.txt
-
+COPY deploy/images /build
 # Log-in of staff by OpenID Connect (OIDC_ISSUER): --build-arg OIDC=1.
 ARG OIDC=0
-COPY requirements-oidc.txt /build/
-RUN if [ "${OIDC}" = 1 ]; then pip install --requirement /build/requirements-oidc.txt; fi
 
-# Graphics cards of any maker by Vulkan (DEVICE=vulkan, and the container needs /dev/dri): --build-arg VULKAN=1.
-ARG VULKAN=0
-COPY requirements-vulkan.txt /build/
-RUN if [ "${VULKAN}" = 1 ]; then pip install --requirement /build/requirements-vulkan.txt; fi
+FROM packages AS packages-web
+RUN /build/install.sh web
 
+FROM packages AS packages-cpu
+# The original realesrgan package (ENGINE_BACKEND=reference); --build-arg REFERENCE=0 leaves it out.
+ARG REFERENCE=1
+ARG TORCH_INDEX_URL=""
+ARG TORCH_SHA256=""
+RUN /build/install.sh cpu
+
+FROM packages AS packages-cuda
+ARG REFERENCE=1
+RUN /build/install.sh cuda
+
+FROM packages AS packages-vulkan
+ARG REFERENCE=1
+ARG TORCH_INDEX_URL=""
+ARG TORCH_SHA256=""
+RUN /build/install.sh vulkan
+
+# --- The program ------------------------------------------------------------------------------------------------------
 # The fast kernels for CPUs, for every instruction set: the processor that runs the image may be another than this one.
-FROM python:3.12-slim-bookworm AS kernels
+FROM ${PYTHON_IMAGE} AS kernels
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY jobs jobs
 RUN python -m jobs.engine.backends.winograd.build --to /kernels
 
-FROM python:3.12-slim-bookworm
-RUN groupadd --gid 10001 upscaler \
-    && useradd --uid 10001 --gid upscaler --home-dir /data --no-create-home --shell /usr/sbin/nologin upscaler \
-    && install --directory --owner upscaler --group upscaler /data
-ARG VULKAN=0
-RUN if [ "${VULKAN}" = 1 ]; then \
-      apt-get update && apt-get install -y --no-install-recommends mesa-vulkan-drivers && rm -rf /var/lib/apt/lists/*; \
-    fi
-COPY --from=build /opt/venv /opt/venv
+# Readable for every user, whatever umask the checkout was made under.
+FROM ${PYTHON_IMAGE} AS program
 WORKDIR /app
 COPY . .
 COPY --from=kernels /kernels jobs/engine/backends/winograd/built
-RUN /opt/venv/bin/python -m compileall -q .
+RUN rm -rf deploy && python -m compileall -q . && chmod -R u=rwX,go=rX .
+
+# --- What all targets share -------------------------------------------------------------------------------------------
+FROM ${PYTHON_IMAGE} AS runtime
+ARG VERSION=1.0.0
+ARG REVISION=""
+LABEL org.opencontainers.image.title="upscaler" \
+      org.opencontainers.image.description="Pictures up to sixteen times larger, by Real-ESRGAN and other networks" \
+      org.opencontainers.image.licenses="BSD-3-Clause" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# tini: process 1 of the container. It passes signals on and reaps what killed workers leave behind.
+RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 upscaler \
+    && useradd --uid 10001 --gid upscaler --home-dir /data --no-create-home --shell /usr/sbin/nologin upscaler \
+    && install --directory --owner upscaler --group upscaler /data
+WORKDIR /app
+COPY --from=program /app /app
 ENV PATH=/opt/venv/bin:$PATH \
+    HOME=/data \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     UPSCALER_DATA_DIR=/data \
@@ -59,6 +84,37 @@ ENV PATH=/opt/venv/bin:$PATH \
     PORT=8000
 USER 10001:10001
 VOLUME /data
-EXPOSE 8000
 STOPSIGNAL SIGTERM
+ENTRYPOINT ["tini", "--"]
+
+# --- Targets ----------------------------------------------------------------------------------------------------------
+FROM runtime AS web
+COPY --from=packages-web /opt/venv /opt/venv
+EXPOSE 8000
+HEALTHCHECK --interval=15s --timeout=10s --retries=4 --start-period=60s CMD ["python", "-m", "upscaler_site.web.alive"]
+CMD ["python", "-m", "upscaler_site.web.server"]
+
+FROM runtime AS worker-cuda
+COPY --from=packages-cuda /opt/venv /opt/venv
+HEALTHCHECK --interval=30s --timeout=20s --retries=4 --start-period=120s CMD ["python", "manage.py", "worker_health", "gpu"]
+CMD ["python", "-m", "upscaler_site.serve", "--only", "gpu"]
+
+FROM runtime AS worker-vulkan
+USER 0:0
+RUN apt-get update && apt-get install -y --no-install-recommends mesa-vulkan-drivers && rm -rf /var/lib/apt/lists/*
+USER 10001:10001
+COPY --from=packages-vulkan /opt/venv /opt/venv
+ENV DEVICE=vulkan
+HEALTHCHECK --interval=30s --timeout=20s --retries=4 --start-period=120s CMD ["python", "manage.py", "worker_health", "gpu"]
+CMD ["python", "-m", "upscaler_site.serve", "--only", "gpu"]
+
+FROM runtime AS worker-cpu
+COPY --from=packages-cpu /opt/venv /opt/venv
+HEALTHCHECK --interval=30s --timeout=20s --retries=4 --start-period=120s CMD ["python", "manage.py", "worker_health", "gpu"]
+CMD ["python", "-m", "upscaler_site.serve", "--only", "gpu"]
+
+# The default: everything in one container, as `make run`.
+FROM worker-cpu AS service
+EXPOSE 8000
+HEALTHCHECK --interval=15s --timeout=10s --retries=4 --start-period=120s CMD ["python", "-m", "upscaler_site.web.alive"]
 CMD ["python", "-m", "upscaler_site.serve"]

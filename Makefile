@@ -66,7 +66,7 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "No virtual environment could be made. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
-$(VENV)/.installed: requirements.txt | $(BIN)/python
+$(VENV)/.installed: requirements.txt requirements-web.txt | $(BIN)/python
 	@echo "Installing what the service needs (some minutes the first time) …"
 	@$(PIP) --requirement requirements.txt
 	@touch $@

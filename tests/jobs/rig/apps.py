@@ -22,8 +22,8 @@ class RigConfig(AppConfig):
 
         decode = codec.decode
 
-        def rigged(path: Path, limits: Any) -> Any:
-            picture = decode(path, limits)
+        def rigged(path: Path, limits: Any, *, for_viewing: bool = False) -> Any:
+            picture = decode(path, limits, for_viewing=for_viewing)
             if picture.width == POISON:
                 os.kill(os.getpid(), signal.SIGKILL)
             if picture.width == HANGS:
