@@ -33,7 +33,7 @@ def environment(new_database: Callable[[], str], tmp_path_factory: pytest.TempPa
     made = {
         **kept, **without_others("web", place / "image"),
         "DATABASE_URL": new_database(), "UPSCALER_DATA_DIR": str(place / "data"), "PORT": str(free_port()),
-        "DJANGO_SUPERUSER_PASSWORD": "a long word 1",
+        "DJANGO_SUPERUSER_PASSWORD": "a long word 1", "ALLOWED_HOSTS": "up.example.org",
     }  # fmt: skip
     run(made, "manage.py", "migrate", "--no-input", "-v", "0")
     run(made, "manage.py", "collectstatic", "--no-input", "-v", "0")
@@ -83,7 +83,7 @@ def sixteen_bit() -> bytes:
 
 
 def test_the_web_server_answers_for_everything_without_what_computes(web: str, environment: dict[str, str]) -> None:
-    with httpx.Client(base_url=web, timeout=120) as client:
+    with httpx.Client(base_url=web, headers={"Host": "up.example.org"}, timeout=120) as client:
         for path in ("/", "/admin/login/", "/api/docs", "/api/schema", "/api/v1/models", "/api/v1/system",
                      "/api/v1/stats", "/metrics", "/api/v1/health"):  # fmt: skip
             assert client.get(path).status_code in (200, 503), path

@@ -1,7 +1,7 @@
 """``python -m upscaler_site.web.alive``: 0 while the web server answers, else 1; for a container's health check.
 
-Asks for liveness alone, which needs neither database nor host name. Imports nothing of the service: a check every few
-seconds must cost little.
+Asks for liveness alone, which needs no database; a refusal by ALLOWED_HOSTS (400) is an answer, too.
+Imports nothing of the service: a check every few seconds must cost little.
 """
 
 import http.client
@@ -13,11 +13,11 @@ _SECONDS = 9
 
 
 def answers(address: str, port: int) -> bool:
-    """Return True where the web server there says that it is alive."""
+    """Return True where the web server there answers, and not with an error of its own."""
     connection = http.client.HTTPConnection(_EVERYWHERE.get(address, address), port, timeout=_SECONDS)
     try:
         connection.request("GET", "/api/v1/health/live")
-        return connection.getresponse().status == 200
+        return connection.getresponse().status < 500
     except (OSError, http.client.HTTPException):
         return False
     finally:
