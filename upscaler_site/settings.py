@@ -18,7 +18,10 @@ from upscaler_site.process import bind_address
 # --- Where data lives -------------------------------------------------------------------------------------------------
 DATA_DIR = data_directory.chosen()
 MODELS_DIR = env.directory(
-    "MODELS_DIR", DATA_DIR / "models", shown="UPSCALER_DATA_DIR/models", help="Weights of the models, shared by hosts"
+    "MODELS_DIR",
+    DATA_DIR / "models",
+    shown="UPSCALER_DATA_DIR/models",
+    help="Weights of the models, shared by hosts; with STORAGE this host's own",
 )
 MODEL_CACHE_DIR = env.directory(
     "MODEL_CACHE_DIR",

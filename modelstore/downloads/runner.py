@@ -20,11 +20,11 @@ from modelstore.catalog import DEFAULT_PROVIDER, Provider
 from modelstore.catalogs.entry import ELSEWHERE
 from modelstore.downloads.download import Bounds, Source, fetch
 from modelstore.downloads.lease import LeaseKeeper
-from modelstore.errors import OFFLINE_ADVICE, DownloadFailed, DownloadStopped, ImportRefused
+from modelstore.errors import OFFLINE_ADVICE, DownloadFailed, DownloadStopped, ImportRefused, StorageUnavailable
 from modelstore.imports import importing, quarantine
 from modelstore.models import Model
 from modelstore.states import Origin, State
-from modelstore.storage import checksums
+from modelstore.storage import checksums, shared
 from modelstore.storage.paths import stored_file, unexamined_file
 
 logger = logging.getLogger(__name__)
@@ -95,6 +95,9 @@ def work_on(model: Model, on_progress: Callable[[int], None] | None = None) -> N
         offline = isinstance(failure, DownloadFailed) and failure.unreachable
         Model.objects.mark_failed(model, f"{failure}. {OFFLINE_ADVICE}" if offline else str(failure))
         logger.warning("model failed model=%s error=%s", model.name, failure)
+    except StorageUnavailable as error:
+        Model.objects.mark_failed(model, str(error))
+        logger.warning("model failed model=%s error=%s", model.name, error.cause)
     except OSError as error:
         Model.objects.mark_failed(model, f"the models directory cannot be written: {error.strerror or error}")
         logger.exception("model failed model=%s", model.name)
@@ -129,6 +132,7 @@ def _label(provider: str, path: str) -> str:
 
 def _download(model: Model, keeper: LeaseKeeper, on_progress: Callable[[int], None] | None) -> None:
     destination = unexamined_file(model) if model.origin == Origin.CATALOG else stored_file(model)
+    shared.fetch(model)
     for place in (stored_file(model), destination):
         if checksums.is_genuine(place, model.size_bytes, model.sha256):
             _finish(model, keeper, place, source="found in the models directory", notes="")
@@ -168,6 +172,7 @@ def _finish(model: Model, keeper: LeaseKeeper, place: Path, *, source: str, note
     if model.origin == Origin.CATALOG:
         importing.accept_listed(model, place, keeper.confirm, source=source[:500], notes=notes)
         return
+    shared.share(place, model.sha256, patience=shared.PATIENCE_SECONDS)
     if not Model.objects.mark_ready(model, source=source[:500], notes=notes, received_bytes=model.size_bytes):
         # Cancelled at the last moment. The file is genuine but no longer wanted: delete it, unless another worker is
         # downloading the same file or has finished it.

@@ -26,7 +26,7 @@ from modelstore.imports.quarantine import Incoming, receive, settle
 from modelstore.models import Model
 from modelstore.names import checked
 from modelstore.states import Origin, State, Use
-from modelstore.storage import checksums
+from modelstore.storage import checksums, shared
 from modelstore.storage.paths import SUFFIXES, incoming_directory, stored_file, unexamined_file
 
 logger = logging.getLogger(__name__)
@@ -102,9 +102,11 @@ def accept_upload(claim: Model, still_mine: Callable[[], bool]) -> None:
     :raises DownloadStopped: the claim was lost meanwhile.
     """
     path = incoming_directory() / claim.incoming
+    if claim.incoming:
+        shared.fetch_incoming(claim.incoming)
     if not claim.incoming or not path.is_file():
         path = _already_settled(claim)
-    network = _examined(path, still_mine)
+    network = _examined(path, still_mine, incoming=claim.incoming)
     destination = _destination(claim, _suffix(path))
     _settle_as(
         claim,
@@ -127,12 +129,13 @@ def accept_listed(claim: Model, path: Path, still_mine: Callable[[], bool], **fa
     _settle_as(claim, path, stored_file(claim), network, **facts)
 
 
-def _examined(path: Path, still_mine: Callable[[], bool]) -> dict[str, Any]:
+def _examined(path: Path, still_mine: Callable[[], bool], incoming: str = "") -> dict[str, Any]:
     try:
         network = examine(path)
     except ImportRefused:
         if still_mine():
             path.unlink(missing_ok=True)
+            shared.forget_incoming(incoming)
         raise
     if not still_mine():
         raise DownloadStopped("the import was cancelled")
@@ -149,6 +152,7 @@ def _settle_as(
     """Put an examined file into its place and make its row ready."""
     if path != destination:
         settle(path, destination)
+    shared.share(destination, facts.get("sha256", claim.sha256), patience=shared.PATIENCE_SECONDS)
     accepted = Model.objects.mark_ready(
         claim,
         architecture=network["architecture"],
@@ -163,6 +167,7 @@ def _settle_as(
         if not Model.objects.filter(pk=claim.pk).exclude(state=State.MISSING).exists():
             destination.unlink(missing_ok=True)
         raise DownloadStopped("the import was cancelled")
+    shared.forget_incoming(claim.incoming)
     logger.info(
         "model imported model=%s architecture=%s scale=%d", claim.name, network["architecture"], network["scale"]
     )
@@ -235,6 +240,7 @@ def examine(path: Path) -> dict[str, Any]:
 def _accept_official(entry: catalog.CatalogEntry, incoming: Incoming) -> Model:
     model = Model.objects.get(name=entry.name)
     settle(incoming.path, stored_file(model))
+    shared.share(stored_file(model), incoming.sha256)
     Model.objects.adopt(model, source="imported")
     logger.info("official model imported model=%s", model.name)
     model.refresh_from_db()
@@ -255,6 +261,7 @@ def _accept_listed(model: Model, incoming: Incoming) -> Model:
 
 
 def _enqueue(incoming: Incoming, name: str, description: str, licence: str, use: str) -> Model:
+    shared.share_incoming(incoming.path)
     try:
         with transaction.atomic():
             _replaceable(name).delete()

@@ -17,7 +17,7 @@ from modelstore.catalogs.known import Known, known, refresh_when_due
 from modelstore.models import Model, ModelQuerySet
 from modelstore.networks.spec import NetworkSpec
 from modelstore.states import Origin, State
-from modelstore.storage import checksums
+from modelstore.storage import checksums, shared
 from modelstore.storage.paths import bundled_file, stored_file
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ def keep_listed() -> None:
     """Fetch the remote catalogue where it is due, and bring the rows up to date; safe to do twice."""
     refresh_when_due()
     register_listed(known())
+    shared.share_all()
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ from modelstore import usage
 from modelstore.errors import ModelFixed, ModelInUse, ModelUnknown
 from modelstore.models import Model
 from modelstore.states import PENDING, Origin, State
+from modelstore.storage import shared
 from modelstore.storage.partial_file import leftovers
 from modelstore.storage.paths import incoming_directory, local_file, stored_file, unexamined_file
 
@@ -48,6 +49,7 @@ def delete(name: str) -> int:
             Model.objects.forget_failure(model)
         record(Action.MODEL_DELETED, "model", [name])
     freed = _remove_files(model)
+    shared.forget(model)
     Model.objects.take_offer(model.pk)
     logger.info("model deleted model=%s bytes=%d", name, freed)
     return freed

@@ -13,11 +13,11 @@ from django.conf import settings
 from django.db import transaction
 
 from modelstore import catalog, dispatch
-from modelstore.errors import OFFLINE_ADVICE, DenoiseUnsupported, ModelNotReady, ModelUnknown
+from modelstore.errors import OFFLINE_ADVICE, DenoiseUnsupported, ModelNotReady, ModelUnknown, StorageUnavailable
 from modelstore.models import Model
 from modelstore.networks.spec import NetworkSpec
 from modelstore.states import DOWNLOADABLE, PENDING, Origin, State
-from modelstore.storage import checksums
+from modelstore.storage import checksums, shared
 from modelstore.storage.partial_file import Part
 from modelstore.storage.paths import local_file, size_on_disk, stored_file
 
@@ -69,8 +69,15 @@ def count_usable() -> int:
 
 
 def is_available(model: Model) -> bool:
-    """Return True if the model is ready and its file is on the disk with the right size."""
-    return model.state == State.READY and size_on_disk(model) == model.size_bytes
+    """Return True if the model is ready and its file is on the disk, or in the bucket, with the right size."""
+    if model.state != State.READY:
+        return False
+    if size_on_disk(model) == model.size_bytes:
+        return True
+    try:
+        return shared.has(model)
+    except StorageUnavailable:
+        return True  # as its row says; who needs the file now is told
 
 
 def weights_for(name: str, denoise_strength: float | None = None) -> LocalWeights:
@@ -103,7 +110,7 @@ def reread(local: LocalWeights) -> None:
             path, model.size_bytes, model.sha256, reread=True
         ):
             continue
-        if path == stored_file(model):
+        if path == stored_file(model) and not _can_fetch(model):
             report_damage(model)
         else:
             logger.warning("this host's copy of the weights was damaged model=%s", model.name)
@@ -117,7 +124,7 @@ def is_intact(model: Model) -> bool:
 
 def verify(model: Model) -> bool:
     """Read the shared file of a ready model again. When it is damaged it is deleted and asked for again (or fails)."""
-    if is_intact(model):
+    if is_intact(model) or shared.fetch(model):
         Model.objects.mark_verified(model)
         return True
     report_damage(model)
@@ -171,20 +178,36 @@ def _require_ready(model: Model) -> None:
 
 
 def _verified_copy(model: Model) -> Path:
-    local, shared = local_file(model), stored_file(model)
+    local, common = local_file(model), stored_file(model)
     if checksums.may_be_genuine(local, model.size_bytes, model.sha256):
         return local
-    if local != shared and _copy(model, shared, local):
+    if _fetched(model) and local == common:
+        return local
+    if local != common and _copy(model, common, local):
         return local
     report_damage(model)
     raise ModelNotReady(model.name, _COMING, coming=model.origin in DOWNLOADABLE)
 
 
-def _copy(model: Model, shared: Path, local: Path) -> bool:
+def _fetched(model: Model) -> bool:
+    """Bring the file from the bucket, where there is one and this host lacks it."""
+    if checksums.may_be_genuine(stored_file(model), model.size_bytes, model.sha256):
+        return True
+    return shared.fetch(model)
+
+
+def _can_fetch(model: Model) -> bool:
+    try:
+        return shared.has(model)
+    except StorageUnavailable:
+        return True  # nothing is known to be wrong with the shared one
+
+
+def _copy(model: Model, common: Path, local: Path) -> bool:
     """Copy the shared file to this host. Return False when the shared bytes are not the right ones."""
     with Part(local, uuid.uuid4().hex) as part:
         try:
-            with shared.open("rb") as file:
+            with common.open("rb") as file:
                 while block := file.read(1 << 20):
                     part.write(block)
         except OSError as error:

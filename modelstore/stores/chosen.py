@@ -19,6 +19,12 @@ def pictures() -> Store:
     return Directory(directory) if address is None else _bucket(address, directory)
 
 
+def weights() -> Store | None:
+    """Return the bucket through which hosts share weights; None where they share MODELS_DIR."""
+    address: Address | None = settings.STORAGE_ADDRESS
+    return None if address is None else _bucket(address, Path(settings.MEDIA_ROOT))
+
+
 @cache
 def _bucket(address: Address, scratch: Path) -> Bucket:
     return Bucket(address, scratch, service_id)

@@ -61,7 +61,6 @@ class Site:
             "MIN_FREE_DISK_MB": "0",
             "OMP_NUM_THREADS": "1",
             "ENGINE_BACKEND": "torch",
-            "MODELS_DIR": str(self._root / "models"),
         }
 
     def stored(self, kind: str = "") -> list[str]:
@@ -170,7 +169,7 @@ def _ok(answer: httpx.Response) -> Any:
 def test_a_host_is_killed_and_the_storage_goes_away_in_the_middle_of_a_batch_and_nothing_is_lost(
     site: Site, hosts: list[Service], tiny_weights: Path
 ) -> None:
-    """Sixty pictures, two hosts that share a database and a bucket."""
+    """Sixty pictures, two hosts that share a database and a bucket, and not even weights."""
     first = site.host("one")
     first.import_model(tiny_weights, TINY_MODEL)
     second = site.host("two", "gpu")
@@ -181,6 +180,7 @@ def test_a_host_is_killed_and_the_storage_goes_away_in_the_middle_of_a_batch_and
         assert answer.status_code in (200, 202), answer.text
         batch = answer.json()["batch_id"]
         eventually(lambda: _done(client, batch) >= 5, seconds=240)
+        eventually(lambda: "fetched weights to this host" in second.output(), seconds=60)
         assert second.process is not None
         os.killpg(second.process.pid, signal.SIGKILL)
         second.kill()

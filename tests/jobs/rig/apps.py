@@ -22,7 +22,7 @@ class RigConfig(AppConfig):
 
         decode = codec.decode
 
-        def rigged(path: Path, limits: Any, *, for_viewing: bool = False) -> Any:
+        def rigged(path: Path, limits: "Limits", *, for_viewing: bool = False) -> "Picture":
             picture = decode(path, limits, for_viewing=for_viewing)
             if picture.width == POISON:
                 os.kill(os.getpid(), signal.SIGKILL)
