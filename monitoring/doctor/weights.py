@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from modelstore.models import Model
 from modelstore.states import State
-from modelstore.storage import weights
-from monitoring.doctor.finding import Finding, fault, fine, warning
+from modelstore.storage import shared, weights
+from monitoring.doctor.finding import Finding, fault, fine, note, warning
 from monitoring.health import NO_MODEL
 
 AREA = "models"
@@ -14,12 +14,17 @@ AREA = "models"
 def examine() -> Iterator[Finding]:
     """Read every ready model's file from its first byte to its last; change nothing."""
     ready = list(Model.objects.filter(state=State.READY).order_by("name"))
-    damaged = [model for model in ready if not weights.is_intact(model)]
+    not_whole = [model for model in ready if not weights.is_intact(model)]
+    elsewhere = [model for model in not_whole if shared.has(model)]
+    damaged = [model for model in not_whole if model not in elsewhere]
+    if elsewhere:
+        names = ", ".join(model.name for model in elsewhere)
+        yield note(AREA, f"In the object storage, and fetched by this host when it is first used: {names}")
     for model in damaged:
         yield fault(AREA, f"{model.name}: its file is missing or damaged", f"Run: manage.py verify_models {model.name}")
-    if intact := [model.name for model in ready if model not in damaged]:
+    if intact := [model.name for model in ready if model not in not_whole]:
         yield fine(AREA, f"{len(intact)} genuine: {', '.join(intact)}")
-    elif not damaged:
+    elif not not_whole:
         yield fault(AREA, f"{NO_MODEL[0].upper()}{NO_MODEL[1:]}", "Run: manage.py download_models RealESRGAN_x4plus")
     for model in Model.objects.filter(state=State.FAILED).order_by("name"):
         yield warning(AREA, f"{model.name}: {model.error}", "Try again in the admin, or import the file by hand")

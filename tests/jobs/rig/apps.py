@@ -6,9 +6,12 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from jobs.engine.types import Limits, Picture
 
 POISON, HANGS, HANGS_WITH_GIL, SLOW, LOSES_DEVICE, NO_PREVIEW, DEVICE_WAITS = 13, 14, 15, 17, 19, 21, 23
 SLOW_SECONDS = 3.0
