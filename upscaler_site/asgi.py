@@ -23,6 +23,7 @@ from django.conf import settings  # noqa: E402 - these need Django set up
 
 from jobs.errors import JobError  # noqa: E402 - as above
 from jobs.progress.hub import hub  # noqa: E402 - as above
+from modelstore import tracing  # noqa: E402 - as above
 from monitoring.requests import counter  # noqa: E402 - as above
 from upscaler_site.logs.access_log import Message, Send, Sending  # noqa: E402 - as above
 from upscaler_site.web import admission  # noqa: E402 - as above
@@ -157,6 +158,7 @@ async def _live(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await asyncio.to_thread(counter.flush)
+    await asyncio.to_thread(tracing.flush)
     await send({"type": "lifespan.shutdown.complete"})
 
 

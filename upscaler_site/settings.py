@@ -7,7 +7,7 @@ variable, and a test holds the two together.
 import re
 from urllib.parse import urlsplit
 
-from upscaler_site.conf import data_directory, env, oidc, storage
+from upscaler_site.conf import data_directory, env, oidc, storage, traces
 from upscaler_site.conf.broker import broker_from
 from upscaler_site.conf.defaults import *  # noqa: F403 - Django wants all settings in one module
 from upscaler_site.conf.secret_key import secret_key_for, webhook_secrets_for
@@ -398,6 +398,12 @@ AUDIT_DOWNLOADS = env.flag("AUDIT_DOWNLOADS", True, help="The audit log has an e
 # Last, since this may write secrets: when a setting above is refused, no data directory is left behind.
 WEBHOOK_SECRETS = webhook_secrets_for(DATA_DIR, _given_webhook_secrets)
 SECRET_KEY = secret_key_for(DATA_DIR, _given_secret_key)
+TRACES_ENDPOINT = traces.endpoint_from(
+    env.text(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        help="Send traces to this OpenTelemetry collector, such as http://127.0.0.1:4318; needs upscaler[otel]",
+    )
+)
 ACCESS_LOG = env.flag("ACCESS_LOG", False, help="One log line per HTTP request")
 METRICS_ACCESS = env.text(
     "METRICS_ACCESS",

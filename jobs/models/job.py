@@ -38,6 +38,7 @@ class Job(models.Model):
     api_key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
     caller = models.CharField(max_length=60, blank=True, db_default="")  # jobs/auth/callers.py; outlives the key's row
     request_id = models.CharField(max_length=64, blank=True)  # X-Request-ID of the call, for the logs
+    traceparent = models.CharField(max_length=55, blank=True, db_default="")  # of the call; modelstore/tracing.py
 
     # The request. The model is a name, or a chain of names (jobs/chains.py), not a foreign key: a job outlives the
     # model's row.

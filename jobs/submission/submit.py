@@ -39,6 +39,7 @@ from jobs.submission.dry_run import DryRunReport, report_of
 from jobs.submission.request import Submission
 from jobs.submission.rollback import disk_that_may_be_full, transaction_with_files
 from jobs.submission.work import Picture
+from modelstore import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -241,6 +242,7 @@ def _create(
         api_key=submission.api_key,
         caller=submission.caller,
         request_id=submission.request_id,
+        traceparent=tracing.traceparent(),
         model=model.name,
         options=options.as_json(),
         fingerprint=result_reuse.fingerprint_of(model, options, staged.sha256),

@@ -30,6 +30,7 @@ from jobs.worker.db_retry import retried
 from jobs.worker.heartbeat import Heartbeat, Reason
 from jobs.worker.limits import limited
 from jobs.worker.storing import StorageError, known, provenance_of, store
+from modelstore import tracing
 from modelstore.errors import ModelNotReady, ModelStoreError, StorageUnavailable
 from modelstore.storage.weights import LocalWeights, weights_for
 
@@ -64,6 +65,10 @@ class Attempt:
         self._members: tuple[LocalWeights, ...] = ()
         self._picture: Picture | None = None  # decoded, then upscaled
         self._report: Report | None = None
+        self.trace = tracing.of_job(
+            job.traceparent, job.queued_at, job=str(job.id), request=job.request_id, model=job.model,
+            attempt=job.attempts, worker=job.worker, input_pixels=job.input_width * job.input_height * job.input_frames,
+        )  # fmt: skip
         self.heartbeat = Heartbeat(job, before_exit=self._delete_files)
         self.heartbeat.__enter__()
 
@@ -76,10 +81,11 @@ class Attempt:
     def prepare(self) -> bool:
         """Find the weights and decode the picture."""
         with self._settling():
-            self._members = self._weights()
+            with tracing.span("find weights"):
+                self._members = self._weights()
             at = time.perf_counter()
             try:
-                with files.local(self.job.input_file) as path:
+                with tracing.span("decode"), files.local(self.job.input_file) as path:
                     self._picture = decode(path, engine_limits())
             except FileNotFoundError as error:
                 raise EngineError("the uploaded picture is no longer there") from error
@@ -101,7 +107,10 @@ class Attempt:
         with self._settling():
             self.heartbeat.check()
             asked = UpscaleOptions(options.outscale, options.tile_size, options.tile_pad, known(options.precision))
-            self._picture, report = runtime.upscale(picture, self._members, asked, self.heartbeat.on_tile)
+            with tracing.span("infer") as span:
+                self._picture, report = runtime.upscale(picture, self._members, asked, self.heartbeat.on_tile)
+                tracing.note(span, tiles=report.tiles, device=report.device, backend=report.backend,
+                             precision=report.precision, tile_size=report.tile_size)  # fmt: skip
             for member in report.members or (report,):
                 registration.mine().used(member.model, len(runtime.upscaler().pool), member.choice)
             self._report = report
@@ -127,7 +136,7 @@ class Attempt:
         self._close()
         if self._outcome == "completed" and result is not None:
             self.job.result_sha256 = digest
-            with limited(time.monotonic() + _PREVIEW_SECONDS):
+            with self.trace.current(), tracing.span("preview"), limited(time.monotonic() + _PREVIEW_SECONDS):
                 previews.add_preview(self.job, result, self._ask)
 
     def hand_back(self) -> None:
@@ -164,7 +173,8 @@ class Attempt:
     def _settling(self) -> Iterator[None]:
         """Have the row say how the attempt ended, when a step cannot go on."""
         try:
-            yield
+            with self.trace.current():
+                yield
         except Exception as error:  # noqa: BLE001 - the worker's edge: whatever happens, the row must record it
             self._picture = None
             self.lost_device = self.lost_device or isinstance(error, DeviceLost)
@@ -233,10 +243,12 @@ class Attempt:
                 files.remove_strays(self.job.id, keep=self.job.token)
         except Exception:  # an edge: the row is settled, and the clean-up finds files that no row names
             logger.exception("job's files stay job=%s", self.job.id)
-        logger.info(
-            "job %s job=%s worker=%s seconds=%.3f",
-            self._outcome, self.job.id, self.job.worker, time.monotonic() - self.claimed,
-        )  # fmt: skip
+        with self.trace.current():
+            logger.info(
+                "job %s job=%s worker=%s seconds=%.3f",
+                self._outcome, self.job.id, self.job.worker, time.monotonic() - self.claimed,
+            )  # fmt: skip
+        self.trace.end(self._outcome or "lost")
 
     def _delete_files(self) -> None:
         """Delete what this claim wrote, unless its result was accepted after all."""

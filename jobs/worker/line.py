@@ -29,6 +29,7 @@ from jobs.worker import registration, runtime
 from jobs.worker.attempt import Attempt
 from jobs.worker.clerk import Clerk
 from jobs.worker.db_retry import retried
+from modelstore import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,8 @@ class Line:
             wait(self._finishing)
             self._finishing.clear()
             self._me.current_job = None
+            if _stops():
+                tracing.flush()
             connections.close_all()  # this thread reads weights again that were found damaged
 
     # --- The device's thread
@@ -207,8 +210,11 @@ class Line:
     # --- All of them
     def _begin(self, job: Job) -> Attempt:
         waited = (job.started_at - job.queued_at).total_seconds() if job.started_at else 0.0
-        logger.info("job claimed job=%s worker=%s attempt=%d waited=%.3f", job.id, self._me.id, job.attempts, waited)
         attempt = Attempt(job, self._clerk)
+        with attempt.trace.current():
+            logger.info(
+                "job claimed job=%s worker=%s attempt=%d waited=%.3f", job.id, self._me.id, job.attempts, waited
+            )
         with self._lock:
             self._held[attempt] = _picture_bytes(job)
         return attempt

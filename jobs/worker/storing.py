@@ -14,6 +14,7 @@ from jobs.engine.types import EncodeOptions, Picture, Report
 from jobs.models.job import Job
 from jobs.models.results import Finished
 from jobs.storage import file_names, files
+from modelstore import tracing
 from modelstore.backoff import Backoff
 from modelstore.errors import StorageUnavailable
 
@@ -47,10 +48,12 @@ def store(
     )
     try:
         part = files.draft_of_result(job.id, job.token)
-        written = encode(result, part, wanted)
+        with tracing.span("encode"):
+            written = encode(result, part, wanted)
         size, digest = part.stat().st_size, _sha256(part)
         name = file_names.result_name(job.id, job.token, written.format)
-        _keep(part, name, still_wanted)
+        with tracing.span("store", bytes=size):
+            _keep(part, name, still_wanted)
     except OSError as error:
         # Pillow's encoders lose the number of an error while they write.
         if error.errno in files.FULL or error.errno is None:

@@ -7,6 +7,7 @@
 import json
 import logging
 import re
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,14 +34,16 @@ class TextLines(logging.Formatter):
         return f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%d %H:%M:%S},{int(record.msecs):03d}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as above
-        """Return the line, with the request that it was written in."""
+        """Return the line, with the request and the trace that it was written in."""
         line = super().formatMessage(record)
         request_id = current_request_id.get()
-        return line if not request_id or " request=" in line else f"{line} request={request_id}"
+        line = line if not request_id or " request=" in line else f"{line} request={request_id}"
+        trace = trace_id()
+        return f"{line} trace={trace}" if trace else line
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line: time, level, logger, event, the pairs of the message, request, exception."""
+    """One JSON object per line: time, level, logger, event, the pairs of the message, request, trace, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object. Its own keys win over equal ones in the message."""
@@ -57,6 +60,8 @@ class JsonLines(logging.Formatter):
         request_id = current_request_id.get()
         if request_id:
             line.setdefault("request", request_id)
+        if trace := trace_id():
+            line["trace"] = trace
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
@@ -76,6 +81,15 @@ class OneLineRefusal(logging.Filter):
         record.exc_info = record.exc_text = None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True
+
+
+def trace_id() -> str:
+    """Return the trace that this thread is in, 32 hexadecimal digits; "" where there is none, or none are made."""
+    trace = sys.modules.get("opentelemetry.trace")
+    if trace is None:
+        return ""
+    context = trace.get_current_span().get_span_context()
+    return format(context.trace_id, "032x") if context.is_valid else ""
 
 
 def split(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
