@@ -32,9 +32,6 @@ _QUIET_SECONDS = 2.0
 #: Seconds that a process which ends gives its last messages.
 _LAST_SECONDS = 0.5
 
-#: What goes wrong with a server, on the way to it, and with names and certificates.
-_ERRORS = (redis.RedisError, OSError, ValueError)
-
 
 class Broker(Protocol):
     """The settings (upscaler_site/conf/broker.py)."""
@@ -97,7 +94,7 @@ class RedisBells:
             going_on = None not in batch
             try:
                 self._tell([message for message in batch if message is not None])
-            except _ERRORS as error:
+            except Exception as error:  # noqa: BLE001 - a thread's edge: if it ended, nobody would be told any more
                 self._outage.go_on(error)
             else:
                 self._outage.end()
@@ -191,7 +188,7 @@ class _Ear(threading.Thread):
                     with redis.client.PubSub(self._client.connection_pool) as connection:
                         connection.subscribe(self._channel)
                         self._hear(connection)
-                except _ERRORS as error:
+                except Exception as error:  # noqa: BLE001 - as above: nobody would be heard
                     if not self._over.is_set():
                         self._outage.go_on(error, self._over)
                         self._miss()
@@ -230,13 +227,14 @@ class _Outage:
 
     def go_on(self, error: Exception, over: threading.Event | None = None) -> None:
         """Note a failure and let some time pass, until ``over`` at most."""
-        if not self.reason:
+        begins = not self.reason
+        self.reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if begins:
             logger.warning(
                 "Redis does not answer: until it does work starts, and callers hear of it, late what=%s error=%s",
                 self._what,
-                error,
+                self.reason,
             )
-        self.reason = " ".join(str(error).split()) or type(error).__name__
         (over or threading.Event()).wait(_AGAIN_SECONDS)
 
     def end(self) -> None:
