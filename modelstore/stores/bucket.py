@@ -63,17 +63,16 @@ class Bucket:
 
     def put(self, draft: Path, name: str) -> None:
         """Upload, in parts where it is large, and compare the size of what is there then."""
-        from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - an optional extra
+        from boto3.s3.transfer import TransferConfig, create_transfer_manager  # noqa: PLC0415 - an optional extra
 
         config = TransferConfig(
             multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=_SIDE_BY_SIDE
         )
         size = draft.stat().st_size
         client = self._client()
-        with told(name), draft.open("rb") as file:
-            client.upload_fileobj(
-                file, self.address.bucket, self._key(name), ExtraArgs=dict(self.address.encryption), Config=config
-            )
+        # By its path, parts are read while they are sent; an open file would be held in memory, ten parts at a time.
+        with told(name), create_transfer_manager(client, config) as transfers:
+            transfers.upload(str(draft), self.address.bucket, self._key(name), dict(self.address.encryption)).result()
         self._require_size(name, size)
         draft.unlink(missing_ok=True)
 
@@ -136,12 +135,15 @@ class Bucket:
     def present(self, names: Iterable[str]) -> set[str]:
         """Ask for the heads, several at a time."""
         wanted = tuple(names)
-        self._require_ours(quick=False)
+        self._require_ours()
         return {name for name, stat in zip(wanted, _side_by_side(self.stat, wanted), strict=True) if stat is not None}
 
     def list(self, prefix: str, into: Callable[[str], bool]) -> Iterator[tuple[str, Stat]]:
-        """List, a thousand at a time."""
-        pages = self._client().get_paginator("list_objects_v2")
+        """List, a thousand at a time. The few files of one job, for who deletes them, are asked for once."""
+        once = 0.0 if prefix.endswith("/") or not prefix else s3_client.DELETE_SECONDS
+        if once and time.monotonic() < self._away_until:
+            raise StorageUnavailable(s3_client.AWAY, "it did not answer a moment ago")
+        pages = self._client(once).get_paginator("list_objects_v2")
         listing = iter(pages.paginate(Bucket=self.address.bucket, Prefix=self._key(prefix)))
         while True:
             with told(prefix):
@@ -168,7 +170,7 @@ class Bucket:
         """Delete one by one, several at a time: not every storage knows the request that deletes many."""
         wanted = tuple(names)
         try:
-            self._require_ours(quick=True)
+            self._require_ours(s3_client.DELETE_SECONDS)
         except StorageUnavailable as error:
             logger.warning("files cannot be deleted names=%s reason=%s", ",".join(wanted), error.cause)
             return dict.fromkeys(wanted)
@@ -179,7 +181,7 @@ class Bucket:
             logger.warning("file not deleted, the object storage is away name=%s", name)
             return None
         try:
-            client = self._client(quick=True)
+            client = self._client(s3_client.DELETE_SECONDS)
             with told(name):
                 size: int = client.head_object(**self._at(name))["ContentLength"]
                 client.delete_object(**self._at(name))
@@ -202,14 +204,14 @@ class Bucket:
         now = time.monotonic()
         if self._words and now - self._checked_at < _FRESH_SECONDS:
             return self._words
-        self._require_ours(quick=True, again=True)
+        self._require_ours(s3_client.PROBE_SECONDS, again=True)
         if not self._words or now - self._written_at > _WRITE_SECONDS:
             self._words, self._written_at = self._probe(), now
         self._checked_at = now
         return self._words
 
     def _probe(self) -> str:
-        client, place = self._client(quick=True), self._at(f"{_PROBE}-{uuid.uuid4().hex[:8]}")
+        client, place = self._client(s3_client.PROBE_SECONDS), self._at(f"{_PROBE}-{uuid.uuid4().hex[:8]}")
         with told(_PROBE):
             client.put_object(**place, Body=b"ready", **self.address.encryption)
         try:
@@ -220,11 +222,11 @@ class Bucket:
             return "writable, but deletions are refused: old pictures stay"
         return "writable"
 
-    def _require_ours(self, *, quick: bool, again: bool = False) -> None:
+    def _require_ours(self, once: float = 0.0, *, again: bool = False) -> None:
         """Raise StorageUnavailable where the marker names another service; set it where there is none."""
         if self._ours_in == os.getpid() and not again:
             return
-        client = s3_client.client_of(self.address, quick=quick)
+        client = s3_client.client_of(self.address, once)
         mine = self._owner()
         found = self._marked(client)
         if not found:
@@ -260,9 +262,9 @@ class Bucket:
         except ValueError:
             return "?"
 
-    def _client(self, *, quick: bool = False) -> Any:
-        self._require_ours(quick=quick)
-        return s3_client.client_of(self.address, quick=quick)
+    def _client(self, once: float = 0.0) -> Any:
+        self._require_ours(once)
+        return s3_client.client_of(self.address, once)
 
     def _key(self, name: str) -> str:
         return self.address.prefix + name

@@ -21,8 +21,9 @@ logger = logging.getLogger(__name__)
 #: Seconds for a connection, and tries of one request: the pauses between them are short and random.
 CONNECT_SECONDS = 5.0
 _TRIES = 3
-#: Of questions that must be short: health probes, and deletions, which the clean-up makes good.
-QUICK_SECONDS = 2.0
+#: Seconds of requests that are tried once: for health probes, and for deletions, which the clean-up makes good.
+PROBE_SECONDS = 2.0
+DELETE_SECONDS = 5.0
 _CONNECTIONS = 32
 
 AWAY = "The object storage does not answer: look whether it runs and can be reached from here"
@@ -41,15 +42,18 @@ _ADVICE = {
 }
 
 
-def client_of(address: Address, *, quick: bool = False) -> Any:
-    """Return this process's client, which threads may share."""
+def client_of(address: Address, once: float = 0.0) -> Any:
+    """Return this process's client, which threads may share.
+
+    :param once: seconds of a request that is tried once; 0: STORAGE_TIMEOUT_SECONDS, and several tries.
+    """
     global _clients, _pid
     with _lock:
         if _pid != os.getpid():
             _clients, _pid = {}, os.getpid()
-        key = (address.endpoint, address.region, address.addressing, quick)
+        key = (address.endpoint, address.region, address.addressing, once)
         if key not in _clients:
-            _clients[key] = _made(address, quick)
+            _clients[key] = _made(address, once)
         return _clients[key]
 
 
@@ -59,16 +63,16 @@ _pid = 0
 os.register_at_fork(after_in_child=lambda: globals().__setitem__("_lock", threading.Lock()))
 
 
-def _made(address: Address, quick: bool) -> Any:
+def _made(address: Address, once: float) -> Any:
     import boto3  # noqa: PLC0415 - an optional extra, and half a second
     from botocore.config import Config  # noqa: PLC0415 - as above
 
-    seconds = min(QUICK_SECONDS, settings.STORAGE_TIMEOUT_SECONDS) if quick else settings.STORAGE_TIMEOUT_SECONDS
+    seconds = min(once or settings.STORAGE_TIMEOUT_SECONDS, settings.STORAGE_TIMEOUT_SECONDS)
     config = Config(
         signature_version="s3v4",
         connect_timeout=min(CONNECT_SECONDS, seconds),
         read_timeout=seconds,
-        retries={"mode": "standard", "total_max_attempts": 1 if quick else _TRIES},
+        retries={"mode": "standard", "total_max_attempts": 1 if once else _TRIES},
         max_pool_connections=_CONNECTIONS,
         tcp_keepalive=True,
         s3={"addressing_style": address.addressing or ("path" if address.endpoint else "auto")},

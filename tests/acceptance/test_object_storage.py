@@ -1,6 +1,6 @@
 """Hosts that share a database and a bucket, and nothing else: everything works, and nothing is lost with a host.
 
-The storage is a server process of other people (moto's), which tests/modelstore/stores/weather.py stands before.
+The storage is a server process of other people: npm's s3rver, which is killed, or moto's, which is hidden instead.
 """
 
 import io
@@ -21,7 +21,7 @@ from PIL import Image
 from tests.eventually import eventually
 from tests.jobs.conftest import database_url
 from tests.modelstore.stores.conftest import client_for
-from tests.modelstore.stores.servers import KEY, SECRET, S3Server
+from tests.modelstore.stores.servers import KEY, SECRET, S3Server, s3rver
 from tests.modelstore.stores.weather import Weather
 from tests.service import Service, StartService
 from tests.tiny_models import TINY_MODEL
@@ -34,6 +34,7 @@ class Site:
     """A bucket behind the weather, and hosts that use it."""
 
     def __init__(self, server: S3Server, start: StartService, root: Path) -> None:
+        self.server = server
         self.bucket = f"site-{uuid.uuid4().hex[:8]}"
         self.s3 = client_for(server.url)
         self.s3.create_bucket(Bucket=self.bucket)
@@ -63,6 +64,18 @@ class Site:
             "ENGINE_BACKEND": "torch",
         }
 
+    def go_away(self) -> None:
+        """Kill the storage; one that would forget everything refuses everybody instead."""
+        if self.server.kind == "s3rver":
+            self.server.stop()
+        self.weather.rule = lambda _: "refuse" if self.server.kind == "moto" else ""
+
+    def come_back(self) -> None:
+        """Start it again."""
+        self.weather.rule = lambda _: ""
+        if self.server.kind == "s3rver":
+            self.server.start()
+
     def stored(self, kind: str = "") -> list[str]:
         """The names of the bucket's objects below the prefix, without marker and models."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=PREFIX + kind)
@@ -74,7 +87,8 @@ class Site:
 def site(
     start_service: StartService, transactional_db: None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    server = S3Server("moto", tmp_path_factory.mktemp("moto"))
+    kind = "s3rver" if s3rver() else "moto"  # s3rver keeps its objects on the disk: it can be killed
+    server = S3Server(kind, tmp_path_factory.mktemp(kind))
     server.start()
     made = Site(server, start_service, tmp_path)
     yield made
@@ -186,11 +200,11 @@ def test_a_host_is_killed_and_the_storage_goes_away_in_the_middle_of_a_batch_and
         second.kill()
         before = _done(client, batch)
         assert before < 60
-        site.weather.rule = lambda _: "refuse"
+        site.go_away()
         eventually(lambda: "does not answer" in client.get("/api/v1/health/ready").text, seconds=60)
         assert send(client, 1000).status_code == 503
         time.sleep(5)
-        site.weather.rule = lambda _: ""
+        site.come_back()
         state = eventually(
             lambda: _ended(client.get(f"/api/v1/batches/{batch}").json()), seconds=500, say=first.output()[-3000:]
         )

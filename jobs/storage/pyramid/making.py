@@ -19,6 +19,7 @@ from jobs.engine.backends.memory import free_host_bytes
 from jobs.engine.types import Limits
 from jobs.errors import PyramidNotFound, PyramidsBusy
 from jobs.storage import files
+from modelstore.errors import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,8 @@ class _Maker:
             why = ""
             try:
                 why = make(wanted)
+            except StorageUnavailable as error:  # not remembered: who asks again has it tried again
+                logger.warning("pyramid not made, the storage is away name=%s reason=%s", wanted.name, error.cause)
             except Exception:  # the thread's edge: those who wait behind it must have their turn
                 logger.exception("pyramid failed name=%s", wanted.name)
                 why = "The picture could not be prepared for viewing"
