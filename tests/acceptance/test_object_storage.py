@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.acceptance.cables import HERE, Cable, can_be_laid
 from tests.eventually import eventually
 from tests.jobs.conftest import database_url
 from tests.modelstore.stores.conftest import client_for
@@ -38,13 +39,18 @@ class Site:
         self.bucket = f"site-{uuid.uuid4().hex[:8]}"
         self.s3 = client_for(server.url)
         self.s3.create_bucket(Bucket=self.bucket)
-        self.weather = Weather(server.port)
+        self.address = "127.0.0.1"
+        self.weather = Weather(server.port, "0.0.0.0")
         self._start = start
         self._root = root
 
-    def host(self, name: str, *only: str, **environment: str) -> Service:
-        """Start one with a data directory of its own."""
+    def host(self, name: str, *only: str, cable: Cable | None = None, **environment: str) -> Service:
+        """Start one with a data directory of its own, and at the end of a cable a network of its own."""
         service = Service(self._root / name, self.environment() | environment)
+        if cable is not None:
+            service.command = [*cable.prefix, *service.command]
+            service.base_url = f"http://{cable.address}:{service.port}"
+            service.environment |= {"LISTEN_ADDRESS": "0.0.0.0"}
         service.command += [word for part in only for word in ("--only", part)]
         service.start(wait="web" in only or not only)
         return service
@@ -53,7 +59,7 @@ class Site:
         return {
             "DATABASE_URL": database_url(),
             "SECRET_KEY": "the same on all hosts, and long enough to be one of them: 0123456789abcdef",
-            "STORAGE": f"s3://{self.bucket}/{PREFIX}?endpoint={self.weather.url}&region=us-east-1",
+            "STORAGE": f"s3://{self.bucket}/{PREFIX}?endpoint=http://{self.address}:{self.weather.port}&region=us-east-1",
             "STORAGE_TIMEOUT_SECONDS": "2",
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -102,8 +108,8 @@ def hosts(site: Site) -> Iterator[list[Service]]:
     started: list[Service] = []
     begin = site.host
 
-    def noted(name: str, *only: str, **environment: str) -> Service:
-        service = begin(name, *only, **environment)
+    def noted(name: str, *only: str, **more: Any) -> Service:
+        service = begin(name, *only, **more)
         started.append(service)
         return service
 
@@ -215,6 +221,47 @@ def test_a_host_is_killed_and_the_storage_goes_away_in_the_middle_of_a_batch_and
             assert len(pictures) == 60
             for name in pictures:
                 assert Image.open(io.BytesIO(unpacked.read(name))).size == (400, 32)
+
+
+@pytest.fixture
+def cables(hosts: list[Service]) -> Iterator[list[Cable]]:
+    """Two cables; they are taken away when the hosts at their ends are gone."""
+    if not can_be_laid():
+        pytest.skip("network namespaces want Linux, root and iproute2")
+    laid = [Cable(), Cable()]
+    yield laid
+    for service in hosts:
+        service.kill()
+    for cable in laid:
+        cable.remove()
+
+
+def test_a_host_that_is_cut_off_from_the_storage_gives_its_jobs_back(
+    site: Site, hosts: list[Service], cables: list[Cable], tiny_weights: Path
+) -> None:
+    """Its cable is pulled out in the middle of sixty pictures, and then it is killed."""
+    site.address = HERE
+    first = site.host("one", cable=cables[0])
+    first.import_model(tiny_weights, TINY_MODEL)
+    second = site.host("two", "gpu", cable=cables[1])
+    with first.client() as client:
+        eventually(lambda: _workers(client) >= 2, seconds=240, say=second.output())
+        files = [("images", (f"{number}.png", png(number, 200))) for number in range(60)]
+        batch = client.post("/api/v1/upscale-batch", files=files, data={"model": TINY_MODEL}).json()["batch_id"]
+        eventually(lambda: second.output().count("job completed") >= 2, seconds=240)
+        cables[1].cut()
+        assert _done(client, batch) < 60
+        eventually(
+            lambda: "job put aside, the storage is away" in second.output() or "not stored yet" in second.output(),
+            seconds=240,
+            say=second.output()[-3000:],
+        )
+        second.kill()
+        state = eventually(
+            lambda: _ended(client.get(f"/api/v1/batches/{batch}").json()), seconds=500, say=first.output()[-3000:]
+        )
+        assert [job["status"] for job in state["jobs"]] == ["completed"] * 60
+        assert sorted(file.split("/")[0] for file in site.stored("results")) == ["results"] * 60
 
 
 def _workers(client: httpx.Client) -> int:

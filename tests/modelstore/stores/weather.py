@@ -15,12 +15,12 @@ class Weather:
     breaks off after ``cut_at`` bytes. "stall": nothing is ever answered. "lie": a PUT is answered 200 and not done.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self.target = port
         self.rule: Callable[[bytes], Verdict] = lambda _: ""
         self.cut_at = 100_000
         self.seen: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((address, 0))
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._ended = threading.Event()
