@@ -23,6 +23,8 @@ ENV PATH=/opt/venv/bin:$PATH
 COPY deploy/images /build
 # Log-in of staff by OpenID Connect (OIDC_ISSUER): --build-arg OIDC=1.
 ARG OIDC=0
+# Messages between processes over a Redis (BROKER_URL): --build-arg REDIS=1.
+ARG REDIS=0
 
 FROM packages AS packages-web
 RUN /build/install.sh web

@@ -3,7 +3,7 @@
 #
 #   install.sh web | cpu | cuda | vulkan
 #
-# OIDC=1 adds log-in by OpenID Connect, REFERENCE=1 (workers) the original realesrgan package. TORCH_INDEX_URL (cpu, vulkan):
+# OIDC=1 adds log-in by OpenID Connect, REDIS=1 a Redis for messages (BROKER_URL), REFERENCE=1 (workers) the original realesrgan package. TORCH_INDEX_URL (cpu, vulkan):
 # PyTorch's index of CPU wheels, see "Get started" on pytorch.org; TORCH_SHA256 pins its wheel, which the locks cannot know.
 set -eu
 locks=$(cd "$(dirname "$0")/locks" && pwd)
@@ -43,6 +43,7 @@ case "${1:-}" in
 esac
 
 if [ "${OIDC:-0}" = 1 ]; then locked oidc; fi
+if [ "${REDIS:-0}" = 1 ]; then locked redis; fi
 
 if [ "$1" != web ]; then
   locked families --no-deps # networks of other families, without the torchvision that spandrel asks for

@@ -51,6 +51,7 @@ def main() -> None:
         "worker": "\n".join(block for block in blocks_of(whole) if not _CUDA.match(block)) + "\n",
         "torch-cuda": whole,
         "vulkan": compiled("requirements-vulkan.txt", constraints=constraints),
+        "redis": compiled("requirements-redis.txt", constraints=constraints),
         "oidc": compiled("requirements-oidc.txt", constraints=constraints),
         "families": compiled("requirements-families.txt", dependencies=False),
         "reference-build": compiled("requirements-build.txt", constraints=without_setuptools),
