@@ -21,10 +21,9 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 COPY deploy/images /build
-# Log-in of staff by OpenID Connect (OIDC_ISSUER): --build-arg OIDC=1.
-ARG OIDC=0
-# Messages between processes over a Redis (BROKER_URL): --build-arg REDIS=1.
-ARG REDIS=0
+# Packages of settings that need some: pictures in S3 (STORAGE), messages over a Redis (BROKER_URL), log-in by OpenID Connect
+# (OIDC_ISSUER), traces (OTEL_EXPORTER_OTLP_ENDPOINT). --build-arg EXTRAS="s3" takes fewer.
+ARG EXTRAS="s3 redis oidc otel"
 
 FROM packages AS packages-web
 RUN /build/install.sh web

@@ -3,8 +3,9 @@
 #
 #   install.sh web | cpu | cuda | vulkan
 #
-# OIDC=1 adds log-in by OpenID Connect, REDIS=1 a Redis for messages (BROKER_URL), REFERENCE=1 (workers) the original realesrgan package. TORCH_INDEX_URL (cpu, vulkan):
-# PyTorch's index of CPU wheels, see "Get started" on pytorch.org; TORCH_SHA256 pins its wheel, which the locks cannot know.
+# EXTRAS (all of them): s3 (STORAGE), redis (BROKER_URL), oidc (OIDC_ISSUER), otel (OTEL_EXPORTER_OTLP_ENDPOINT); "" for none.
+# REFERENCE=0 (workers) leaves out the original realesrgan package. TORCH_INDEX_URL (cpu, vulkan): PyTorch's index of CPU
+# wheels, see "Get started" on pytorch.org; TORCH_SHA256 pins its wheel, which the locks cannot know.
 set -eu
 locks=$(cd "$(dirname "$0")/locks" && pwd)
 
@@ -42,8 +43,7 @@ case "${1:-}" in
     ;;
 esac
 
-if [ "${OIDC:-0}" = 1 ]; then locked oidc; fi
-if [ "${REDIS:-0}" = 1 ]; then locked redis; fi
+for extra in ${EXTRAS-s3 redis oidc otel}; do locked "$extra"; done
 
 if [ "$1" != web ]; then
   locked families --no-deps # networks of other families, without the torchvision that spandrel asks for

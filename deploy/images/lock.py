@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCKS = Path(__file__).resolve().parent / "locks"
 #: As in the Dockerfile.
 PYTHON = "3.12"
+#: Packages that the images hold beyond those of their part: as in install.sh.
+EXTRAS = ("s3", "redis", "oidc", "otel")
 #: What only torch's build for NVIDIA asks for. nvidia-ml-py is ours, and pure Python.
 _CUDA = re.compile(r"^(torch|triton|cuda-.*|nvidia-(?!ml-py).*)==")
-_PINNED = re.compile(r"^([A-Za-z0-9._-]+)==")
 
 
 def blocks_of(lock: str) -> list[str]:
@@ -52,14 +53,14 @@ def main() -> None:
         "torch-cuda": whole,
         "vulkan": compiled("requirements-vulkan.txt", constraints=constraints),
         "redis": compiled("requirements-redis.txt", constraints=constraints),
-        "oidc": compiled("requirements-oidc.txt", constraints=constraints),
+        **{extra: compiled(f"requirements-{extra}.txt", constraints=constraints) for extra in EXTRAS},
         "families": compiled("requirements-families.txt", dependencies=False),
         "reference-build": compiled("requirements-build.txt", constraints=without_setuptools),
         "reference": compiled("requirements-reference.txt", dependencies=False),
     }
     for name, text in locks.items():
         (LOCKS / f"{name}.txt").write_text(f"# Written by deploy/images/lock.py.\n{text}", encoding="utf-8")
-        sys.stdout.write(f"{name}: {len(_PINNED.findall(text)) or len(blocks_of(text))} packages\n")
+        sys.stdout.write(f"{name}: {len(blocks_of(text))} packages\n")
 
 
 if __name__ == "__main__":

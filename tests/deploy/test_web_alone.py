@@ -150,7 +150,7 @@ def _direct(name: str) -> dict[str, str]:
 @pytest.mark.parametrize(("requirements", "lock"), [
     ("requirements-web.txt", "web"), ("requirements-web.txt", "worker"), ("requirements.txt", "torch-cuda"),
     ("requirements-vulkan.txt", "vulkan"), ("requirements-oidc.txt", "oidc"), ("requirements-families.txt", "families"),
-    ("requirements-redis.txt", "redis"),
+    ("requirements-redis.txt", "redis"), ("requirements-s3.txt", "s3"), ("requirements-otel.txt", "otel"),
     ("requirements-reference.txt", "reference"),
 ])  # fmt: skip
 def test_locks_have_the_versions_that_the_requirements_ask_for(requirements: str, lock: str) -> None:
