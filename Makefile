@@ -12,7 +12,7 @@ BUILD_KERNELS := $(BIN)/python -m jobs.engine.backends.winograd.build
 CC_ASKED := $(if $(filter default undefined,$(origin CC)),,$(CC))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick setup kernels kernels-sanitize check format messages reference families vulkan clean
+.PHONY: help run test quick setup kernels kernels-sanitize check format messages reference families vulkan release clean
 
 help:  ## List the commands
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-18s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ kernels: $(VENV)/.installed  ## Build the fast kernels for CPUs anew; CC=clang p
 
 kernels-sanitize: | $(BIN)/python  ## Run the kernels over many shapes under ASan, UBSan and TSan (a minute)
 	@$(BIN)/python -m tests.jobs.engine.backends.winograd.sanitize --cc "$(CC_ASKED)"
+
+release: $(VENV)/.dev  ## Prepare a release: make release VERSION=1.1.0
+	@$(BIN)/python .ci/release "$(VERSION)"
 
 clean:  ## Remove the virtual environment; your data stays
 	rm -rf $(VENV)
