@@ -33,7 +33,16 @@ _FRESH_SECONDS = 60.0
 #: Seconds that a process waits for another one of this host that fetches.
 _LOCK_SECONDS = 1800.0
 
+#: Seconds for which a bucket that did not answer is not asked again.
+_PASS_SECONDS = 10.0
+
 _seen: dict[str, float] = {}
+_away_until = 0.0
+
+
+def is_used() -> bool:
+    """Return whether hosts share weights through a bucket."""
+    return chosen.weights() is not None
 
 
 def has(model: Model) -> bool:
@@ -46,7 +55,14 @@ def has(model: Model) -> bool:
         return False
     if time.monotonic() - _seen.get(name, -_FRESH_SECONDS) < _FRESH_SECONDS:
         return True
-    stat = store.stat(name)
+    global _away_until  # noqa: PLW0603 - a list of models asks for each, and waits for a hanging bucket once
+    if time.monotonic() < _away_until:
+        raise StorageUnavailable("The object storage does not answer", "it did not a moment ago")
+    try:
+        stat = store.stat(name)
+    except StorageUnavailable:
+        _away_until = time.monotonic() + _PASS_SECONDS
+        raise
     if stat is None or stat.bytes != model.size_bytes:
         return False
     _seen[name] = time.monotonic()

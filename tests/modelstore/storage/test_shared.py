@@ -15,7 +15,7 @@ from modelstore.models import Model
 from modelstore.states import Origin, State
 from modelstore.storage import deletion, shared
 from modelstore.storage.paths import stored_file
-from modelstore.storage.weights import is_available, verify, weights_for
+from modelstore.storage.weights import count_usable, is_available, verify, weights_for
 from modelstore.stores import chosen
 from modelstore.stores.address import Address
 from tests.modelstore.stores.conftest import client_for
@@ -42,7 +42,9 @@ def weather(server: S3Server) -> Iterator[Weather]:
 
 
 @pytest.fixture(autouse=True)
-def move(server: S3Server, weather: Weather, settings: Settings, tmp_path: Path) -> Move:
+def move(
+    server: S3Server, weather: Weather, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Move:
     """Go to the host of a name, with directories of its own; returns its models directory."""
     bucket = f"models-{uuid.uuid4().hex[:8]}"
     client_for(server.url).create_bucket(Bucket=bucket)
@@ -56,6 +58,7 @@ def move(server: S3Server, weather: Weather, settings: Settings, tmp_path: Path)
         settings.MODELS_DIR = settings.MODEL_CACHE_DIR = tmp_path / host / "models"
         settings.MODELS_DIR.mkdir(parents=True, exist_ok=True)
         shared._seen.clear()
+        monkeypatch.setattr(shared, "_away_until", 0.0)
         return Path(settings.MODELS_DIR)
 
     go("one")
@@ -136,6 +139,10 @@ def test_a_bucket_that_is_away_is_no_damage(brought: Model, move: Move, weather:
     move("two")
     weather.rule = lambda _: "refuse"
     assert is_available(brought)
+    asked = len(weather.seen)
+    assert is_available(brought)
+    assert count_usable() == Model.objects.filter(state=State.READY).count()
+    assert len(weather.seen) == asked, "nobody waits for it a second time"
     with pytest.raises(StorageUnavailable):
         weights_for("tiny")
     assert Model.objects.get(name="tiny").state == State.READY
