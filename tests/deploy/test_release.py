@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 from tests.deploy.compose import dockerfile, ours, service
-from tests.deploy.packages import locked
+from tests.deploy.packages import locked, normal
 from tests.service import REPOSITORY
 from upscaler_site.conf.version import VERSION
 
@@ -100,7 +100,10 @@ def test_a_release_has_one_version_everywhere_and_everything_to_hand_out(clone: 
         assert hashlib.sha256((out / name).read_bytes()).hexdigest() == digest
     bill = json.loads((out / "sbom-web.cdx.json").read_text())
     assert bill["bomFormat"] == "CycloneDX"
-    assert {part["name"].lower() for part in bill["components"]} == {name.lower() for name in locked("web")}
+    extras = script("release").EXTRAS
+    assert f'ARG EXTRAS="{" ".join(extras)}"' in dockerfile()
+    there = {normal(name) for lock in ("web", *extras) for name in locked(lock)}
+    assert {normal(part["name"]) for part in bill["components"]} == there
     assert all(part["version"] for part in bill["components"])
     again = release(clone, following)
     assert again.returncode == 1
