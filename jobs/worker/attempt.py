@@ -81,7 +81,7 @@ class Attempt:
     def prepare(self) -> bool:
         """Find the weights and decode the picture."""
         with self._settling():
-            with tracing.span("find weights"):
+            with tracing.span("weights"):
                 self._members = self._weights()
             at = time.perf_counter()
             try:

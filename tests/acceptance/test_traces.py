@@ -107,7 +107,7 @@ def test_a_picture_is_one_trace_from_the_request_to_its_store(
     assert request.parent_span_id.hex() == "00f067aa0ba902b7"
     job, wait = spans.pop("job"), spans.pop("wait in the queue")
     assert {job.parent_span_id, wait.parent_span_id} == {request.span_id}
-    assert set(spans) == {"find weights", "decode", "infer", "encode", "store", "preview"}
+    assert set(spans) == {"weights", "decode", "infer", "encode", "store", "preview"}
     assert {span.parent_span_id for span in spans.values()} == {job.span_id}
     assert facts(job)["upscaler.job"] == job_id
     assert facts(job)["upscaler.outcome"] == "completed"
