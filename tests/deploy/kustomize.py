@@ -4,6 +4,7 @@ kustomize is no package of PyPI, npm or Debian. Where kubectl is at hand, a test
 """
 
 import copy
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -48,17 +49,21 @@ def _transformed(objects: list[Object], component: Path) -> list[Object]:
 
 
 def _load(path: Path) -> list[Object]:
-    return [each for each in yaml.safe_load_all(path.read_text()) if each]
+    # By way of JSON: anchors would make one object of several, which a patch then changes twice.
+    return [json.loads(json.dumps(each)) for each in yaml.safe_load_all(path.read_text()) if each]
 
 
 def _changed(objects: list[Object], said: Object, folder: Path) -> list[Object]:
     """Apply what a kustomization says beside its resources."""
-    objects = copy.deepcopy(objects)  # anchors made one object of several
+    objects = copy.deepcopy(objects)
     for patch in said.get("patches", []):
         if "target" in patch:
             _operations(_one(objects, patch["target"]["kind"], patch["target"]["name"]), yaml.safe_load(patch["patch"]))
             continue
         for wanted in _load(folder / patch["path"]):
+            if wanted.get("$patch") == "delete":
+                objects.remove(_one(objects, wanted["kind"], wanted["metadata"]["name"]))
+                continue
             _merge(_one(objects, wanted["kind"], wanted["metadata"]["name"]), wanted)
     for each in objects:
         if "namespace" in said and each["kind"] != "Namespace":
