@@ -7,7 +7,7 @@ kill and while running jobs still have to stop. What the key makes after the wis
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
@@ -30,6 +30,9 @@ from jobs.states import LIVE
 from jobs.storage.deletion import CHUNK, delete_ended
 
 logger = logging.getLogger(__name__)
+
+#: The fields of `Erased` that count what a key still has as well as what is gone.
+_COUNTED = ("jobs", "bytes", "batches", "webhooks", "idempotency_keys")
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,20 @@ def erase(key: ApiKey, *, revoke: bool = False) -> Erased:
 
     :param revoke: whether the key is revoked, too, and loses its name.
     """
+    before = would_erase(key)
     with transaction.atomic():
         if revoke:
             api_keys.revoke([key])
         ApiKey.objects.filter(pk=key.pk).update(erase_until=Now())
         log.record(Action.ERASED, "key", [log.pseudonym_of(str(key.pk))], step="begun")
-    return _go_on(key)
+    return _since(before, key, _go_on(key))
+
+
+def _since(before: Erased, key: ApiKey, erased: Erased) -> Erased:
+    """Return what is gone since ``before``: workers of the `io` cluster may have done a part of it, or all."""
+    left = would_erase(key)
+    gone = {name: getattr(before, name) - getattr(left, name) for name in _COUNTED}
+    return replace(erased, **{name: max(count, getattr(erased, name)) for name, count in gone.items()})
 
 
 def go_on() -> None:

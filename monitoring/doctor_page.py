@@ -18,14 +18,18 @@ _BADGES = {Level.FINE: "alive", Level.NOTE: "busy", Level.WARNING: "paused", Lev
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def doctor(request: HttpRequest) -> HttpResponse:
-    """Show the page; POST examines, which writes a file of 32 MB, reads all models and takes some seconds."""
+    """Show the page; POST examines: it writes a file of 32 MB, reads all models, and is for Operators."""
     if not request.user.has_perm("monitoring.view_operations"):
+        raise PermissionDenied
+    may_examine = request.user.has_perm("jobs.pause_queue")
+    if request.method == "POST" and not may_examine:
         raise PermissionDenied
     findings = list(examine()) if request.method == "POST" else None
     context = {
         **admin.site.each_context(request),
         "title": _("Doctor"),
         "areas": _by_area(findings or []),
+        "may_examine": may_examine,
         "examined": findings is not None,
         "faults": sum(finding.level == Level.FAULT for finding in findings or []),
         "warnings": sum(finding.level == Level.WARNING for finding in findings or []),

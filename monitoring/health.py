@@ -140,7 +140,8 @@ def _worker() -> tuple[bool, str]:
         _bounded()
         alive = Worker.objects.computing().count()
         if alive:
-            paused = "; paused, pictures wait" if Pause.objects.is_on(dispatch.GPU) else ""
+            pause = Pause.objects.filter(cluster=dispatch.GPU).first()
+            paused = f"; paused, pictures wait{pause.reason and f': {pause.reason}'}" if pause else ""
             return True, f"{alive} inference worker{'s' if alive > 1 else ''} alive{paused}"
         if Worker.objects.alive().filter(cluster="gpu").exists():
             return False, "inference workers start, but find no device to compute on; their log says why"

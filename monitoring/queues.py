@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -49,8 +49,10 @@ def switch(request: HttpRequest, cluster: str) -> HttpResponse:
         raise PermissionDenied
     if cluster not in NAMES:
         raise Http404("no such queue")
-    name = str(NAMES[cluster][0])
-    if request.POST.get("do") == "pause":
+    name, wanted = str(NAMES[cluster][0]), request.POST.get("do")
+    if wanted not in ("pause", "resume"):
+        return HttpResponseBadRequest("do is pause or resume")
+    if wanted == "pause":
         pauses.pause(cluster, reason=request.POST.get("reason", ""), by=request.user.get_username())
         text = _("%(queue)s take nothing up from now on; what runs is finished, what comes is accepted and waits.")
     else:

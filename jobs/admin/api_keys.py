@@ -16,6 +16,8 @@ from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from audit import log
+from audit.models import Action
 from jobs import erasure
 from jobs.admin import formatting
 from jobs.auth import api_keys
@@ -177,6 +179,22 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
             rest = len(chosen) - revoked
             text = ngettext("%(n)d was revoked before.", "%(n)d were revoked before.", rest) % {"n": rest}
             self.message_user(request, text, messages.WARNING)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, set[str], list[Any]]:
+        """Refuse keys that have jobs or batches: without the key nobody could export or erase them."""
+        listed, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        for key in objs:
+            if key.jobs.exists() or key.batches.exists():
+                protected.append(_("%(key)s: it has jobs; revoke it, or erase everything of it first") % {"key": key})
+        return listed, counts, lacking, protected
+
+    def delete_model(self, request: HttpRequest, obj: ApiKey) -> None:
+        log.record(Action.DELETED, "key", [obj.prefix])
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        log.record(Action.DELETED, "key", queryset.values_list("prefix", flat=True))
+        super().delete_queryset(request, queryset)
 
     def has_erase_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("jobs.erase_apikey")

@@ -6,9 +6,10 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet, Sum
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -150,7 +151,10 @@ class UsageAdmin(LookedAt, admin.ModelAdmin[UsageEntry]):
         if not self.has_view_permission(request):
             raise PermissionDenied
         UsageEntry.objects.fold()
-        rows = self.get_changelist_instance(request).get_queryset(request)
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:  # as the list does with a filter that nobody knows
+            return HttpResponseRedirect(f"{reverse('admin:jobs_usageentry_changelist')}?e=1")
         name = f"usage-{UsageEntry.objects.today().isoformat()}.csv"
         return StreamingHttpResponse(  # type: ignore[return-value]  # Django takes any response here
             _lines(rows),

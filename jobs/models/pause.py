@@ -8,10 +8,10 @@ class PauseQuerySet(models.QuerySet["Pause"]):
     """Pausing and going on."""
 
     def begin(self, cluster: str, *, reason: str = "", by: str = "") -> "Pause":
-        """Pause; a pause that is on keeps its beginning, and has this reason from now on."""
+        """Pause; a pause that is on keeps its beginning, and its reason unless there is another one."""
         self.bulk_create(
             [Pause(cluster=cluster, since=Now(), reason=reason, by=by)],
-            update_conflicts=True, unique_fields=["cluster"], update_fields=["reason", "by"],
+            update_conflicts=True, unique_fields=["cluster"], update_fields=["reason", "by"] if reason else ["by"],
         )  # fmt: skip
         return self.get(cluster=cluster)
 

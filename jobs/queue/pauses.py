@@ -6,10 +6,13 @@ from jobs.queue import dispatch
 #: What workers of each kind do, in words.
 KINDS = {dispatch.GPU: "pictures", dispatch.IO: "downloads, webhooks, clean-up"}
 
+#: Characters of a reason.
+LONGEST_REASON = 200
+
 
 def pause(cluster: str, *, reason: str = "", by: str = "") -> Pause:
     """Pause the workers of a kind, on every host. :param reason: shown to callers, 200 characters at most."""
-    return Pause.objects.begin(cluster, reason=reason.strip()[:200], by=by[:150])
+    return Pause.objects.begin(cluster, reason=reason.strip()[:LONGEST_REASON], by=by[:150])
 
 
 def resume(cluster: str) -> bool:

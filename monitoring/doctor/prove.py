@@ -20,6 +20,7 @@ AREA = "proof"
 
 #: Pictures under fire, and pictures of a second caller whose data must stay.
 PICTURES, OTHERS = 40, 3
+FEWEST = 10
 _KILLS = 4
 #: Input pixels on each side; the bundled model makes four times as many of them.
 _SIDE, _SCALE = 160, 4

@@ -189,6 +189,8 @@ def test_the_csv_streams_all_pages_of_what_is_listed(staff: Staff, monkeypatch: 
     rows = list(csv.reader(io.StringIO(b"".join(everything.streaming_content).decode())))
     assert "'=cmd()" in [row[5] for row in rows]  # no formula for a spreadsheet
     assert staff("Viewers").get("/admin/audit/entry/csv").status_code == 403
+    unknown = client.get("/admin/audit/entry/csv?bogus=1")
+    assert (unknown.status_code, unknown.headers["Location"]) == (302, "/admin/audit/entry/?e=1")
 
 
 def test_models_that_come_and_go_are_recorded(restorer: Any) -> None:

@@ -10,6 +10,7 @@ from django.test import Client
 from audit import log
 from audit.models import Action, Actor, Entry, Kind
 from jobs import erasure
+from jobs.erasure import Erased
 from jobs.models import ApiKey, Batch, IdempotencyKey, Job, UsageEntry, WebhookAttempt, WebhookMessage
 from jobs.queue import work
 from jobs.states import Status
@@ -68,6 +69,21 @@ def test_everything_of_the_key_goes_and_nothing_of_others(
     assert (again.jobs, again.webhooks, again.done) == (0, 0, True)
 
 
+def test_what_a_worker_erased_meanwhile_is_counted_too(full: ApiKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of the `io` cluster go on with every erasure that has begun, also while its call is at it."""
+    ours = erasure._go_on
+
+    def second(key: ApiKey) -> Erased:
+        ours(ApiKey.objects.get(pk=key.pk))  # a worker, faster than the call
+        return ours(key)
+
+    monkeypatch.setattr(erasure, "_go_on", second)
+    found = erasure.would_erase(full)
+    erased = erasure.erase(full)
+    assert (erased.jobs, erased.batches, erased.webhooks, erased.idempotency_keys) == (3, 1, 1, 1)
+    assert (erased.bytes >= found.bytes > 0, erased.done) == (True, True)
+
+
 def test_a_running_job_is_told_to_stop_and_goes_when_it_has(key: ApiKey, submit: Submit, data_dir: Path) -> None:
     submit(api_key=key)
     running = Job.objects.claim("w")
@@ -112,7 +128,7 @@ def test_one_erasure_that_fails_keeps_no_other_from_its_end(
     keys = [make_key()[0] for _ in range(2)]
     for key in keys:
         submit(api_key=key)
-        monkeypatch.setattr(erasure, "_go_on", lambda key: None)
+        monkeypatch.setattr(erasure, "_go_on", lambda key: Erased())
         erasure.erase(key)
     monkeypatch.undo()
     real = erasure._go_on

@@ -98,7 +98,7 @@ ESTIMATE = operation(
     "Upscaling",
     ("validation_error", "address_too_long", "image_invalid", "image_too_large", "size_unreachable",
      "format_unsupported", "denoise_unsupported", "model_not_found", "model_not_available", "precision_unavailable",
-     "chain_refused"),
+     "chain_refused", "priority_refused"),
     summary="Tell what a picture would become and cost",
     description="The dry run for a picture that is not sent: its size is enough. Counted as 8-bit colour without "
     "transparency; `dry_run=true` on `/upscale` looks at the picture itself.",

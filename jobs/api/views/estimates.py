@@ -7,8 +7,10 @@ from jobs.api.docs.submission import ESTIMATE
 from jobs.api.serializers.estimate import EstimateQuerySerializer
 from jobs.api.serializers.job import PlanSerializer
 from jobs.api.views.base import ApiViewSet
+from jobs.api.views.request_form import permitted
 from jobs.auth.authentication import caller_key
 from jobs.auth.callers import caller_of
+from jobs.states import Priority
 from jobs.submission import submit
 from jobs.submission.request import Submission
 
@@ -25,6 +27,7 @@ class EstimateViewSet(ApiViewSet):
             query.options,
             api_key=caller_key(request),
             caller=caller_of(request),
+            priority=permitted(request, query.priority_from(Priority.ASYNC)),
             target=query.target,
         )
         report = submit.estimate(query.header, submission)

@@ -71,7 +71,7 @@ def read_submission(
         model=serializer.model_name,
         options=serializer.options,
         target=serializer.target,
-        priority=_permitted(request, serializer.priority_from(priority)),
+        priority=permitted(request, serializer.priority_from(priority)),
         api_key=caller_key(request),
         caller=caller_of(request),
         request_id=str(getattr(request, "request_id", "")),
@@ -88,7 +88,7 @@ def read_submission(
     return SubmissionCall(submission, pictures, dry_run)
 
 
-def _permitted(request: Request, priority: Priority) -> Priority:
+def permitted(request: Request, priority: Priority) -> Priority:
     """Return the priority if the caller may have it: staff may, a key that says so, and all where keys are off."""
     key = caller_key(request)
     staff = getattr(request.user, "is_staff", False)

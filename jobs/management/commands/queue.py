@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from jobs.models import Job, Worker
 from jobs.queue import pauses
@@ -22,6 +22,10 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="", help="why, for callers and colleagues; 200 characters at most")
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        if len(options["reason"]) > pauses.LONGEST_REASON:
+            raise CommandError(
+                f"--reason has {len(options['reason'])} characters; {pauses.LONGEST_REASON} at most", returncode=2
+            )
         kinds = list(pauses.KINDS) if options["kind"] == "all" or options["do"] == "status" else [options["kind"]]
         for kind in kinds:
             if options["do"] == "pause":

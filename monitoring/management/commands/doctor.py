@@ -1,7 +1,7 @@
 """``manage.py doctor``: examines the installation and says what to do; the exit code is 1 where pictures fail."""
 
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +13,13 @@ from monitoring.doctor.examination import AREAS, examine
 from monitoring.doctor.finding import Area, Finding, Level
 
 _MARKS = {Level.FINE: "ok     ", Level.NOTE: "note   ", Level.WARNING: "warning", Level.FAULT: "FAULT  "}
+
+
+def _pictures(text: str) -> int:
+    number = int(text)
+    if number < prove.FEWEST:
+        raise ArgumentTypeError(f"{prove.FEWEST} or more: processes are killed while they are upscaled")
+    return number
 
 
 class Command(BaseCommand):
@@ -32,17 +39,23 @@ class Command(BaseCommand):
             "workers while it upscales, erase a key's data, and print the figures; the running service takes no part",
         )  # fmt: skip
         parser.add_argument(
-            "--pictures", type=int, default=prove.PICTURES, metavar="N", help="of --prove (default: %(default)s)"
+            "--pictures",
+            type=_pictures,
+            default=None,
+            metavar="N",
+            help=f"of --prove, {prove.FEWEST} or more (default: {prove.PICTURES})",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
+        if options["pictures"] and not options["prove"]:
+            raise CommandError("--pictures says how many --prove upscales; give --prove as well", returncode=2)
         areas = [*AREAS]
         if not options["no_devices"]:
             from monitoring.doctor import devices  # noqa: PLC0415 - numpy, and torch where it is there
 
             areas.insert(-1, Area(devices.AREA, devices.examine))
         if options["prove"]:
-            areas.append(Area(prove.AREA, lambda: prove.examine(max(1, options["pictures"]))))
+            areas.append(Area(prove.AREA, lambda: prove.examine(options["pictures"] or prove.PICTURES)))
         tell: Callable[[Finding], None] = (lambda _: None) if options["json"] else self._tell
         findings = []
         for finding in examine(areas):

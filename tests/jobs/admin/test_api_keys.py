@@ -5,8 +5,10 @@ import re
 import pytest
 from django.test import Client
 
+from audit.models import Action, Entry
 from jobs.auth import api_keys
-from jobs.models import ApiKey
+from jobs.models import ApiKey, Job
+from tests.jobs import made
 from tests.staff import staff_with
 
 pytestmark = pytest.mark.django_db
@@ -86,3 +88,23 @@ def test_who_may_only_look_cannot_revoke(client: Client) -> None:
     looking.post("/admin/jobs/apikey/", {"action": "revoke_keys", "_selected_action": [str(key.pk)]})
     assert api_keys.verify(text) is not None
     assert looking.get("/admin/jobs/apikey/add/").status_code == 403
+
+
+def test_a_key_with_jobs_is_not_deleted_and_one_without_is_with_an_entry_in_the_log(admin_client: Client) -> None:
+    used, _ = api_keys.issue("used", ["upscale"])
+    idle, _ = api_keys.issue("idle", ["upscale"])
+    job = made.queued(api_key=used)
+    asked = admin_client.get(f"/admin/jobs/apikey/{used.pk}/delete/").content.decode()
+    assert "it has jobs; revoke it, or erase everything of it first" in asked
+    admin_client.post(f"/admin/jobs/apikey/{used.pk}/delete/", {"post": "yes"})
+    chosen = {"action": "delete_selected", "_selected_action": [used.pk, idle.pk], "post": "yes"}
+    admin_client.post("/admin/jobs/apikey/", chosen)
+    assert ApiKey.objects.count() == 2
+    job.refresh_from_db()
+    assert job.api_key_id == used.pk
+    admin_client.post("/admin/jobs/apikey/", {**chosen, "_selected_action": [idle.pk]})
+    assert list(ApiKey.objects.all()) == [used]
+    Job.objects.all().delete()
+    admin_client.post(f"/admin/jobs/apikey/{used.pk}/delete/", {"post": "yes"})
+    deleted = Entry.objects.filter(action=Action.DELETED, object_kind="key").order_by("pk")
+    assert [entry.object_id for entry in deleted] == [idle.prefix, used.prefix]

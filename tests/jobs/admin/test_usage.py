@@ -91,3 +91,8 @@ def test_a_key_leads_to_its_usage(admin_client: Client, make_key: MakeKey) -> No
 
 def test_an_empty_ledger_says_what_will_be_there(admin_client: Client) -> None:
     assert "Nothing was computed yet." in admin_client.get(LIST).content.decode()
+
+
+def test_a_filter_that_nobody_knows_leads_back_to_the_list(admin_client: Client) -> None:
+    answer = admin_client.get(f"{LIST}export/?bogus=big")
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"{LIST}?e=1")

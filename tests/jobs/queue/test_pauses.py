@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from io import StringIO
 
-from django.core.management import call_command
+import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from jobs.models import Job, Pause
@@ -61,6 +62,7 @@ def test_a_pause_keeps_its_beginning_and_takes_the_newest_reason(db: None) -> No
     first = pauses.pause(dispatch.GPU, reason="a", by="ann")
     second = pauses.pause(dispatch.GPU, reason="b" * 300, by="bob")
     assert (second.since, second.reason, second.by) == (first.since, "b" * 200, "bob")
+    assert pauses.pause(dispatch.GPU, by="cyd").reason == "b" * 200, "who gives none takes none away"
     assert (pauses.resume(dispatch.GPU), pauses.resume(dispatch.GPU)) == (True, False)
 
 
@@ -86,4 +88,7 @@ def test_the_command_pauses_tells_and_goes_on(make_job: Callable[..., Job]) -> N
     assert "io   paused since" in told("pause", "all")
     assert told("status").endswith("1 jobs wait, 0 run\n")
     told("resume", "all")
+    assert not Pause.objects.exists()
+    with pytest.raises(CommandError, match="--reason has 201 characters; 200 at most"):
+        told("pause", "--reason", "x" * 201)
     assert not Pause.objects.exists()

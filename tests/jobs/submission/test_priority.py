@@ -66,6 +66,24 @@ def test_high_needs_a_key_that_may(
     assert send(client, model, "high", headers=headers).status_code == 202
 
 
+def test_an_estimate_counts_what_lies_before_a_picture_of_that_priority(
+    client: Client, model: Model, make_key: MakeKey, settings: Settings
+) -> None:
+    for priority in ("low", "low", "normal"):
+        send(client, model, priority)
+    asked: dict[str, str | int] = {"model": model.name, "input_width": 10, "input_height": 10}
+
+    def ahead(priority: str) -> int:
+        told = client.get("/api/v1/estimate", {**asked, "priority": priority}).json()
+        return int(told["jobs_ahead"])
+
+    assert [ahead(priority) for priority in ("high", "normal", "low")] == [0, 1, 3]
+    settings.REQUIRE_API_KEY = True
+    _, headers = make_key()
+    refused = client.get("/api/v1/estimate", {**asked, "priority": "high"}, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "priority_refused")
+
+
 def test_staff_may(client: Client, model: Model, settings: Settings) -> None:
     settings.REQUIRE_API_KEY = True
     client.force_login(member("Viewers"))

@@ -47,13 +47,22 @@ def test_a_fault_ends_with_1_and_says_what_to_do(model: Model) -> None:
     assert json.loads(out.getvalue())["faults"] == 2
 
 
+@pytest.mark.parametrize("words", [["--prove", "--pictures", "9"], ["--pictures", "40"], ["--pictures", "x"]])
+def test_misuse_is_told_before_anything_is_examined(words: list[str]) -> None:
+    with pytest.raises(CommandError, match="--pictures") as ended:
+        asked(*words)
+    assert ended.value.returncode in (1, 2)  # Django's parser raises its own where it is called from Python
+
+
 def test_the_page_examines_when_asked(staff: Staff, model: Model) -> None:
     assert staff().get("/admin/doctor/").status_code == 403
     viewer = staff("Viewers")
     before = viewer.get("/admin/doctor/").content.decode()
     assert "PostgreSQL" not in before
     assert "manage.py doctor" in before
-    page = viewer.post("/admin/doctor/").content.decode()
+    assert "Operators may have it made" in before
+    assert viewer.post("/admin/doctor/").status_code == 403
+    page = staff("Operators").post("/admin/doctor/").content.decode()
     for fact in ("2 faults", "PostgreSQL", "No gpu worker is alive", "Start them:", model.name, "Examine again"):
         assert fact in page
 

@@ -31,6 +31,6 @@ def test_a_service_that_cannot_start_is_a_fault(
 ) -> None:
     settings.DATA_DIR = tmp_path
     monkeypatch.setenv("DEVICE", "nonsense")
-    (found,) = prove.examine(1)
+    (found,) = prove.examine(prove.FEWEST)
     assert (found.level, "nonsense" in found.told) == (Level.FAULT, True)
     assert list(tmp_path.iterdir()) == []
