@@ -17,7 +17,10 @@ def logging_from(log_format: str, level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
-        "filters": {"one_line": {"()": "upscaler_site.logs.formatters.OneLineRefusal"}},
+        "filters": {
+            "one_line": {"()": "upscaler_site.logs.formatters.OneLineRefusal"},
+            "no_traceback": {"()": "upscaler_site.logs.formatters.NoTracebackOfRefusal"},
+        },
         "handlers": {
             "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
             "refusals": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["one_line"]},
@@ -26,6 +29,8 @@ def logging_from(log_format: str, level: str) -> dict[str, Any]:
         "loggers": {
             # It logs every ticket and every process that starts or ends; our own lines report jobs and workers.
             "django-q": {"handlers": ["stderr"], "level": max(level, "WARNING", key=LEVELS.index), "propagate": False},
+            # A page that somebody may not see is no fault of ours: its line needs no traceback.
+            "django.request": {"filters": ["no_traceback"]},
             # Foreign Host headers and Django's other suspicious operations: any scanner causes thousands of them.
             "django.security": {"handlers": ["refusals"], "level": level, "propagate": False},
             # One line per outgoing request, with its address: our own lines say what was downloaded or delivered.

@@ -92,6 +92,16 @@ def trace_id() -> str:
     return format(context.trace_id, "032x") if context.is_valid else ""
 
 
+class NoTracebackOfRefusal(logging.Filter):
+    """Takes the traceback from lines about answers below 500."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through."""
+        if getattr(record, "status_code", 500) < 500:
+            record.exc_info = record.exc_text = None
+        return True
+
+
 def split(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
     """Return the message's words and its pairs, numbers as numbers; the whole message as words where it has none.
 

@@ -13,7 +13,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from upscaler_site.logs.config import logging_from
-from upscaler_site.logs.formatters import JsonLines, TextLines
+from upscaler_site.logs.formatters import JsonLines, NoTracebackOfRefusal, TextLines
 from upscaler_site.logs.request_id import current_request_id
 
 
@@ -134,3 +134,14 @@ def test_a_host_that_is_not_ours_is_one_line_without_a_traceback(path: str, sett
     assert len(lines) == 1, lines
     assert "WARNING django.security.DisallowedHost" in lines[0]
     assert "evil.example.com" in lines[0]
+
+
+@pytest.mark.parametrize(("status", "shown"), [(403, False), (404, False), (500, True)])
+def test_a_refusal_has_a_line_without_a_traceback(status: int, shown: bool) -> None:
+    try:
+        raise PermissionError("not for you")
+    except PermissionError:
+        record = logging.LogRecord("django.request", logging.WARNING, "", 0, "Forbidden: /admin/", (), sys.exc_info())
+    record.status_code = status
+    assert NoTracebackOfRefusal().filter(record)
+    assert ("Traceback" in TextLines().format(record)) == shown
