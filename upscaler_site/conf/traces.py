@@ -1,4 +1,4 @@
-"""Where traces go, checked at the start."""
+"""The address of the collector of traces, checked at the start."""
 
 from importlib.util import find_spec
 from urllib.parse import urlsplit
