@@ -1,7 +1,7 @@
 """Jobs whose files are in an object storage: submission, clean-up, a worker's end, in good weather and bad."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +22,18 @@ from jobs.submission.request import Submission
 from jobs.worker import storing
 from modelstore.errors import StorageUnavailable
 from modelstore.stores import chosen
-from modelstore.stores.address import Address
 from tests.jobs.conftest import picture, stored_files
-from tests.modelstore.stores.conftest import client_for
-from tests.modelstore.stores.servers import KEY, SECRET, S3Server
+from tests.modelstore.stores.moto import server, weather
 from tests.modelstore.stores.weather import Weather
+
+__all__ = ["server", "weather"]
 
 Submit = Callable[..., Job]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    found = S3Server("moto", tmp_path_factory.mktemp("moto"))
-    found.start()
-    yield found
-    found.stop()
-
-
 @pytest.fixture(autouse=True)
-def weather(server: S3Server, settings: Settings) -> Iterator[Weather]:
-    """Jobs' files are in a new bucket, behind this."""
-    found = Weather(server.port)
-    name = f"jobs-{uuid.uuid4().hex[:8]}"
-    client_for(server.url).create_bucket(Bucket=name)
-    settings.AWS_ACCESS_KEY_ID, settings.AWS_SECRET_ACCESS_KEY = KEY, SECRET
-    settings.STORAGE_TIMEOUT_SECONDS = 1
-    settings.STORAGE_ADDRESS = Address(name, "", endpoint=found.url, region="us-east-1")
-    yield found
-    found.close()
+def _in_a_bucket(weather: Weather) -> None:
+    """Jobs' files are in a new bucket, behind the weather."""
 
 
 def there() -> list[str]:

@@ -1,8 +1,7 @@
 """Hosts that share a bucket and no models directory: each fetches a file once, and believes its digest only."""
 
 import shutil
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,40 +16,18 @@ from modelstore.storage import deletion, shared
 from modelstore.storage.paths import stored_file
 from modelstore.storage.weights import count_usable, is_available, verify, weights_for
 from modelstore.stores import chosen
-from modelstore.stores.address import Address
-from tests.modelstore.stores.conftest import client_for
-from tests.modelstore.stores.servers import KEY, SECRET, S3Server
+from tests.modelstore.stores.moto import server, weather
 from tests.modelstore.stores.weather import Weather
+
+__all__ = ["server", "weather"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Move = Callable[[str], Path]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    found = S3Server("moto", tmp_path_factory.mktemp("moto"))
-    found.start()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def weather(server: S3Server) -> Iterator[Weather]:
-    found = Weather(server.port)
-    yield found
-    found.close()
-
-
 @pytest.fixture(autouse=True)
-def move(
-    server: S3Server, weather: Weather, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Move:
+def move(weather: Weather, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Move:
     """Go to the host of a name, with directories of its own; returns its models directory."""
-    bucket = f"models-{uuid.uuid4().hex[:8]}"
-    client_for(server.url).create_bucket(Bucket=bucket)
-    settings.AWS_ACCESS_KEY_ID, settings.AWS_SECRET_ACCESS_KEY = KEY, SECRET
-    settings.STORAGE_TIMEOUT_SECONDS = 1
-    settings.STORAGE_ADDRESS = Address(bucket, "", endpoint=weather.url, region="us-east-1")
     settings.MIN_FREE_DISK_MB = 0
 
     def go(host: str) -> Path:

@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 
 from modelstore.stores.address import Address
 from modelstore.stores.bucket import Bucket
-from tests.modelstore.stores.servers import KEY, SECRET, S3Server, s3rver
+from tests.modelstore.stores.servers import KEY, SECRET, S3Server, be_patient, s3rver
 from tests.modelstore.stores.weather import Weather
 
 MakeBucket = Callable[..., Bucket]
@@ -45,10 +45,12 @@ def weather(server: S3Server) -> Iterator[Weather]:
 
 
 @pytest.fixture
-def make_bucket(server: S3Server, bucket_name: str, tmp_path: Path, settings: Settings) -> MakeBucket:
+def make_bucket(
+    server: S3Server, bucket_name: str, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> MakeBucket:
     """Make stores on the new bucket: by another address, or of another service, if wished."""
     settings.AWS_ACCESS_KEY_ID, settings.AWS_SECRET_ACCESS_KEY = KEY, SECRET
-    settings.STORAGE_TIMEOUT_SECONDS = 2
+    be_patient(settings, monkeypatch)
     settings.MIN_FREE_DISK_MB = 0
 
     def make(*, url: str = "", bucket: str = bucket_name, prefix: str = "here/", owner: str = "me") -> Bucket:

@@ -2,15 +2,18 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+from pytest_django.fixtures import Settings
+
+from modelstore.stores import s3_client
+from tests.eventually import eventually
+from tests.service import free_port
 
 #: What both servers take. S3RVER names the program of npm's s3rver, where it is not on the PATH.
 KEY, SECRET = "S3RVER", "S3RVER"  # s3rver knows these only; moto takes any
@@ -34,11 +37,12 @@ class S3Server:
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self.directory)
-        until = time.monotonic() + 60
-        while not answers(self.url):
-            if self.process.poll() is not None or time.monotonic() > until:
-                pytest.fail(f"{self.kind} did not start: {(self.directory / 'log').read_text()[-1000:]}")
-            time.sleep(0.05)
+        eventually(self._answers, say=f"{self.kind}'s first answer")
+
+    def _answers(self) -> bool:
+        if self.process is not None and self.process.poll() is not None:
+            pytest.fail(f"{self.kind} ended: {(self.directory / 'log').read_text()[-1000:]}")
+        return answers(self.url)
 
     def stop(self) -> None:
         """Kill it: whoever talks to it is cut off."""
@@ -60,20 +64,23 @@ def s3rver() -> str | None:
     return os.environ.get("S3RVER") or shutil.which("s3rver")
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def answers(url: str) -> bool:
     """Whether a server speaks HTTP there."""
     try:
-        urllib.request.urlopen(url, timeout=2)
+        urllib.request.urlopen(url, timeout=30)
     except urllib.error.HTTPError:
         return True
     except OSError:
         return False
     return True
+
+
+#: Seconds for an answer in fair weather: on a busy machine one may take several.
+PATIENCE = 60.0
+
+
+def be_patient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the storage's every answer a minute."""
+    settings.STORAGE_TIMEOUT_SECONDS = PATIENCE
+    for name in ("PROBE_SECONDS", "DELETE_SECONDS"):
+        monkeypatch.setattr(s3_client, name, PATIENCE)

@@ -64,8 +64,7 @@ def test_what_is_put_can_be_read_from_any_place_borrowed_listed_and_deleted(make
         pass
 
 
-def test_a_large_file_goes_up_in_parts(make_bucket: MakeBucket, weather: Weather, settings: Settings) -> None:
-    settings.STORAGE_TIMEOUT_SECONDS = 60  # a busy machine puts the parts together slowly, and fails when asked twice
+def test_a_large_file_goes_up_in_parts(make_bucket: MakeBucket, weather: Weather) -> None:
     store = make_bucket(url=weather.url)
     data = os.urandom(2 * bucket_module.PART_BYTES + 5)
     put(store, "inputs/aa/large.tif", data)
@@ -117,13 +116,14 @@ def test_a_line_that_breaks_again_and_again_still_brings_the_whole_file(
     [("refuse", "does not answer"), ("stall", "does not answer"), ("deny", "policy"), ("skew", "clock")],
 )
 def test_every_verb_tells_in_bounded_time_what_is_wrong(
-    make_bucket: MakeBucket, weather: Weather, rule: str, advice: str
+    make_bucket: MakeBucket, weather: Weather, settings: Settings, rule: str, advice: str
 ) -> None:
     put(make_bucket(), "results/aa/one.png", b"picture")
+    if rule == "stall":
+        settings.STORAGE_TIMEOUT_SECONDS = 2
     store = make_bucket(url=weather.url)
     assert store.check() == "writable"
     weather.rule = lambda _: rule
-    begun = time.monotonic()
     for call in (
         lambda: put(store, "inputs/aa/two.png", b"second"),
         lambda: store.write("previews/aa/two.png", b"second"),
@@ -133,10 +133,10 @@ def test_every_verb_tells_in_bounded_time_what_is_wrong(
         lambda: store.present(["results/aa/one.png"]),
         lambda: list(store.list("results/", anywhere)),
     ):
-        if rule in ("deny", "skew") and time.monotonic() - begun > 60:
-            pytest.fail("refusals are asked again and again")
+        asked = len(weather.seen)
         with pytest.raises(StorageUnavailable) as raised:
             call()
+        assert len(weather.seen) - asked <= (1 if rule == "deny" else 3), "it is asked again and again"
         if rule != "skew" or "403 RequestTimeTooSkewed" in raised.value.cause:  # HEAD answers have no code
             assert advice in raised.value.advice
     assert store.delete(["results/aa/one.png"]) == {"results/aa/one.png": None}
