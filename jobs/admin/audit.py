@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import Q, QuerySet
@@ -110,9 +109,8 @@ class EntryAdmin(LookedAt, admin.ModelAdmin[Entry]):
         """Return what the list shows, all pages of it, as CSV."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        try:
-            entries = self.get_changelist_instance(request).get_queryset(request)
-        except IncorrectLookupParameters:  # as the list does with a filter that nobody knows
+        entries = self.as_listed(request)
+        if entries is None:  # the list says so
             return HttpResponseRedirect(f"{reverse('admin:audit_entry_changelist')}?e=1")
         name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.csv"
         return StreamingHttpResponse(

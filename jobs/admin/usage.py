@@ -6,7 +6,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
@@ -151,9 +150,8 @@ class UsageAdmin(LookedAt, admin.ModelAdmin[UsageEntry]):
         if not self.has_view_permission(request):
             raise PermissionDenied
         UsageEntry.objects.fold()
-        try:
-            rows = self.get_changelist_instance(request).get_queryset(request)
-        except IncorrectLookupParameters:  # as the list does with a filter that nobody knows
+        rows = self.as_listed(request)
+        if rows is None:  # the list says so
             return HttpResponseRedirect(f"{reverse('admin:jobs_usageentry_changelist')}?e=1")
         name = f"usage-{UsageEntry.objects.today().isoformat()}.csv"
         return StreamingHttpResponse(  # type: ignore[return-value]  # Django takes any response here

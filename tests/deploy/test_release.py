@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.checkout import cloned
 from tests.deploy.compose import dockerfile, ours, service
 from tests.deploy.packages import locked, normal
 from tests.service import REPOSITORY
@@ -40,15 +41,7 @@ def git(folder: Path, *words: str) -> str:
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """The checkout as it stands, committed."""
-    target = tmp_path / "clone"
-    done = subprocess.run(
-        ["git", "clone", "--quiet", "--no-local", str(REPOSITORY), str(target)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"this is no git checkout that can be cloned: {done.stderr}")
+    target = cloned(tmp_path / "clone")
     changed = subprocess.run(
         ["git", "ls-files", "--modified", "--others", "--exclude-standard"],
         cwd=REPOSITORY, check=True, capture_output=True, text=True,

@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.checkout import cloned
 from tests.eventually import eventually
-from tests.service import REPOSITORY, Service
+from tests.service import Service
 
 pytestmark = [
     pytest.mark.processes,
@@ -29,16 +30,7 @@ def make(clone: Path, *arguments: str, **environment: str) -> subprocess.Complet
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """What git would give a newcomer: committed files only."""
-    target = tmp_path / "clone"
-    done = subprocess.run(
-        ["git", "clone", "--quiet", "--no-local", str(REPOSITORY), str(target)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"this is no git checkout that can be cloned: {done.stderr}")
-    return target
+    return cloned(tmp_path / "clone")
 
 
 @pytest.fixture
