@@ -1,6 +1,6 @@
 """GET /api/doctor: how this service sees a call, for the doctor alone, which proves itself by SECRET_KEY.
 
-The answer comes in two pieces a second apart, so that it also tells whether a proxy keeps streams back.
+The answer comes in two pieces two seconds apart, so that it also tells whether a proxy keeps streams back.
 """
 
 import json
@@ -15,7 +15,7 @@ PATH = "api/doctor"
 
 _SIGNER = TimestampSigner(salt="monitoring.doctor.echo")
 _VALID_SECONDS = 60
-_PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS = 2.0
 
 
 def token() -> str:

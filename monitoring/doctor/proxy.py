@@ -22,7 +22,7 @@ AREA = "proxy"
 #: Seconds for any one answer.
 _SECONDS = 15.0
 #: Seconds in which a proxy that refuses a large body by its header has done so; ours waits for the body.
-_REFUSAL_SECONDS = 3.0
+_REFUSAL_SECONDS = 6.0
 #: Between the first and the last piece of a stream that is told slowly; a proxy that buffers hands over both at once.
 _APART_SECONDS = 0.5
 
@@ -64,7 +64,7 @@ def _is_ours(answer: httpx.Response) -> bool:
 
 
 def _echoed(client: httpx.Client) -> Iterator[Finding]:
-    """Ask how the service sees this call, told in two pieces a second apart."""
+    """Ask how the service sees this call, told in two pieces two seconds apart."""
     with client.stream("GET", f"{echo.PATH}?by={echo.token()}") as answer:
         if answer.status_code != httpx.codes.OK:
             told = f"{settings.PUBLIC_URL}/{echo.PATH} answers {answer.status_code}: it may be another service"
