@@ -1,9 +1,11 @@
 """The API's description: valid OpenAPI 3.1, complete, true, and shown from local files."""
 
+import json
 import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import jsonschema_rs
@@ -114,3 +116,38 @@ def test_nested_messages_become_a_flat_list() -> None:
         {"field": "d[0].e", "message": "w"},
         {"field": "", "message": "v"},
     ]
+
+
+#: What callers send by mistake. An empty value is what `?limit=` or an empty list of a form becomes.
+MISTAKES = ("", " ", "-1", "1.5x", "yes please", "a,", ",", "0", "9999999")
+
+
+def is_described(value: str, kind: dict[str, Any]) -> bool:
+    """Say whether the description allows a query parameter's text, read as the type that it names."""
+    if kind["type"] == "string":
+        return bool(jsonschema_rs.validator_for(kind, validate_formats=True).is_valid(value))
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return False
+    return bool(jsonschema_rs.is_valid(kind, read)) or (kind["type"] == "boolean" and read == 0)  # a form's false
+
+
+def test_what_the_description_forbids_in_a_query_is_refused(schema: dict[str, Any], service: Service) -> None:
+    nothing, sent, accepted = str(uuid4()), 0, []
+    for name, operation in operations(schema):
+        method, path = name.split()
+        parameters = operation.get("parameters", [])
+        asked = [parameter for parameter in parameters if parameter["in"] == "query"]
+        needed = {parameter["name"]: "1" for parameter in asked if parameter.get("required")}
+        for parameter in asked:
+            for value in MISTAKES:
+                if is_described(value, parameter["schema"]):
+                    continue
+                url = service.base_url + re.sub(r"\{\w+\}", nothing, path)
+                answer = httpx.request(method, url, params=needed | {parameter["name"]: value}, timeout=120)
+                sent += 1
+                if not 400 <= answer.status_code < 500:
+                    accepted.append(f"{name} {parameter['name']}={value!r}: {answer.status_code}")
+    assert sent > 200
+    assert accepted == []

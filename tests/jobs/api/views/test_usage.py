@@ -57,6 +57,7 @@ def test_rows_are_grouped_by_what_was_asked_for(client: Client, make_key: MakeKe
         ("tiny-x2", "cpu", key.prefix, "test", 1),
     ]
     assert told(client, "?group_by=model,model")["group_by"] == ["model"]
+    assert told(client, "?group_by=%20key,%20device")["group_by"] == ["key", "device"]
     alone = told(client, "?group_by=")["rows"]
     assert [row["jobs_completed"] for row in alone] == [2]
     assert "day" not in alone[0]
@@ -91,7 +92,8 @@ def test_only_the_days_that_were_asked_for_are_told(client: Client) -> None:
     [
         ("from=yesterday", "from"), ("to=2025-02-30", "to"), ("from=2025-02-02&to=2025-02-01", "from"),
         ("from=2024-01-01&to=2025-01-01", "from"), ("from=9999-01-01", "from"), ("group_by=hour", "group_by"),
-        ("group_by=day,", "group_by"), ("days=3", "days"), ("from=2025-01-01&from=2025-01-02", "from"),
+        ("group_by=day,", "group_by"), ("group_by=%20", "group_by"), ("days=3", "days"),
+        ("from=2025-01-01&from=2025-01-02", "from"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_by_name(query: str, field: str, client: Client) -> None:
