@@ -28,7 +28,7 @@ SELECT
     'inputs/x', 'a.png', repeat('0', 64), 1000, 'png', 100, 100, 1,
     'results/x', '', 'png', repeat('1', 64), '{"seconds": {"infer": 1.0}}', '{}', '',
     '', 'w', '', '', '', '[]', CASE WHEN n BETWEEN 5000 AND 5099 THEN %(batch)s::uuid END,
-    CASE WHEN mod(n, 2) = 0 THEN %(busy)s WHEN mod(n, 10001) = 0 THEN %(idle)s END
+    CASE WHEN mod(n, 2) = 0 THEN %(busy)s::uuid WHEN mod(n, 10001) = 0 THEN %(idle)s::uuid END
 FROM generate_series(1, %(rows)s) AS n
 """
 

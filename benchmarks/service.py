@@ -2,7 +2,7 @@
 
 Each scenario starts a service of its own, with a directory and a database of its own, and is bounded by what it sends:
 
-- overhead: sync calls one after the other, what they take beside the network's own seconds;
+- overhead: sync calls one after the other, what they take beside the engine's own seconds: decode, compute, encode;
 - throughput: small pictures with 1, 2 and 4 inference processes;
 - callers: so many sync calls at once;
 - batch: sync calls one after the other while a batch of 100 is upscaled, and the batch with and without them;
@@ -90,7 +90,7 @@ def processor_seconds(service: Service) -> float:
 
 
 def overhead(calls: int) -> None:
-    """Print what sync calls take beside the network."""
+    """Print what sync calls take beside the engine."""
     with started() as service, service.client() as client:
         for model, side in ((TINY_MODEL, 64), (MODEL, 64), (MODEL, 256)):
             beside, whole = [], []
@@ -99,9 +99,9 @@ def overhead(calls: int) -> None:
                 answer = upscaled(client, data, model)
                 whole.append(time.perf_counter() - begun)
                 report = client.get(f"/api/v1/jobs/{answer.headers['X-Job-ID']}").json()["report"]
-                beside.append(whole[-1] - report["seconds"]["infer"])
+                beside.append(whole[-1] - sum(report["seconds"].values()))
             print(
-                f"overhead    {model}, {side}×{side}: beside the network {quantiles(beside)}; whole {quantiles(whole)}"
+                f"overhead    {model}, {side}×{side}: beside the engine {quantiles(beside)}; whole {quantiles(whole)}"
             )
 
 
@@ -209,8 +209,9 @@ def upload() -> None:
         watcher = threading.Thread(target=look)
         watcher.start()
         begun = time.perf_counter()
+        options = {"model": MODEL, "outscale": "1"}
         with service.client() as client, path.open("rb") as file:
-            answer = client.post("/api/v1/jobs?dry_run=true", files={"image": file}, data={"model": MODEL})
+            answer = client.post("/api/v1/jobs?dry_run=true", files={"image": file}, data=options).raise_for_status()
         seconds = time.perf_counter() - begun
         over.set()
         watcher.join()
@@ -244,7 +245,7 @@ def rows(count: int) -> None:
         sql = INSERT % {"rows": count, "batch": "NULL", "busy": "NULL", "idle": "NULL"} + "; VACUUM ANALYZE jobs_job;"
         command = [sys.executable, "-m", "upscaler_site.postgres.embedded", str(service.data_dir)]
         subprocess.run(
-            [*command, "sh", "-c", 'psql --quiet "$DATABASE_URL"'],
+            [*command, "sh", "-c", 'psql --quiet --set=ON_ERROR_STOP=1 "$DATABASE_URL"'],
             cwd=REPOSITORY, env=service.environment, input=sql, text=True, check=True,
         )  # fmt: skip
         with service.client() as client:

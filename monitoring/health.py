@@ -63,7 +63,7 @@ def readiness() -> list[Finding]:
     with deadlines.within(DATABASE_SECONDS):
         database = _check("database", _database)
         rest = [_check("worker", _worker), _check("model", _model)] if database.ok else []
-    findings = [database, *_broker(), _check("storage", _storage), *rest]
+    findings = [database, *broker(), storage(), *rest]
     _log_changes(findings)
     if not database.ok:
         findings += [Finding(name, False, "unknown: the database does not answer") for name in ("worker", "model")]
@@ -117,7 +117,7 @@ def _database() -> tuple[bool, str]:
     return True, "answers"
 
 
-def _broker() -> list[Finding]:
+def broker() -> list[Finding]:
     """Ask the broker beside the database, where there is one. Without it all goes on, so it is never "not ready"."""
     if notify.over_postgres():
         return []
@@ -125,6 +125,11 @@ def _broker() -> list[Finding]:
         detail = "Redis does not answer: work starts, and callers hear of its end, up to some seconds late"
         return [Finding("broker", True, detail, trouble, warning=True)]
     return [Finding("broker", True, "Redis answers")]
+
+
+def storage() -> Finding:
+    """Say whether pictures can be stored now: their directory or bucket answers, and uploads have room."""
+    return _check("storage", _storage)
 
 
 def _storage() -> tuple[bool, str]:

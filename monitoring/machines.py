@@ -26,9 +26,10 @@ def workers() -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def disks() -> list[dict[str, Any]]:
-    """Return the disks of pictures and models, each once."""
+    """Return this host's disks of pictures and models, each once."""
     found: dict[int, dict[str, Any]] = {}
-    for label, directory in ((_("Pictures"), settings.MEDIA_ROOT), (_("Models"), settings.MODELS_DIR)):
+    pictures = _("Pictures") if settings.STORAGE_ADDRESS is None else _("Uploads and copies of pictures")
+    for label, directory in ((pictures, settings.MEDIA_ROOT), (_("Models"), settings.MODELS_DIR)):
         path = system.existing(Path(directory))
         device = path.stat().st_dev
         if device in found:

@@ -29,7 +29,7 @@ from jobs.models import Job, UsageEntry, UsageTotal, Worker
 from jobs.queue import pauses
 from jobs.states import Priority, Status
 from modelstore.models import Model
-from monitoring import ledger, requests
+from monitoring import health, ledger, requests
 from monitoring.buckets import BUCKETS, empty
 from monitoring.gpus import gpus
 from monitoring.models import ALL_TIME, JobFigure, RequestFigure, SpanFigure
@@ -94,6 +94,7 @@ class ServiceCollector(Collector):
         info.add_metric([settings.UPSCALER_VERSION], 1)
         yield info
         yield from _disk()
+        yield from _stores()
         yield from _gpu_load()
         families = self._from_database()
         self.database_up = bool(families)
@@ -120,6 +121,17 @@ def _disk() -> Iterator[Metric]:
     usage = shutil.disk_usage(directory)
     yield GaugeMetricFamily("upscaler_disk_size_bytes", "Size of the disk that holds the pictures", value=usage.total)
     yield GaugeMetricFamily("upscaler_disk_free_bytes", "Free bytes of that disk", value=usage.free)
+
+
+def _stores() -> Iterator[Metric]:
+    """Yield what readiness finds of the servers beside the database; the broker's only where there is one."""
+    yield GaugeMetricFamily(
+        "upscaler_storage_up",
+        "1 when pictures can be stored: their directory or bucket answers, and uploads have room",
+        value=int(health.storage().ok),
+    )
+    for finding in health.broker():
+        yield GaugeMetricFamily("upscaler_broker_up", "1 when BROKER_URL answers", value=int(not finding.warning))
 
 
 def _gpu_load() -> Iterator[Metric]:

@@ -111,7 +111,8 @@ def test_a_backup_is_brought_back_elsewhere_with_what_waited(own_service: Servic
         copy = shutil.copytree if source.is_dir() else shutil.copy2
         copy(source, other.data_dir / name)
     own_service.stop()
-    run(REPOSITORY, other.data_dir, *embedded, str(other.data_dir), "sh", "-c", 'psql -q "$DATABASE_URL"', stdin=dump)
+    restore = 'psql -q -v ON_ERROR_STOP=1 "$DATABASE_URL"'
+    run(REPOSITORY, other.data_dir, *embedded, str(other.data_dir), "sh", "-c", restore, stdin=dump)
     try:
         other.start()
         with httpx.Client(base_url=f"{other.base_url}/api/v1", timeout=240, headers={"X-API-Key": key}) as api:

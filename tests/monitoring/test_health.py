@@ -225,6 +225,7 @@ def test_a_broker_that_does_not_answer_is_said_and_is_no_reason_to_be_not_ready(
     assert "broker" not in ready(client)[2]
     settings.BROKER = broker_from(redis_server.url, "upscaler")
     eventually(lambda: ready(client)[2]["broker"] == (True, "Redis answers"), say="the first answer")
+    assert "upscaler_broker_up 1.0" in client.get("/metrics").content.decode()
     redis_server.kill()
     status, body, checks = ready(client)
     assert (status, body["ready"]) == (200, True)

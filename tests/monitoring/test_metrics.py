@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 
 from monitoring.buckets import BUCKETS
 from tests.jobs import made
+from upscaler_site.conf.broker import broker_from
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -87,6 +88,19 @@ def test_histograms_are_cumulative_and_complete(client: Client) -> None:
     assert rows["1.0"] == 0
     assert rows["2.5"] == rows["+Inf"] == 1
     assert value(seen, "upscaler_job_span_seconds_sum", model="tiny-x2", span="infer") == pytest.approx(1.5)
+
+
+def test_a_storage_that_cannot_be_written_and_a_broker_that_is_away_are_zeros(
+    client: Client, settings: Settings, tmp_path: Path
+) -> None:
+    seen = scrape(client)
+    assert value(seen, "upscaler_storage_up") == 1
+    assert not any(name == "upscaler_broker_up" for name, _ in seen)  # there is none
+    (tmp_path / "file").write_text("")
+    settings.MEDIA_ROOT = tmp_path / "file" / "files"
+    settings.BROKER = broker_from("redis://127.0.0.1:9/0", "upscaler")
+    seen = scrape(client)
+    assert (value(seen, "upscaler_storage_up"), value(seen, "upscaler_broker_up")) == (0, 0)
 
 
 def test_counters_never_fall_when_jobs_are_cleaned_up(client: Client) -> None:
@@ -178,13 +192,14 @@ def expressions() -> dict[str, str]:
 
 
 def test_dashboard_and_alerts_ask_for_metrics_and_labels_that_exist(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     from monitoring import metrics
     from monitoring.gpus import Gpu
 
     # This host may have no GPU; what the driver would tell is the only thing made up here.
     monkeypatch.setattr(metrics, "gpus", lambda: [Gpu(0, "L4", "uuid", 8, 4, 50)])
+    settings.BROKER = broker_from("redis://127.0.0.1:9/0", "upscaler")  # nobody is there: a 0
     live_a_little(client)
     seen: dict[str, set[str]] = {}
     for name, labels in scrape(client):
