@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from tests.eventually import eventually
-from tests.service import free_port
+from tests.ports import free_port
 
 REDIS = shutil.which("redis-server", path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/local/bin")
 

@@ -1,9 +1,7 @@
 """The whole real service, started as `make run` starts it: web server, clusters, embedded Postgres, supervisor."""
 
-import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,29 +13,10 @@ import psutil
 import pytest
 
 from tests.eventually import eventually
+from tests.ports import free_port
 from tests.tiny_models import TINY_MODEL, write_tiny_weights
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-
-
-#: Each process of the suite takes ports from a range of its own, below those that the kernel gives to clients: between
-#: the choice of a port and a service's use of it lie seconds, in which nobody else must get it.
-_PORTS_FROM, _PORTS_EACH = 20_000, 700
-_ports = itertools.count()
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody uses just now, and that this process has not given out."""
-    first = _PORTS_FROM + _PORTS_EACH * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    for number in _ports:
-        port = first + (os.getpid() + number) % _PORTS_EACH
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("itertools.count ends")
 
 
 #: Pixels on each side of a picture that keeps `slow_model`, in tiles of 64 px, busy for 40 s on the fastest processor

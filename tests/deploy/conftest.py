@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from tests.service import free_port
+from tests.ports import free_port
 from upscaler_site.postgres import guard
 from upscaler_site.postgres.server import Cluster, ServerPaths
 

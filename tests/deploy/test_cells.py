@@ -10,7 +10,8 @@ import pytest
 from tests.api.conftest import picture
 from tests.eventually import eventually
 from tests.nginx import NGINX
-from tests.service import REPOSITORY, free_port
+from tests.ports import free_port
+from tests.service import REPOSITORY
 from tests.upscaler_site.web.conftest import StartWeb, start_web
 
 __all__ = ["start_web"]

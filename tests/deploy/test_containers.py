@@ -18,7 +18,7 @@ from tests.deploy import sandbox
 from tests.deploy.compose import image_environment, ours, service
 from tests.deploy.packages import without_others
 from tests.eventually import eventually
-from tests.service import free_port
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 

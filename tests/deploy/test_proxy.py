@@ -12,7 +12,8 @@ import pytest
 from tests.api.conftest import picture
 from tests.deploy import sandbox
 from tests.eventually import eventually
-from tests.service import REPOSITORY, Service, free_port
+from tests.ports import free_port
+from tests.service import REPOSITORY, Service
 
 pytestmark = pytest.mark.processes
 

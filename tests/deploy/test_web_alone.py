@@ -17,7 +17,8 @@ from PIL import Image
 
 from tests.deploy.packages import LOCKS, locked, normal, without_others
 from tests.eventually import eventually
-from tests.service import REPOSITORY, free_port
+from tests.ports import free_port
+from tests.service import REPOSITORY
 
 pytestmark = pytest.mark.processes
 

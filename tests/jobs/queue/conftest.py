@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from tests.eventually import eventually
-from tests.service import free_port
+from tests.ports import free_port
 from upscaler_site.postgres.guard import as_user
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 
 from modelstore.stores import s3_client
 from tests.eventually import eventually
-from tests.service import free_port
+from tests.ports import free_port
 
 #: What both servers take. S3RVER names the program of npm's s3rver, where it is not on the PATH.
 KEY, SECRET = "S3RVER", "S3RVER"  # s3rver knows these only; moto takes any

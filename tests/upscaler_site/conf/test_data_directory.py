@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.service import REPOSITORY, StartService, free_port
+from tests.ports import free_port
+from tests.service import REPOSITORY, StartService
 
 pytestmark = pytest.mark.processes
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.nginx import nginx
-from tests.service import free_port
+from tests.ports import free_port
 from tests.upscaler_site.web.conftest import StartWeb
 
 pytestmark = pytest.mark.processes

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.api.conftest import picture
 from tests.nginx import nginx
-from tests.service import free_port
+from tests.ports import free_port
 from tests.upscaler_site.web.conftest import StartWeb, WebServer
 
 pytestmark = pytest.mark.processes
