@@ -148,3 +148,7 @@ class StorageUnavailable(Exception):
         super().__init__("The storage does not answer; try again soon")
         self.advice = advice
         self.cause = cause or advice
+
+    def for_operators(self) -> str:
+        """Return what to do, and what was seen."""
+        return self.advice if self.cause == self.advice else f"{self.advice} ({self.cause})"

@@ -12,6 +12,9 @@ from django.core.checks import Warning as CheckWarning
 
 from modelstore import notify
 
+#: That HTTPS_ONLY is missing, and what Django says of it in names that are none of our settings.
+NOT_HTTPS_ONLY = "monitoring.W012"
+SAME_AS_NOT_HTTPS_ONLY = frozenset({"security.W004", "security.W008", "security.W012", "security.W016"})
 #: Seconds that the broker has for its answer.
 _BROKER_SECONDS = 2.0
 
@@ -60,6 +63,29 @@ def check_limits(**_: Any) -> list[CheckMessage]:
 
 
 @register("monitoring")
+def check_address(**_: Any) -> list[CheckMessage]:
+    """Check for settings of the way to callers that make each other void."""
+    problems: list[CheckMessage] = []
+    if settings.HTTPS_ONLY and settings.PUBLIC_URL.startswith("http:"):
+        problems.append(
+            CheckWarning(
+                f"HTTPS_ONLY is on, and PUBLIC_URL is {settings.PUBLIC_URL}: its links are redirected",
+                hint="Give PUBLIC_URL with https.",
+                id="monitoring.W005",
+            )
+        )
+    if settings.STORAGE_REDIRECT_SECONDS and settings.STORAGE_ADDRESS is None:
+        problems.append(
+            CheckWarning(
+                "STORAGE_REDIRECT_SECONDS does nothing: pictures are in no object storage",
+                hint="Set STORAGE, or leave it out.",
+                id="monitoring.W006",
+            )
+        )
+    return problems
+
+
+@register("monitoring")
 def check_broker(**_: Any) -> list[CheckMessage]:
     """Check that the Redis of BROKER_URL answers: without it all works, but later."""
     trouble = notify.trouble(_BROKER_SECONDS)
@@ -78,6 +104,14 @@ def check_broker(**_: Any) -> list[CheckMessage]:
 def check_production(**_: Any) -> list[CheckMessage]:
     """Warn of settings that are fine on a desk and not on the Internet (`manage.py check --deploy`)."""
     problems: list[CheckMessage] = []
+    if settings.PUBLIC_URL.startswith("https:") and not settings.HTTPS_ONLY:
+        problems.append(
+            CheckWarning(
+                "PUBLIC_URL is https, and HTTPS_ONLY is not set: plain HTTP is answered, and cookies may go over it",
+                hint="Set HTTPS_ONLY=1, and let the proxy set X-Forwarded-Proto.",
+                id=NOT_HTTPS_ONLY,
+            )
+        )
     if "*" in settings.ALLOWED_HOSTS:
         problems.append(
             CheckWarning("ALLOWED_HOSTS is *", hint="Name the hosts that the service answers to.", id="monitoring.W010")

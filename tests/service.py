@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import LEAST_SECONDS, eventually
 from tests.ports import free_port
 from tests.tiny_models import TINY_MODEL, write_tiny_weights
 
@@ -121,7 +121,7 @@ class Service:
                     found.append(process)
         return found
 
-    def stop(self, number: int = signal.SIGTERM, *, seconds: float = 60) -> int:
+    def stop(self, number: int = signal.SIGTERM, *, seconds: float = LEAST_SECONDS) -> int:
         """Ask it to stop, wait, and assert that no process of it is left; return its exit code."""
         if self.process is None:
             return 0

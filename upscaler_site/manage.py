@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
+from modelstore.errors import StorageUnavailable
 from upscaler_site.postgres.for_command import database_for
 from upscaler_site.process import utf8_mode
 
@@ -23,6 +24,10 @@ def main() -> None:
         if "--traceback" in sys.argv:
             raise
         sys.exit(f"Error: {error}")
+    except StorageUnavailable as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(f"Error: {error.for_operators()}")
 
 
 if __name__ == "__main__":

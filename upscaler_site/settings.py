@@ -372,7 +372,7 @@ SILENCED_SYSTEM_CHECKS = [
 # --- Webhooks ---------------------------------------------------------------------------------------------------------
 _given_webhook_secrets = env.words(
     "WEBHOOK_SECRET",
-    help="whsec_ and base64: signs webhooks; old ones after a comma; made and kept in the data directory if unset",
+    help="whsec_ and base64: signs webhooks; old ones after a comma; unset: of SECRET_KEY, or made and kept as that",
 )
 WEBHOOK_ALLOW_PRIVATE = env.flag(
     "WEBHOOK_ALLOW_PRIVATE", False, help="Webhooks and image_url may reach private and loopback addresses"
@@ -396,7 +396,7 @@ AUDIT_DOWNLOADS = env.flag("AUDIT_DOWNLOADS", True, help="The audit log has an e
 
 # --- Secrets ----------------------------------------------------------------------------------------------------------
 # Last, since this may write secrets: when a setting above is refused, no data directory is left behind.
-WEBHOOK_SECRETS = webhook_secrets_for(DATA_DIR, _given_webhook_secrets)
+WEBHOOK_SECRETS = webhook_secrets_for(DATA_DIR, _given_webhook_secrets, _given_secret_key)
 SECRET_KEY = secret_key_for(DATA_DIR, _given_secret_key)
 TRACES_ENDPOINT = traces.endpoint_from(
     env.text(

@@ -199,7 +199,7 @@ class Removed:
         """Count one file by the result of `delete`."""
         if size is None:
             self.failed += 1
-        else:
+        elif size:  # 0: it was gone already
             self.files += 1
             self.bytes += size
 
@@ -225,17 +225,8 @@ def sizes(names: Iterable[str]) -> Removed:
 
 
 def made_of(job: "Job") -> list[str]:
-    """Return the storage names of what was made on demand of a job's pictures: it goes with the job."""
-    return [*present_or_unknown(file_names.pyramids_of(job.pk, job.input_sha256, job.result_sha256))]
-
-
-def present_or_unknown(names: Iterable[str]) -> set[str]:
-    """Return which of these storage names have a file, or all where that cannot be known now: for who deletes them."""
-    wanted = set(names)
-    try:
-        return present(wanted)
-    except StorageUnavailable:
-        return wanted
+    """Return the storage names of what may have been made on demand of a job's pictures: it goes with the job."""
+    return [*file_names.pyramids_of(job.pk, job.input_sha256, job.result_sha256)]
 
 
 def ours(kind: str) -> Iterator[tuple[str, "Stat"]]:

@@ -128,7 +128,7 @@ def drop_inputs(jobs: JobQuerySet) -> files.Removed:
             Job.objects.forget_inputs([job.pk for job in rows])
         removed += files.remove(job.input_file for job in rows)
         for job in rows:
-            removed += files.remove(files.present_or_unknown(file_names.pyramids_of(job.pk, job.input_sha256)))
+            removed += files.remove(file_names.pyramids_of(job.pk, job.input_sha256))
         if len(rows) < CHUNK:
             return removed
 

@@ -92,8 +92,11 @@ class RedisBells:
                 while True:
                     batch.append(self._waiting.get_nowait())
             going_on = None not in batch
+            messages = [message for message in batch if message is not None]
+            if not messages:  # the end: whether Redis answers was not asked
+                return
             try:
-                self._tell([message for message in batch if message is not None])
+                self._tell(messages)
             except Exception as error:  # noqa: BLE001 - a thread's edge: if it ended, nobody would be told any more
                 self._outage.go_on(error)
             else:

@@ -88,18 +88,22 @@ def share(path: Path, sha256: str, *, patience: float = 0.0) -> None:
 
 
 def share_all() -> None:
-    """Store what this host alone has: files of before STORAGE was set, or brought while it was away."""
+    """Store what this host alone has: files of before STORAGE was set, brought while it was away, or damaged there.
+
+    A model that failed since its object was damaged is ready again then.
+    """
     if chosen.weights() is None:
         return
-    for model in Model.objects.filter(state=State.READY).exclude(origin=Origin.BUNDLED):
+    accepted = Model.objects.filter(state__in=(State.READY, State.FAILED), ready_at__isnull=False)
+    for model in accepted.exclude(origin=Origin.BUNDLED):
         path = stored_file(model)
-        if (
-            size_on_disk(model) == model.size_bytes
-            and not has(model)
-            and checksums.is_genuine(path, model.size_bytes, model.sha256)
-        ):
+        if size_on_disk(model) != model.size_bytes or (model.state == State.READY and has(model)):
+            continue
+        if checksums.is_genuine(path, model.size_bytes, model.sha256):
             share(path, model.sha256)
             logger.info("weights stored for the other hosts model=%s bytes=%d", model.name, model.size_bytes)
+            if model.state == State.FAILED and Model.objects.adopt(model, model.source):
+                logger.info("model ready again, this host has its file model=%s", model.name)
 
 
 def fetch(model: Model) -> bool:

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +40,7 @@ _THREADS = 8
 _FRESH_SECONDS = 5.0
 _WRITE_SECONDS = 60.0
 #: Seconds in which nothing is deleted after the storage did not answer a deletion: the clean-up makes it good.
-_PASS_SECONDS = 10.0
+_PASS_SECONDS = 30.0
 _TOO_MANY_PARTS = 5 << 30  # bytes of the largest object that one request copies
 
 
@@ -140,14 +140,12 @@ class Bucket:
 
     def list(self, prefix: str, into: Callable[[str], bool]) -> Iterator[tuple[str, Stat]]:
         """List, a thousand at a time. The few files of one job, for who deletes them, are asked for once."""
-        once = 0.0 if prefix.endswith("/") or not prefix else s3_client.DELETE_SECONDS
-        if once and time.monotonic() < self._away_until:
-            raise StorageUnavailable(s3_client.AWAY, "it did not answer a moment ago")
-        pages = self._client(once).get_paginator("list_objects_v2")
-        listing = iter(pages.paginate(Bucket=self.address.bucket, Prefix=self._key(prefix)))
+        briefly, pages = bool(prefix) and not prefix.endswith("/"), None
+        where = {"Bucket": self.address.bucket, "Prefix": self._key(prefix)}
         while True:
-            with told(prefix):
-                page = next(listing, None)
+            with self._tried_once() if briefly else nullcontext(self._client()) as client, told(prefix):
+                pages = pages or iter(client.get_paginator("list_objects_v2").paginate(**where))
+                page = next(pages, None)
             if page is None:
                 return
             for entry in page.get("Contents", ()):
@@ -170,29 +168,36 @@ class Bucket:
         """Delete one by one, several at a time: not every storage knows the request that deletes many."""
         wanted = tuple(names)
         try:
-            self._require_ours(s3_client.DELETE_SECONDS)
+            with self._tried_once():
+                pass
         except StorageUnavailable as error:
             logger.warning("files cannot be deleted names=%s reason=%s", ",".join(wanted), error.cause)
             return dict.fromkeys(wanted)
         return dict(zip(wanted, _side_by_side(self._delete, wanted), strict=True))
 
     def _delete(self, name: str) -> int | None:
-        if time.monotonic() < self._away_until:
-            logger.warning("file not deleted, the object storage is away name=%s", name)
-            return None
         try:
-            client = self._client(s3_client.DELETE_SECONDS)
-            with told(name):
+            with self._tried_once() as client, told(name):
                 size: int = client.head_object(**self._at(name))["ContentLength"]
                 client.delete_object(**self._at(name))
         except FileNotFoundError:
             return 0
         except StorageUnavailable as error:
-            if error.advice == s3_client.AWAY:
-                self._away_until = time.monotonic() + _PASS_SECONDS
             logger.warning("file cannot be deleted name=%s reason=%s", name, error.cause)
             return None
         return size
+
+    @contextmanager
+    def _tried_once(self) -> Iterator[Any]:
+        """Lend a client that asks once. A storage that did not answer is not asked so again for some seconds."""
+        if time.monotonic() < self._away_until:
+            raise StorageUnavailable(s3_client.AWAY, "it did not answer a moment ago")
+        try:
+            yield self._client(s3_client.DELETE_SECONDS)
+        except StorageUnavailable as error:
+            if error.advice == s3_client.AWAY:
+                self._away_until = time.monotonic() + _PASS_SECONDS
+            raise
 
     # --- The place itself
     def free(self) -> None:
@@ -252,6 +257,8 @@ class Bucket:
                     client.put_object(**request)
             elif error.cause[:3] not in ("409", "412"):  # another one was faster: whose it is, the next look tells
                 raise
+        except FileNotFoundError as error:
+            raise StorageUnavailable("What answers there is no object storage: correct endpoint in STORAGE") from error
 
     def _marked(self, client: Any) -> str:
         try:

@@ -46,6 +46,7 @@ def client_of(address: Address, once: float = 0.0) -> Any:
     """Return this process's client, which threads may share.
 
     :param once: seconds of a request that is tried once; 0: STORAGE_TIMEOUT_SECONDS, and several tries.
+    :raises StorageUnavailable: where the credentials are none, such as half a pair.
     """
     global _clients, _pid
     with _lock:
@@ -53,7 +54,8 @@ def client_of(address: Address, once: float = 0.0) -> Any:
             _clients, _pid = {}, os.getpid()
         key = (address.endpoint, address.region, address.addressing, once)
         if key not in _clients:
-            _clients[key] = _made(address, once)
+            with told(""):
+                _clients[key] = _made(address, once)
         return _clients[key]
 
 

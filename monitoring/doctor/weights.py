@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+from django.conf import settings
+
+from jobs import chains
 from modelstore.models import Model
 from modelstore.states import State
 from modelstore.storage import shared, weights
@@ -26,5 +29,19 @@ def examine() -> Iterator[Finding]:
         yield fine(AREA, f"{len(intact)} genuine: {', '.join(intact)}")
     elif not not_whole:
         yield fault(AREA, f"{NO_MODEL[0].upper()}{NO_MODEL[1:]}", "Run: manage.py download_models RealESRGAN_x4plus")
+    yield from _settings({model.name for model in ready})
     for model in Model.objects.filter(state=State.FAILED).order_by("name"):
         yield warning(AREA, f"{model.name}: {model.error}", "Try again in the admin, or import the file by hand")
+
+
+def _settings(ready: set[str]) -> Iterator[Finding]:
+    """Look for the models that settings name."""
+    for setting, costs in (
+        ("DEFAULT_MODEL", "calls that name no model get 503"),
+        ("WARM_MODELS", "no worker loads it"),
+    ):
+        named = getattr(settings, setting)
+        for name in chains.split(named) if isinstance(named, str) else named:
+            if name not in ready:
+                advice = f"Run: manage.py download_models {name}, or correct {setting}"
+                yield warning(AREA, f"{setting} names {name}, which is not ready: {costs}", advice)

@@ -94,7 +94,7 @@ class Stack:
             if process.uids().real == sandbox.UID
         ]  # fmt: skip
         inside[0].terminate()
-        return self.running.pop(name).wait(120)
+        return self.running.pop(name).wait(240)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def stack(new_database: Callable[[], str], tmp_path: Path) -> Iterator[Stack]:
     finally:
         for process in made.running.values():
             process.kill()
-            process.wait(60)
+            process.wait(240)
 
 
 def hidden_secret(place: Path, name: str, text: str) -> None:
@@ -189,10 +189,10 @@ def test_the_whole_service_in_one_container_needs_no_other(tmp_path: Path) -> No
             each for each in psutil.Process(process.pid).children(recursive=True) if each.uids().real == sandbox.UID
         ]
         inside[0].terminate()
-        assert process.wait(120) == 0, (tmp_path / "log").read_text()
+        assert process.wait(240) == 0, (tmp_path / "log").read_text()
     finally:
         process.kill()
-        process.wait(60)
+        process.wait(240)
 
 
 def confinement(said: Mapping[str, object]) -> dict[str, object]:

@@ -97,7 +97,7 @@ def proxy(service: Service, certificate: Path, tmp_path: Path) -> Iterator[Proxy
         yield made
     finally:
         nginx.kill()
-        nginx.wait(60)
+        nginx.wait(240)
 
 
 def test_pictures_and_events_pass_and_plain_http_leads_to_tls(proxy: Proxy) -> None:
@@ -141,4 +141,4 @@ def test_while_the_service_is_away_callers_are_told_when_to_come_back(certificat
         assert answer.json()["code"] == "unavailable"
     finally:
         nginx.kill()
-        nginx.wait(60)
+        nginx.wait(240)

@@ -98,6 +98,20 @@ def test_a_release_has_one_version_everywhere_and_everything_to_hand_out(clone: 
     there = {normal(name) for lock in ("web", *extras) for name in locked(lock)}
     assert {normal(part["name"]) for part in bill["components"]} == there
     assert all(part["version"] for part in bill["components"])
+    assert (bill["metadata"]["component"]["name"], bill["metadata"]["component"]["version"]) == (
+        "upscaler-web",
+        following,
+    )
+    parts = {
+        image: {
+            normal(part["name"])
+            for part in json.loads((out / f"sbom-worker-{image}.cdx.json").read_text())["components"]
+        }
+        for image in ("cpu", "cuda", "vulkan")
+    }
+    assert {"torch", "realesrgan", "basicsr", "nvidia-ml-py"} <= parts["cpu"] & parts["cuda"] & parts["vulkan"]
+    assert {"nvidia-cublas", "triton"} <= parts["cuda"] - parts["cpu"] - parts["vulkan"]
+    assert "ncnn" in parts["vulkan"] - parts["cpu"]
     again = release(clone, following)
     assert again.returncode == 1
     assert "is there already" in again.stderr
@@ -112,6 +126,20 @@ def test_what_cannot_be_the_next_version_is_refused_and_changes_nothing(clone: P
     assert (done.returncode, says in done.stderr) == (1, True), done.stderr
     assert git(clone, "status", "--porcelain") == ""
     assert not (clone / "dist").exists()
+
+
+def test_a_release_that_fails_in_the_middle_leaves_the_tree_as_it_was(clone: Path) -> None:
+    for name, text in (("CHANGELOG.md", "\n- Something new.\n"), ("engine/pyproject.toml", "\n[broken\n")):
+        path = clone / name
+        before = path.read_text()
+        path.write_text(
+            before.replace("## Unreleased\n", f"## Unreleased\n{text}", 1) if "md" in name else before + text
+        )
+    git(clone, "commit", "--all", "--quiet", "--message", "News, and a fault")
+    done = release(clone, "99.0.0")
+    assert (done.returncode, "hatchling" in done.stderr) == (1, True), done.stderr
+    assert git(clone, "status", "--porcelain") == ""
+    assert not (clone / "dist" / "99.0.0").exists()
 
 
 def test_a_tree_with_changes_is_refused(clone: Path) -> None:

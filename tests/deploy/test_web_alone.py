@@ -73,7 +73,7 @@ def web(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(240)
 
 
 def sixteen_bit() -> bytes:

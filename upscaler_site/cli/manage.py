@@ -90,6 +90,8 @@ def borrow(parser: argparse.ArgumentParser, name: str) -> None:
 def _run(name: str, command: Any, options: argparse.Namespace) -> int:
     from django.core.management import CommandError  # noqa: PLC0415 - late, as main.py says
 
+    from modelstore.errors import StorageUnavailable  # noqa: PLC0415 - as above
+
     given = {key: value for key, value in vars(options).items() if key not in ("run", "command", "deed")}
     try:
         with database(name):
@@ -97,4 +99,7 @@ def _run(name: str, command: Any, options: argparse.Namespace) -> int:
     except CommandError as error:
         words.complain(f"Error: {error}")
         return error.returncode
+    except StorageUnavailable as error:
+        words.complain(f"Error: {error.for_operators()}")
+        return 1
     return 0

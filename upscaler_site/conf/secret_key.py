@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hmac
 import os
 import secrets
 from collections.abc import Sequence
@@ -17,8 +18,11 @@ def secret_key_for(data_dir: Path, given: str) -> str:
     return given or kept_secret(data_dir / "secret_key", secrets.token_urlsafe(50))
 
 
-def webhook_secrets_for(data_dir: Path, given: Sequence[str]) -> list[str]:
+def webhook_secrets_for(data_dir: Path, given: Sequence[str], secret_key: str = "") -> list[str]:
     """Return ``given``, checked, or the one kept in ``data_dir``/webhook_secret, made there when there is none.
+
+    Hosts that share nothing but their settings must sign alike: where ``secret_key`` is one of these, a secret that
+    would be made is derived from it instead, and not kept.
 
     The form is Standard Webhooks': ``whsec_`` and base64 of 24 to 64 bytes. The first signs, and so do the others while
     receivers move from the old one to the new one.
@@ -30,8 +34,16 @@ def webhook_secrets_for(data_dir: Path, given: Sequence[str]) -> list[str]:
             key = b""
         if not secret.startswith("whsec_") or not 24 <= len(key) <= 64:
             raise ImproperlyConfigured("WEBHOOK_SECRET must be whsec_ followed by base64 of 24 to 64 bytes")
-    fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    return list(given) or [kept_secret(data_dir / "webhook_secret", fresh)]
+    if given:
+        return list(given)
+    kept = data_dir / "webhook_secret"
+    if secret_key and not kept.exists():
+        return [_webhook_secret(hmac.digest(secret_key.encode(), b"upscaler webhooks", "sha256"))]
+    return [kept_secret(kept, _webhook_secret(secrets.token_bytes(32)))]
+
+
+def _webhook_secret(key: bytes) -> str:
+    return "whsec_" + base64.b64encode(key).decode()
 
 
 def kept_secret(path: Path, fresh: str) -> str:

@@ -183,6 +183,9 @@ def _try_lock(file: IO[str], kind: int) -> bool:
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command with the server's programs and address: ``python -m upscaler_site.postgres.embedded DIR …``."""
+    if len(arguments) < 2 or arguments[0].startswith("-"):
+        print("Usage: python -m upscaler_site.postgres.embedded DIRECTORY COMMAND …", file=sys.stderr)  # noqa: T201 - as below
+        return 2
     data_dir, *command = arguments
     server = EmbeddedPostgres(Path(data_dir))
     try:

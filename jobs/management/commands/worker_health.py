@@ -5,7 +5,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
+from jobs.errors import one_line
 from jobs.models.worker import Worker
 
 
@@ -19,7 +21,10 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         host = socket.gethostname()
         workers = Worker.objects.computing() if options["cluster"] == "gpu" else Worker.objects.alive()
-        alive = workers.filter(cluster=options["cluster"], host=host)
+        try:
+            alive = list(workers.filter(cluster=options["cluster"], host=host))
+        except DatabaseError as error:
+            raise CommandError(f"the database does not tell: {one_line(error)}") from error
         if not alive:
             raise CommandError(f"no living worker of cluster {options['cluster']} on {host}")
         for worker in alive:

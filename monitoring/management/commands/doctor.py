@@ -65,10 +65,11 @@ class Command(BaseCommand):
         if options["json"]:
             shown = [asdict(one) | {"level": one.level.name.lower()} for one in findings]
             self.stdout.write(json.dumps({"faults": faults, "warnings": warnings, "findings": shown}, indent=2))
+        counted = f"{warnings} warning{'s' * (warnings != 1)}"
         if faults:
-            raise CommandError(f"{faults} fault{'s' * (faults > 1)}, {warnings} warnings")
+            raise CommandError(f"{faults} fault{'s' * (faults > 1)}, {counted}")
         if not options["json"]:
-            self.stdout.write(f"No faults, {warnings} warning{'s' * (warnings != 1)}")
+            self.stdout.write(f"No faults, {counted}")
 
     def _tell(self, finding: Finding) -> None:
         style = {Level.FAULT: self.style.ERROR, Level.WARNING: self.style.WARNING}.get(finding.level, str)

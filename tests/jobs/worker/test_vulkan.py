@@ -13,6 +13,7 @@ from jobs.models import Job, Worker
 from jobs.states import Status
 from monitoring import system
 from tests.eventually import eventually
+from tests.processes import has_ended
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,4 +52,4 @@ def test_a_worker_names_its_device_and_leaves_no_process(
     held = _holders()
     assert held
     os.kill(worker.pid, signal.SIGKILL)
-    eventually(lambda: all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in held))
+    eventually(lambda: all(map(has_ended, held)))

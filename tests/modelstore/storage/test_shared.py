@@ -102,7 +102,14 @@ def test_damage_in_the_bucket_is_found_and_deleted_and_the_model_asked_for_again
     with pytest.raises(ModelNotReady):
         weights_for("tiny")
     assert in_bucket() == []
-    assert Model.objects.get(name="tiny").state != State.READY
+    assert Model.objects.get(name="tiny").state == State.FAILED
+    shared.share_all()
+    assert in_bucket() == [], "this host has no file either"
+    move("one")
+    shared.share_all()  # as each host does every few minutes
+    assert Model.objects.get(name="tiny").state == State.READY
+    move("two")
+    assert weights_for("tiny").path.is_file()
 
 
 def test_damage_on_a_host_is_mended_from_the_bucket(brought: Model) -> None:

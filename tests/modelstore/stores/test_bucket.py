@@ -144,6 +144,32 @@ def test_every_verb_tells_in_bounded_time_what_is_wrong(
     assert store.present(["results/aa/one.png", "inputs/aa/two.png"]) == {"results/aa/one.png"}
 
 
+def test_a_silent_storage_is_asked_once_for_all_that_is_to_be_deleted(
+    make_bucket: MakeBucket, weather: Weather, settings: Settings
+) -> None:
+    put(make_bucket(), "results/aa/one.png", b"picture")
+    settings.STORAGE_TIMEOUT_SECONDS = 2
+    store = make_bucket(url=weather.url)
+    store.check()
+    weather.rule = lambda _: "stall"
+    asked = len(weather.seen)
+    for _ in range(3):
+        assert store.delete(["results/aa/one.png"]) == {"results/aa/one.png": None}
+        with pytest.raises(StorageUnavailable):
+            list(store.list("results/aa/o", anywhere))
+    assert len(weather.seen) - asked == 1
+
+
+@pytest.mark.parametrize("half", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_half_a_pair_of_keys_is_told_in_words(make_bucket: MakeBucket, settings: Settings, half: str) -> None:
+    setattr(settings, half, "")
+    store = make_bucket()
+    with pytest.raises(StorageUnavailable) as raised:
+        store.check()
+    assert raised.value.for_operators().startswith("There are no credentials of the object storage: set AWS_ACCESS")
+    assert store.delete(["results/aa/one.png"]) == {"results/aa/one.png": None}
+
+
 def test_a_full_storage_is_an_error_of_a_full_disk(make_bucket: MakeBucket, weather: Weather) -> None:
     store = make_bucket(url=weather.url)
     store.check()

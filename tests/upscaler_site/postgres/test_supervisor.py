@@ -14,6 +14,7 @@ import pytest
 
 from tests.eventually import eventually
 from tests.frozen import postmaster
+from tests.processes import has_ended
 from tests.service import Service, StartService
 from tests.tiny_models import TINY_MODEL, write_tiny_weights
 from tests.upscaler_site.postgres.embedded import holder, processes_of, select_one
@@ -91,7 +92,7 @@ def test_children_that_a_killed_server_leaves_do_not_keep_the_next_one_from_star
         child.suspend()
         killed = kill_postmaster(data_dir)
         eventually(lambda: watched.runs_again(killed), say="the second server")
-        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+        assert has_ended(child)
 
 
 def test_a_server_that_another_user_started_is_looked_after_as_well(

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.eventually import eventually
+from tests.processes import has_ended
 from tests.service import REPOSITORY
 from upscaler_site.process import programs, tree
 from upscaler_site.process.programs import Program
@@ -118,7 +119,7 @@ def test_the_next_launcher_clears_what_a_killed_one_left(family: Family) -> None
     old = family.members()
     assert old
     family.launcher = family.launch()
-    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in old)
+    assert all(map(has_ended, old))
     assert len(family.members()) == 3
 
 

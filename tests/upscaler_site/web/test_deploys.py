@@ -12,6 +12,7 @@ import psutil
 
 from tests.api.conftest import picture
 from tests.eventually import eventually
+from tests.processes import has_ended
 from tests.upscaler_site.web.conftest import Line, StartWeb, WebServer
 
 #: A living worker of another version that never takes a job: who waits, waits.
@@ -81,7 +82,7 @@ def test_who_waits_is_told_where_its_picture_will_be(start_web: StartWeb) -> Non
         eventually(received(events, b"0\r\n\r\n"), say="the stream's end")
     assert callers.errors == []
     assert [answer.status_code for answer in callers.answers] == [202] * 20
-    eventually(lambda: not old.is_running() or old.status() == psutil.STATUS_ZOMBIE, say="the old process's end")
+    eventually(lambda: has_ended(old), say="the old process's end")
     eventually(server.answers, say="its successor")
     with server.client() as client:
         for answer in callers.answers:

@@ -17,6 +17,7 @@ from jobs.engine.backends.vulkan.process import DeviceProcess
 from modelstore.networks.srvgg import SRVGGNetCompact
 from tests.eventually import eventually
 from tests.jobs.engine.conftest import seeded
+from tests.processes import has_ended
 
 PIXELS = np.zeros((3, 64, 64), np.float32)
 
@@ -77,4 +78,4 @@ def test_it_ends_with_who_started_it(how: signal.Signals, real: devices.VulkanDe
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         parent.send_signal(how)
-        eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+        eventually(lambda: has_ended(child))
