@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds. A scraper gives up after some; the answer "the database does not answer" must come before that.
 DATABASE_SECONDS = 3.0
+#: Notes of the usage ledger that a scrape moves into the sums that it tells; the rest is next time's.
+MOST_NOTES = 20_000
 NO_DATABASE = b"database: it does not answer; only this host's own numbers follow"
 
 #: The /64 around ::1; nothing in it can be reached from outside.
@@ -107,7 +109,7 @@ class ServiceCollector(Collector):
             with deadlines.within(DATABASE_SECONDS):
                 requests.counter.flush()
                 ledger.fold()
-                UsageEntry.objects.fold()
+                UsageEntry.objects.fold(at_most=MOST_NOTES)
                 return [*_queue(), *_workers(), *_jobs(), *_spans(), *_usage(), *_http(), *_models()]
         except (DatabaseError, InterfaceError) as error:
             log.warning("metrics without the database: %s", one_line(error))

@@ -9,6 +9,7 @@ tells it, otherwise (a job that failed or was cancelled) those from its claim to
 its worker costs nothing. A job that took over an equal one's result counts as completed and reused, without a device.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date
@@ -93,21 +94,24 @@ class UsageRow:
 class UsageQuerySet(models.QuerySet["UsageEntry"]):
     """The ledger's verbs and its one question."""
 
-    def fold(self) -> int:
-        """Move all notes into the daily sums; return how many. Safe anywhere, any time, in many processes.
+    def fold(self, at_most: int = sys.maxsize) -> int:
+        """Move the notes into the daily sums; return how many. Safe anywhere, any time, in many processes.
+
+        :param at_most: about how many, where somebody waits: after a restore there may be a million.
 
         Each chunk is one statement: a note is in one place or the other. Notes that another process is moving are
         passed over; the rows of the sums are taken in one order, so that two never wait for each other in a ring.
         """
         folded = 0
-        while True:
+        while folded < at_most:
             with transaction.atomic(self.db), connections[self.db].cursor() as cursor:
                 notify.not_waiting_for_the_disk()  # a crash undoes all of a fold, or nothing
                 cursor.execute(_FOLD, [CHUNK])
                 found = int(cursor.fetchone()[0])
             folded += found
             if found < CHUNK:
-                return folded
+                break
+        return folded
 
     def added_up(
         self, first: date, last: date, groups: Sequence[str] = (), *, key_prefix: str | None = None, most: int

@@ -35,13 +35,12 @@ def examine() -> Iterator[Finding]:
 
 
 def _settings(ready: set[str]) -> Iterator[Finding]:
-    """Look for the models that settings name."""
-    for setting, costs in (
-        ("DEFAULT_MODEL", "calls that name no model get 503"),
-        ("WARM_MODELS", "no worker loads it"),
-    ):
-        named = getattr(settings, setting)
-        for name in chains.split(named) if isinstance(named, str) else named:
-            if name not in ready:
-                advice = f"Run: manage.py download_models {name}, or correct {setting}"
-                yield warning(AREA, f"{setting} names {name}, which is not ready: {costs}", advice)
+    """Look for the models that settings name. A new installation has not downloaded its default model yet."""
+    for name in chains.split(settings.DEFAULT_MODEL):
+        if name not in ready:
+            advice = f"Run: manage.py download_models {name}, or set DEFAULT_MODEL to a model that is here"
+            yield note(AREA, f"The default model {name} is not here: calls that name no model get 503", advice)
+    for name in settings.WARM_MODELS:
+        if name not in ready:
+            advice = f"Run: manage.py download_models {name}, or correct WARM_MODELS"
+            yield warning(AREA, f"WARM_MODELS names {name}, which is not ready: no worker loads it", advice)

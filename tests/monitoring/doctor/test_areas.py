@@ -42,6 +42,15 @@ def test_a_sound_installation_has_neither_faults_nor_warnings(model: Model) -> N
         assert fact in told
 
 
+def test_a_model_that_a_setting_names_and_that_is_not_here_is_told(model: Model, settings: Settings) -> None:
+    settings.DEFAULT_MODEL, settings.WARM_MODELS = f"{model.name}+no-such", [model.name, "nor-this"]
+    told = {one.told: one.level for one in weights.examine() if one.level > Level.FINE}
+    assert told == {
+        "The default model no-such is not here: calls that name no model get 503": Level.NOTE,
+        "WARM_MODELS names nor-this, which is not ready: no worker loads it": Level.WARNING,
+    }
+
+
 # --- The database
 def test_tables_of_another_version_are_told() -> None:
     recorder = MigrationRecorder(connection)
