@@ -31,7 +31,8 @@ def test_a_newcomer_starts_after_one_running_job_of_each_device_at_most(
     assert done.started_at is not None
     meanwhile = Job.objects.filter(caller="key:many", started_at__gt=done.created_at, started_at__lt=done.started_at)
     assert meanwhile.count() <= workers, "a worker may have been claiming when it came"
-    assert Job.objects.filter(caller="key:many", status=Status.QUEUED).count() >= 1, "and the many still wait"
+    many = Job.objects.filter(caller="key:many")  # by their times: a busy machine may look when all have ended
+    assert many.exclude(started_at__lt=done.started_at).exists(), "and some of the many still waited"
 
 
 def test_a_caller_at_its_limit_leaves_a_worker_to_the_others(start_cluster: StartCluster, submit: Submit) -> None:
