@@ -372,7 +372,7 @@ SILENCED_SYSTEM_CHECKS = [
 # --- Webhooks ---------------------------------------------------------------------------------------------------------
 _given_webhook_secrets = env.words(
     "WEBHOOK_SECRET",
-    help="whsec_ and base64: signs webhooks; old ones after a comma; unset: of SECRET_KEY, or made and kept as that",
+    help="whsec_ and base64: signs webhooks; old ones after a comma; unset: derived from SECRET_KEY, or made and kept",
 )
 WEBHOOK_ALLOW_PRIVATE = env.flag(
     "WEBHOOK_ALLOW_PRIVATE", False, help="Webhooks and image_url may reach private and loopback addresses"
