@@ -78,7 +78,7 @@ def check_address(**_: Any) -> list[CheckMessage]:
         problems.append(
             CheckWarning(
                 "STORAGE_REDIRECT_SECONDS does nothing: pictures are in no object storage",
-                hint="Set STORAGE, or leave it out.",
+                hint="Set STORAGE, or leave STORAGE_REDIRECT_SECONDS out.",
                 id="monitoring.W006",
             )
         )
